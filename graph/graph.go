@@ -1,0 +1,155 @@
+// Package graph writes networks as Gorgonia expression graphs, lets Gorgonia
+// differentiate them, and lowers the result to a program that every executor
+// runs.
+//
+//	Arch ─ Build ─▶ Graph ─ gorgonia.Grad ─▶ Graph with gradients ─ Lower ─▶ ir.Program
+//
+// [New] does all of it for a chain of dense layers. [Lower] takes any graph
+// that [Builder] describes, skip connections included, and either lowers every
+// node of it or refuses and names the nodes.
+package graph
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	// Gorgonia panics on today's Go unless this version of its guard is linked.
+	_ "go4.org/unsafe/assume-no-moving-gc"
+	"gorgonia.org/gorgonia"
+
+	"vanilla/graph/ir"
+)
+
+// Loss is what training minimises.
+type Loss string
+
+const (
+	// CrossEntropy is the softmax cross-entropy of linear outputs.
+	CrossEntropy Loss = "cross-entropy"
+	// Quadratic is the lesson's cost: the squared differences between sigmoid
+	// outputs and one-hot targets, summed over outputs.
+	Quadratic Loss = "quadratic"
+)
+
+// ParseLoss finds a loss by its name. The error lists the names.
+func ParseLoss(name string) (Loss, error) {
+	switch l := Loss(name); l {
+	case CrossEntropy, Quadratic:
+		return l, nil
+	}
+	return "", fmt.Errorf("no loss is called %q: there are %s, %s", name, CrossEntropy, Quadratic)
+}
+
+// Arch is a chain of dense layers.
+type Arch struct {
+	// Widths are the number of inputs, of units in each hidden layer, and of
+	// outputs: 784, 16, 16, 10.
+	Widths []int
+	// Activation is that of the hidden layers.
+	Activation ir.Activation
+	Loss       Loss
+}
+
+// Widths beyond these are a mistake rather than a network.
+const (
+	maxWidth  = 1 << 16
+	maxLayers = 1 << 8
+)
+
+// Check reports the first thing that cannot be.
+func (a Arch) Check() error {
+	if n := len(a.Widths) - 1; n < 1 || n > maxLayers {
+		return fmt.Errorf("%d widths: want those of the inputs, of up to %d hidden layers, and of the outputs", n+1, maxLayers-1)
+	}
+	for _, w := range a.Widths {
+		if w < 1 || w > maxWidth {
+			return fmt.Errorf("width %d: want 1 to %d", w, maxWidth)
+		}
+	}
+	if k := a.Widths[len(a.Widths)-1]; k < 2 {
+		return fmt.Errorf("%d output: want one for each class, 2 or more", k)
+	}
+	if _, ok := activations[a.Activation]; !ok {
+		return fmt.Errorf("activation %s is not available for hidden layers", a.Activation)
+	}
+	_, err := ParseLoss(string(a.Loss))
+	return err
+}
+
+func (a Arch) String() string {
+	var parts []string
+	for _, w := range a.Widths {
+		parts = append(parts, strconv.Itoa(w))
+	}
+	return fmt.Sprintf("%s %s %s", strings.Join(parts, "-"), a.Activation, a.Loss)
+}
+
+// Graph is a loss at one batch size, written in Gorgonia.
+type Graph struct {
+	Expr *gorgonia.ExprGraph
+	X    *gorgonia.Node // [B, features]
+	Y    *gorgonia.Node // [B, classes], one-hot rows
+	// Output is [B, classes]: the logits before a cross-entropy, the
+	// activations before a quadratic cost. The largest one is the prediction.
+	Output *gorgonia.Node
+	Loss   *gorgonia.Node // scalar, a mean over the batch
+	// Params are trained: weight matrices, used as x·W or x·Wᵀ, and biases,
+	// added with BroadcastAdd. Their names must be unique.
+	Params gorgonia.Nodes
+	// Grads are the parameters' gradients, in the same order. They are nil
+	// until Differentiate.
+	Grads gorgonia.Nodes
+}
+
+// Builder writes a network's graph at the given batch size. It must write the
+// same nodes in the same order every time.
+type Builder func(batch int) (*Graph, error)
+
+// building serialises all writing of graphs: Gorgonia's global constants are
+// changed when nodes that use them are added.
+var building sync.Mutex
+
+// Differentiate builds the graph and adds the gradients. It may be called from
+// any number of goroutines. Gorgonia's panics become errors.
+func (b Builder) Differentiate(batch int) (g *Graph, err error) {
+	building.Lock()
+	defer building.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			g, err = nil, fmt.Errorf("building the graph at batch %d: %v", batch, r)
+		}
+	}()
+	g, err = b(batch)
+	if err != nil {
+		return nil, fmt.Errorf("building the graph at batch %d: %w", batch, err)
+	}
+	if g.Grads == nil {
+		if g.Grads, err = gorgonia.Grad(g.Loss, g.Params...); err != nil {
+			return nil, fmt.Errorf("differentiating the graph: %w", err)
+		}
+	}
+	return g, nil
+}
+
+// Network is a graph that has been lowered.
+type Network struct {
+	Program *ir.Program
+	// Build writes the graph that the program was lowered from.
+	Build Builder
+	// Transposed[i] is true if the graph holds parameter i as [in, out]. The
+	// program's weights are [out, in].
+	Transposed []bool
+
+	passes []string
+	nodes  []*node // live, operands first
+}
+
+// New builds the graph of an architecture and lowers it.
+func New(a Arch) (*Network, error) {
+	if err := a.Check(); err != nil {
+		return nil, err
+	}
+	return Lower(a.String(), a.Build)
+}

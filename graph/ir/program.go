@@ -1,0 +1,122 @@
+// Package ir is the program that a network's expression graph is lowered to,
+// and what every executor runs: a short list of operations over named values,
+// each computed once, first the forward pass up to the loss, then the gradient
+// of every parameter. The optimizer is not part of it.
+//
+// The package depends on the standard library alone. [Program.Verify] states
+// the rules that executors may rely on; [Program.String] lists a program;
+// package kernels/ref is the living definition of what it computes.
+package ir
+
+import "fmt"
+
+// ID names a value of a program: an index into [Program.Values].
+type ID int
+
+// Batch in [Shape.Rows] stands for the number of examples in a step, which is
+// not known to the program: the last batch of an epoch is often shorter.
+const Batch = -1
+
+// Shape is the extent of a value, always two-dimensional and row-major:
+// [B, n] for what exists once per example, [out, in] for a weight matrix,
+// [1, n] for a bias and [1, 1] for the loss.
+type Shape struct{ Rows, Cols int }
+
+func (s Shape) String() string {
+	switch {
+	case s.Rows == Batch:
+		return fmt.Sprintf("[B,%d]", s.Cols)
+	case s == Shape{1, 1}:
+		return ""
+	case s.Rows == 1:
+		return fmt.Sprintf("[%d]", s.Cols)
+	}
+	return fmt.Sprintf("[%d,%d]", s.Rows, s.Cols)
+}
+
+// Len is the number of elements at the given batch size.
+func (s Shape) Len(batch int) int {
+	if s.Rows == Batch {
+		return batch * s.Cols
+	}
+	return s.Rows * s.Cols
+}
+
+// Value is something a program reads or computes. A value is written once.
+type Value struct {
+	Name  string
+	Shape Shape
+}
+
+// Param is a trained value and where its gradient is found after a step.
+type Param struct {
+	Value ID
+	Grad  ID
+	// Bias is true for what a dense layer adds. Weight decay leaves biases
+	// alone, and most initialisations start them at zero.
+	Bias bool
+}
+
+// Op is one operation. Its meaning is written at its [Code].
+type Op struct {
+	Code Code
+	Out  ID
+	Args []ID
+	Act  Activation // Act and DAct
+	// Scale is the constant s in the operation's meaning. Operations whose
+	// meaning has none leave it zero.
+	Scale float64
+	// Nodes are the ids of the expression graph's nodes that this operation
+	// stands for. Every live node belongs to exactly one operation.
+	Nodes []int64
+}
+
+// Program is one training step of a network for any batch size.
+type Program struct {
+	// Name says which network this is, for people: "784-16-16-10 sigmoid cross-entropy".
+	Name   string
+	Values []Value
+	Ops    []Op
+	// Forward counts the leading operations that compute Output and Loss.
+	// Those after it compute gradients.
+	Forward int
+	Input   ID // x [B, features]: pixel / 255
+	Target  ID // y [B, classes]: one-hot rows
+	Output  ID // [B, classes]: the largest one is the predicted class
+	Loss    ID // [1, 1]: mean over the batch
+	Params  []Param
+}
+
+// Value returns the value that id names.
+func (p *Program) Value(id ID) Value { return p.Values[id] }
+
+// Features is the length of one input row.
+func (p *Program) Features() int { return p.Values[p.Input].Shape.Cols }
+
+// Classes is the length of one target row.
+func (p *Program) Classes() int { return p.Values[p.Target].Shape.Cols }
+
+// Parameters counts the trained numbers: 13,002 for 784-16-16-10.
+func (p *Program) Parameters() int {
+	n := 0
+	for _, q := range p.Params {
+		n += p.Values[q.Value].Shape.Len(0)
+	}
+	return n
+}
+
+// FLOPs counts the floating-point operations of one training step per example,
+// products only (a multiplication and an addition each): 52.7 thousand for
+// 784-16-16-10, where no gradient of the input is computed.
+func (p *Program) FLOPs() int {
+	n := 0
+	for i := range p.Ops {
+		switch op := &p.Ops[i]; op.Code {
+		case Dense, DInput:
+			n += 2 * p.Values[op.Args[1]].Shape.Len(0)
+		case DWeight:
+			n += 2 * p.Values[op.Out].Shape.Len(0)
+		}
+	}
+	return n
+}

@@ -1,0 +1,257 @@
+package ir
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Verify checks every rule that executors rely on and returns the first one
+// that is broken, naming the operation. The rules:
+//
+//   - values have unique names and positive extents; x and y are [B, n];
+//   - an operation's code and activation are known, its operands are as many
+//     as it takes and were computed before, its result is written only here;
+//   - shapes fit the operation's meaning, and scales are finite;
+//   - only losses and their gradients read y; one loss is computed, by one of
+//     Xent and Quad, and L2 adds to it;
+//   - the forward operations come first and compute Output and Loss; gradient
+//     operations come after them;
+//   - every parameter has a gradient of its own shape, computed here;
+//   - no operation's result is left unused.
+func (p *Program) Verify() error {
+	v := verifier{p: p}
+	for _, check := range []func() error{v.values, v.ops, v.loss, v.results, v.live} {
+		if err := check(); err != nil {
+			return fmt.Errorf("program %q: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+type verifier struct{ p *Program }
+
+func (v verifier) known(id ID) bool { return id >= 0 && int(id) < len(v.p.Values) }
+
+func (v verifier) values() error {
+	seen := map[string]bool{}
+	for i, val := range v.p.Values {
+		if val.Name == "" || seen[val.Name] {
+			return fmt.Errorf("value %d is called %q: names must be unique and not empty", i, val.Name)
+		}
+		seen[val.Name] = true
+		if s := val.Shape; s.Cols < 1 || s.Rows < 1 && s.Rows != Batch {
+			return fmt.Errorf("value %s has extent %d x %d, want positive ones", val.Name, s.Rows, s.Cols)
+		}
+	}
+	for _, at := range []struct {
+		what string
+		id   ID
+	}{{"input", v.p.Input}, {"target", v.p.Target}, {"output", v.p.Output}, {"loss", v.p.Loss}} {
+		if !v.known(at.id) {
+			return fmt.Errorf("the %s is value %d of %d", at.what, at.id, len(v.p.Values))
+		}
+	}
+	if in, t := v.p.Value(v.p.Input), v.p.Value(v.p.Target); in.Shape.Rows != Batch || t.Shape.Rows != Batch {
+		return fmt.Errorf("x is %s%v and y is %s%v, want one row per example", in.Name, in.Shape, t.Name, t.Shape)
+	}
+	if v.p.Input == v.p.Target {
+		return fmt.Errorf("x and y are both %s", v.p.Value(v.p.Input).Name)
+	}
+	return nil
+}
+
+func (v verifier) ops() error {
+	p := v.p
+	if p.Forward < 0 || p.Forward > len(p.Ops) {
+		return fmt.Errorf("%d forward operations of %d", p.Forward, len(p.Ops))
+	}
+	defined := make([]bool, len(p.Values))
+	defined[p.Input], defined[p.Target] = true, true
+	for _, q := range p.Params {
+		if !v.known(q.Value) {
+			return fmt.Errorf("a parameter is value %d of %d", q.Value, len(p.Values))
+		}
+		if defined[q.Value] {
+			return fmt.Errorf("parameter %s is listed twice or is an input", p.Value(q.Value).Name)
+		}
+		defined[q.Value] = true
+	}
+	for i := range p.Ops {
+		op := &p.Ops[i]
+		fail := func(format string, args ...any) error {
+			return fmt.Errorf("operation %d %s: %w", i, op.Code, fmt.Errorf(format, args...))
+		}
+		s, ok := op.Code.spec()
+		if !ok {
+			return fail("code %d is unknown", op.Code)
+		}
+		if n := len(op.Args); n < s.args[0] || n > s.args[1] {
+			return fail("%d operands, want %d to %d", n, s.args[0], s.args[1])
+		}
+		if i < p.Forward && !s.forward {
+			return fail("a gradient among the %d forward operations", p.Forward)
+		}
+		for _, a := range op.Args {
+			if !v.known(a) {
+				return fail("operand %d of %d values", a, len(p.Values))
+			}
+			if !defined[a] {
+				return fail("%s is read before it is computed", p.Value(a).Name)
+			}
+		}
+		if !v.known(op.Out) {
+			return fail("result %d of %d values", op.Out, len(p.Values))
+		}
+		if defined[op.Out] {
+			return fail("%s is written a second time", p.Value(op.Out).Name)
+		}
+		defined[op.Out] = true
+		if (op.Code == Act || op.Code == DAct) && !op.Act.Known() {
+			return fail("activation %d is unknown", op.Act)
+		}
+		if math.IsNaN(op.Scale) || math.IsInf(op.Scale, 0) {
+			return fail("scale %g, want a finite one", op.Scale)
+		}
+		if err := v.shapes(op); err != nil {
+			return fail("%w", err)
+		}
+		for k, a := range op.Args {
+			reads := k == 1 && (op.Code == Xent || op.Code == DXent || op.Code == Quad || op.Code == DQuad)
+			if reads != (a == p.Target) {
+				return fail("operand %d is %s: the target is read by losses and their gradients, as their second operand, and by nothing else", k, p.Value(a).Name)
+			}
+		}
+	}
+	return nil
+}
+
+// shapes compares an operation's shapes with its meaning.
+func (v verifier) shapes(op *Op) error {
+	at := func(k int) Shape { return v.p.Value(op.Args[k]).Shape }
+	out := v.p.Value(op.Out).Shape
+	var want []Shape // of the operands, then of the result
+	rows := func(n int) Shape { return Shape{Batch, n} }
+	switch op.Code {
+	case Dense:
+		n, m := at(1).Rows, at(1).Cols
+		want = []Shape{rows(m), {n, m}, {1, n}}[:len(op.Args)]
+		want = append(want, rows(n))
+	case DInput:
+		n, m := at(1).Rows, at(1).Cols
+		want = []Shape{rows(n), {n, m}, rows(m)}
+	case DWeight:
+		n, m := at(0).Cols, at(1).Cols
+		want = []Shape{rows(n), rows(m), {n, m}}
+	case DBias:
+		n := at(0).Cols
+		want = []Shape{rows(n), {1, n}}
+	case Act:
+		want = []Shape{rows(out.Cols), rows(out.Cols)}
+	case Add:
+		want = []Shape{out, out, out}
+	case DAct, DXent, DQuad:
+		want = []Shape{rows(out.Cols), rows(out.Cols), rows(out.Cols)}
+	case Xent, Quad:
+		want = []Shape{rows(at(1).Cols), rows(at(1).Cols), {1, 1}}
+	case L2:
+		want = []Shape{{1, 1}, at(1), {1, 1}}
+		if at(1).Rows == Batch {
+			return fmt.Errorf("%s%v is not a parameter", v.p.Value(op.Args[1]).Name, at(1))
+		}
+	}
+	for k, w := range want {
+		name, got := v.p.Value(op.Out).Name, out
+		if k < len(op.Args) {
+			name, got = v.p.Value(op.Args[k]).Name, at(k)
+		}
+		if w.Rows == 0 || w.Cols == 0 || got != w {
+			return fmt.Errorf("%s has shape [%d %d], want [%d %d]", name, got.Rows, got.Cols, w.Rows, w.Cols)
+		}
+	}
+	return nil
+}
+
+// loss checks that exactly one data loss is computed and that what the program
+// calls its loss is that one, with nothing but penalties added.
+func (v verifier) loss() error {
+	producer := map[ID]*Op{}
+	data := 0
+	for i := range v.p.Ops {
+		op := &v.p.Ops[i]
+		producer[op.Out] = op
+		if op.Code == Xent || op.Code == Quad {
+			data++
+		}
+	}
+	if data != 1 {
+		return fmt.Errorf("%d losses are computed, want one Xent or Quad", data)
+	}
+	id := v.p.Loss
+	for producer[id] != nil && producer[id].Code == L2 {
+		id = producer[id].Args[0]
+	}
+	if op := producer[id]; op == nil || op.Code != Xent && op.Code != Quad {
+		return fmt.Errorf("the loss %s is not an Xent or Quad with penalties", v.p.Value(v.p.Loss).Name)
+	}
+	return nil
+}
+
+func (v verifier) results() error {
+	p := v.p
+	at := map[ID]int{}
+	for i, op := range p.Ops {
+		at[op.Out] = i
+	}
+	for _, id := range []ID{p.Output, p.Loss} {
+		if i, ok := at[id]; !ok || i >= p.Forward {
+			return fmt.Errorf("%s is not computed by the %d forward operations", p.Value(id).Name, p.Forward)
+		}
+	}
+	if out, want := p.Value(p.Output).Shape, p.Value(p.Target).Shape; out != want {
+		return fmt.Errorf("the output has shape %v, the target %v", out, want)
+	}
+	if len(p.Params) == 0 {
+		return fmt.Errorf("no parameters")
+	}
+	for _, q := range p.Params {
+		if !v.known(q.Grad) {
+			return fmt.Errorf("the gradient of %s is value %d of %d", p.Value(q.Value).Name, q.Grad, len(p.Values))
+		}
+		w, g := p.Value(q.Value), p.Value(q.Grad)
+		if w.Shape.Rows == Batch || w.Shape != g.Shape {
+			return fmt.Errorf("parameter %s%v has the gradient %s%v", w.Name, w.Shape, g.Name, g.Shape)
+		}
+		if i, ok := at[q.Grad]; !ok || i < p.Forward {
+			return fmt.Errorf("%s, the gradient of %s, is not computed after the forward operations", g.Name, w.Name)
+		}
+	}
+	return nil
+}
+
+func (v verifier) live() error {
+	p := v.p
+	used := map[ID]bool{p.Output: true, p.Loss: true}
+	for _, q := range p.Params {
+		used[q.Grad] = true
+	}
+	for _, op := range p.Ops {
+		for _, a := range op.Args {
+			used[a] = true
+		}
+	}
+	for i, op := range p.Ops {
+		if !used[op.Out] {
+			return fmt.Errorf("operation %d %s: nothing uses %s", i, op.Code, p.Value(op.Out).Name)
+		}
+	}
+	for id, val := range p.Values {
+		computed := slices.ContainsFunc(p.Ops, func(op Op) bool { return op.Out == ID(id) })
+		given := ID(id) == p.Input || ID(id) == p.Target ||
+			slices.ContainsFunc(p.Params, func(q Param) bool { return q.Value == ID(id) })
+		if !computed && !given {
+			return fmt.Errorf("%s is neither given nor computed", val.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package kernels
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"sort"
+	"sync"
+	"sync/atomic"
+)
+
+// Machine trains one network on the host. It is what an executor that runs in
+// this process implements; [NewHost] makes a population of machines.
+type Machine interface {
+	// Step trains on the given rows of the training set and returns the mean
+	// loss of the batch before the update. step counts from 0.
+	Step(rows []int32, stepSize float32, step int) (float64, error)
+	// Evaluate runs forward over examples.
+	Evaluate(e Examples) (Score, error)
+	// Forward is Population.Forward.
+	Forward(x []float32) ([][]float32, error)
+	// Params and Slots copy out what State holds; SetParams copies it in.
+	Params() (params, slots [][]float32)
+	SetParams(params, slots [][]float32) error
+	Close() error
+}
+
+// NewHost checks the variants and makes a population of them whose machines
+// come from newMachine. Machines run on all cores, one variant on one core at a
+// time, so results do not depend on the number of cores or on neighbours. A
+// machine is made when its variant first needs it, set to the variant's
+// initial state.
+func NewHost(data Data, variants []Variant, newMachine func(Variant, *Data) (Machine, error)) (Population, error) {
+	if err := data.Check(); err != nil {
+		return nil, err
+	}
+	h := &host{data: data, newMachine: newMachine, nets: make([]network, len(variants))}
+	for i, v := range variants {
+		if err := v.Check(&h.data); err != nil {
+			return nil, fmt.Errorf("variant %d: %w", i, err)
+		}
+		h.nets[i].variant = v
+	}
+	return h, nil
+}
+
+// host drives machines: the one training loop of all executors in this process.
+type host struct {
+	data       Data
+	newMachine func(Variant, *Data) (Machine, error)
+	nets       []network
+}
+
+// network is a variant and where it stands.
+type network struct {
+	variant  Variant
+	machine  Machine // nil until needed
+	step     int
+	lossSum  float64
+	diverged bool
+}
+
+func (h *host) machine(i int) (*network, error) {
+	if i < 0 || i >= len(h.nets) {
+		return nil, fmt.Errorf("variant %d of %d", i, len(h.nets))
+	}
+	n := &h.nets[i]
+	if n.machine != nil {
+		return n, nil
+	}
+	m, err := h.newMachine(n.variant, &h.data)
+	if err == nil {
+		s := n.variant.InitialState()
+		err = m.SetParams(s.Params, s.Slots)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("variant %d: %w", i, err)
+	}
+	n.machine = m
+	return n, nil
+}
+
+func (h *host) Advance(ctx context.Context, until []int, report func(Report)) error {
+	if len(until) != len(h.nets) {
+		return fmt.Errorf("%d targets for %d variants", len(until), len(h.nets))
+	}
+	var todo []int
+	cost := make([]float64, len(h.nets))
+	for i := range h.nets {
+		n := &h.nets[i]
+		if steps := until[i] - n.step; steps > 0 && !n.diverged {
+			cost[i] = float64(steps) * float64(n.variant.Batch) * float64(n.variant.Program.FLOPs())
+			todo = append(todo, i)
+		}
+	}
+	sort.SliceStable(todo, func(a, b int) bool { return cost[todo[a]] > cost[todo[b]] }) // costliest first
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var (
+		reporting sync.Mutex
+		next      atomic.Int64
+		workers   sync.WaitGroup
+	)
+	for range min(runtime.GOMAXPROCS(0), len(todo)) {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				k := int(next.Add(1)) - 1
+				if k >= len(todo) {
+					return
+				}
+				if err := h.train(ctx, todo[k], until[todo[k]], &reporting, report); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+// train runs one variant up to step until.
+func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, report func(Report)) error {
+	n, err := h.machine(i)
+	if err != nil {
+		return err
+	}
+	v := &n.variant
+	examples := h.data.Train.Len()
+	perEpoch := v.StepsPerEpoch(examples)
+	rows := make([]int32, v.Batch)
+	done := ctx.Done()
+	for n.step < until {
+		epoch := n.step / perEpoch
+		order := NewOrder(v.OrderSeed, epoch, examples)
+		for end := min(until, (epoch+1)*perEpoch); n.step < end; {
+			select {
+			case <-done:
+				return context.Cause(ctx)
+			default:
+			}
+			from := (n.step - epoch*perEpoch) * v.Batch
+			batch := rows[:min(v.Batch, examples-from)]
+			order.Fill(batch, from)
+			loss, err := n.machine.Step(batch, v.Rate.At(n.step, v.Epochs*perEpoch), n.step)
+			if err != nil {
+				return fmt.Errorf("variant %d, step %d: %w", i, n.step, err)
+			}
+			n.lossSum += loss
+			n.step++
+			if n.diverged = math.IsNaN(loss) || math.IsInf(loss, 0); n.diverged {
+				break
+			}
+		}
+		if n.step%perEpoch == 0 || n.diverged {
+			r := Report{Variant: i, Step: n.step, Epoch: n.step / perEpoch, Diverged: n.diverged,
+				Loss: n.lossSum / float64((n.step-1)%perEpoch+1)}
+			n.lossSum = 0
+			if report != nil {
+				reporting.Lock()
+				report(r)
+				reporting.Unlock()
+			}
+		}
+		if n.diverged {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (h *host) Evaluate(ctx context.Context, i int, split Split) (Score, error) {
+	if err := ctx.Err(); err != nil {
+		return Score{}, err
+	}
+	n, err := h.machine(i)
+	if err != nil {
+		return Score{}, err
+	}
+	e := h.data.Split(split)
+	if e.Len() == 0 {
+		return Score{}, fmt.Errorf("the data has no %s examples", split)
+	}
+	return n.machine.Evaluate(e)
+}
+
+func (h *host) Forward(i int, x []float32) ([][]float32, error) {
+	n, err := h.machine(i)
+	if err != nil {
+		return nil, err
+	}
+	if f := n.variant.Program.Features(); len(x) == 0 || len(x)%f != 0 {
+		return nil, fmt.Errorf("input of %d numbers, want rows of %d", len(x), f)
+	}
+	return n.machine.Forward(x)
+}
+
+func (h *host) State(i int) (State, error) {
+	n, err := h.machine(i)
+	if err != nil {
+		return State{}, err
+	}
+	s := State{Step: n.step, LossSum: n.lossSum, Diverged: n.diverged}
+	s.Params, s.Slots = n.machine.Params()
+	return s, nil
+}
+
+func (h *host) Restore(i int, s State) error {
+	n, err := h.machine(i)
+	if err != nil {
+		return err
+	}
+	if err := s.check(n.variant); err != nil {
+		return fmt.Errorf("variant %d: %w", i, err)
+	}
+	if err := n.machine.SetParams(s.Params, s.Slots); err != nil {
+		return fmt.Errorf("variant %d: %w", i, err)
+	}
+	n.step, n.lossSum, n.diverged = s.Step, s.LossSum, s.Diverged
+	return nil
+}
+
+func (h *host) Close() error {
+	var first error
+	for i := range h.nets {
+		if m := h.nets[i].machine; m != nil {
+			if err := m.Close(); err != nil && first == nil {
+				first = err
+			}
+		}
+	}
+	h.nets = nil
+	return first
+}

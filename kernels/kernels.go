@@ -1,0 +1,201 @@
+// Package kernels defines what executors do: train populations of networks.
+//
+// A [Variant] is a program with its hyper-parameters. A [Population] is a set
+// of variants that train on one data set, each at its own pace, and may differ
+// in everything; a single network is a population of one. An [Executor]
+// prepares populations for its hardware: package ref is the definition, tape
+// runs Gorgonia's own machine, cpu is the fast one. Package device opens them
+// by name.
+//
+// What all executors share is here, once: the random numbers behind initial
+// weights and sample order, the optimizers, the step-size schedules, and the
+// loop that drives executors on the host.
+package kernels
+
+import (
+	"context"
+	"fmt"
+)
+
+// Executor prepares populations for the hardware it drives.
+type Executor interface {
+	// Name is "cpu", "tape", "ref" or "cuda".
+	Name() string
+	// Device is the hardware in words.
+	Device() string
+	// Prepare checks the variants against the data and sets up their initial
+	// states. It fails if a program does not fit the data, a hyper-parameter
+	// is out of range, or the executor cannot run a program; the error names
+	// the variant.
+	Prepare(data Data, variants []Variant) (Population, error)
+}
+
+// Population is a set of networks in training. Evaluate, Forward, State and
+// Restore may be called concurrently for different variants, but not while
+// Advance runs.
+type Population interface {
+	// Advance trains every variant i up to step until[i], in no lock-step, and
+	// calls report after each epoch of each variant and when one diverges. Calls
+	// to report do not overlap. A variant that diverged stays where it is.
+	// When ctx is done, Advance returns its error between two steps; every
+	// variant's state is then valid and training may go on.
+	Advance(ctx context.Context, until []int, report func(Report)) error
+	// Evaluate runs variant i forward over one split of the data.
+	Evaluate(ctx context.Context, i int, split Split) (Score, error)
+	// Forward runs variant i on x [n, features] row-major (pixels are 0..1) and
+	// returns every value that the forward operations compute, indexed by
+	// ir.ID: [n, width] row-major for values that exist once per example, nil
+	// for the others and for x.
+	Forward(i int, x []float32) ([][]float32, error)
+	// State copies out all that training variant i needs to go on from here.
+	State(i int) (State, error)
+	// Restore makes variant i go on from a state of the same program and
+	// optimizer. It copies s.
+	Restore(i int, s State) error
+	// Close releases what the population holds. It must not be used afterwards.
+	Close() error
+}
+
+// Report is news of one variant.
+type Report struct {
+	Variant int
+	// Step counts the steps completed, Epoch the epochs.
+	Step, Epoch int
+	// Loss is the mean over the epoch's batches, each as it was trained.
+	Loss float64
+	// Diverged is true if Loss is not finite: the variant has been stopped.
+	Diverged bool
+}
+
+// Split names a part of the data.
+type Split int
+
+const (
+	Train Split = iota
+	Validation
+	Test
+)
+
+func (s Split) String() string { return [...]string{"train", "validation", "test"}[s] }
+
+// Examples are labelled inputs. Pixels stay bytes; networks see byte / 255.
+type Examples struct {
+	Pixels   []byte // [N, features] row-major
+	Labels   []byte // [N], each below the number of classes
+	Features int
+}
+
+// Len is the number of examples.
+func (e Examples) Len() int { return len(e.Labels) }
+
+// Row is example i's pixels, not a copy.
+func (e Examples) Row(i int) []byte { return e.Pixels[i*e.Features : (i+1)*e.Features] }
+
+// Data is what a population trains on and is evaluated with.
+type Data struct {
+	Train, Validation, Test Examples
+	Classes                 int
+}
+
+// Split returns one part of the data. Validation and test may be empty.
+func (d *Data) Split(s Split) Examples {
+	return [...]Examples{d.Train, d.Validation, d.Test}[s]
+}
+
+// Check reports what is inconsistent in the data: lengths, labels out of range.
+func (d *Data) Check() error {
+	if d.Train.Len() == 0 {
+		return fmt.Errorf("the training set is empty")
+	}
+	for s := Train; s <= Test; s++ {
+		e := d.Split(s)
+		if len(e.Pixels) != e.Len()*e.Features {
+			return fmt.Errorf("%s: %d pixels for %d examples of %d features", s, len(e.Pixels), e.Len(), e.Features)
+		}
+		if e.Len() > 0 && e.Features != d.Train.Features {
+			return fmt.Errorf("%s: %d features, the training set has %d", s, e.Features, d.Train.Features)
+		}
+		for i, l := range e.Labels {
+			if int(l) >= d.Classes {
+				return fmt.Errorf("%s: label %d of example %d, want below %d", s, l, i, d.Classes)
+			}
+		}
+	}
+	return nil
+}
+
+// Score is the result of evaluating a network on a split.
+type Score struct {
+	N, Correct int
+	// Loss is the program's loss with the whole split as one batch.
+	Loss float64
+	// Classes are the predicted classes [N]: the index of the largest output,
+	// the first one among equals.
+	Classes []byte
+}
+
+// Accuracy is the fraction of correct predictions, 0..1.
+func (s Score) Accuracy() float64 { return float64(s.Correct) / float64(max(s.N, 1)) }
+
+// State is a variant's training state at one step.
+type State struct {
+	Step   int
+	Params [][]float32 // in the program's order, weights [out, in] row-major
+	Slots  [][]float32 // the optimizer's own arrays, see Optimizer.Slots
+	// LossSum adds up the losses of the current epoch's batches so far.
+	LossSum  float64
+	Diverged bool
+}
+
+// Clone is a deep copy.
+func (s State) Clone() State {
+	s.Params, s.Slots = clone(s.Params), clone(s.Slots)
+	return s
+}
+
+func clone(a [][]float32) [][]float32 {
+	out := make([][]float32, len(a))
+	for i := range a {
+		out[i] = append([]float32(nil), a[i]...)
+	}
+	return out
+}
+
+// Argmax is the index of the largest element, the first one among equals.
+// NaN is never the largest.
+func Argmax[T float32 | float64](row []T) int {
+	best := 0
+	for j, v := range row {
+		if v > row[best] || row[best] != row[best] && v == v {
+			best = j
+		}
+	}
+	return best
+}
+
+// check compares a state's shapes with what a variant needs.
+func (s State) check(v Variant) error {
+	p := v.Program
+	if len(s.Params) != len(p.Params) {
+		return fmt.Errorf("state holds %d parameters, the program has %d", len(s.Params), len(p.Params))
+	}
+	if want := len(p.Params) * v.Optimizer.Slots(); len(s.Slots) != want {
+		return fmt.Errorf("state holds %d optimizer arrays, %s needs %d", len(s.Slots), v.Optimizer.Name, want)
+	}
+	for i, q := range p.Params {
+		val := p.Value(q.Value)
+		arrays := [][]float32{s.Params[i]}
+		for k := range v.Optimizer.Slots() {
+			arrays = append(arrays, s.Slots[k*len(p.Params)+i])
+		}
+		for _, a := range arrays {
+			if len(a) != val.Shape.Len(0) {
+				return fmt.Errorf("state of %s%v holds %d numbers", val.Name, val.Shape, len(a))
+			}
+		}
+	}
+	if s.Step < 0 {
+		return fmt.Errorf("state is at step %d", s.Step)
+	}
+	return nil
+}

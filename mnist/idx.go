@@ -1,0 +1,214 @@
+package mnist
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+)
+
+// The IDX format, as its authors describe it: two zero bytes, the element type, the number of dimensions, the dimensions
+// as 32-bit big-endian numbers, and then the elements, the last dimension moving fastest.
+const (
+	magicSize     = 4
+	dimensionSize = 4
+	unsignedByte  = 0x08
+)
+
+// gzipMagic starts every gzip file (RFC 1952, 2.3.1). No IDX file starts so, hence the content tells them apart, not the name.
+const gzipMagic = "\x1f\x8b"
+
+const (
+	// maxSizeBytes is the most that one file may hold. A data set lives in memory; MNIST8M, among the largest sets stored
+	// as IDX, has 6.3 GB. Gzip can honestly hold a thousand times its own size, so something has to say when to stop.
+	maxSizeBytes = min(16<<30, math.MaxInt)
+
+	// Whatever a header promises, the first allocation is at most firstRead, the size of a plain file, or expectedRatio times
+	// that of a compressed one (MNIST compresses by 4.9). What needs more gets it by doubling, as the bytes arrive.
+	firstRead     = 64 << 10
+	expectedRatio = 8
+)
+
+// FormatError says where a file is not the IDX file that was expected.
+type FormatError struct {
+	File            string
+	Offset          int64 // in bytes; in the decompressed stream if File says so
+	Expected, Found string
+	Err             error // what the file system or the decompressor said, or nil
+}
+
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("%s: byte %d: expected %s, found %s", e.File, e.Offset, e.Expected, e.Found)
+}
+
+func (e *FormatError) Unwrap() error { return e.Err }
+
+// array is the content of one IDX file of unsigned bytes.
+type array struct {
+	file  string
+	shape []int
+	data  []byte // shape[0]*shape[1]*... elements, row-major
+}
+
+// dimensionOffset is where a file says how long dimension i is.
+func dimensionOffset(i int) int64 { return int64(magicSize + dimensionSize*i) }
+
+// readArray reads an IDX file of unsigned bytes with rank dimensions, none of them zero, plain or compressed with gzip, to
+// the end of r. The file has sizeBytes as it is stored, which matters for speed alone: a right guess saves growing.
+func readArray(r io.Reader, sizeBytes int64, file string, rank int) (*array, error) {
+	buffered := bufio.NewReaderSize(r, firstRead)
+	start, _ := buffered.Peek(len(gzipMagic)) // a failure comes back at the next read, which reports it
+	if string(start) != gzipMagic {
+		return (&reader{stream: buffered, file: file}).array(rank, sizeBytes)
+	}
+	in := &reader{file: file + " (decompressed)"}
+	decompressor, err := gzip.NewReader(buffered)
+	if err != nil {
+		return nil, in.failure("a gzip header", err)
+	}
+	in.stream = decompressor
+	return in.array(rank, expectedRatio*min(sizeBytes, maxSizeBytes))
+}
+
+// reader reads a stream and knows where it is.
+type reader struct {
+	stream io.Reader
+	file   string
+	offset int64
+}
+
+// array reads the whole stream. It may allocate ahead bytes before it has seen them.
+func (in *reader) array(rank int, ahead int64) (*array, error) {
+	shape, count, err := in.header(rank)
+	if err != nil {
+		return nil, err
+	}
+	data, err := in.data(count, max(firstRead, ahead))
+	if err != nil {
+		return nil, err
+	}
+	if err := in.end(); err != nil {
+		return nil, err
+	}
+	return &array{file: in.file, shape: shape, data: data}, nil
+}
+
+// header reads the shape, and the number of elements that it stands for.
+func (in *reader) header(rank int) (shape []int, count int, err error) {
+	var magic [magicSize]byte
+	if err := in.fill(magic[:], "the magic number of an IDX file"); err != nil {
+		return nil, 0, err
+	}
+	switch {
+	case magic[0] != 0 || magic[1] != 0:
+		return nil, 0, &FormatError{
+			File:     in.file,
+			Offset:   0,
+			Expected: fmt.Sprintf("the magic number 00 00 %02x %02x", unsignedByte, rank),
+			Found:    fmt.Sprintf("% x", magic),
+		}
+	case magic[2] != unsignedByte:
+		return nil, 0, &FormatError{
+			File:     in.file,
+			Offset:   2,
+			Expected: fmt.Sprintf("element type %02x (unsigned byte)", unsignedByte),
+			Found:    fmt.Sprintf("%02x", magic[2]),
+		}
+	case int(magic[3]) != rank:
+		return nil, 0, &FormatError{
+			File:     in.file,
+			Offset:   3,
+			Expected: fmt.Sprintf("rank %d", rank),
+			Found:    fmt.Sprint(magic[3]),
+		}
+	}
+
+	total := uint64(1)
+	for i := range rank {
+		offset := in.offset
+		var field [dimensionSize]byte
+		if err := in.fill(field[:], fmt.Sprintf("the length of dimension %d of %d", i+1, rank)); err != nil {
+			return nil, 0, err
+		}
+		length := binary.BigEndian.Uint32(field[:])
+		if length == 0 {
+			return nil, 0, &FormatError{
+				File:     in.file,
+				Offset:   offset,
+				Expected: fmt.Sprintf("dimension %d of %d to be at least 1", i+1, rank),
+				Found:    "0",
+			}
+		}
+		if uint64(length) > maxSizeBytes/total {
+			return nil, 0, &FormatError{
+				File:     in.file,
+				Offset:   offset,
+				Expected: fmt.Sprintf("at most %d elements", uint64(maxSizeBytes)),
+				Found:    fmt.Sprintf("dimension %d of %d to be %d, after %d elements", i+1, rank, length, total),
+			}
+		}
+		total *= uint64(length)
+		shape = append(shape, int(length))
+	}
+	return shape, int(total), nil
+}
+
+// data reads count elements. The buffer starts at ahead bytes at most and doubles when it is full, so that a header alone
+// gets no memory.
+func (in *reader) data(count int, ahead int64) ([]byte, error) {
+	data := make([]byte, min(int64(count), ahead))
+	for filled := 0; ; {
+		if err := in.fill(data[filled:], fmt.Sprintf("%d bytes of data after the header", count)); err != nil {
+			return nil, err
+		}
+		filled = len(data)
+		if filled == count {
+			return data, nil
+		}
+		grown := make([]byte, filled+min(filled, count-filled))
+		copy(grown, data)
+		data = grown
+	}
+}
+
+// end demands that the stream ends here. For gzip this is what verifies the checksum, and what stops at a stream larger
+// than its header says, however large.
+func (in *reader) end() error {
+	var extra [1]byte
+	_, err := io.ReadFull(in.stream, extra[:])
+	switch err {
+	case io.EOF:
+		return nil
+	case nil:
+		return &FormatError{
+			File:     in.file,
+			Offset:   in.offset,
+			Expected: "the end of the file after the data that the header promised",
+			Found:    "more bytes",
+		}
+	default:
+		return in.failure("the end of the file", err)
+	}
+}
+
+// fill reads len(p) bytes, which are what.
+func (in *reader) fill(p []byte, what string) error {
+	n, err := io.ReadFull(in.stream, p)
+	in.offset += int64(n)
+	if err != nil {
+		return in.failure(what, err)
+	}
+	return nil
+}
+
+// failure is the error for a stream that ended, or failed, where what was expected.
+func (in *reader) failure(what string, err error) error {
+	found := err.Error()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		found, err = "the end of the file", io.ErrUnexpectedEOF
+	}
+	return &FormatError{File: in.file, Offset: in.offset, Expected: what, Found: found, Err: err}
+}

@@ -1,0 +1,282 @@
+package model
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nlpodyssey/safetensors"
+)
+
+// Decode reads a model from the bytes of a safetensors file; errors begin with the file's name. The model shares no
+// memory with data. Any bytes may be given: what is damaged, was not written by vanilla, or does not fit the
+// architecture it names fails with an error that says so. Values that are not finite are read as they are.
+//
+// It allocates the values once, and up to 64 bytes for each of the header's, which are a million at most.
+func Decode(data []byte, name string) (*Model, error) {
+	m, err := decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return m, nil
+}
+
+func decode(data []byte) (*Model, error) {
+	file, metadata, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	m, err := fromMetadata(metadata)
+	if err != nil {
+		return nil, err
+	}
+	if m.Arch == "" {
+		m.Params, err = readGraph(file, metadata)
+	} else {
+		m.Params, err = readChain(file, m.Arch)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// parse looks at the file's frame, in the order of its bytes, and then lets the safetensors package take it apart. That
+// package checks the same things and more (offsets without gaps or overlaps, shapes whose product does not overflow),
+// but says less when they fail, and reads headers of up to 100 MB, whatever they nest, at a hundred times their size in
+// memory.
+func parse(data []byte) (file safetensors.SafeTensors, metadata map[string]string, err error) {
+	fail := func(format string, args ...any) (safetensors.SafeTensors, map[string]string, error) {
+		return safetensors.SafeTensors{}, nil, fmt.Errorf(format, args...)
+	}
+	if len(data) < prefixBytes {
+		return fail("not a safetensors file: expected a header's length in the first %d bytes, found %d bytes in all", prefixBytes, len(data))
+	}
+	headerBytes, rest := binary.LittleEndian.Uint64(data), data[prefixBytes:]
+	if headerBytes > maxHeaderBytes {
+		return fail("not a safetensors file written by vanilla: expected a header of at most %d bytes, found a length of %d", maxHeaderBytes, headerBytes)
+	}
+	if headerBytes > uint64(len(rest)) {
+		return fail("not a safetensors file, or truncated: expected a header of %d bytes, found %d", headerBytes, len(rest))
+	}
+	header, values := rest[:headerBytes], rest[headerBytes:]
+	if headerBytes == 0 || header[0] != '{' {
+		return fail("not a safetensors file: expected a header that is a JSON object, found %.20q", header)
+	}
+	if err := checkNesting(header); err != nil {
+		return fail("not a safetensors file: %w", err)
+	}
+	var parsed safetensors.Metadata
+	if err := json.Unmarshal(header, &parsed); err != nil {
+		return fail("not a safetensors file that vanilla can read: %.200v", err)
+	}
+	var valueBytes uint64
+	for _, info := range parsed.Tensors() {
+		valueBytes = max(valueBytes, info.DataOffsets[1])
+	}
+	if found := uint64(len(values)); valueBytes > found {
+		return fail("truncated: expected %d bytes of values after the header, found %d", valueBytes, found)
+	} else if valueBytes < found {
+		return fail("damaged: expected %d bytes of values after the header, found %d", valueBytes, found)
+	}
+	if file, err = safetensors.Deserialize(data); err != nil {
+		return fail("damaged: the header's tensors do not fit the file: %.200v", err)
+	}
+	return file, parsed.Metadata(), nil
+}
+
+// checkNesting fails where a header's JSON nests otherwise than safetensors', which is an object of objects whose arrays
+// (shape and data_offsets) hold up to maxRank numbers. It keeps hostile arrays from the JSON package, which makes 60
+// bytes of every two; whether the JSON is well-formed is for that package to say.
+func checkNesting(header []byte) error {
+	objects, elements, inArray, inString := 0, 0, false, false
+	for i := 0; i < len(header); i++ {
+		switch c := header[i]; {
+		case inString:
+			if c == '\\' {
+				i++
+			}
+			inString = c != '"'
+		case c == '"':
+			inString = true
+		case inArray && (c == '[' || c == '{'), !inArray && c == '{' && objects == 2:
+			return fmt.Errorf("expected a header of tensors and metadata, found deeper JSON at its byte %d", i)
+		case c == '{':
+			objects++
+		case c == '}':
+			objects--
+		case c == '[':
+			inArray, elements = true, 1
+		case c == ']':
+			inArray = false
+		case inArray && c == ',':
+			if elements++; elements > maxRank {
+				return fmt.Errorf("expected shapes of at most %d dimensions, found a longer array at byte %d of the header", maxRank, i)
+			}
+		}
+	}
+	return nil
+}
+
+// fromMetadata returns the model but for its parameters.
+func fromMetadata(metadata map[string]string) (*Model, error) {
+	var missing nameList
+	for _, key := range []string{"vanilla", "arch", "activation", "loss", "seed", "test_accuracy", "recipe"} {
+		if _, ok := metadata[key]; !ok {
+			missing.add(key)
+		}
+	}
+	if missing.count > 0 {
+		return nil, fmt.Errorf("this safetensors file was not written by vanilla: its metadata has no %v", missing)
+	}
+	m := &Model{
+		Arch:       metadata["arch"],
+		Activation: metadata["activation"],
+		Loss:       metadata["loss"],
+		Version:    metadata["vanilla"],
+	}
+	var err error
+	if m.Seed, err = strconv.ParseUint(metadata["seed"], 10, 64); err != nil {
+		return nil, fmt.Errorf("seed: expected a whole number below 2^64, found %.60q", metadata["seed"])
+	}
+	if m.TestAccuracy, err = strconv.ParseFloat(metadata["test_accuracy"], 64); err != nil {
+		return nil, fmt.Errorf("test accuracy: expected a fraction from 0 to 1, found %.60q", metadata["test_accuracy"])
+	}
+	if m.Recipe, err = compact(json.RawMessage(metadata["recipe"])); err != nil {
+		return nil, err
+	}
+	if image, ok := metadata["image"]; ok {
+		rows, cols, _ := strings.Cut(image, "x")
+		var rowsOK, colsOK bool
+		m.ImageRows, rowsOK = parseWidth(rows)
+		m.ImageCols, colsOK = parseWidth(cols)
+		if !rowsOK || !colsOK {
+			return nil, fmt.Errorf("image: expected rows and columns from 1 to %d, as in 28x28, found %.60q", MaxWidth, image)
+		}
+	}
+	return m, nil
+}
+
+// readChain returns the parameters that the architecture asks for, in the order of its layers.
+func readChain(file safetensors.SafeTensors, arch string) ([]Tensor, error) {
+	widths, err := Widths(arch)
+	if err != nil {
+		return nil, err
+	}
+	if err := compareNames(fmt.Sprintf("arch %.60s", arch), chainLen(widths), chainName, file); err != nil {
+		return nil, err
+	}
+	params := make([]Tensor, chainLen(widths))
+	for i := range params {
+		name, want := chainParam(widths, i)
+		if params[i], err = readTensor(file, name); err != nil {
+			return nil, err
+		}
+		if found := params[i].Shape; !slices.Equal(found, want) {
+			return nil, fmt.Errorf("tensor %s: expected shape %v for arch %.60s, found %.60s", name, want, arch, fmt.Sprint(found))
+		}
+	}
+	return params, nil
+}
+
+// readGraph returns the parameters in the order that the metadata keeps.
+func readGraph(file safetensors.SafeTensors, metadata map[string]string) ([]Tensor, error) {
+	var order []string
+	if err := json.Unmarshal([]byte(metadata["order"]), &order); err != nil {
+		return nil, fmt.Errorf("order: expected a JSON array of the tensors' names (arch is empty), found %.60q", metadata["order"])
+	}
+	nth := func(i int) string { return order[i] }
+	if err := compareNames("the metadata's order", len(order), nth, file); err != nil {
+		return nil, err
+	}
+	if len(order) != file.Len() {
+		return nil, fmt.Errorf("order: expected each of the %d tensors once, found %d names", file.Len(), len(order))
+	}
+	params := make([]Tensor, len(order))
+	for i, name := range order {
+		var err error
+		if params[i], err = readTensor(file, name); err != nil {
+			return nil, err
+		}
+	}
+	return params, nil
+}
+
+// compareNames says which of n tensors that who names are missing from the file, and which of the file's it does not name.
+func compareNames(who string, n int, name func(i int) string, file safetensors.SafeTensors) error {
+	left := make(map[string]bool, file.Len())
+	for _, found := range file.Names() {
+		left[found] = true
+	}
+	var missing, surplus nameList
+	for i := range n {
+		expected := name(i)
+		if _, ok := file.Tensor(expected); !ok {
+			missing.add(expected)
+		}
+		delete(left, expected)
+	}
+	for _, found := range slices.Sorted(maps.Keys(left)) {
+		surplus.add(found)
+	}
+	switch {
+	case missing.count > 0 && surplus.count > 0:
+		return fmt.Errorf("the tensors do not fit %s: missing %v; not expected %v", who, missing, surplus)
+	case missing.count > 0:
+		return fmt.Errorf("the tensors do not fit %s: missing %v", who, missing)
+	case surplus.count > 0:
+		return fmt.Errorf("the tensors do not fit %s: not expected %v", who, surplus)
+	}
+	return nil
+}
+
+// readTensor copies a tensor that is in the file.
+func readTensor(file safetensors.SafeTensors, name string) (Tensor, error) {
+	view, _ := file.Tensor(name)
+	if view.DType() != safetensors.F32 {
+		return Tensor{}, fmt.Errorf("tensor %.60q: expected dtype %v, found %v", name, safetensors.F32, view.DType())
+	}
+	t := Tensor{Name: name, Shape: make([]int, len(view.Shape())), Data: make([]float32, view.DataLen()/4)}
+	for i, d := range view.Shape() {
+		// Without a zero, no dimension exceeds the number of values, so it fits an int.
+		if d == 0 {
+			return Tensor{}, fmt.Errorf("tensor %.60q: expected dimensions of at least 1, found shape %.60s", name, fmt.Sprint(view.Shape()))
+		}
+		t.Shape[i] = int(d)
+	}
+	for i := range t.Data {
+		t.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(view.Data()[4*i:]))
+	}
+	return t, nil
+}
+
+// nameList is a list of names for an error message: the first few, and how many there are. The architecture of a hostile file can
+// miss a million.
+type nameList struct {
+	first []string
+	count int
+}
+
+const namesShown = 6
+
+func (n *nameList) add(name string) {
+	if n.count++; n.count <= namesShown {
+		n.first = append(n.first, fmt.Sprintf("%.60q", name))
+	}
+}
+
+func (n nameList) String() string {
+	s := strings.Join(n.first, ", ")
+	if more := n.count - len(n.first); more > 0 {
+		s += fmt.Sprintf(" and %d more", more)
+	}
+	return s
+}

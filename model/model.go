@@ -1,0 +1,181 @@
+// Package model is a trained network as a file: its parameters, and all that is needed to use them again.
+//
+// The format is safetensors (https://github.com/huggingface/safetensors): eight bytes with the header's length, a JSON
+// header, then the float32 values, little-endian. The tensors of a chain of dense layers carry the names that PyTorch's
+// torch.nn.Sequential(Linear, activation, Linear, …) gives them (0.weight, 0.bias, 2.weight, …), so that its
+// load_state_dict takes the file as it is. What safetensors has no field for stands in the header's __metadata__:
+//
+//	format         always "pt": the values are laid out as PyTorch's, which other programs ask for
+//	vanilla        the version that wrote the file
+//	arch           "784-16-16-10", or "" for a network that is not a chain of dense layers
+//	activation     the hidden layers' activation
+//	loss           the loss it was trained with
+//	image          rows x columns of an input, "28x28"; absent if the inputs are not images
+//	seed           decimal
+//	test_accuracy  a fraction
+//	recipe         the complete recipe, one JSON object
+//	order          the tensors' names in the program's order, a JSON array; only where arch is ""
+//
+// Equal models make equal files, byte for byte: there are no times or paths inside, and keys are sorted.
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
+
+// Tensor is one named float32 array, row-major: len(Data) is the product of Shape, whose dimensions are at least 1.
+// An empty Shape is a scalar; there are at most 8 dimensions.
+type Tensor struct {
+	Name  string
+	Shape []int
+	Data  []float32
+}
+
+// Model is a trained network with what is needed to use it again.
+type Model struct {
+	Arch       string // "784-16-16-10"; "" for a network that is not a chain of dense layers (a hand-built graph)
+	Activation string // of the hidden layers, "sigmoid" for example; any name is kept
+	Loss       string // "cross-entropy" or "quadratic"; any name is kept
+
+	ImageRows, ImageCols int // 28, 28 for MNIST; 0, 0 if the inputs are not images
+
+	Seed         uint64
+	TestAccuracy float64         // fraction 0..1
+	Recipe       json.RawMessage // the complete recipe: one JSON object, kept verbatim but for the space between its tokens
+	Version      string          // of the vanilla that wrote it
+
+	// Params are the parameters in the program's order: weight [out, in] and bias [out] of each layer. Values need not
+	// be finite: a network that diverged is kept too, bit for bit.
+	Params []Tensor
+}
+
+// metadataTensor is the one name that no tensor can have: the header keeps the metadata under it.
+const metadataTensor = "__metadata__"
+
+// check says what keeps m from being a model, but for the recipe, which is [compact]'s to check. What passes can be
+// encoded, and comes back the same.
+func (m *Model) check() error {
+	for _, field := range []struct{ name, value string }{
+		{"arch", m.Arch}, {"activation", m.Activation}, {"loss", m.Loss}, {"version", m.Version}, {"recipe", string(m.Recipe)},
+	} {
+		// JSON would put U+FFFD in the place of other bytes, and the model would come back changed.
+		if !utf8.ValidString(field.value) {
+			return fmt.Errorf("%s: expected UTF-8, found %.60q", field.name, field.value)
+		}
+	}
+	if !(m.TestAccuracy >= 0 && m.TestAccuracy <= 1) { // NaN fails too
+		return fmt.Errorf("test accuracy: expected a fraction from 0 to 1, found %v", m.TestAccuracy)
+	}
+	if m.Arch == "" {
+		if err := m.checkGraph(); err != nil {
+			return err
+		}
+	} else if err := m.checkChain(); err != nil {
+		return err
+	}
+	for _, p := range m.Params {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkChain compares images and parameters with what the architecture says.
+func (m *Model) checkChain() error {
+	widths, err := Widths(m.Arch)
+	if err != nil {
+		return err
+	}
+	if err := m.checkImage(); err != nil {
+		return err
+	}
+	if m.ImageRows != 0 && int64(m.ImageRows)*int64(m.ImageCols) != int64(widths[0]) {
+		return fmt.Errorf("image: arch %.60s has %d inputs, an image of %dx%d has %d pixels",
+			m.Arch, widths[0], m.ImageRows, m.ImageCols, int64(m.ImageRows)*int64(m.ImageCols))
+	}
+	if want := chainLen(widths); len(m.Params) != want {
+		return fmt.Errorf("arch %.60s: expected %d parameters (weight and bias of %d layers), found %d",
+			m.Arch, want, want/2, len(m.Params))
+	}
+	for i, p := range m.Params {
+		name, shape := chainParam(widths, i)
+		if !slices.Equal(p.Shape, shape) {
+			return fmt.Errorf("arch %.60s: expected parameter %d (%s) of shape %v, found %q of shape %.60s",
+				m.Arch, i, name, shape, p.Name, fmt.Sprint(p.Shape))
+		}
+	}
+	return nil
+}
+
+// checkGraph looks at what the architecture would have said: the inputs' size and the parameters' names.
+func (m *Model) checkGraph() error {
+	if err := m.checkImage(); err != nil {
+		return err
+	}
+	if len(m.Params) == 0 {
+		return fmt.Errorf("expected parameters, found none")
+	}
+	seen := make(map[string]int, len(m.Params))
+	for i, p := range m.Params {
+		switch first, twice := seen[p.Name]; {
+		case p.Name == "":
+			return fmt.Errorf("parameter %d: expected a name (there is no arch to derive one from), found none", i)
+		case p.Name == metadataTensor:
+			return fmt.Errorf("parameter %d: the name %q is safetensors' own", i, p.Name)
+		case !utf8.ValidString(p.Name):
+			return fmt.Errorf("parameter %d: expected a name in UTF-8, found %.60q", i, p.Name)
+		case twice:
+			return fmt.Errorf("parameters %d and %d: expected unique names, found %.60q twice", first, i, p.Name)
+		}
+		seen[p.Name] = i
+	}
+	return nil
+}
+
+func (m *Model) checkImage() error {
+	if m.ImageRows == 0 && m.ImageCols == 0 {
+		return nil
+	}
+	if min(m.ImageRows, m.ImageCols) < 1 || max(m.ImageRows, m.ImageCols) > MaxWidth {
+		return fmt.Errorf("image: expected rows and columns from 1 to %d (or 0 and 0 for inputs that are no images), found %d and %d",
+			MaxWidth, m.ImageRows, m.ImageCols)
+	}
+	return nil
+}
+
+// check compares the length of the data with the product of the shape, which cannot overflow on the way.
+func (t *Tensor) check() error {
+	if len(t.Shape) > maxRank {
+		return fmt.Errorf("parameter %.60q: expected at most %d dimensions, found %d", t.Name, maxRank, len(t.Shape))
+	}
+	n := 1
+	for _, d := range t.Shape {
+		if d < 1 || d > len(t.Data)/n {
+			n = 0
+			break
+		}
+		n *= d
+	}
+	if n == 0 || n != len(t.Data) {
+		return fmt.Errorf("parameter %.60q: expected as many values as its shape says, each dimension at least 1; found %d values, shape %.60s",
+			t.Name, len(t.Data), fmt.Sprint(t.Shape))
+	}
+	return nil
+}
+
+// compact returns the recipe without the space between its tokens.
+func compact(recipe json.RawMessage) (json.RawMessage, error) {
+	var b bytes.Buffer
+	if err := json.Compact(&b, recipe); err != nil {
+		return nil, fmt.Errorf("recipe: expected one JSON object, found %.60q: %w", recipe, err)
+	}
+	if b.Bytes()[0] != '{' {
+		return nil, fmt.Errorf("recipe: expected one JSON object, found %.60q", recipe)
+	}
+	return b.Bytes(), nil
+}
