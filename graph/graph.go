@@ -143,7 +143,24 @@ type Network struct {
 	Transposed []bool
 
 	passes []string
-	nodes  []*node // live, operands first
+	nodes  []*node         // live, operands first, at size batch
+	batch  int
+	node   map[ir.ID]int64 // the graph's node that a forward value is
+}
+
+// Node finds the node of g, a graph that n.Build wrote, that holds a value of
+// the forward pass, or nil.
+func (n *Network) Node(g *Graph, id ir.ID) *gorgonia.Node {
+	want, ok := n.node[id]
+	if !ok {
+		return nil
+	}
+	for _, node := range g.Expr.AllNodes() { // the graph's own index can be stale
+		if node.ID() == want {
+			return node
+		}
+	}
+	return nil
 }
 
 // New builds the graph of an architecture and lowers it.

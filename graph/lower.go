@@ -103,7 +103,7 @@ func (l *lowering) read() (string, error) {
 		}
 	}
 	r := l.at[0]
-	l.net.nodes = r.order
+	l.net.nodes, l.net.batch, l.net.node = r.order, r.batch, map[ir.ID]int64{}
 	return fmt.Sprintf("%d live nodes; %d that neither the loss nor a gradient needs are dropped", len(r.order), r.dead), nil
 }
 
@@ -168,7 +168,7 @@ func (l *lowering) define(n *node, name string, shape ir.Shape) ir.ID {
 	id := ir.ID(len(p.Values))
 	p.Values = append(p.Values, ir.Value{Name: name, Shape: shape})
 	if n != nil {
-		l.value[n] = id
+		l.value[n], l.net.node[id] = id, n.id
 	}
 	return id
 }

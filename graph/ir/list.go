@@ -27,17 +27,17 @@ func (p *Program) String() string {
 		if i == p.Forward {
 			b.WriteString("; gradients\n")
 		}
-		fmt.Fprintf(&b, "%3d ", i)
+		line := fmt.Sprintf("%3d ", i)
 		for c, cell := range row {
-			b.WriteString(" " + cell + strings.Repeat(" ", width[c]-utf8.RuneCountInString(cell)))
+			line += " " + cell + strings.Repeat(" ", width[c]-utf8.RuneCountInString(cell))
 			if c == 0 {
-				b.WriteString(" =")
+				line += " ="
 			}
 		}
 		if nodes := p.Ops[i].Nodes; len(nodes) > 0 {
-			b.WriteString("  ; nodes " + ranges(nodes))
+			line += "  ; nodes " + ranges(nodes)
 		}
-		b.WriteString("\n")
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
 }
@@ -49,11 +49,11 @@ func (p *Program) synopsis(op *Op) string {
 	if op.Code == Dense && len(op.Args) == 2 {
 		text = "%0·%1ᵀ"
 	}
-	scale := strconv.FormatFloat(op.Scale, 'g', 6, 64)
+	number := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 	if op.Code == Add && op.Scale == 1 {
 		text = "%0 + %1"
 	}
-	pairs := []string{"%f", op.Act.String(), "%s", scale}
+	pairs := []string{"%f", op.Act.String(), "%s", number(op.Scale), "%d", number(2 * op.Scale)}
 	for i, a := range op.Args {
 		pairs = append(pairs, "%"+strconv.Itoa(i), p.Values[a].Name)
 	}

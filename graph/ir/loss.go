@@ -6,17 +6,17 @@ import "math"
 // −log softmax(z)[label] and writes softmax(z) − onehot(label) to dz, which has
 // the length of z and may be z itself.
 func CrossEntropyRow(z []float64, label int, dz []float64) float64 {
-	max := math.Inf(-1)
+	top := math.Inf(-1)
 	for _, v := range z {
-		max = math.Max(max, v)
+		top = math.Max(top, v)
 	}
 	sum := 0.0
 	for _, v := range z {
-		sum += math.Exp(v - max)
+		sum += math.Exp(v - top)
 	}
-	loss := max + math.Log(sum) - z[label]
+	loss := math.Log(sum) - (z[label] - top) // in this order large logits do not swallow a small loss
 	for j, v := range z {
-		dz[j] = math.Exp(v-max) / sum
+		dz[j] = math.Exp(v-top) / sum
 	}
 	dz[label]--
 	return loss

@@ -76,7 +76,7 @@ const (
 // spec is what the listing and the verifier know of an operation.
 type spec struct {
 	name     string
-	synopsis string // "%o" the result, "%0".. operands, "%f" activation, "%s" scale
+	synopsis string // "%0".. operands, "%f" activation, "%s" scale, "%d" its double
 	args     [2]int // fewest and most operands
 	forward  bool
 }
@@ -98,7 +98,7 @@ func (c Code) spec() (spec, bool) {
 	case DXent:
 		return spec{"dxent", "%s/B (softmax(%0) − %1)", [2]int{2, 2}, false}, true
 	case DQuad:
-		return spec{"dquad", "2·%s/B (%0 − %1)", [2]int{2, 2}, false}, true
+		return spec{"dquad", "%d/B (%0 − %1)", [2]int{2, 2}, false}, true
 	case DInput:
 		return spec{"dinput", "%0·%1", [2]int{2, 2}, false}, true
 	case DWeight:

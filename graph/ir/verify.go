@@ -14,7 +14,7 @@ import (
 //     as it takes and were computed before, its result is written only here;
 //   - shapes fit the operation's meaning, and scales are finite;
 //   - only losses and their gradients read y; one loss is computed, by one of
-//     Xent and Quad, and L2 adds to it;
+//     Xent and Quad, and L2 adds penalties on parameters to it;
 //   - the forward operations come first and compute Output and Loss; gradient
 //     operations come after them;
 //   - every parameter has a gradient of its own shape, computed here;
@@ -156,7 +156,7 @@ func (v verifier) shapes(op *Op) error {
 		want = []Shape{rows(at(1).Cols), rows(at(1).Cols), {1, 1}}
 	case L2:
 		want = []Shape{{1, 1}, at(1), {1, 1}}
-		if at(1).Rows == Batch {
+		if !slices.ContainsFunc(v.p.Params, func(q Param) bool { return q.Value == op.Args[1] }) {
 			return fmt.Errorf("%s%v is not a parameter", v.p.Value(op.Args[1]).Name, at(1))
 		}
 	}
@@ -165,7 +165,7 @@ func (v verifier) shapes(op *Op) error {
 		if k < len(op.Args) {
 			name, got = v.p.Value(op.Args[k]).Name, at(k)
 		}
-		if w.Rows == 0 || w.Cols == 0 || got != w {
+		if got != w {
 			return fmt.Errorf("%s has shape [%d %d], want [%d %d]", name, got.Rows, got.Cols, w.Rows, w.Cols)
 		}
 	}
@@ -173,15 +173,18 @@ func (v verifier) shapes(op *Op) error {
 }
 
 // loss checks that exactly one data loss is computed and that what the program
-// calls its loss is that one, with nothing but penalties added.
+// calls its loss is that one, with all penalties and nothing else added.
 func (v verifier) loss() error {
 	producer := map[ID]*Op{}
-	data := 0
+	data, penalties := 0, 0
 	for i := range v.p.Ops {
 		op := &v.p.Ops[i]
 		producer[op.Out] = op
-		if op.Code == Xent || op.Code == Quad {
+		switch op.Code {
+		case Xent, Quad:
 			data++
+		case L2:
+			penalties++
 		}
 	}
 	if data != 1 {
@@ -190,9 +193,13 @@ func (v verifier) loss() error {
 	id := v.p.Loss
 	for producer[id] != nil && producer[id].Code == L2 {
 		id = producer[id].Args[0]
+		penalties--
 	}
 	if op := producer[id]; op == nil || op.Code != Xent && op.Code != Quad {
 		return fmt.Errorf("the loss %s is not an Xent or Quad with penalties", v.p.Value(v.p.Loss).Name)
+	}
+	if penalties != 0 {
+		return fmt.Errorf("%d penalties are not part of the loss %s", penalties, v.p.Value(v.p.Loss).Name)
 	}
 	return nil
 }

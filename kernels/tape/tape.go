@@ -1,0 +1,295 @@
+// Package tape trains networks on Gorgonia's own TapeMachine, on the graph as
+// Gorgonia differentiated it. Nothing of the lowering is involved, which makes
+// this executor the witness that a lowered program means what its graph means.
+package tape
+
+import (
+	"fmt"
+	"runtime"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+)
+
+// New returns the executor. It asks networks for the graph that a program was
+// lowered from.
+func New(networks func(*ir.Program) *graph.Network) kernels.Executor { return executor{networks} }
+
+type executor struct {
+	networks func(*ir.Program) *graph.Network
+}
+
+func (executor) Name() string { return "tape" }
+func (executor) Device() string {
+	return "CPU, Gorgonia's TapeMachine on " + runtime.GOARCH
+}
+
+func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
+	for i, v := range variants {
+		if v.Program != nil && e.networks(v.Program) == nil {
+			return nil, fmt.Errorf("variant %d: the tape executor has no graph for the program %q", i, v.Program.Name)
+		}
+	}
+	return kernels.NewHost(data, variants, func(v kernels.Variant, d *kernels.Data) (kernels.Machine, error) {
+		m := &machine{variant: v, network: e.networks(v.Program), data: d, runs: map[int]*run{}}
+		for _, q := range v.Program.Params {
+			m.params = append(m.params, make([]float32, v.Program.Value(q.Value).Shape.Len(0)))
+		}
+		for range v.Optimizer.Slots() {
+			for _, w := range m.params {
+				m.slots = append(m.slots, make([]float32, len(w)))
+			}
+		}
+		return m, nil
+	})
+}
+
+// machine trains one variant. Its arrays have the graph's layout, and the
+// graphs of all batch sizes are bound to the same ones.
+type machine struct {
+	variant       kernels.Variant
+	network       *graph.Network
+	data          *kernels.Data
+	params, slots [][]float32
+	runs          map[int]*run // by batch size
+}
+
+// run is a graph at one batch size with its TapeMachine.
+type run struct {
+	graph *graph.Graph
+	vm    gorgonia.VM
+	x, y  []float32        // bound to the graph's inputs
+	read  []gorgonia.Value // values asked for, by ir.ID
+}
+
+// open builds a graph at the given batch size and binds the parameters.
+// TapeMachine reuses memory, so a value that is to be read after a run must be
+// named here: wanted.
+func (m *machine) open(batch int, wanted ...ir.ID) (*run, error) {
+	p := m.variant.Program
+	g, err := m.network.Build.Differentiate(batch)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{
+		graph: g,
+		x:     make([]float32, batch*p.Features()),
+		y:     make([]float32, batch*p.Classes()),
+		read:  make([]gorgonia.Value, len(p.Values)),
+	}
+	bind := func(n *gorgonia.Node, backing []float32) {
+		if err == nil {
+			err = gorgonia.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(backing)))
+		}
+	}
+	bind(g.X, r.x)
+	bind(g.Y, r.y)
+	for i, n := range g.Params {
+		bind(n, m.params[i])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("binding the graph's inputs: %w", err)
+	}
+	for _, id := range wanted {
+		n := m.network.Node(g, id)
+		if n == nil {
+			return nil, fmt.Errorf("the graph has no node for %s", p.Value(id).Name)
+		}
+		gorgonia.Read(n, &r.read[id])
+	}
+	r.vm = gorgonia.NewTapeMachine(g.Expr)
+	return r, nil
+}
+
+// run sets the inputs and runs the graph. Gorgonia's panics become errors.
+func (r *run) run(fill func(x, y []float32)) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the TapeMachine panicked: %v", p)
+		}
+	}()
+	fill(r.x, r.y)
+	r.vm.Reset() // without it, running again does nothing
+	return r.vm.RunAll()
+}
+
+// fill writes examples as the graph's inputs: pixel / 255 and one-hot rows.
+func (m *machine) fill(e kernels.Examples, row func(i int) int) func(x, y []float32) {
+	classes := m.variant.Program.Classes()
+	return func(x, y []float32) {
+		clear(y)
+		for i := range len(y) / classes {
+			r := row(i)
+			for j, pixel := range e.Row(r) {
+				x[i*e.Features+j] = float32(pixel) / 255
+			}
+			y[i*classes+int(e.Labels[r])] = 1
+		}
+	}
+}
+
+func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error) {
+	r := m.runs[len(rows)]
+	if r == nil {
+		var err error
+		if r, err = m.open(len(rows)); err != nil {
+			return 0, err
+		}
+		m.runs[len(rows)] = r
+	}
+	if err := r.run(m.fill(m.data.Train, func(i int) int { return int(rows[i]) })); err != nil {
+		return 0, err
+	}
+	for i, n := range r.graph.Grads {
+		g, err := floats(n.Value())
+		if err != nil {
+			return 0, fmt.Errorf("gradient of %s: %w", r.graph.Params[i].Name(), err)
+		}
+		kernels.Update(m.variant.Optimizer, stepSize, m.variant.Program.Params[i].Bias, m.params[i], g)
+	}
+	loss, err := floats(r.graph.Loss.Value())
+	if err != nil {
+		return 0, err
+	}
+	return float64(loss[0]), nil
+}
+
+// floats is a value's elements, row-major.
+func floats(v gorgonia.Value) ([]float32, error) {
+	if t, ok := v.(*tensor.Dense); ok && t.RequiresIterator() {
+		v = t.Materialize().(*tensor.Dense)
+	}
+	switch d := v.Data().(type) {
+	case []float32:
+		return d, nil
+	case float32:
+		return []float32{d}, nil
+	}
+	return nil, fmt.Errorf("value of type %T, want float32", v.Data())
+}
+
+// evaluationChunk bounds the memory of an evaluation.
+const evaluationChunk = 1000
+
+func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
+	p := m.variant.Program
+	score := kernels.Score{N: e.Len()}
+	var r *run
+	for from := 0; from < e.Len(); from += evaluationChunk {
+		n := min(evaluationChunk, e.Len()-from)
+		if r == nil || n != len(r.y)/p.Classes() {
+			var err error
+			if r, err = m.open(n, p.Output); err != nil {
+				return score, err
+			}
+			defer r.vm.Close()
+		}
+		if err := r.run(m.fill(e, func(i int) int { return from + i })); err != nil {
+			return score, err
+		}
+		loss, err := floats(r.graph.Loss.Value())
+		if err != nil {
+			return score, err
+		}
+		out, err := floats(r.read[p.Output])
+		if err != nil {
+			return score, err
+		}
+		score.Loss += float64(loss[0]) * float64(n) / float64(e.Len())
+		for i := range n {
+			class := byte(kernels.Argmax(out[i*p.Classes() : (i+1)*p.Classes()]))
+			score.Classes = append(score.Classes, class)
+			if class == e.Labels[from+i] {
+				score.Correct++
+			}
+		}
+	}
+	return score, nil
+}
+
+func (m *machine) Forward(x []float32) ([][]float32, error) {
+	p := m.variant.Program
+	var wanted []ir.ID
+	for _, op := range p.Ops[:p.Forward] {
+		if p.Value(op.Out).Shape.Rows == ir.Batch {
+			wanted = append(wanted, op.Out)
+		}
+	}
+	r, err := m.open(len(x)/p.Features(), wanted...)
+	if err != nil {
+		return nil, err
+	}
+	defer r.vm.Close()
+	err = r.run(func(in, y []float32) {
+		copy(in, x)
+		for i := 0; i < len(y); i += p.Classes() {
+			y[i] = 1 // any target: what is returned does not depend on it
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]float32, len(p.Values))
+	for _, id := range wanted {
+		v, err := floats(r.read[id])
+		if err != nil {
+			return nil, err
+		}
+		out[id] = append([]float32(nil), v...)
+	}
+	return out, nil
+}
+
+func (m *machine) Params() (params, slots [][]float32) {
+	for i, w := range m.params {
+		params = append(params, m.layout(i, w, false))
+	}
+	for k, s := range m.slots {
+		slots = append(slots, m.layout(k%len(m.params), s, false))
+	}
+	return params, slots
+}
+
+func (m *machine) SetParams(params, slots [][]float32) error {
+	for i, w := range params {
+		copy(m.params[i], m.layout(i, w, true))
+	}
+	for k, s := range slots {
+		copy(m.slots[k], m.layout(k%len(m.params), s, true))
+	}
+	return nil
+}
+
+// layout copies an array of parameter i from the graph's layout to [out, in]
+// row-major, or back.
+func (m *machine) layout(i int, a []float32, toGraph bool) []float32 {
+	out := append([]float32(nil), a...)
+	if !m.network.Transposed[i] {
+		return out
+	}
+	shape := m.variant.Program.Value(m.variant.Program.Params[i].Value).Shape
+	rows, cols := shape.Cols, shape.Rows // of the source: the graph's [in, out]
+	if toGraph {
+		rows, cols = shape.Rows, shape.Cols
+	}
+	for r := range rows {
+		for c := range cols {
+			out[c*rows+r] = a[r*cols+c]
+		}
+	}
+	return out
+}
+
+func (m *machine) Close() error {
+	var first error
+	for _, r := range m.runs {
+		if err := r.vm.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
