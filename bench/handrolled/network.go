@@ -45,16 +45,16 @@ func New(widths []int) *Network {
 }
 
 // Epoch trains on every sample of order once, in batches of batchSize, the last of which may be shorter. Batch i of the
-// epoch, counted from 0, takes a step of stepSize(i). The result is the mean loss over the samples, each as it was when
-// its batch came. Pixels, labels and order are as in Step.
+// epoch, counted from 0, takes a step of stepSize(i). The result is the mean loss over the batches, each as it was when
+// its turn came. Pixels, labels and order are as in Step.
 func (n *Network) Epoch(pixels, labels []byte, order []int, batchSize int, stepSize func(step int) float32, weightDecay float32) float64 {
 	var loss float64
 	step := 0
 	for batch := range slices.Chunk(order, batchSize) {
-		loss += float64(n.Step(pixels, labels, batch, stepSize(step), weightDecay)) * float64(len(batch))
+		loss += float64(n.Step(pixels, labels, batch, stepSize(step), weightDecay))
 		step++
 	}
-	return loss / float64(len(order))
+	return loss / float64(step)
 }
 
 // Step takes one step of stochastic gradient descent on a batch, which lists the indices of its samples, at least one, in
