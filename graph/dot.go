@@ -63,6 +63,8 @@ func (n *Network) label(m *node) string {
 		return strconv.FormatFloat(m.value, 'g', 6, 64)
 	case m.kind == sizeof && int(m.value) == n.batch:
 		return "batch size"
+	case m.kind == reshape: // Gorgonia prints the batch as the number it was
+		what = "reshape"
 	}
 	what = strings.TrimSuffix(strings.TrimSuffix(what, " false"), " true")
 	var dims []string

@@ -143,7 +143,7 @@ type Network struct {
 	Transposed []bool
 
 	passes []string
-	nodes  []*node         // live, operands first, at size batch
+	nodes  []*node // live, operands first, at size batch
 	batch  int
 	node   map[ir.ID]int64 // the graph's node that a forward value is
 }

@@ -20,7 +20,8 @@ type Machine interface {
 	Evaluate(e Examples) (Score, error)
 	// Forward is Population.Forward.
 	Forward(x []float32) ([][]float32, error)
-	// Params and Slots copy out what State holds; SetParams copies it in.
+	// Params copies out what State holds; SetParams copies it in, and is called
+	// before anything else.
 	Params() (params, slots [][]float32)
 	SetParams(params, slots [][]float32) error
 	Close() error
@@ -29,8 +30,8 @@ type Machine interface {
 // NewHost checks the variants and makes a population of them whose machines
 // come from newMachine. Machines run on all cores, one variant on one core at a
 // time, so results do not depend on the number of cores or on neighbours. A
-// machine is made when its variant first needs it, set to the variant's
-// initial state.
+// machine is made when its variant first needs it, several at once if need be,
+// and set to the variant's initial state.
 func NewHost(data Data, variants []Variant, newMachine func(Variant, *Data) (Machine, error)) (Population, error) {
 	if err := data.Check(); err != nil {
 		return nil, err
@@ -130,7 +131,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 	v := &n.variant
 	examples := h.data.Train.Len()
 	perEpoch := v.StepsPerEpoch(examples)
-	rows := make([]int32, v.Batch)
+	rows := make([]int32, min(v.Batch, examples))
 	done := ctx.Done()
 	for n.step < until {
 		epoch := n.step / perEpoch

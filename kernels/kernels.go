@@ -37,8 +37,8 @@ type Population interface {
 	// Advance trains every variant i up to step until[i], in no lock-step, and
 	// calls report after each epoch of each variant and when one diverges. Calls
 	// to report do not overlap. A variant that diverged stays where it is.
-	// When ctx is done, Advance returns its error between two steps; every
-	// variant's state is then valid and training may go on.
+	// When ctx is done, Advance returns its cause (context.Cause) between two
+	// steps; every variant's state is then valid and training may go on.
 	Advance(ctx context.Context, until []int, report func(Report)) error
 	// Evaluate runs variant i forward over one split of the data.
 	Evaluate(ctx context.Context, i int, split Split) (Score, error)
@@ -102,10 +102,16 @@ func (d *Data) Split(s Split) Examples {
 	return [...]Examples{d.Train, d.Validation, d.Test}[s]
 }
 
+// maxClasses is how many classes a label's byte can tell apart.
+const maxClasses = 256
+
 // Check reports what is inconsistent in the data: lengths, labels out of range.
 func (d *Data) Check() error {
 	if d.Train.Len() == 0 {
 		return fmt.Errorf("the training set is empty")
+	}
+	if d.Classes < 1 || d.Classes > maxClasses {
+		return fmt.Errorf("%d classes, want 1 to %d", d.Classes, maxClasses)
 	}
 	for s := Train; s <= Test; s++ {
 		e := d.Split(s)

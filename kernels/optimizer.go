@@ -23,8 +23,8 @@ func (o Optimizer) Check() error {
 	if !slices.Contains(OptimizerNames(), o.Name) {
 		return fmt.Errorf("no optimizer is called %q: there are %s", o.Name, strings.Join(OptimizerNames(), ", "))
 	}
-	if !(o.WeightDecay >= 0) || math.IsInf(o.WeightDecay, 0) {
-		return fmt.Errorf("weight decay %g: want zero or a positive number", o.WeightDecay)
+	if !(o.WeightDecay >= 0) || math.IsInf(float64(float32(o.WeightDecay)), 0) {
+		return fmt.Errorf("weight decay %g: want zero or a positive float32", o.WeightDecay)
 	}
 	return nil
 }
@@ -35,13 +35,13 @@ func (o Optimizer) Slots() int { return 0 }
 
 // Update applies one step to a parameter w with gradient g, both of one
 // length. This is the definition that the executors' own updates are tested
-// against; precision is T's.
+// against; every operation rounds to T.
 func Update[T float32 | float64](o Optimizer, stepSize T, bias bool, w, g []T) {
 	decay := T(o.WeightDecay)
 	if bias {
 		decay = 0
 	}
 	for i := range w {
-		w[i] -= stepSize * (g[i] + decay*w[i])
+		w[i] -= T(stepSize * (g[i] + T(decay*w[i])))
 	}
 }

@@ -37,11 +37,12 @@ type Rate struct {
 // ScheduleNames lists the schedules.
 func ScheduleNames() []string { return []string{"constant", "cosine"} }
 
-// At is the step size of step t, 0 <= t < total.
+// At is the step size of step t >= 0 of a run of total steps. A schedule that
+// is over stays where it ended.
 func (r Rate) At(t, total int) float32 {
 	factor := 1.0
 	if r.Schedule == "cosine" {
-		factor = 0.5 * (1 + math.Cos(math.Pi*float64(t)/float64(total)))
+		factor = 0.5 * (1 + math.Cos(math.Pi*float64(min(t, total))/float64(total)))
 	}
 	return float32(r.StepSize * factor)
 }
@@ -59,8 +60,8 @@ const (
 // InitNames lists the initialisations.
 func InitNames() []string { return []string{string(Lesson), string(Scaled)} }
 
-// StepsPerEpoch is the number of batches in n examples.
-func (v Variant) StepsPerEpoch(n int) int { return (n + v.Batch - 1) / v.Batch }
+// StepsPerEpoch is the number of batches in n >= 1 examples.
+func (v Variant) StepsPerEpoch(n int) int { return (n-1)/v.Batch + 1 }
 
 // Check reports the first thing about the variant that cannot be, or does not
 // fit the data.
@@ -98,8 +99,8 @@ func (v Variant) Check(data *Data) error {
 
 // Check reports the first setting that cannot be.
 func (r Rate) Check() error {
-	if !(r.StepSize > 0) || math.IsInf(float64(float32(r.StepSize)), 0) {
-		return fmt.Errorf("step size %g: want a positive number", r.StepSize)
+	if s := float32(r.StepSize); !(s > 0) || math.IsInf(float64(s), 0) {
+		return fmt.Errorf("step size %g: want a positive float32", r.StepSize)
 	}
 	if !slices.Contains(ScheduleNames(), r.Schedule) {
 		return fmt.Errorf("no schedule is called %q: there are %s", r.Schedule, strings.Join(ScheduleNames(), ", "))

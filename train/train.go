@@ -74,11 +74,11 @@ func Run(ctx context.Context, exec kernels.Executor, networks *Networks, data *m
 		if err != nil {
 			return nil, err
 		}
-		variants[i] = s.variant(network.Program)
+		variants[i] = s.Variant(network.Program)
 		until[i] = s.Recipe.Epochs * variants[i].StepsPerEpoch(data.Train.Len())
 		results[i] = Result{Spec: s, Parameters: network.Program.Parameters(), TrainLoss: math.NaN()}
 	}
-	population, err := exec.Prepare(examples(data), variants)
+	population, err := exec.Prepare(Data(data), variants)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func Run(ctx context.Context, exec kernels.Executor, networks *Networks, data *m
 			return err
 		}
 		// The last step may have been the one too far.
-		if r.Diverged = math.IsNaN(r.Test.Loss) || math.IsInf(r.Test.Loss, 0); r.Diverged {
+		if r.Diverged = !finite(r.Test.Loss); r.Diverged {
 			r.Test = kernels.Score{}
 			return nil
 		}
@@ -139,8 +139,8 @@ func Evaluate(ctx context.Context, exec kernels.Executor, networks *Networks, da
 		return kernels.Score{}, err
 	}
 	// How the network was trained does not matter to its evaluation.
-	variant := Spec{Recipe: Default()}.variant(network.Program)
-	set := examples(data)
+	variant := Spec{Recipe: Default()}.Variant(network.Program)
+	set := Data(data)
 	set.Classes = max(set.Classes, network.Program.Classes())
 	population, err := exec.Prepare(set, []kernels.Variant{variant})
 	if err != nil {
@@ -158,7 +158,8 @@ func Evaluate(ctx context.Context, exec kernels.Executor, networks *Networks, da
 	return population.Evaluate(ctx, 0, kernels.Test)
 }
 
-func (s Spec) variant(p *ir.Program) kernels.Variant {
+// Variant is the spec as executors take it, on the recipe's program.
+func (s Spec) Variant(p *ir.Program) kernels.Variant {
 	r := s.Recipe
 	return kernels.Variant{
 		Program:   p,
@@ -217,8 +218,10 @@ func (r *Result) model(p *ir.Program, state kernels.State, data *mnist.Dataset) 
 	return m, nil
 }
 
-// examples are the images as executors take them.
-func examples(data *mnist.Dataset) kernels.Data {
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// Data is a data set as executors take it, not a copy.
+func Data(data *mnist.Dataset) kernels.Data {
 	split := func(s *mnist.Images) kernels.Examples {
 		return kernels.Examples{Pixels: s.Pixels, Labels: s.Labels, Features: s.Features()}
 	}

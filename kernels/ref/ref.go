@@ -5,6 +5,7 @@ package ref
 
 import (
 	"fmt"
+	"slices"
 
 	"vanilla/graph/ir"
 	"vanilla/kernels"
@@ -24,7 +25,6 @@ func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.
 			variant: v,
 			data:    d,
 			interp:  NewInterpreter[float32](v.Program),
-			slots:   v.InitialState().Slots,
 		}, nil
 	})
 }
@@ -101,8 +101,9 @@ func (m *machine) SetParams(params, slots [][]float32) error {
 	for i, q := range m.variant.Program.Params {
 		copy(m.interp.Values[q.Value], params[i])
 	}
+	m.slots = make([][]float32, len(slots))
 	for i := range slots {
-		copy(m.slots[i], slots[i])
+		m.slots[i] = slices.Clone(slots[i])
 	}
 	return nil
 }

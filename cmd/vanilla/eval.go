@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"vanilla/kernels"
+	"vanilla/mnist"
+	"vanilla/model"
+	"vanilla/train"
+)
+
+// evalFlags are the flags of the command eval.
+type evalFlags struct {
+	placement
+	data string
+	json bool
+}
+
+func evalCommand() *cobra.Command {
+	var e evalFlags
+	c := &cobra.Command{
+		Use:   "eval MODEL",
+		Short: "Evaluate a saved network on the test images",
+		Long:  "Eval runs a saved network on the test images and shows how many it gets right, and which it takes for which.",
+		Example: `  vanilla eval model.safetensors
+  vanilla eval model.safetensors --json
+  vanilla eval model.safetensors --executor ref`,
+		Args: func(c *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return fmt.Errorf("want a model file, as in %s model.safetensors", c.CommandPath())
+			case len(args) > 1:
+				return fmt.Errorf("found the argument %q: want one model file", args[1])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return e.run(c.Context(), args[0], c.OutOrStdout()) },
+	}
+	c.Flags().SortFlags = false
+	e.placement.flags(c)
+	c.Flags().StringVar(&e.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	c.Flags().BoolVar(&e.json, "json", false, "print the result as one JSON object")
+	return c
+}
+
+func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) error {
+	var networks train.Networks
+	exec, err := e.open(&networks)
+	if err != nil {
+		return err
+	}
+	m, err := model.Read(path)
+	if err != nil {
+		return err
+	}
+	if m.Arch == "" {
+		return fmt.Errorf("%s: the network is not a chain of layers: only the program that built its graph can run it", path)
+	}
+	data, err := load(e.data)
+	if err != nil {
+		return err
+	}
+	widths, err := model.Widths(m.Arch)
+	if err != nil {
+		return err
+	}
+	inputs, classes := widths[0], widths[len(widths)-1]
+	if set := data.Test; set.Features() != inputs || set.Classes > classes {
+		return &train.SettingError{Flag: "--data", Value: e.data, Problem: fmt.Sprintf(
+			"found images of %d pixels in %d classes: %s (%s) takes %d pixels and knows %d classes",
+			set.Features(), set.Classes, path, m.Arch, inputs, classes)}
+	}
+	score, err := train.Evaluate(ctx, exec, &networks, data, m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if e.json {
+		return writeJSON(stdout, report(score, data.Test, classes))
+	}
+	return printScore(stdout, report(score, data.Test, classes), path, m, data.Name)
+}
+
+// evalReport is what --json prints.
+type evalReport struct {
+	TestAccuracy float64 `json:"test_accuracy"`
+	Errors       int     `json:"errors"`
+	// Confusion counts images: [label][prediction].
+	Confusion [][]int `json:"confusion"`
+	// PerClass is the accuracy on the images of each label, null if there are
+	// none.
+	PerClass []*float64 `json:"per_class"`
+}
+
+func report(score kernels.Score, set *mnist.Images, classes int) evalReport {
+	r := evalReport{
+		TestAccuracy: score.Accuracy(),
+		Errors:       score.N - score.Correct,
+		Confusion:    make([][]int, classes),
+		PerClass:     make([]*float64, classes),
+	}
+	for c := range r.Confusion {
+		r.Confusion[c] = make([]int, classes)
+	}
+	for i, predicted := range score.Classes {
+		r.Confusion[set.Labels[i]][predicted]++
+	}
+	for c, row := range r.Confusion {
+		r.PerClass[c] = finite(float64(row[c]) / float64(sum(row)))
+	}
+	return r
+}
+
+func sum(row []int) (n int) {
+	for _, v := range row {
+		n += v
+	}
+	return n
+}
+
+// printScore is the result for people: the confusion matrix has a row for each
+// label and a column for each prediction, with dots for zeros.
+func printScore(w io.Writer, r evalReport, path string, m *model.Model, data string) error {
+	n := 0
+	for _, row := range r.Confusion {
+		n += sum(row)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s: %s %s\n", path, m.Arch, m.Activation)
+	fmt.Fprintf(&b, "%s of %s test images of %s are right, %s are wrong: %s\n\n",
+		thousands(n-r.Errors), thousands(n), data, thousands(r.Errors), percent(r.TestAccuracy))
+
+	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(rows, "label\t")
+	for c := range r.Confusion {
+		fmt.Fprintf(rows, "as %d\t", c)
+	}
+	fmt.Fprint(rows, "right\t\n")
+	for label, row := range r.Confusion {
+		fmt.Fprintf(rows, "%d\t", label)
+		for _, n := range row {
+			cell := "."
+			if n > 0 {
+				cell = strconv.Itoa(n)
+			}
+			fmt.Fprintf(rows, "%s\t", cell)
+		}
+		right := "-"
+		if p := r.PerClass[label]; p != nil {
+			right = fmt.Sprintf("%.1f %%", 100**p)
+		}
+		fmt.Fprintf(rows, "%s\t\n", right)
+	}
+	rows.Flush()
+	_, err := w.Write(b.Bytes())
+	return err
+}

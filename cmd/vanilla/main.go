@@ -1,0 +1,78 @@
+// Command vanilla trains plain neural networks on images of digits.
+//
+// Results go to standard output, progress and errors to standard error. It
+// exits with 0 when done, 2 after wrong usage, and 1 after any other failure.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"vanilla/train"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second Ctrl-C kills at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// The exit codes.
+const (
+	done   = 0
+	failed = 1
+	misuse = 2
+)
+
+// run executes the command line and returns the exit code. When ctx is done,
+// commands keep what they have finished.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	// What fails before a command starts is wrong usage.
+	started := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetArgs(append([]string{}, args...)) // not nil, for which cobra takes os.Args
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return done
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", command.CommandPath(), oneLine(err))
+	var usage *usageError
+	var setting *train.SettingError
+	if !started || errors.As(err, &usage) || errors.As(err, &setting) {
+		return misuse
+	}
+	return failed
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "vanilla",
+		Short: "Train plain neural networks on images of digits",
+		Long: `Vanilla trains plain neural networks on images of digits.
+
+Results go to standard output, progress and errors to standard error. Exit codes:
+0 done, 2 wrong usage, 1 any other failure.`,
+		Example: `  vanilla train
+  vanilla train --help`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(trainCommand(), evalCommand(), benchCommand(), devicesCommand(), versionCommand(), completionCommand())
+	root.SetHelpCommand(helpCommand())
+	return root
+}

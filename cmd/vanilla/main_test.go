@@ -1,0 +1,607 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"vanilla/kernels"
+	"vanilla/model"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestMain lets a test run this binary as the command itself.
+func TestMain(m *testing.M) {
+	if os.Getenv("VANILLA_TEST_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// vanilla runs a command line in this process.
+func vanilla(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &out, &err)
+	return out.String(), err.String(), code
+}
+
+// must runs a command line that must succeed.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, stderr, code := vanilla(t, args...)
+	if code != done {
+		t.Fatalf("vanilla %s: exit code %d: %s", strings.Join(args, " "), code, stderr)
+	}
+	return stdout
+}
+
+// writeData writes a data set of size x size images in three classes that is
+// learned in no time: class c has a bright row c.
+func writeData(t *testing.T, dir string, size int) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for name, n := range map[string]int{"train": 100, "t10k": 30} {
+		images := binary.BigEndian.AppendUint32(nil, 0x803)
+		for _, extent := range []int{n, size, size} {
+			images = binary.BigEndian.AppendUint32(images, uint32(extent))
+		}
+		labels := binary.BigEndian.AppendUint32(nil, 0x801)
+		labels = binary.BigEndian.AppendUint32(labels, uint32(n))
+		for i := range n {
+			for p := range size * size {
+				pixel := byte(random.IntN(60))
+				if p/size == i%3 {
+					pixel += 150
+				}
+				images = append(images, pixel)
+			}
+			labels = append(labels, byte(i%3))
+		}
+		for file, data := range map[string][]byte{"-images-idx3-ubyte": images, "-labels-idx1-ubyte": labels} {
+			if err := os.WriteFile(filepath.Join(dir, name+file), data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// inData changes to a new directory with the data set tiny, which tiny's flags
+// fit.
+func inData(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	writeData(t, "tiny", 4)
+}
+
+func tiny(more ...string) []string {
+	return append([]string{"train", "--data", "tiny", "--arch", "16-5-3", "--batch", "8", "--epochs", "6"}, more...)
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// keys are an object's keys in their order.
+func keys(t *testing.T, object string) []string {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(object))
+	var found []string
+	for depth := 0; ; {
+		token, err := d.Token()
+		if err == io.EOF {
+			return found
+		} else if err != nil {
+			t.Fatalf("%v in %s", err, object)
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		default:
+			if key, ok := token.(string); ok && depth == 1 {
+				found = append(found, key)
+				var value json.RawMessage
+				if err := d.Decode(&value); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+func TestTrainThenEval(t *testing.T) {
+	inData(t)
+	for _, executor := range []string{"fast", "tape", "ref"} {
+		t.Run(executor, func(t *testing.T) {
+			stdout := must(t, tiny("--executor", executor, "--json", "-o", "a.safetensors")...)
+			if strings.Count(stdout, "\n") != 1 || !strings.HasSuffix(stdout, "}\n") {
+				t.Errorf("want one line of JSON, found %q", stdout)
+			}
+			want := []string{"arch", "parameters", "device", "executor", "precision", "recipe", "seed", "epochs", "train_seconds",
+				"seconds_per_epoch", "train_loss", "test_accuracy", "diverged", "model"}
+			if got := keys(t, stdout); !slices.Equal(got, want) {
+				t.Errorf("fields %q, want %q", got, want)
+			}
+			var trained trainReport
+			if err := json.Unmarshal([]byte(stdout), &trained); err != nil {
+				t.Fatal(err)
+			}
+			if trained.Parameters != 16*5+5+5*3+3 || trained.Epochs != 6 || trained.Precision != "fp32" || trained.Diverged ||
+				trained.Seed != 1 || *trained.Model != "a.safetensors" || *trained.TestAccuracy < 0.9 || *trained.TrainLoss <= 0 ||
+				trained.TrainSeconds <= 0 || *trained.SecondsPerEpoch <= 0 || trained.Recipe.Batch != 8 {
+				t.Errorf("found %s", stdout)
+			}
+
+			stdout = must(t, "eval", "a.safetensors", "--data", "tiny", "--executor", executor, "--json")
+			if got, want := keys(t, stdout), []string{"test_accuracy", "errors", "confusion", "per_class"}; !slices.Equal(got, want) {
+				t.Errorf("fields %q, want %q", got, want)
+			}
+			var evaluated evalReport
+			if err := json.Unmarshal([]byte(stdout), &evaluated); err != nil {
+				t.Fatal(err)
+			}
+			if evaluated.TestAccuracy != *trained.TestAccuracy {
+				t.Errorf("eval found accuracy %v, train %v", evaluated.TestAccuracy, *trained.TestAccuracy)
+			}
+			right := 0
+			for label, row := range evaluated.Confusion {
+				right += row[label]
+				if sum(row) != 10 {
+					t.Errorf("%d images have label %d, want 10", sum(row), label)
+				}
+			}
+			if right != 30-evaluated.Errors {
+				t.Errorf("the diagonal has %d, %d are wrong of 30", right, evaluated.Errors)
+			}
+			m, err := model.Read("a.safetensors")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Version != version || m.TestAccuracy != evaluated.TestAccuracy {
+				t.Errorf("the file says version %q, accuracy %v", m.Version, m.TestAccuracy)
+			}
+		})
+	}
+}
+
+// The built-in data, for one epoch.
+func TestTrainOnMNIST(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, "train", "--epochs", "1")
+	var evaluated evalReport
+	if err := json.Unmarshal([]byte(must(t, "eval", "model.safetensors", "--json")), &evaluated); err != nil {
+		t.Fatal(err)
+	}
+	// One epoch takes every seed above 90 %, and chance would be 10.
+	if evaluated.TestAccuracy < 0.85 || len(evaluated.PerClass) != 10 {
+		t.Errorf("found %+v", evaluated)
+	}
+}
+
+func TestSameSeedSameFile(t *testing.T) {
+	inData(t)
+	must(t, tiny("-o", "1")...)
+	for _, cores := range []int{1, 2} {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
+		must(t, tiny("--out", "2")...)
+		if !bytes.Equal(read(t, "1"), read(t, "2")) {
+			t.Errorf("%d cores: the same seed gave another file", cores)
+		}
+	}
+	must(t, tiny("-o", "3", "--seed", "2")...)
+	must(t, tiny("-o", "4", "--order-seed", "2")...)
+	must(t, tiny("-o", "5", "--order-seed", "1")...)
+	if bytes.Equal(read(t, "1"), read(t, "3")) || bytes.Equal(read(t, "1"), read(t, "4")) {
+		t.Error("another seed gave the same file")
+	}
+	if !bytes.Equal(read(t, "1"), read(t, "5")) {
+		t.Error("the order seed is not the seed by default")
+	}
+}
+
+// cancelling cancels a run when it writes a line that contains text.
+type cancelling struct {
+	bytes.Buffer
+	text   string
+	cancel context.CancelFunc
+}
+
+func (c *cancelling) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(c.text)) {
+		c.cancel()
+	}
+	return c.Buffer.Write(line)
+}
+
+func TestInterrupt(t *testing.T) {
+	inData(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stderr := &cancelling{text: "epoch ", cancel: cancel}
+	var stdout bytes.Buffer
+	code := run(ctx, tiny("--epochs", "1000000", "--json"), nil, &stdout, stderr)
+	var trained trainReport
+	if err := json.Unmarshal(stdout.Bytes(), &trained); err != nil {
+		t.Fatal(err)
+	}
+	if code != failed || !strings.Contains(stderr.String(), "vanilla train: interrupted after ") || trained.Epochs < 1 ||
+		trained.Epochs >= 1000000 || trained.Model == nil {
+		t.Fatalf("exit code %d, %s%s", code, stdout.String(), stderr.String())
+	}
+	var evaluated evalReport
+	if err := json.Unmarshal([]byte(must(t, "eval", "model.safetensors", "--data", "tiny", "--json")), &evaluated); err != nil {
+		t.Fatal(err)
+	}
+	if evaluated.TestAccuracy != *trained.TestAccuracy {
+		t.Errorf("eval found accuracy %v, train %v", evaluated.TestAccuracy, *trained.TestAccuracy)
+	}
+
+	before := read(t, "model.safetensors")
+	stdout.Reset()
+	stderr.Reset()
+	code = run(ctx, tiny(), nil, &stdout, stderr) // interrupted already
+	if code != failed || !strings.HasSuffix(stderr.String(), "interrupted before the first step: nothing was saved\n") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if !bytes.Equal(before, read(t, "model.safetensors")) {
+		t.Error("an untrained network took the place of a trained one")
+	}
+}
+
+func TestDivergence(t *testing.T) {
+	inData(t)
+	wild := tiny("--activation", "relu", "--lr", "1e30", "--weight-decay", "1e8")
+	stdout, stderr, code := vanilla(t, append(wild, "--json")...)
+	if code != failed || !strings.Contains(stderr, "vanilla train: diverged in epoch 1 of 6") {
+		t.Errorf("exit code %d, stderr %s", code, stderr)
+	}
+	for _, field := range []string{`"diverged":true`, `"model":null`, `"train_loss":null`, `"test_accuracy":null`} {
+		if !strings.Contains(stdout, field) {
+			t.Errorf("no %s in %s", field, stdout)
+		}
+	}
+	if stdout, _, _ = vanilla(t, wild...); strings.Contains(stdout, "accuracy") || strings.Contains(stdout, "saved") {
+		t.Errorf("found %s", stdout)
+	}
+	if _, err := os.Stat("model.safetensors"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a diverged network was saved")
+	}
+}
+
+func TestExplain(t *testing.T) {
+	inData(t)
+	for _, executor := range []string{"fast", "tape", "ref"} {
+		stdout := must(t, "train", "--explain", "--dot", "graph.dot", "--executor", executor)
+		for _, part := range []string{"784-16-16-10 sigmoid cross-entropy: 13,002 parameters", "dense", "dweight", "executor " + executor} {
+			if !strings.Contains(stdout, part) {
+				t.Errorf("--executor %s: no %q in %s", executor, part, stdout)
+			}
+		}
+	}
+	if dot := string(read(t, "graph.dot")); !strings.HasPrefix(dot, "digraph") {
+		t.Errorf("the graph is %.100q", dot)
+	}
+	if stdout := must(t, "train", "--dot", "graph.dot"); stdout != "" {
+		t.Errorf("--dot printed %q", stdout)
+	}
+	if _, err := os.Stat("model.safetensors"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("--explain trained a network")
+	}
+}
+
+// Wrong input: the exit code, one line on standard error that says what is
+// wrong, nothing on standard output, and no file is written.
+func TestWrongInput(t *testing.T) {
+	inData(t)
+	writeData(t, "other", 5)
+	must(t, tiny()...)
+	if err := os.WriteFile("file", []byte("no model"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := listing(t)
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{tiny("--arch", "784-x"), misuse, "vanilla train: --arch 784-x: want whole numbers"},
+		{tiny("--arch", "16-5-7"), misuse, "vanilla train: --arch 16-5-7: the data has 3 classes, so the last width must be 3"},
+		{[]string{"train", "--data", "tiny"}, misuse, "so the first width must be 16, and the data has 3 classes"},
+		{tiny("--activation", "sine"), misuse, "--activation sine: want identity, sigmoid"},
+		{tiny("--loss", "hinge"), misuse, "--loss hinge: want cross-entropy or quadratic"},
+		{tiny("--optimizer", "magic"), misuse, "--optimizer magic: want sgd"},
+		{tiny("--schedule", "linear"), misuse, "--schedule linear: want constant or cosine"},
+		{tiny("--init", "ones"), misuse, "--init ones: want lesson or scaled"},
+		{tiny("--lr", "-1"), misuse, "--lr -1: want a positive number"},
+		{tiny("--lr", "NaN"), misuse, "--lr NaN: want a positive number"},
+		{tiny("--lr", "fast"), misuse, "--lr fast: want a number"},
+		{tiny("--weight-decay", "-1e-4"), misuse, "--weight-decay -0.0001: want zero or a positive number"},
+		{tiny("--epochs", "0"), misuse, "--epochs 0: want 1 to 1000000"},
+		{tiny("--epochs", "1.5"), misuse, "--epochs 1.5: want a whole number"},
+		{tiny("--batch", "0"), misuse, "--batch 0: want 1 or more examples"},
+		{tiny("--batch", "1000000000000"), misuse, "the data has 100 training images, so at most 100 fit in a batch"},
+		{tiny("--seed", "-1"), misuse, "--seed -1: want a whole number from 0"},
+		{tiny("--json=perhaps"), misuse, "--json perhaps: want true or false"},
+		{tiny("--device", "tpu"), misuse, "--device tpu: want auto, cpu, cuda or cuda:N"},
+		{tiny("--device", "cuda"), misuse, "--device cuda: this binary was built without CUDA: want --device cpu"},
+		{tiny("--device", "cuda:1"), misuse, "--device cuda:1: this binary was built without CUDA"},
+		{tiny("--executor", "slow"), misuse, "--executor slow: want fast, tape or ref"},
+		{tiny("--data", "nowhere"), failed, "--data nowhere: want mnist or a directory"},
+		{tiny("--data", "file"), failed, "--data file: want mnist or a directory"},
+		{tiny("--data", "."), failed, "expected the four files train-images-idx3-ubyte"},
+		{tiny("--data", ""), misuse, `--data "": want mnist or a directory`},
+		{tiny("-o", "tiny"), failed, "--out tiny: found a directory"},
+		{tiny("--out", filepath.Join("nowhere", "m")), failed, "cannot write to the directory nowhere"},
+		{tiny("--out", ""), misuse, `--out "": want the name of a file`},
+		{tiny("--out"), misuse, "flag needs an argument: --out"},
+		{tiny("--epoch", "3"), misuse, "unknown flag: --epoch: did you mean --epochs?"},
+		{tiny("--rainbow"), misuse, "unknown flag: --rainbow: vanilla train --help lists them"},
+		{tiny("-x"), misuse, "unknown shorthand flag: 'x' in -x"},
+		{tiny("surplus"), misuse, `found the argument "surplus": want flags only`},
+		{[]string{"train", "--explain", "--json"}, misuse, "--json: there is no result to print"},
+		{[]string{"train", "--explain", "--device", "tpu"}, misuse, "--device tpu: want auto"},
+		{[]string{"train", "--explain", "--lr", "0"}, misuse, "--lr 0: want a positive number"},
+		{[]string{"train", "--dot", filepath.Join("nowhere", "g")}, failed, "--dot " + filepath.Join("nowhere", "g")},
+		{[]string{"trian", "--epochs", "3"}, misuse, `vanilla: unknown command "trian" for "vanilla": did you mean train?`},
+		{[]string{"paint"}, misuse, `vanilla: unknown command "paint" for "vanilla"`},
+		{[]string{"--rainbow"}, misuse, "vanilla: unknown flag: --rainbow"},
+		{[]string{"eval"}, misuse, "vanilla eval: want a model file"},
+		{[]string{"eval", "a", "b"}, misuse, `found the argument "b": want one model file`},
+		{[]string{"eval", "nowhere"}, failed, "nowhere"},
+		{[]string{"eval", "file"}, failed, "file: not a safetensors file"},
+		{[]string{"eval", "model.safetensors"}, misuse, "--data mnist: found images of 784 pixels in 10 classes"},
+		{[]string{"eval", "model.safetensors", "--data", "other"}, misuse, "--data other: found images of 25 pixels"},
+		{[]string{"eval", "model.safetensors", "--executor", "slow"}, misuse, "--executor slow: want fast, tape or ref"},
+		{[]string{"devices", "all"}, misuse, `found the argument "all"`},
+		{[]string{"version", "--long"}, misuse, "unknown flag: --long"},
+		{[]string{"completion"}, misuse, "want one shell: bash, zsh, fish or powershell"},
+		{[]string{"completion", "csh"}, misuse, `"csh": want bash, zsh, fish or powershell`},
+		{[]string{"help", "trian"}, misuse, `unknown command "trian"`},
+		{[]string{"help", "train", "eval"}, misuse, `found the argument "eval"`},
+	} {
+		stdout, stderr, code := vanilla(t, c.args...)
+		if code != c.code || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, "\n") {
+			t.Errorf("vanilla %q: exit code %d, %q; want %d, one line with %q", c.args, code, stderr, c.code, c.want)
+		}
+		if stdout != "" {
+			t.Errorf("vanilla %q printed %q", c.args, stdout)
+		}
+		if after := listing(t); !slices.Equal(before, after) {
+			t.Fatalf("vanilla %q: files were %q, now %q", c.args, before, after)
+		}
+	}
+}
+
+// listing is all files below the working directory, with sizes and times.
+func listing(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := filepath.Walk(".", func(path string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			files = append(files, path+" "+info.ModTime().String())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestModelWithoutArch(t *testing.T) {
+	t.Chdir(t.TempDir())
+	m := model.Model{Recipe: json.RawMessage("{}"), Params: []model.Tensor{{Name: "w", Shape: []int{1}, Data: []float32{1}}}}
+	if err := m.Write("graph.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := vanilla(t, "eval", "graph.safetensors"); code != failed || !strings.Contains(stderr, "not a chain of layers") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// A result that cannot be printed is a failure; the network is saved all the
+// same.
+func TestOutputFails(t *testing.T) {
+	inData(t)
+	for _, args := range [][]string{tiny(), tiny("--json"), {"eval", "model.safetensors", "--data", "tiny"}, {"version"}, {"devices"},
+		{"train", "--explain"}} {
+		if code := run(t.Context(), args, nil, brokenPipe{}, io.Discard); code != failed {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+	}
+	if _, err := model.Read("model.safetensors"); err != nil {
+		t.Error(err)
+	}
+}
+
+// commands lists c and all commands below.
+func commands(c *cobra.Command) []*cobra.Command {
+	c.InitDefaultHelpCmd()
+	all := []*cobra.Command{c}
+	for _, c := range c.Commands() {
+		all = append(all, commands(c)...)
+	}
+	return all
+}
+
+// The examples that help texts show work. Training stops after an epoch, and
+// timing after a few images.
+func TestExamples(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a few epochs on MNIST")
+	}
+	t.Chdir(t.TempDir())
+	must(t, "train", "--epochs", "1") // model.safetensors, which examples name
+	for _, c := range commands(rootCommand()) {
+		examples := strings.Split(strings.TrimSpace(c.Example), "\n")
+		for _, line := range examples {
+			line, file, redirected := strings.Cut(line, " > ")
+			words := strings.Fields(line)
+			if len(words) == 0 || words[0] != "vanilla" || redirected && file == "" {
+				t.Fatalf("%s: the example %q is no command line", c.CommandPath(), line)
+			}
+			args := words[1:]
+			if slices.Contains(args, "train") && !slices.Contains(args, "--help") && args[0] != "help" {
+				args = append(args, "--epochs", "1")
+			}
+			if slices.Contains(args, "bench") {
+				args = append(args, "--rounds", "1", "--examples", "400")
+			}
+			if stdout := must(t, args...); stdout == "" {
+				t.Errorf("%s: %q printed nothing", c.CommandPath(), line)
+			}
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := string(read(t, path)); got != want {
+		t.Errorf("%s: go test -update writes it anew\nfound\n%s\nwant\n%s", path, got, want)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, c := range commands(rootCommand()) {
+		args := append(strings.Fields(c.CommandPath())[1:], "--help")
+		golden(t, strings.ReplaceAll(c.CommandPath(), " ", "-"), must(t, args...))
+	}
+	if help := must(t); help != must(t, "--help") || help != must(t, "help") {
+		t.Error("vanilla alone does not print its help")
+	}
+}
+
+var (
+	measured = regexp.MustCompile(`[0-9.]+ s\b|loss +[0-9.]+`)
+	hardware = regexp.MustCompile(`(executor +cpu: ).*|(with cpu: ).*`)
+	itself   = regexp.MustCompile(`(errs: ).* eval`)
+)
+
+// What people see, but for what depends on the machine.
+func TestSummary(t *testing.T) {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inData(t)
+	stdout, stderr, code := vanilla(t, tiny("--epochs", "50")...)
+	if code != done {
+		t.Fatal(stderr)
+	}
+	t.Chdir(dir)
+	text := measured.ReplaceAllStringFunc(stderr+stdout, func(s string) string { return regexp.MustCompile("[0-9]").ReplaceAllString(s, "0") })
+	text = hardware.ReplaceAllString(text, "$1$2(hardware)")
+	golden(t, "summary", itself.ReplaceAllString(text, "$1(this program) eval"))
+}
+
+func TestPrintScore(t *testing.T) {
+	half := 0.5
+	r := evalReport{
+		TestAccuracy: 0.625,
+		Errors:       3,
+		Confusion:    [][]int{{4, 0, 0}, {1, 2, 1}, {0, 0, 0}},
+		PerClass:     []*float64{finite(1), &half, nil},
+	}
+	var b bytes.Buffer
+	if err := printScore(&b, r, "m.safetensors", &model.Model{Arch: "16-5-3", Activation: "relu"}, "tiny"); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "score", b.String())
+}
+
+func TestVersionAndDevices(t *testing.T) {
+	if stdout := must(t, "version"); !strings.Contains(stdout, version) || !strings.Contains(stdout, runtime.Version()) {
+		t.Errorf("version printed %s", stdout)
+	}
+	stdout := must(t, "devices")
+	if !regexp.MustCompile(`(?m)^cpu .*\d core.*\ncuda  not in this binary`).MatchString(stdout) {
+		t.Errorf("devices printed %s", stdout)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if script := must(t, "completion", shell); !strings.Contains(script, "vanilla") {
+			t.Errorf("%s: %.100q", shell, script)
+		}
+	}
+	if words := must(t, "__complete", "tr"); !strings.Contains(words, "train") {
+		t.Errorf("tr completes to %q", words)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	defer func(arg0 string) { os.Args[0] = arg0 }(os.Args[0])
+	for arg0, want := range map[string]string{
+		"bin/vanilla": `bin/vanilla eval 'my model' 'it'\''s'`,
+		filepath.Join(os.TempDir(), "go-build1", "b001", "exe", "vanilla"): `go run ./cmd/vanilla eval 'my model' 'it'\''s'`,
+	} {
+		os.Args[0] = arg0
+		if got := commandLine("eval", "my model", "it's"); got != want {
+			t.Errorf("%s: found %s, want %s", arg0, got, want)
+		}
+	}
+}
+
+func TestProgressLines(t *testing.T) {
+	inData(t)
+	for epochs, most := range map[string]int{"1": 1, "6": 6, "20": 20, "21": 13, "500": 23} {
+		_, stderr, code := vanilla(t, tiny("--epochs", epochs)...)
+		if n := strings.Count(stderr, "epoch "); code != done || n < 1 || n > most || !strings.Contains(stderr, epochs+"/"+epochs) {
+			t.Errorf("%s epochs: exit code %d, %d lines, want at most %d: %s", epochs, code, n, most, stderr)
+		}
+	}
+}
+
+// On a terminal the bar moves, and is gone in the end.
+func TestProgressBar(t *testing.T) {
+	var b bytes.Buffer
+	p := newProgress(&b, 4)
+	p.bar = newBar(&b, 4)
+	for epoch := 1; epoch <= 3; epoch++ { // an interruption takes the last one
+		p.report(kernels.Report{Epoch: epoch, Loss: 0.125})
+	}
+	p.finish()
+	if drawn := b.String(); !strings.Contains(drawn, "loss 0.1250") || !strings.Contains(drawn, "(3/4)") || strings.Contains(drawn, "\n") {
+		t.Errorf("drew %q", drawn)
+	}
+	last := strings.Split(strings.TrimRight(b.String(), "\r"), "\r")
+	if line := last[len(last)-1]; strings.TrimSpace(line) != "" {
+		t.Errorf("left %q behind", line)
+	}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"vanilla/kernels"
+)
+
+// progress shows how far training is: a bar on a terminal, lines elsewhere.
+type progress struct {
+	w      io.Writer
+	bar    *progressbar.ProgressBar // nil if w is no terminal
+	epochs int
+	every  int // epochs from line to line
+	start  time.Time
+}
+
+// progressLines is about how many lines there are, however many epochs.
+const progressLines = 20
+
+func newProgress(w io.Writer, epochs int) *progress {
+	p := &progress{w: w, epochs: epochs, every: (epochs + progressLines - 1) / progressLines, start: time.Now()}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.bar = newBar(w, epochs)
+	}
+	return p
+}
+
+// newBar draws an empty bar. Here and later an error is a bar less, no more.
+func newBar(w io.Writer, epochs int) *progressbar.ProgressBar {
+	bar := progressbar.NewOptions(epochs,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription("training"),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionClearOnFinish(),
+	)
+	bar.RenderBlank()
+	return bar
+}
+
+// report is called after each epoch.
+func (p *progress) report(r kernels.Report) {
+	if p.bar != nil {
+		p.bar.Describe(fmt.Sprintf("loss %.4f", r.Loss))
+		p.bar.Set(r.Epoch)
+		return
+	}
+	if r.Epoch == 1 || r.Epoch == p.epochs || r.Epoch%p.every == 0 {
+		fmt.Fprintf(p.w, "epoch %*d/%d  loss %.4f  %.1f s\n",
+			len(fmt.Sprint(p.epochs)), r.Epoch, p.epochs, r.Loss, time.Since(p.start).Seconds())
+	}
+}
+
+// finish clears the bar away: what follows says it all.
+func (p *progress) finish() {
+	if p.bar != nil {
+		p.bar.Exit()
+		p.bar.Clear()
+	}
+}

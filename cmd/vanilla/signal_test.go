@@ -1,0 +1,94 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// start runs this binary as the command and returns when it has written a line
+// that contains text to standard error. What it writes later is thrown away.
+func start(t *testing.T, text string, args ...string) (c *exec.Cmd, stdout *strings.Builder) {
+	t.Helper()
+	c = exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append(os.Environ(), "VANILLA_TEST_MAIN=1")
+	stdout = new(strings.Builder)
+	c.Stdout = stdout
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stderr = w
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), text) {
+			go func() {
+				defer r.Close()
+				for lines.Scan() {
+				}
+			}()
+			return c, stdout
+		}
+	}
+	t.Fatalf("vanilla %q ended before it wrote %q: %v", args, text, c.Wait())
+	return nil, nil
+}
+
+func TestCtrlC(t *testing.T) {
+	inData(t)
+	c, stdout := start(t, "epoch ", tiny("--epochs", "1000000", "--json")...)
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != failed {
+		t.Fatalf("found %v, want exit code %d", err, failed)
+	}
+	var trained trainReport
+	if err := json.Unmarshal([]byte(stdout.String()), &trained); err != nil || trained.Model == nil || trained.Epochs < 1 {
+		t.Errorf("printed %q, err %v", stdout, err)
+	}
+	must(t, "eval", "model.safetensors", "--data", "tiny")
+}
+
+// A second Ctrl-C does not wait for the step to end.
+func TestSecondCtrlC(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a process with the built-in data")
+	}
+	t.Chdir(t.TempDir())
+	// The definition takes about a minute for this step.
+	c, _ := start(t, "training ", "train", "--executor", "ref", "--arch", "784-512-10", "--batch", "20000")
+	begin := time.Now()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	for signals := 0; ; signals++ {
+		select {
+		case <-ended:
+			status, ok := c.ProcessState.Sys().(syscall.WaitStatus)
+			if !ok || !status.Signaled() || status.Signal() != syscall.SIGINT || signals < 2 {
+				t.Errorf("after %d signals: %v, want two signals and an end by the second", signals, c.ProcessState)
+			}
+			return
+		case <-time.After(200 * time.Millisecond):
+			if time.Since(begin) > 30*time.Second {
+				t.Fatalf("the process goes on after %d signals", signals)
+			}
+			if err := c.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"vanilla/train"
+)
+
+// usageError is wrong usage that shows only after a command has started.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// flagError puts pflag's errors into the words of the others: the flag, the
+// value, and what would be right.
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		if near := flagsLike(c, unknown.GetSpecifiedName()); len(near) > 0 {
+			return fmt.Errorf("%w: did you mean --%s?", err, strings.Join(near, " or --"))
+		}
+		return fmt.Errorf("%w: %s --help lists them", err, c.CommandPath())
+	case errors.As(err, &invalid):
+		f := invalid.GetFlag()
+		want := map[string]string{
+			"int":     "a whole number",
+			"uint64":  "a whole number from 0 to 18446744073709551615",
+			"float64": "a number",
+			"bool":    "true or false",
+		}[f.Value.Type()]
+		return &train.SettingError{Flag: "--" + f.Name, Value: invalid.GetValue(), Problem: "want " + want}
+	}
+	return err
+}
+
+// flagsLike lists the command's flags that name may be a misspelling of. Cobra
+// knows how to do that for commands.
+func flagsLike(c *cobra.Command, name string) []string {
+	flags := &cobra.Command{SuggestionsMinimumDistance: 2}
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	return flags.SuggestionsFor(name)
+}
+
+// oneLine is the error's text on one line. Cobra's suggestions of commands take
+// several.
+func oneLine(err error) string {
+	return strings.NewReplacer("\n\nDid you mean this?\n\t", ": did you mean ", "\n\t", " or ", "\n", "?").Replace(err.Error())
+}
+
+// noArguments is the Args of commands that have only flags.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("found the argument %q: want flags only", args[0])
+	}
+	return nil
+}
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Show the help of a command",
+		Long:  "Help shows what a command does, its flags, and examples.",
+		Example: `  vanilla help train
+  vanilla train --help`,
+		RunE: func(c *cobra.Command, args []string) error {
+			about, rest, err := c.Root().Find(args)
+			if err != nil {
+				return &usageError{err}
+			}
+			if len(rest) > 0 {
+				return usagef("found the argument %q: want one command", rest[0])
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+func completionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:       "completion SHELL",
+		Short:     "Print a script that lets a shell complete commands and flags",
+		Long:      "Completion prints a script for bash, zsh, fish or powershell that lets the shell complete commands and flags.",
+		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
+		Example: `  vanilla completion bash > vanilla.bash
+  vanilla completion fish`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("want one shell: bash, zsh, fish or powershell")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			root, out := c.Root(), c.OutOrStdout()
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(out, true)
+			case "zsh":
+				return root.GenZshCompletion(out)
+			case "fish":
+				return root.GenFishCompletion(out, true)
+			case "powershell":
+				return root.GenPowerShellCompletionWithDesc(out)
+			}
+			return usagef("%q: want bash, zsh, fish or powershell", args[0])
+		},
+	}
+}

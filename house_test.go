@@ -1,0 +1,172 @@
+// Package vanilla_test holds what is true of the repository as a whole.
+package vanilla_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "vanilla"
+
+// imports lists for each package of the module what it may import of the
+// module. Data flows one way:
+//
+//	ir <- graph <- tape,  ir <- kernels <- executors <- device
+//	mnist, model, kernels <- train <- cmd, bench
+//
+// A new package gets a line here, which is the moment to think about where it
+// stands. Tests may import more.
+var imports = map[string][]string{
+	"graph/ir": {},
+	"graph":    {"graph/ir"},
+	"kernels":  {"graph/ir"},
+
+	"kernels/ref":         {"graph/ir", "kernels"},
+	"kernels/cpu":         {"graph/ir", "kernels"},
+	"kernels/tape":        {"graph/ir", "kernels", "graph"},
+	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref"},
+	"kernels/device":      {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/cpu", "kernels/tape"},
+
+	"mnist": {},
+	"model": {"graph/ir"},
+	"train": {"graph/ir", "kernels", "graph", "mnist", "model"},
+
+	"bench/handrolled": {},
+	"bench":            {"graph/ir", "kernels", "graph", "kernels/device", "mnist", "model", "train", "bench/handrolled"},
+
+	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/device", "mnist", "model", "train", "bench", "bench/handrolled"},
+}
+
+// standardOnly are the packages that import nothing but the standard library.
+var standardOnly = []string{"graph/ir", "kernels", "kernels/ref", "mnist", "bench/handrolled"}
+
+// gorgonians are the packages that may import Gorgonia and what belongs to it:
+// graph lowers its graphs, tape runs them, and the conformance suite writes some
+// by hand.
+var gorgonians = []string{"graph", "kernels/tape", "kernels/conformance"}
+
+// listed is a package as go list describes it.
+type listed struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+}
+
+// violations lists the imports that break the rules.
+func violations(packages []listed) []string {
+	standard := map[string]bool{}
+	for _, p := range packages {
+		standard[p.ImportPath] = p.Standard
+	}
+	var found []string
+	for _, p := range packages {
+		name, ours := strings.CutPrefix(p.ImportPath, module+"/")
+		if !ours {
+			continue
+		}
+		allowed, known := imports[name]
+		if !known {
+			found = append(found, fmt.Sprintf("%s has no line in the list of imports", name))
+			continue
+		}
+		for _, path := range p.Imports {
+			imported, ours := strings.CutPrefix(path, module+"/")
+			switch {
+			case ours && !slices.Contains(allowed, imported):
+				found = append(found, fmt.Sprintf("%s imports %s", name, imported))
+			case !ours && !standard[path] && slices.Contains(standardOnly, name):
+				found = append(found, fmt.Sprintf("%s imports %s, which is not in the standard library", name, path))
+			case !ours && strings.HasPrefix(path, "gorgonia.org/") && !slices.Contains(gorgonians, name):
+				found = append(found, fmt.Sprintf("%s imports %s", name, path))
+			}
+		}
+	}
+	return found
+}
+
+func TestImportDirection(t *testing.T) {
+	// go test repeats a result as long as the files that the test itself looked
+	// at are the same. It does not know what go list looks at.
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".go" {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tags := range []string{"", "cpu"} {
+		out, err := exec.Command("go", "list", "-deps", "-tags="+tags, "-json=ImportPath,Standard,Imports", "./...").Output()
+		if err != nil {
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				t.Fatalf("go list: %v: %s", err, exit.Stderr)
+			}
+			t.Fatal(err)
+		}
+		var packages []listed
+		for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+			var p listed
+			if err := d.Decode(&p); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			packages = append(packages, p)
+		}
+		if len(packages) < len(imports) {
+			t.Fatalf("go list found %d packages, the list of imports has %d", len(packages), len(imports))
+		}
+		for _, v := range violations(packages) {
+			t.Errorf("tags %q: %s", tags, v)
+		}
+	}
+}
+
+// Each planted violation must be found.
+func TestImportDirectionRules(t *testing.T) {
+	for _, c := range []struct {
+		name, imports, want string
+	}{
+		{"graph/ir", "vanilla/graph", "graph/ir imports graph"},
+		{"graph/ir", "github.com/x/y", "graph/ir imports github.com/x/y, which is not in the standard library"},
+		{"graph", "vanilla/kernels", "graph imports kernels"},
+		{"kernels", "vanilla/kernels/ref", "kernels imports kernels/ref"},
+		{"kernels/cpu", "vanilla/kernels/ref", "kernels/cpu imports kernels/ref"},
+		{"kernels/tape", "vanilla/kernels/cpu", "kernels/tape imports kernels/cpu"},
+		{"kernels/cpu", "gorgonia.org/tensor", "kernels/cpu imports gorgonia.org/tensor"},
+		{"mnist", "vanilla/graph/ir", "mnist imports graph/ir"},
+		{"model", "vanilla/kernels", "model imports kernels"},
+		{"train", "vanilla/cmd/vanilla", "train imports cmd/vanilla"},
+		{"train", "vanilla/bench/handrolled", "train imports bench/handrolled"},
+		{"train", "gorgonia.org/gorgonia", "train imports gorgonia.org/gorgonia"},
+		{"bench/handrolled", "vanilla/mnist", "bench/handrolled imports mnist"},
+		{"util", "fmt", "util has no line in the list of imports"},
+	} {
+		got := violations([]listed{
+			{ImportPath: "fmt", Standard: true},
+			{ImportPath: "vanilla/" + c.name, Imports: []string{"fmt", c.imports}},
+		})
+		if !slices.Equal(got, []string{c.want}) {
+			t.Errorf("%s importing %s: found %q, want %q", c.name, c.imports, got, c.want)
+		}
+	}
+	allowed := []listed{
+		{ImportPath: "fmt", Standard: true},
+		{ImportPath: "vanilla/train", Imports: []string{"fmt", "vanilla/kernels", "vanilla/mnist"}},
+		{ImportPath: "vanilla/graph", Imports: []string{"gorgonia.org/gorgonia", "vanilla/graph/ir"}},
+	}
+	if got := violations(allowed); got != nil {
+		t.Errorf("allowed imports: found %q", got)
+	}
+}

@@ -1,0 +1,411 @@
+package cpu
+
+import (
+	"fmt"
+	"strings"
+
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+)
+
+// kernel is one entry of a plan: it runs over the machine's batch.
+type kernel interface {
+	run(m *machine)
+	// reads and writes are the values whose buffers the kernel uses. A kernel
+	// that reads x's records does not read x, and parameters that an update
+	// changes are not among what it writes: updates come last.
+	reads() []ir.ID
+	writes() []ir.ID
+	// line describes the kernel with the program's names.
+	line(p *ir.Program) string
+}
+
+// none stands where a kernel has no such operand.
+const none ir.ID = -1
+
+// expandX converts the batch's pixels to rows of float32, for kernels that
+// read x as any other value.
+type expandX struct{ x ir.ID }
+
+func (k expandX) run(m *machine) {
+	x, features := m.values[k.x], m.input.Features
+	for i, r := range m.rows {
+		row := x[i*features : (i+1)*features]
+		for c, v := range m.input.Row(int(r)) {
+			row[c] = m.pixel[v]
+		}
+	}
+}
+
+// denseLayer is Dense, and Act where it has been fused.
+type denseLayer struct {
+	out, in, w, bias ir.ID
+	act              ir.Activation // zero without
+	sparse           bool          // in is x, read as records; w is transposed
+}
+
+func (k denseLayer) run(m *machine) {
+	units := m.cols(k.out)
+	out, w := m.batch(k.out), m.values[k.w]
+	var bias []float32
+	if k.bias != none {
+		bias = m.values[k.bias]
+	}
+	switch {
+	case !k.sparse:
+		dense(out, m.values[k.in], w, bias, m.n, units, m.cols(k.in))
+	case m.records != nil:
+		sparseDense(out, w, bias, units, m.records, m.pixel)
+	default: // x was given as numbers
+		for i := range m.n {
+			copy(out[i*units:(i+1)*units], bias)
+		}
+		features := m.cols(k.in)
+		beta := float32(1)
+		if bias == nil {
+			beta = 0
+		}
+		product(out, beta, m.n, units, 1, m.values[k.in], features, 1, features, w)
+	}
+	if k.act != 0 {
+		activate(k.act, out, out)
+	}
+}
+
+// activation is Act.
+type activation struct {
+	out, in ir.ID
+	act     ir.Activation
+}
+
+func (k activation) run(m *machine) { activate(k.act, m.batch(k.out), m.batch(k.in)) }
+
+// addition is Add.
+type addition struct {
+	out, a, b ir.ID
+	scale     float64
+}
+
+func (k addition) run(m *machine) {
+	out := m.batch(k.out)
+	a, b, s := m.batch(k.a)[:len(out)], m.batch(k.b)[:len(out)], float32(k.scale)
+	for i := range out {
+		out[i] = a[i] + s*b[i]
+	}
+}
+
+// loss is Xent or Quad, and DXent or DQuad where it has been fused.
+type loss struct {
+	code      ir.Code // Xent or Quad
+	out, in   ir.ID
+	scale     float64
+	grad      ir.ID // none without
+	gradScale float64
+}
+
+func (k loss) run(m *machine) {
+	sum := lossSum(m, k.code, k.in, k.grad, k.gradScale)
+	m.setScalar(k.out, m.scalars[k.out]+k.scale*sum/float64(m.total))
+}
+
+// lossGradient is DXent or DQuad.
+type lossGradient struct {
+	code    ir.Code // Xent or Quad
+	out, in ir.ID
+	scale   float64
+}
+
+func (k lossGradient) run(m *machine) { lossSum(m, k.code, k.in, k.out, k.scale) }
+
+func lossSum(m *machine, code ir.Code, in, grad ir.ID, gradScale float64) float64 {
+	var d []float32
+	if grad != none {
+		d = m.batch(grad)
+	}
+	f := quadratic
+	if code == ir.Xent {
+		f = crossEntropy
+	}
+	return f(m.batch(in), m.labels[:m.n], m.cols(in), d, float32(gradScale/float64(m.total)))
+}
+
+// penalty is L2.
+type penalty struct {
+	out, base, w ir.ID
+	scale        float64
+}
+
+func (k penalty) run(m *machine) {
+	sum := 0.0
+	for _, v := range m.values[k.w] {
+		sum += float64(v) * float64(v)
+	}
+	m.setScalar(k.out, m.scalars[k.base]+k.scale/2*sum)
+}
+
+// inputGradient is DInput, and DAct where it has been fused.
+type inputGradient struct {
+	out, dz, w ir.ID
+	act        ir.Activation // zero without
+	at         ir.ID         // where act's slope is taken, none without
+	fromOutput bool          // at is act's output, not its input
+}
+
+func (k inputGradient) run(m *machine) {
+	out, units := m.batch(k.out), m.cols(k.dz)
+	product(out, 0, m.n, m.cols(k.out), 1, m.values[k.dz], units, 1, units, m.values[k.w])
+	if k.act != 0 {
+		backward(k.act, k.fromOutput, out, out, m.batch(k.at))
+	}
+}
+
+// activationGradient is DAct.
+type activationGradient struct {
+	out, dh, at ir.ID
+	act         ir.Activation
+	fromOutput  bool // at is act's output, not its input
+}
+
+func (k activationGradient) run(m *machine) {
+	backward(k.act, k.fromOutput, m.batch(k.out), m.batch(k.dh), m.batch(k.at))
+}
+
+// weightGradient is DWeight.
+type weightGradient struct {
+	out, dz, in ir.ID
+	sparse      bool // in is x, read as records; out is transposed
+}
+
+func (k weightGradient) run(m *machine) {
+	m.addWeightGradient(m.values[k.out], 0, 1, k.dz, k.in, k.sparse)
+}
+
+// addWeightGradient is w = keep · w + alpha · DWeight(dz, in).
+func (m *machine) addWeightGradient(w []float32, keep, alpha float32, dz, in ir.ID, sparse bool) {
+	units := m.cols(dz)
+	if !sparse {
+		product(w, keep, units, m.cols(in), alpha, m.values[dz], 1, units, m.n, m.values[in])
+		return
+	}
+	switch keep {
+	case 0:
+		clear(w)
+	case 1:
+	default:
+		scale(w, keep)
+	}
+	sparseDWeight(w, m.batch(dz), units, alpha, m.records, m.pixel)
+}
+
+// biasGradient is DBias.
+type biasGradient struct{ out, dz ir.ID }
+
+func (k biasGradient) run(m *machine) {
+	columnSums(m.values[k.out], 0, 1, m.batch(k.dz), m.n)
+}
+
+// updateWeight is DWeight and plain gradient descent in one:
+// w −= stepSize · (DWeight(dz, in) + decay · w).
+type updateWeight struct {
+	w, dz, in ir.ID
+	decay     float64
+	sparse    bool // in is x, read as records; w is transposed
+}
+
+func (k updateWeight) run(m *machine) {
+	keep := float32(1 - float64(m.stepSize)*k.decay)
+	m.addWeightGradient(m.values[k.w], keep, -m.stepSize, k.dz, k.in, k.sparse)
+}
+
+// updateBias is DBias and plain gradient descent in one:
+// b −= stepSize · (DBias(dz) + decay · b).
+type updateBias struct {
+	b, dz ir.ID
+	decay float64
+}
+
+func (k updateBias) run(m *machine) {
+	keep := float32(1 - float64(m.stepSize)*k.decay)
+	columnSums(m.values[k.b], keep, -m.stepSize, m.batch(k.dz), m.n)
+}
+
+// update applies the optimizer to a gradient.
+type update struct {
+	optimizer kernels.Optimizer
+	w, grad   ir.ID
+	bias      bool
+}
+
+func (k update) run(m *machine) {
+	kernels.Update(k.optimizer, m.stepSize, k.bias, m.values[k.w], m.values[k.grad])
+}
+
+func (k expandX) reads() []ir.ID  { return nil }
+func (k expandX) writes() []ir.ID { return []ir.ID{k.x} }
+
+func (k denseLayer) reads() []ir.ID {
+	ids := []ir.ID{k.w}
+	if k.bias != none {
+		ids = append(ids, k.bias)
+	}
+	if !k.sparse {
+		ids = append(ids, k.in)
+	}
+	return ids
+}
+func (k denseLayer) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k activation) reads() []ir.ID  { return []ir.ID{k.in} }
+func (k activation) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k addition) reads() []ir.ID  { return []ir.ID{k.a, k.b} }
+func (k addition) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k loss) reads() []ir.ID { return []ir.ID{k.in} }
+func (k loss) writes() []ir.ID {
+	if k.grad != none {
+		return []ir.ID{k.out, k.grad}
+	}
+	return []ir.ID{k.out}
+}
+
+func (k lossGradient) reads() []ir.ID  { return []ir.ID{k.in} }
+func (k lossGradient) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k penalty) reads() []ir.ID  { return []ir.ID{k.base, k.w} }
+func (k penalty) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k inputGradient) reads() []ir.ID {
+	if k.act != 0 {
+		return []ir.ID{k.dz, k.w, k.at}
+	}
+	return []ir.ID{k.dz, k.w}
+}
+func (k inputGradient) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k activationGradient) reads() []ir.ID  { return []ir.ID{k.dh, k.at} }
+func (k activationGradient) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k weightGradient) reads() []ir.ID {
+	if k.sparse {
+		return []ir.ID{k.dz}
+	}
+	return []ir.ID{k.dz, k.in}
+}
+func (k weightGradient) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k biasGradient) reads() []ir.ID  { return []ir.ID{k.dz} }
+func (k biasGradient) writes() []ir.ID { return []ir.ID{k.out} }
+
+func (k updateWeight) reads() []ir.ID {
+	return weightGradient{dz: k.dz, in: k.in, sparse: k.sparse}.reads()
+}
+func (k updateWeight) writes() []ir.ID { return nil }
+
+func (k updateBias) reads() []ir.ID  { return []ir.ID{k.dz} }
+func (k updateBias) writes() []ir.ID { return nil }
+
+func (k update) reads() []ir.ID  { return []ir.ID{k.grad} }
+func (k update) writes() []ir.ID { return nil }
+
+func (k expandX) line(p *ir.Program) string {
+	return p.Value(k.x).Name + " as float32"
+}
+
+func (k denseLayer) line(p *ir.Program) string {
+	s := "dense " + source(p, k.in, k.sparse) + " " + p.Value(k.w).Name
+	if k.bias != none {
+		s += " " + p.Value(k.bias).Name
+	}
+	if k.act != 0 {
+		s += " + act " + k.act.String()
+	}
+	return s + to(p, k)
+}
+
+func (k activation) line(p *ir.Program) string {
+	return fmt.Sprintf("act %s %s", k.act, p.Value(k.in).Name) + to(p, k)
+}
+
+func (k addition) line(p *ir.Program) string {
+	return fmt.Sprintf("add %s + %g·%s", p.Value(k.a).Name, k.scale, p.Value(k.b).Name) + to(p, k)
+}
+
+func (k loss) line(p *ir.Program) string {
+	s := fmt.Sprintf("%s %s", k.code, p.Value(k.in).Name)
+	if k.grad != none {
+		s += fmt.Sprintf(" + d%s", k.code)
+	}
+	return s + to(p, k)
+}
+
+func (k lossGradient) line(p *ir.Program) string {
+	return fmt.Sprintf("d%s %s", k.code, p.Value(k.in).Name) + to(p, k)
+}
+
+func (k penalty) line(p *ir.Program) string {
+	return fmt.Sprintf("l2 %s + %g/2·Σ%s²", p.Value(k.base).Name, k.scale, p.Value(k.w).Name) + to(p, k)
+}
+
+func (k inputGradient) line(p *ir.Program) string {
+	s := fmt.Sprintf("dinput %s %s", p.Value(k.dz).Name, p.Value(k.w).Name)
+	if k.act != 0 {
+		s += " + " + slope(p, k.act, k.at)
+	}
+	return s + to(p, k)
+}
+
+func (k activationGradient) line(p *ir.Program) string {
+	return slope(p, k.act, k.at) + " " + p.Value(k.dh).Name + to(p, k)
+}
+
+func (k weightGradient) line(p *ir.Program) string {
+	return fmt.Sprintf("dweight %s %s", p.Value(k.dz).Name, source(p, k.in, k.sparse)) + to(p, k)
+}
+
+func (k biasGradient) line(p *ir.Program) string {
+	return "dbias " + p.Value(k.dz).Name + to(p, k)
+}
+
+func (k updateWeight) line(p *ir.Program) string {
+	return fmt.Sprintf("dweight %s %s + update", p.Value(k.dz).Name, source(p, k.in, k.sparse)) +
+		decay(k.decay) + " -> " + p.Value(k.w).Name
+}
+
+func (k updateBias) line(p *ir.Program) string {
+	return fmt.Sprintf("dbias %s + update", p.Value(k.dz).Name) + decay(k.decay) + " -> " + p.Value(k.b).Name
+}
+
+func (k update) line(p *ir.Program) string {
+	s := fmt.Sprintf("update %s %s", k.optimizer.Name, p.Value(k.grad).Name)
+	if !k.bias {
+		s += decay(k.optimizer.WeightDecay)
+	}
+	return s + " -> " + p.Value(k.w).Name
+}
+
+func to(p *ir.Program, k kernel) string {
+	var names []string
+	for _, id := range k.writes() {
+		names = append(names, p.Value(id).Name)
+	}
+	return " -> " + strings.Join(names, " ")
+}
+
+func source(p *ir.Program, id ir.ID, sparse bool) string {
+	if sparse {
+		return "sparse " + p.Value(id).Name
+	}
+	return p.Value(id).Name
+}
+
+func slope(p *ir.Program, f ir.Activation, at ir.ID) string {
+	return fmt.Sprintf("dact %s at %s", f, p.Value(at).Name)
+}
+
+func decay(d float64) string {
+	if d == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" decay %g", d)
+}

@@ -1,0 +1,386 @@
+package cpu
+
+import (
+	"fmt"
+	"slices"
+
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+)
+
+// plan is a compiled program: lists of kernels for a training step and for
+// evaluation.
+type plan struct {
+	program *ir.Program
+	// transposed tells by value which weights, and gradients of weights, are
+	// stored [in, out].
+	transposed []bool
+	// step trains on a batch. Its updates come last.
+	step []kernel
+	// Evaluation runs once what depends on no example, then per chunk of
+	// examples what exists per example and the data loss, and in the end what
+	// adds to the loss.
+	before, chunk, after []kernel
+	// forward computes every forward value, none fused away.
+	forward []kernel
+}
+
+// pass transforms a schedule on its way to a list of kernels.
+type pass func(*schedule)
+
+// schedule is a list of kernels in the making.
+type schedule struct {
+	program    *ir.Program
+	optimizer  kernels.Optimizer
+	transposed []bool
+	ops        []ir.Op
+	// kept are values that are wanted beside what kernels read.
+	kept    []ir.ID
+	kernels []kernel
+}
+
+// compile makes the plan of a program. With sparse, the first layer reads
+// records of non-zero pixels.
+func compile(p *ir.Program, o kernels.Optimizer, sparse bool) (*plan, error) {
+	if err := p.Verify(); err != nil {
+		return nil, err
+	}
+	c := &plan{program: p, transposed: layout(p, sparse)}
+	forward, afterLoss, err := splitAtLoss(p)
+	if err != nil {
+		return nil, err
+	}
+	schedule := func(ops []ir.Op, kept []ir.ID, passes ...pass) []kernel {
+		s := &schedule{program: p, optimizer: o, transposed: c.transposed, ops: ops, kept: kept}
+		for _, pass := range passes {
+			pass(s)
+		}
+		return s.kernels
+	}
+	c.step = schedule(p.Ops, []ir.ID{p.Loss},
+		selectKernels,
+		appendUpdates,
+		slopesFromOutputs,
+		fuseDenseActivation,
+		fuseLossGradient,
+		fuseInputActivationGradient,
+		fuseUpdates,
+		expandInput,
+	)
+	c.before = schedule(forward[0], nil, selectKernels)
+	c.chunk = schedule(forward[1], []ir.ID{p.Output},
+		selectKernels,
+		fuseDenseActivation,
+		expandInput,
+	)
+	c.after = schedule(afterLoss, nil, selectKernels)
+	c.forward = schedule(slices.Concat(forward[0], forward[1]), nil, selectKernels)
+	c.forward = slices.DeleteFunc(c.forward, func(k kernel) bool { _, is := k.(loss); return is })
+	return c, nil
+}
+
+// Explain lists the kernels of a training step, as they are for data whose
+// pixels are mostly zero. It fails if the program does not verify or cannot be
+// run.
+func Explain(p *ir.Program, o kernels.Optimizer) ([]string, error) {
+	c, err := compile(p, o, true)
+	if err != nil {
+		return nil, err
+	}
+	return c.lines(), nil
+}
+
+func (c *plan) lines() []string {
+	var lines []string
+	for _, k := range c.step {
+		lines = append(lines, k.line(c.program))
+	}
+	return lines
+}
+
+// layout chooses the weights to store transposed, so that a pixel touches one
+// contiguous row: those with which dense layers read sparse x, if nothing else
+// needs their order. What is combined element by element shares one order: a
+// parameter with its gradient, the operands of a sum.
+func layout(p *ir.Program, sparse bool) []bool {
+	class := make([]ir.ID, len(p.Values)) // a forest: each points towards its class
+	for id := range class {
+		class[id] = ir.ID(id)
+	}
+	find := func(id ir.ID) ir.ID {
+		for class[id] != id {
+			id = class[id]
+		}
+		return id
+	}
+	join := func(a, b ir.ID) { class[find(a)] = find(b) }
+	for _, q := range p.Params {
+		join(q.Value, q.Grad)
+	}
+	for _, op := range p.Ops {
+		if op.Code == ir.Add && p.Value(op.Out).Shape.Rows != ir.Batch {
+			join(op.Out, op.Args[0])
+			join(op.Out, op.Args[1])
+		}
+	}
+	wanted, refused := make([]bool, len(class)), make([]bool, len(class))
+	for _, op := range p.Ops {
+		switch op.Code {
+		case ir.Dense:
+			if op.Args[0] == p.Input {
+				wanted[find(op.Args[1])] = true
+			} else {
+				refused[find(op.Args[1])] = true
+			}
+		case ir.DInput:
+			refused[find(op.Args[1])] = true
+		case ir.DWeight:
+			if op.Args[1] != p.Input {
+				refused[find(op.Out)] = true
+			}
+		}
+	}
+	transposed := make([]bool, len(class))
+	for id := range transposed {
+		c := find(ir.ID(id))
+		transposed[id] = sparse && wanted[c] && !refused[c]
+	}
+	return transposed
+}
+
+// splitAtLoss sorts the forward operations for evaluation in chunks: those that
+// depend on no example, those that exist per example up to the data loss, and
+// those that follow from the loss. It refuses a network that reads its own
+// loss: there is none before all examples are through.
+func splitAtLoss(p *ir.Program) (forward [2][]ir.Op, after []ir.Op, err error) {
+	fromLoss := make([]bool, len(p.Values))
+	for _, op := range p.Ops[:p.Forward] {
+		perExample := p.Value(op.Out).Shape.Rows == ir.Batch
+		depends := slices.ContainsFunc(op.Args, func(id ir.ID) bool { return fromLoss[id] })
+		isLoss := op.Code == ir.Xent || op.Code == ir.Quad
+		fromLoss[op.Out] = depends || isLoss
+		switch {
+		case depends && (perExample || isLoss):
+			return forward, nil, fmt.Errorf("program %q: %s depends on the loss of the examples it is computed for",
+				p.Name, p.Value(op.Out).Name)
+		case depends:
+			after = append(after, op)
+		case perExample || isLoss:
+			forward[1] = append(forward[1], op)
+		default:
+			forward[0] = append(forward[0], op)
+		}
+	}
+	return forward, after, nil
+}
+
+// selectKernels makes one kernel of every operation.
+func selectKernels(s *schedule) {
+	for _, op := range s.ops {
+		s.kernels = append(s.kernels, s.choose(op))
+	}
+}
+
+func (s *schedule) choose(op ir.Op) kernel {
+	arg := func(k int) ir.ID { return op.Args[k] }
+	sparse := func(in, w ir.ID) bool { return in == s.program.Input && s.transposed[w] }
+	switch op.Code {
+	case ir.Dense:
+		bias := none
+		if len(op.Args) == 3 {
+			bias = arg(2)
+		}
+		return denseLayer{out: op.Out, in: arg(0), w: arg(1), bias: bias, sparse: sparse(arg(0), arg(1))}
+	case ir.Act:
+		return activation{out: op.Out, in: arg(0), act: op.Act}
+	case ir.Add:
+		return addition{out: op.Out, a: arg(0), b: arg(1), scale: op.Scale}
+	case ir.Xent, ir.Quad:
+		return loss{code: op.Code, out: op.Out, in: arg(0), scale: op.Scale, grad: none}
+	case ir.DXent:
+		return lossGradient{code: ir.Xent, out: op.Out, in: arg(0), scale: op.Scale}
+	case ir.DQuad:
+		return lossGradient{code: ir.Quad, out: op.Out, in: arg(0), scale: op.Scale}
+	case ir.L2:
+		return penalty{out: op.Out, base: arg(0), w: arg(1), scale: op.Scale}
+	case ir.DInput:
+		return inputGradient{out: op.Out, dz: arg(0), w: arg(1), at: none}
+	case ir.DWeight:
+		return weightGradient{out: op.Out, dz: arg(0), in: arg(1), sparse: sparse(arg(1), op.Out)}
+	case ir.DBias:
+		return biasGradient{out: op.Out, dz: arg(0)}
+	case ir.DAct:
+		return activationGradient{out: op.Out, dh: arg(0), at: arg(1), act: op.Act}
+	}
+	panic("cpu: unknown operation in a verified program")
+}
+
+// appendUpdates ends the list with one update per parameter. Everything else
+// runs before them, so all of the step sees the parameters that it began with.
+func appendUpdates(s *schedule) {
+	for _, q := range s.program.Params {
+		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, bias: q.Bias})
+	}
+}
+
+// slopesFromOutputs lets activation gradients read the activation's output in
+// place of its input, where that is as good: sigmoid′(z) = h(1−h). It saves an
+// exponential, and often frees z.
+func slopesFromOutputs(s *schedule) {
+	for i, k := range s.kernels {
+		d, ok := k.(activationGradient)
+		if !ok || !slopeFromOutput(d.act) {
+			continue
+		}
+		for _, k := range s.kernels[:i] {
+			if a, ok := k.(activation); ok && a.in == d.at && a.act == d.act {
+				d.at, d.fromOutput = a.out, true
+				s.kernels[i] = d
+				break
+			}
+		}
+	}
+}
+
+// fuseDenseActivation joins Dense and Act where nothing else reads the sums.
+func fuseDenseActivation(s *schedule) {
+	for i, k := range s.kernels {
+		d, ok := k.(denseLayer)
+		if !ok {
+			continue
+		}
+		if j := s.onlyReader(d.out); j >= 0 {
+			if a, ok := s.kernels[j].(activation); ok {
+				d.out, d.act = a.out, a.act
+				s.kernels[i], s.kernels[j] = d, nil
+			}
+		}
+	}
+	s.compact()
+}
+
+// fuseLossGradient computes a loss's gradient beside it: they share the
+// softmax. The gradient's readers come later than its own place in the list, so
+// it may move up to the loss.
+func fuseLossGradient(s *schedule) {
+	for i, k := range s.kernels {
+		l, ok := k.(loss)
+		if !ok {
+			continue
+		}
+		for j, k := range s.kernels {
+			if g, ok := k.(lossGradient); ok && j > i && g.code == l.code && g.in == l.in && l.grad == none {
+				l.grad, l.gradScale = g.out, g.scale
+				s.kernels[i], s.kernels[j] = l, nil
+			}
+		}
+	}
+	s.compact()
+}
+
+// fuseInputActivationGradient joins DInput and DAct where nothing else reads
+// the gradient between them. The pair runs at DAct's place, where the operands
+// of both are there.
+func fuseInputActivationGradient(s *schedule) {
+	for i, k := range s.kernels {
+		d, ok := k.(inputGradient)
+		if !ok || d.act != 0 {
+			continue
+		}
+		if j := s.onlyReader(d.out); j >= 0 {
+			if a, ok := s.kernels[j].(activationGradient); ok && a.at != d.out {
+				d.out, d.act, d.at, d.fromOutput = a.out, a.act, a.at, a.fromOutput
+				s.kernels[i], s.kernels[j] = nil, d
+			}
+		}
+	}
+	s.compact()
+}
+
+// fuseUpdates subtracts gradients from parameters where they are computed,
+// without storing them: for plain gradient descent, and gradients that nothing
+// else reads. Decay that the program adds to the gradient (dw + s·w) becomes
+// part of the update too. The fused kernels stand at the updates' places, at
+// the end: there they read nothing that an update changes.
+func fuseUpdates(s *schedule) {
+	if !plain(s.optimizer) {
+		return
+	}
+	for i, k := range s.kernels {
+		u, ok := k.(update)
+		if !ok || s.onlyReader(u.grad) != i {
+			continue
+		}
+		decay, grad := 0.0, u.grad
+		if !u.bias {
+			decay = s.optimizer.WeightDecay
+		}
+		sum := -1
+		if j := s.producer(grad); j >= 0 {
+			if a, ok := s.kernels[j].(addition); ok && a.b == u.w && s.onlyReader(a.a) == j {
+				decay, grad, sum = decay+a.scale, a.a, j
+			}
+		}
+		j := s.producer(grad)
+		switch g := s.kernels[j].(type) {
+		case weightGradient:
+			s.kernels[i] = updateWeight{w: u.w, dz: g.dz, in: g.in, decay: decay, sparse: g.sparse}
+		case biasGradient:
+			s.kernels[i] = updateBias{b: u.w, dz: g.dz, decay: decay}
+		default:
+			continue
+		}
+		s.kernels[j] = nil
+		if sum >= 0 {
+			s.kernels[sum] = nil
+		}
+	}
+	s.compact()
+}
+
+// plain reports whether an optimizer's update is stepSize · (gradient +
+// decay · w), with nothing kept from step to step.
+func plain(o kernels.Optimizer) bool { return o.Name == "sgd" && o.Slots() == 0 }
+
+// expandInput converts x in front of a list in which any kernel reads it as
+// numbers.
+func expandInput(s *schedule) {
+	x := s.program.Input
+	if slices.ContainsFunc(s.kernels, func(k kernel) bool { return slices.Contains(k.reads(), x) }) {
+		s.kernels = slices.Insert(s.kernels, 0, kernel(expandX{x}))
+	}
+}
+
+// onlyReader is the index of the one kernel that reads a value, once, or −1 if
+// there are several or the value is wanted for itself.
+func (s *schedule) onlyReader(id ir.ID) int {
+	if slices.Contains(s.kept, id) {
+		return -1
+	}
+	reader := -1
+	for i, k := range s.kernels {
+		if k == nil {
+			continue
+		}
+		for _, r := range k.reads() {
+			if r == id && reader >= 0 {
+				return -1
+			}
+			if r == id {
+				reader = i
+			}
+		}
+	}
+	return reader
+}
+
+// producer is the index of the kernel that writes a value, or −1.
+func (s *schedule) producer(id ir.ID) int {
+	return slices.IndexFunc(s.kernels, func(k kernel) bool {
+		return k != nil && slices.Contains(k.writes(), id)
+	})
+}
+
+func (s *schedule) compact() {
+	s.kernels = slices.DeleteFunc(s.kernels, func(k kernel) bool { return k == nil })
+}

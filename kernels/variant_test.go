@@ -1,0 +1,314 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+)
+
+// network3x2 takes 3 features to 2 classes.
+func network3x2(t testing.TB, hidden ...int) *ir.Program {
+	t.Helper()
+	n, err := graph.New(graph.Arch{
+		Widths:     slices.Concat([]int{3}, hidden, []int{2}),
+		Activation: ir.Sigmoid, Loss: graph.CrossEntropy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.Program
+}
+
+// examples makes n of 3 features and 2 classes.
+func examples(n int) Examples {
+	e := Examples{Features: 3}
+	for i := range n {
+		e.Pixels = append(e.Pixels, byte(i), byte(2*i), byte(3*i))
+		e.Labels = append(e.Labels, byte(i%2))
+	}
+	return e
+}
+
+func variant(t testing.TB) Variant {
+	return Variant{
+		Program: network3x2(t), Optimizer: Optimizer{Name: "sgd"}, Rate: Rate{StepSize: 0.5, Schedule: "constant"},
+		Batch: 4, Epochs: 3, Init: Scaled, Seed: 1, OrderSeed: 2,
+	}
+}
+
+func expectError(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want one with %q", err, want)
+	}
+}
+
+func TestVariantCheck(t *testing.T) {
+	data := Data{Train: examples(10), Classes: 2}
+	if err := variant(t).Check(&data); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		want   string
+		change func(v *Variant, d *Data)
+	}{
+		{"no program", func(v *Variant, d *Data) { v.Program = nil }},
+		{"forward operations of", func(v *Variant, d *Data) { p := *v.Program; p.Forward = -1; v.Program = &p }},
+		{"takes 3 inputs, the data has 4 features", func(v *Variant, d *Data) { d.Train.Features = 4 }},
+		{"has 2 outputs, the data has 3 classes", func(v *Variant, d *Data) { d.Classes = 3 }},
+		{`no optimizer is called "SGD": there are sgd`, func(v *Variant, d *Data) { v.Optimizer.Name = "SGD" }},
+		{"weight decay -1:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = -1 }},
+		{"weight decay NaN:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = math.NaN() }},
+		{"weight decay 1e+39:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = 1e39 }},
+		{"step size 0:", func(v *Variant, d *Data) { v.Rate.StepSize = 0 }},
+		{"step size -1:", func(v *Variant, d *Data) { v.Rate.StepSize = -1 }},
+		{"step size NaN:", func(v *Variant, d *Data) { v.Rate.StepSize = math.NaN() }},
+		{"step size 1e+39:", func(v *Variant, d *Data) { v.Rate.StepSize = 1e39 }},
+		{"step size 1e-60:", func(v *Variant, d *Data) { v.Rate.StepSize = 1e-60 }},
+		{`no schedule is called "": there are constant, cosine`, func(v *Variant, d *Data) { v.Rate.Schedule = "" }},
+		{"batch 0:", func(v *Variant, d *Data) { v.Batch = 0 }},
+		{"epochs 0:", func(v *Variant, d *Data) { v.Epochs = 0 }},
+		{`no initialisation is called "he": there are lesson, scaled`, func(v *Variant, d *Data) { v.Init = "he" }},
+	} {
+		v, d := variant(t), data
+		c.change(&v, &d)
+		expectError(t, v.Check(&d), c.want)
+	}
+}
+
+func TestDataCheck(t *testing.T) {
+	good := func() Data {
+		return Data{Train: examples(10), Validation: examples(3), Test: examples(4), Classes: 2}
+	}
+	d := good()
+	if err := d.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if n := []int{d.Split(Train).Len(), d.Split(Validation).Len(), d.Split(Test).Len()}; !slices.Equal(n, []int{10, 3, 4}) {
+		t.Errorf("the splits have %v examples", n)
+	}
+	if row := d.Train.Row(2); !slices.Equal(row, []byte{2, 4, 6}) {
+		t.Errorf("row 2 is %v", row)
+	}
+	d.Validation, d.Test = Examples{}, Examples{}
+	if err := d.Check(); err != nil {
+		t.Errorf("without validation and test: %v", err)
+	}
+	for _, c := range []struct {
+		want   string
+		change func(d *Data)
+	}{
+		{"training set is empty", func(d *Data) { d.Train = Examples{} }},
+		{"0 classes, want 1 to 256", func(d *Data) { d.Classes = 0 }},
+		{"257 classes, want 1 to 256", func(d *Data) { d.Classes = 257 }},
+		{"train: 29 pixels for 10 examples of 3", func(d *Data) { d.Train.Pixels = d.Train.Pixels[:29] }},
+		{"test: 13 pixels for 4 examples of 3", func(d *Data) { d.Test.Pixels = append(d.Test.Pixels, 1) }},
+		{"validation: 1 features, the training set has 3", func(d *Data) { d.Validation = Examples{Pixels: []byte{1}, Labels: []byte{1}, Features: 1} }},
+		{"test: label 2 of example 1, want below 2", func(d *Data) { d.Test.Labels[1] = 2 }},
+	} {
+		d := good()
+		c.change(&d)
+		expectError(t, d.Check(), c.want)
+	}
+}
+
+func TestRate(t *testing.T) {
+	constant, cosine := Rate{0.3, "constant"}, Rate{0.3, "cosine"}
+	const total = 1000
+	for _, c := range []struct {
+		r    Rate
+		t    int
+		want float64
+	}{
+		{constant, 0, 0.3}, {constant, total - 1, 0.3}, {constant, 5 * total, 0.3},
+		{cosine, 0, 0.3}, {cosine, total / 3, 0.3 * 0.5 * (1 + math.Cos(math.Pi*333/1000))},
+		{cosine, total / 2, 0.15}, {cosine, total - 1, 0.3 * math.Pow(math.Sin(math.Pi/2000), 2)},
+		{cosine, total, 0}, {cosine, total + 1, 0}, {cosine, 2 * total, 0},
+	} {
+		// The step size is rounded to float32 once; 1 + cos has float64's ulp.
+		tolerance := 0x1p-24*c.want + ulp
+		if got := float64(c.r.At(c.t, total)); !(math.Abs(got-c.want) <= tolerance) {
+			t.Errorf("%s: %g at step %d of %d, want %g", c.r.Schedule, got, c.t, total, c.want)
+		}
+	}
+	for step := 1; step < total; step++ {
+		if now, before := cosine.At(step, total), cosine.At(step-1, total); !(now < before) {
+			t.Errorf("cosine: step size %g at step %d after %g", now, step, before)
+		}
+	}
+}
+
+func TestStepsPerEpoch(t *testing.T) {
+	for _, c := range []struct{ n, batch, want int }{
+		{10, 1, 10}, {10, 3, 4}, {10, 5, 2}, {10, 9, 2}, {10, 10, 1}, {10, 11, 1}, {1, 1, 1},
+		{60000, 32, 1875}, {10, math.MaxInt, 1},
+	} {
+		if got := (Variant{Batch: c.batch}).StepsPerEpoch(c.n); got != c.want {
+			t.Errorf("%d examples in batches of %d: %d steps, want %d", c.n, c.batch, got, c.want)
+		}
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	t.Run("float32", testUpdate[float32])
+	t.Run("float64", testUpdate[float64])
+}
+
+func testUpdate[T float32 | float64](t *testing.T) {
+	o := Optimizer{Name: "sgd", WeightDecay: 0.25}
+	// Powers of two: exact in both precisions.
+	for _, c := range []struct {
+		o    Optimizer
+		bias bool
+		want []T // w − step·(g + decay·w)
+	}{
+		{o, false, []T{1 - 0.5*(2+0.25), -4 - 0.5*(0.5-1), 0.5 * 8}},
+		{o, true, []T{1 - 0.5*2, -4 - 0.5*0.5, 0.5 * 8}},
+		{Optimizer{Name: "sgd"}, false, []T{1 - 0.5*2, -4 - 0.5*0.5, 0.5 * 8}},
+	} {
+		w, g := []T{1, -4, 0}, []T{2, 0.5, -8}
+		Update(c.o, 0.5, c.bias, w, g)
+		if !slices.Equal(w, c.want) {
+			t.Errorf("decay %g, bias %v: %v, want %v", c.o.WeightDecay, c.bias, w, c.want)
+		}
+		if !slices.Equal(g, []T{2, 0.5, -8}) {
+			t.Errorf("the gradient is changed to %v", g)
+		}
+	}
+	// Decimals show the precision: every operation rounds to T.
+	w := []T{0.1}
+	Update(Optimizer{Name: "sgd", WeightDecay: 1e-4}, T(0.3), false, w, []T{0.7})
+	decay, start, gradient, step := T(1e-4), T(0.1), T(0.7), T(0.3)
+	product := T(decay * start)
+	sum := T(gradient + product)
+	product = T(step * sum)
+	if want := T(start - product); w[0] != want {
+		t.Errorf("%.17g, want %.17g", w[0], want)
+	}
+}
+
+// moments are mean and mean square.
+func moments(w []float32) (mean, square float64) {
+	for _, v := range w {
+		mean += float64(v) / float64(len(w))
+		square += float64(v) * float64(v) / float64(len(w))
+	}
+	return mean, square
+}
+
+func TestInitialState(t *testing.T) {
+	net, err := graph.New(graph.Arch{Widths: []int{784, 100, 50, 400}, Activation: ir.ReLU, Loss: graph.CrossEntropy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, init := range InitNames() {
+		v := Variant{Program: net.Program, Optimizer: Optimizer{Name: "sgd"}, Init: Init(init), Seed: 5}
+		s := v.InitialState()
+		if s.Step != 0 || s.LossSum != 0 || s.Diverged || len(s.Slots) != 0 {
+			t.Errorf("%s: begins at step %d, loss sum %g, diverged %v, %d slots", init, s.Step, s.LossSum, s.Diverged, len(s.Slots))
+		}
+		if err := s.check(v); err != nil {
+			t.Error(err)
+		}
+		for i, q := range net.Program.Params {
+			value := net.Program.Value(q.Value)
+			variance := 1.0
+			if init == "scaled" {
+				variance = 1 / float64(value.Shape.Cols)
+				if q.Bias {
+					variance = 0
+				}
+			}
+			mean, square := moments(s.Params[i])
+			n := float64(len(s.Params[i]))
+			if d := sigmas * math.Sqrt(variance/n); !(math.Abs(mean) <= d) {
+				t.Errorf("%s: %s%v has mean %g, want 0 ± %.2g", init, value.Name, value.Shape, mean, d)
+			}
+			if d := sigmas * variance * math.Sqrt(2/n); !(math.Abs(square-variance) <= d) {
+				t.Errorf("%s: %s%v has variance %g, want %g ± %.2g", init, value.Name, value.Shape, square, variance, d)
+			}
+		}
+	}
+}
+
+// TestInitialStateIsFunction holds what implementations elsewhere must draw:
+// element j of parameter i from stream streamParam + i at position j.
+func TestInitialStateIsFunction(t *testing.T) {
+	v := variant(t)
+	v.Program = network3x2(t, 5)
+	first := v.InitialState()
+	for i, q := range v.Program.Params {
+		for j, got := range first.Params[i] {
+			want := float32(0)
+			if shape := v.Program.Value(q.Value).Shape; !q.Bias {
+				want = float32(normal(v.Seed, streamParam+uint32(i), uint64(j)) / math.Sqrt(float64(shape.Cols)))
+			}
+			// The quotient is a product with a reciprocal there: 1 ulp of
+			// float64 away, and so at most one of float32.
+			if math.Abs(float64(got-want)) > 0x1p-23*math.Abs(float64(want)) {
+				t.Errorf("parameter %d, element %d: %g, want %g", i, j, got, want)
+			}
+		}
+	}
+	other := v
+	other.Seed, other.OrderSeed, other.Batch = 2, 9, 1
+	second := other.InitialState()
+	if again := v.InitialState(); !sameArrays(again.Params, first.Params) {
+		t.Error("drawing another variant's weights in between changes them")
+	}
+	for i := range first.Params {
+		if q := v.Program.Params[i]; !q.Bias && slices.Equal(first.Params[i], second.Params[i]) {
+			t.Errorf("seeds 1 and 2 draw the same parameter %d", i)
+		}
+	}
+	other.Seed = v.Seed
+	if !sameArrays(other.InitialState().Params, first.Params) {
+		t.Error("the weights depend on more than the seed")
+	}
+	if slices.Equal(first.Params[0][:4], first.Params[2][:4]) {
+		t.Error("two parameters begin with the same weights")
+	}
+}
+
+func sameArrays(a, b [][]float32) bool { return slices.EqualFunc(a, b, slices.Equal[[]float32]) }
+
+func TestStateClone(t *testing.T) {
+	s := State{Step: 3, Params: [][]float32{{1, 2}, {3}}, Slots: [][]float32{{4}}, LossSum: 5, Diverged: true}
+	c := s.Clone()
+	if fmt.Sprint(c) != fmt.Sprint(s) {
+		t.Errorf("the clone of %v is %v", s, c)
+	}
+	c.Params[0][0], c.Slots[0][0] = 9, 9
+	if s.Params[0][0] != 1 || s.Slots[0][0] != 4 {
+		t.Errorf("writing to the clone changes the state to %v", s)
+	}
+}
+
+func TestArgmax(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		row  []float64
+		want int
+	}{
+		{[]float64{1}, 0}, {[]float64{1, 3, 2}, 1}, {[]float64{1, 3, 3}, 1}, {[]float64{-3, -1, -2}, 1},
+		{[]float64{nan, 1, 2}, 2}, {[]float64{1, nan, 0}, 0}, {[]float64{nan, -inf}, 1}, {[]float64{nan, nan}, 0}, {[]float64{2, inf}, 1},
+	} {
+		if got := Argmax(c.row); got != c.want {
+			t.Errorf("the largest of %v is %d, want %d", c.row, got, c.want)
+		}
+	}
+}
+
+func TestAccuracy(t *testing.T) {
+	if got := (Score{N: 8, Correct: 6}).Accuracy(); got != 0.75 {
+		t.Errorf("6 of 8 correct: %g", got)
+	}
+	if got := (Score{}).Accuracy(); got != 0 {
+		t.Errorf("0 of 0 correct: %g", got)
+	}
+}
