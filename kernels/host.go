@@ -157,7 +157,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 		}
 		if n.step%perEpoch == 0 || n.diverged {
 			r := Report{Variant: i, Step: n.step, Epoch: n.step / perEpoch, Diverged: n.diverged,
-				Loss: n.lossSum / float64((n.step-1)%perEpoch+1)}
+				Loss: n.lossSum / float64(perEpoch)}
 			n.lossSum = 0
 			if report != nil {
 				reporting.Lock()

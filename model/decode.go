@@ -15,7 +15,8 @@ import (
 
 // Decode reads a model from the bytes of a safetensors file; errors begin with the file's name. The model shares no
 // memory with data. Any bytes may be given: what is damaged, was not written by vanilla, or does not fit the
-// architecture it names fails with an error that says so. Values that are not finite are read as they are.
+// architecture it names fails with an error that says so. Values that are not finite are read as they are. The error
+// for a safetensors file without vanilla's metadata wraps [ErrPlain].
 //
 // It allocates the values once, and up to 64 bytes for each of the header's, which are a million at most.
 func Decode(data []byte, name string) (*Model, error) {
@@ -135,7 +136,7 @@ func fromMetadata(metadata map[string]string) (*Model, error) {
 		}
 	}
 	if missing.count > 0 {
-		return nil, fmt.Errorf("this safetensors file was not written by vanilla: its metadata has no %v", missing)
+		return nil, fmt.Errorf("this safetensors file %w: its metadata has no %v", ErrPlain, missing)
 	}
 	m := &Model{
 		Arch:       metadata["arch"],

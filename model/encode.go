@@ -56,20 +56,13 @@ func (m *Model) encode() ([]byte, error) {
 		metadata["image"] = fmt.Sprintf("%dx%d", m.ImageRows, m.ImageCols)
 	}
 
-	names := make([]string, len(m.Params))
+	names := m.Names()
 	if m.Arch == "" {
-		for i, p := range m.Params {
-			names[i] = p.Name
-		}
 		order, err := json.Marshal(names)
 		if err != nil {
 			return nil, err
 		}
 		metadata["order"] = string(order)
-	} else {
-		for i := range names {
-			names[i] = chainName(i)
-		}
 	}
 
 	var valueBytes int64

@@ -38,15 +38,16 @@ func (m *Model) Write(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return replaceFile(path, func(w io.Writer) error {
+	return Replace(path, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
 }
 
-// replaceFile writes a file beside path and renames it to path once it is complete and on the disk. Whatever goes
-// wrong, it leaves no such file behind. It is the same on every system: os.Rename replaces files on Windows too.
-func replaceFile(path string, write func(io.Writer) error) error {
+// Replace writes a file beside path and renames it to path once it is complete and on the disk, so that readers see what
+// path held before or all of what write wrote. Whatever goes wrong, it leaves no such file behind. It is the same on
+// every system: os.Rename replaces files on Windows too.
+func Replace(path string, write func(io.Writer) error) error {
 	if path == "" {
 		return errors.New(`expected the name of a file to write, found ""`)
 	}

@@ -112,7 +112,7 @@ func TestWriteErrors(t *testing.T) {
 }
 
 // A disk that is full after half of the values leaves the old file as it was.
-func TestReplaceFileFailsHalfway(t *testing.T) {
+func TestReplaceFailsHalfway(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "m")
 	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
@@ -120,7 +120,7 @@ func TestReplaceFileFailsHalfway(t *testing.T) {
 	}
 	full := errors.New("no space left on device")
 	halves := 0
-	err := replaceFile(path, func(w io.Writer) error {
+	err := Replace(path, func(w io.Writer) error {
 		n, err := w.Write([]byte("half of the new"))
 		halves += n
 		return errors.Join(err, full)

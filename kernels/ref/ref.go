@@ -81,7 +81,7 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 	out := make([][]float32, len(p.Values))
 	for _, op := range p.Ops[:p.Forward] {
 		if p.Value(op.Out).Shape.Rows == ir.Batch {
-			out[op.Out] = append([]float32(nil), m.interp.Values[op.Out]...)
+			out[op.Out] = m.interp.Values[op.Out] // new memory in every run
 		}
 	}
 	return out, nil

@@ -187,10 +187,10 @@ func programs(t *testing.T) []*ir.Program {
 // differences of the loss, in float64 and at several batch sizes in one
 // interpreter, as the last, short batch of an epoch comes after full ones.
 func TestGradients(t *testing.T) {
-	// The error of a difference over ±h is a multiple of h² (so a quarter of
-	// the difference between those over ±2h and ±h is an eighth above it, and
-	// the whole is safe), and the rounding of two losses, each good to 64 ulp:
-	// sums of at most 5 terms, five layers deep, and a loss.
+	// The error of a difference over ±h is a multiple of h². The difference over
+	// ±2h is off by four times as much, so the two differ by three times the
+	// error. The rest is rounding, of losses that are good to 64 ulp: sums of at
+	// most 5 terms, up to five layers deep.
 	const (
 		h        = 0x1p-14
 		rounding = 64 * 0x1p-52 / h

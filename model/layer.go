@@ -1,0 +1,42 @@
+package model
+
+import "fmt"
+
+// Layer is one dense layer of a chain: z = weight·x + bias.
+type Layer struct {
+	In, Out int
+	Weight  []float32 // [Out, In] row-major
+	Bias    []float32 // [Out]
+}
+
+// Layers returns the layers of a chain, first to last. Weights and biases are the model's own, not copies. It fails if
+// the network is not a chain of dense layers, or if the parameters do not fit the architecture.
+func (m *Model) Layers() ([]Layer, error) {
+	if m.Arch == "" {
+		return nil, fmt.Errorf("the network is not a chain of layers: only the program that built its graph can run it")
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	widths, err := Widths(m.Arch)
+	if err != nil {
+		return nil, err
+	}
+	layers := make([]Layer, len(widths)-1)
+	for k := range layers {
+		layers[k] = Layer{In: widths[k], Out: widths[k+1], Weight: m.Params[2*k].Data, Bias: m.Params[2*k+1].Data}
+	}
+	return layers, nil
+}
+
+// Names are what files call the parameters, in their order: 0.weight, 0.bias, 2.weight, … for a chain, whatever they are
+// called in m, and their own names otherwise.
+func (m *Model) Names() []string {
+	names := make([]string, len(m.Params))
+	for i, p := range m.Params {
+		if names[i] = p.Name; m.Arch != "" {
+			names[i] = chainName(i)
+		}
+	}
+	return names
+}
