@@ -196,7 +196,7 @@ func (b *baseline) epoch(ctx context.Context) (float64, error) {
 	}
 	first := b.epochs * perEpoch
 	loss := b.net.Epoch(e.Pixels, e.Labels, order, v.Batch, func(step int) float32 {
-		return v.Rate.At(first+step, v.Epochs*perEpoch)
+		return v.Rate.At(first+step, perEpoch, v.Epochs)
 	}, float32(v.Optimizer.WeightDecay))
 	b.epochs++
 	return loss, nil

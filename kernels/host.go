@@ -16,6 +16,9 @@ type Machine interface {
 	// Step trains on the given rows of the training set and returns the mean
 	// loss of the batch before the update. step counts from 0.
 	Step(rows []int32, stepSize float32, step int) (float64, error)
+	// StepOn is Step on examples that are not in the training set, all of them
+	// one batch.
+	StepOn(e Examples, stepSize float32, step int) (float64, error)
 	// Evaluate runs forward over examples.
 	Evaluate(e Examples) (Score, error)
 	// Forward is Population.Forward.
@@ -132,6 +135,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 	examples := h.data.Train.Len()
 	perEpoch := v.StepsPerEpoch(examples)
 	rows := make([]int32, min(v.Batch, examples))
+	var shifted shifter
 	done := ctx.Done()
 	for n.step < until {
 		epoch := n.step / perEpoch
@@ -145,7 +149,13 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 			from := (n.step - epoch*perEpoch) * v.Batch
 			batch := rows[:min(v.Batch, examples-from)]
 			order.Fill(batch, from)
-			loss, err := n.machine.Step(batch, v.Rate.At(n.step, v.Epochs*perEpoch), n.step)
+			stepSize := v.Rate.At(n.step, perEpoch, v.Epochs)
+			var loss float64
+			if v.Shift == 0 {
+				loss, err = n.machine.Step(batch, stepSize, n.step)
+			} else {
+				loss, err = n.machine.StepOn(shifted.batch(&h.data, v, epoch, batch), stepSize, n.step)
+			}
 			if err != nil {
 				return fmt.Errorf("variant %d, step %d: %w", i, n.step, err)
 			}

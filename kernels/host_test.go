@@ -76,6 +76,15 @@ func (f *fake) Step(rows []int32, stepSize float32, step int) (float64, error) {
 	return float64(step), nil
 }
 
+// StepOn tells of the examples by their labels and first pixels.
+func (f *fake) StepOn(e Examples, stepSize float32, step int) (float64, error) {
+	var rows []int32
+	for i := range e.Len() {
+		rows = append(rows, int32(e.Labels[i])<<8|int32(e.Row(i)[0]))
+	}
+	return f.Step(rows, stepSize, step)
+}
+
 func (f *fake) Evaluate(e Examples) (Score, error)       { return Score{N: e.Len(), Correct: f.variant}, nil }
 func (f *fake) Forward(x []float32) ([][]float32, error) { return [][]float32{x}, nil }
 func (f *fake) Params() (params, slots [][]float32)      { return clone(f.params), nil }
@@ -240,7 +249,7 @@ func TestAdvanceBatches(t *testing.T) {
 					t.Errorf("epoch %d, batch %d has %d rows", epoch, k, len(c.rows))
 				}
 				step := epoch*perEpoch + k
-				if want := (Rate{0.5, "cosine"}).At(step, epochs*perEpoch); c.step != step || c.stepSize != want {
+				if want := (Rate{StepSize: 0.5, Schedule: "cosine"}).At(step, perEpoch, epochs); c.step != step || c.stepSize != want {
 					t.Errorf("variant %d: step %d has size %g, want step %d of size %g", i, c.step, c.stepSize, step, want)
 				}
 				rows = append(rows, c.rows...)

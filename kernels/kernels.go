@@ -95,6 +95,8 @@ func (e Examples) Row(i int) []byte { return e.Pixels[i*e.Features : (i+1)*e.Fea
 type Data struct {
 	Train, Validation, Test Examples
 	Classes                 int
+	// Rows and Cols are the images' extent; zero if the inputs are no images.
+	Rows, Cols int
 }
 
 // Split returns one part of the data. Validation and test may be empty.
@@ -112,6 +114,9 @@ func (d *Data) Check() error {
 	}
 	if d.Classes < 1 || d.Classes > maxClasses {
 		return fmt.Errorf("%d classes, want 1 to %d", d.Classes, maxClasses)
+	}
+	if size := d.Rows * d.Cols; size != 0 && size != d.Train.Features {
+		return fmt.Errorf("images of %d x %d pixels, but %d features", d.Rows, d.Cols, d.Train.Features)
 	}
 	for s := Train; s <= Test; s++ {
 		e := d.Split(s)

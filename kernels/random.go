@@ -28,6 +28,7 @@ func philox(ctr [4]uint32, key [2]uint32) [4]uint32 {
 // streamParam + i.
 const (
 	streamOrder = 0
+	streamShift = 1
 	streamParam = 1 << 16
 )
 

@@ -21,6 +21,10 @@ type Variant struct {
 	// Epochs is the horizon that schedules are stretched over.
 	Epochs int
 	Init   Init
+	// Shift moves every image, each time it is trained on, by up to so many
+	// pixels in either direction along both axes; what enters is zero. Where to
+	// is a function of (OrderSeed, epoch, example).
+	Shift int
 	// Seed determines the initial weights, OrderSeed the order of examples.
 	Seed, OrderSeed uint64
 }
@@ -29,22 +33,60 @@ type Variant struct {
 type Rate struct {
 	// StepSize is the largest one.
 	StepSize float64
-	// Schedule is "constant", or "cosine": from StepSize to zero along half a
-	// cosine over all steps (Loshchilov and Hutter, arXiv:1608.03983).
+	// Schedule is "constant"; "cosine", from StepSize to zero along half a
+	// cosine (Loshchilov and Hutter, arXiv:1608.03983); or "step", which
+	// multiplies by Gamma after every StepEpochs epochs.
 	Schedule string
+	// StepEpochs and Gamma belong to "step".
+	StepEpochs int
+	Gamma      float64
+	// Warmup is the number of epochs, or the part of one, over which the step
+	// size first rises linearly to StepSize. The schedule begins after them.
+	Warmup float64
 }
 
 // ScheduleNames lists the schedules.
-func ScheduleNames() []string { return []string{"constant", "cosine"} }
+func ScheduleNames() []string { return []string{"constant", "cosine", "step"} }
 
-// At is the step size of step t >= 0 of a run of total steps. A schedule that
-// is over stays where it ended.
-func (r Rate) At(t, total int) float32 {
+// At is the step size of step t >= 0 of a run of the given length. A schedule
+// that is over stays where it ended.
+func (r Rate) At(t, stepsPerEpoch, epochs int) float32 {
+	warmup := int(math.Round(r.Warmup * float64(stepsPerEpoch)))
+	if t < warmup {
+		return float32(r.StepSize * float64(t+1) / float64(warmup))
+	}
+	t -= warmup
+	total := epochs*stepsPerEpoch - warmup
 	factor := 1.0
-	if r.Schedule == "cosine" {
+	switch r.Schedule {
+	case "cosine":
 		factor = 0.5 * (1 + math.Cos(math.Pi*float64(min(t, total))/float64(total)))
+	case "step":
+		factor = math.Pow(r.Gamma, float64(t/(r.StepEpochs*stepsPerEpoch)))
 	}
 	return float32(r.StepSize * factor)
+}
+
+// Check reports the first setting that cannot be in a run of so many epochs.
+func (r Rate) Check(epochs int) error {
+	if s := float32(r.StepSize); !(s > 0) || math.IsInf(float64(s), 0) {
+		return fmt.Errorf("step size %g: want a positive float32", r.StepSize)
+	}
+	if !slices.Contains(ScheduleNames(), r.Schedule) {
+		return fmt.Errorf("no schedule is called %q: there are %s", r.Schedule, strings.Join(ScheduleNames(), ", "))
+	}
+	if r.Schedule == "step" {
+		if r.StepEpochs < 1 {
+			return fmt.Errorf("%d epochs a step: want 1 or more", r.StepEpochs)
+		}
+		if !(r.Gamma > 0 && r.Gamma <= 1) {
+			return fmt.Errorf("gamma %g: want a number above 0, at most 1", r.Gamma)
+		}
+	}
+	if !(r.Warmup >= 0 && r.Warmup < float64(epochs)) {
+		return fmt.Errorf("warm-up of %g epochs: want zero or more, fewer than the %d epochs of the run", r.Warmup, epochs)
+	}
+	return nil
 }
 
 // Init is the distribution of initial weights.
@@ -53,12 +95,19 @@ type Init string
 const (
 	// Lesson draws weights and biases from N(0, 1), as the lesson's network does.
 	Lesson Init = "lesson"
-	// Scaled draws weights from N(0, 1/fan-in); biases are zero.
+	// Scaled draws weights from N(0, 1/fan-in); biases are zero, as in all
+	// that follow.
 	Scaled Init = "scaled"
+	// Xavier draws from N(0, 2/(fan-in + fan-out)) (Glorot and Bengio, 2010).
+	Xavier Init = "xavier"
+	// He draws from N(0, 2/fan-in) (He et al., arXiv:1502.01852).
+	He Init = "he"
 )
 
 // InitNames lists the initialisations.
-func InitNames() []string { return []string{string(Lesson), string(Scaled)} }
+func InitNames() []string {
+	return []string{string(Lesson), string(Scaled), string(Xavier), string(He)}
+}
 
 // StepsPerEpoch is the number of batches in n >= 1 examples.
 func (v Variant) StepsPerEpoch(n int) int { return (n-1)/v.Batch + 1 }
@@ -82,28 +131,20 @@ func (v Variant) Check(data *Data) error {
 	if err := v.Optimizer.Check(); err != nil {
 		return err
 	}
-	if err := v.Rate.Check(); err != nil {
-		return err
-	}
 	if v.Batch < 1 {
 		return fmt.Errorf("batch %d: want 1 or more", v.Batch)
 	}
 	if v.Epochs < 1 {
 		return fmt.Errorf("epochs %d: want 1 or more", v.Epochs)
 	}
+	if err := v.Rate.Check(v.Epochs); err != nil {
+		return err
+	}
+	if v.Shift < 0 || v.Shift > 0 && (v.Shift >= data.Rows || v.Shift >= data.Cols) {
+		return fmt.Errorf("shift %d: want 0, or less than the images' extent of %d x %d pixels", v.Shift, data.Rows, data.Cols)
+	}
 	if !slices.Contains(InitNames(), string(v.Init)) {
 		return fmt.Errorf("no initialisation is called %q: there are %s", v.Init, strings.Join(InitNames(), ", "))
-	}
-	return nil
-}
-
-// Check reports the first setting that cannot be.
-func (r Rate) Check() error {
-	if s := float32(r.StepSize); !(s > 0) || math.IsInf(float64(s), 0) {
-		return fmt.Errorf("step size %g: want a positive float32", r.StepSize)
-	}
-	if !slices.Contains(ScheduleNames(), r.Schedule) {
-		return fmt.Errorf("no schedule is called %q: there are %s", r.Schedule, strings.Join(ScheduleNames(), ", "))
 	}
 	return nil
 }
@@ -132,11 +173,16 @@ func (v Variant) InitialState() State {
 
 // deviation is the standard deviation of a parameter's initial elements.
 func (n Init) deviation(shape ir.Shape, bias bool) float64 {
+	fanIn, fanOut := float64(shape.Cols), float64(shape.Rows)
 	switch {
 	case n == Lesson:
 		return 1
 	case bias:
 		return 0
+	case n == Xavier:
+		return math.Sqrt(2 / (fanIn + fanOut))
+	case n == He:
+		return math.Sqrt(2 / fanIn)
 	}
-	return 1 / math.Sqrt(float64(shape.Cols))
+	return 1 / math.Sqrt(fanIn)
 }

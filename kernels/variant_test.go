@@ -11,11 +11,21 @@ import (
 	"vanilla/graph/ir"
 )
 
-// network3x2 takes 3 features to 2 classes.
+// network3x2 takes 3 features to 2 classes, network4x2 takes 4.
 func network3x2(t testing.TB, hidden ...int) *ir.Program {
 	t.Helper()
+	return chain(t, slices.Concat([]int{3}, hidden, []int{2}))
+}
+
+func network4x2(t testing.TB) *ir.Program {
+	t.Helper()
+	return chain(t, []int{4, 2})
+}
+
+func chain(t testing.TB, widths []int) *ir.Program {
+	t.Helper()
 	n, err := graph.New(graph.Arch{
-		Widths:     slices.Concat([]int{3}, hidden, []int{2}),
+		Widths:     widths,
 		Activation: ir.Sigmoid, Loss: graph.CrossEntropy,
 	})
 	if err != nil {
@@ -73,7 +83,20 @@ func TestVariantCheck(t *testing.T) {
 		{`no schedule is called "": there are constant, cosine`, func(v *Variant, d *Data) { v.Rate.Schedule = "" }},
 		{"batch 0:", func(v *Variant, d *Data) { v.Batch = 0 }},
 		{"epochs 0:", func(v *Variant, d *Data) { v.Epochs = 0 }},
-		{`no initialisation is called "he": there are lesson, scaled`, func(v *Variant, d *Data) { v.Init = "he" }},
+		{`no initialisation is called "zero": there are lesson, scaled`, func(v *Variant, d *Data) { v.Init = "zero" }},
+		{"momentum 0:", func(v *Variant, d *Data) { v.Optimizer.Name = "momentum" }},
+		{"momentum 1:", func(v *Variant, d *Data) { v.Optimizer = Optimizer{Name: "nesterov", Momentum: 1} }},
+		{"beta1 1:", func(v *Variant, d *Data) { v.Optimizer = Optimizer{Name: "adam", Beta1: 1, Epsilon: 1} }},
+		{"beta2 -1:", func(v *Variant, d *Data) { v.Optimizer = Optimizer{Name: "adamw", Beta2: -1, Epsilon: 1} }},
+		{"epsilon 0:", func(v *Variant, d *Data) { v.Optimizer = Optimizer{Name: "adam", Beta1: 0.9, Beta2: 0.9} }},
+		{"0 epochs a step:", func(v *Variant, d *Data) { v.Rate.Schedule = "step" }},
+		{"gamma 0:", func(v *Variant, d *Data) { v.Rate.Schedule, v.Rate.StepEpochs = "step", 1 }},
+		{"gamma 1.5:", func(v *Variant, d *Data) { v.Rate.Schedule, v.Rate.StepEpochs, v.Rate.Gamma = "step", 1, 1.5 }},
+		{"warm-up of 3 epochs:", func(v *Variant, d *Data) { v.Rate.Warmup = 3 }},
+		{"warm-up of NaN epochs:", func(v *Variant, d *Data) { v.Rate.Warmup = math.NaN() }},
+		{"shift 1: want 0, or less than the images' extent of 0 x 0", func(v *Variant, d *Data) { v.Shift = 1 }},
+		{"shift -1:", func(v *Variant, d *Data) { v.Shift = -1 }},
+		{"shift 1:", func(v *Variant, d *Data) { v.Shift, d.Rows, d.Cols = 1, 1, 3 }},
 	} {
 		v, d := variant(t), data
 		c.change(&v, &d)
@@ -110,6 +133,7 @@ func TestDataCheck(t *testing.T) {
 		{"test: 13 pixels for 4 examples of 3", func(d *Data) { d.Test.Pixels = append(d.Test.Pixels, 1) }},
 		{"validation: 1 features, the training set has 3", func(d *Data) { d.Validation = Examples{Pixels: []byte{1}, Labels: []byte{1}, Features: 1} }},
 		{"test: label 2 of example 1, want below 2", func(d *Data) { d.Test.Labels[1] = 2 }},
+		{"images of 2 x 2 pixels, but 3 features", func(d *Data) { d.Rows, d.Cols = 2, 2 }},
 	} {
 		d := good()
 		c.change(&d)
@@ -118,8 +142,12 @@ func TestDataCheck(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	constant, cosine := Rate{0.3, "constant"}, Rate{0.3, "cosine"}
-	const total = 1000
+	constant, cosine := Rate{StepSize: 0.3, Schedule: "constant"}, Rate{StepSize: 0.3, Schedule: "cosine"}
+	steps := Rate{StepSize: 0.3, Schedule: "step", StepEpochs: 2, Gamma: 0.5}
+	warm := Rate{StepSize: 0.3, Schedule: "cosine", Warmup: 1.5}
+	warmSteps := Rate{StepSize: 0.3, Schedule: "step", StepEpochs: 2, Gamma: 0.5, Warmup: 0.25}
+	const perEpoch, epochs = 100, 10
+	const total = perEpoch * epochs
 	for _, c := range []struct {
 		r    Rate
 		t    int
@@ -129,15 +157,18 @@ func TestRate(t *testing.T) {
 		{cosine, 0, 0.3}, {cosine, total / 3, 0.3 * 0.5 * (1 + math.Cos(math.Pi*333/1000))},
 		{cosine, total / 2, 0.15}, {cosine, total - 1, 0.3 * math.Pow(math.Sin(math.Pi/2000), 2)},
 		{cosine, total, 0}, {cosine, total + 1, 0}, {cosine, 2 * total, 0},
+		{steps, 0, 0.3}, {steps, 199, 0.3}, {steps, 200, 0.15}, {steps, 399, 0.15}, {steps, 999, 0.3 / 16},
+		{warm, 0, 0.3 / 150}, {warm, 74, 0.15}, {warm, 149, 0.3}, {warm, 150, 0.3}, {warm, 150 + 425, 0.15}, {warm, total, 0},
+		{warmSteps, 24, 0.3}, {warmSteps, 25 + 199, 0.3}, {warmSteps, 25 + 200, 0.15},
 	} {
 		// The step size is rounded to float32 once; 1 + cos has float64's ulp.
 		tolerance := 0x1p-24*c.want + ulp
-		if got := float64(c.r.At(c.t, total)); !(math.Abs(got-c.want) <= tolerance) {
-			t.Errorf("%s: %g at step %d of %d, want %g", c.r.Schedule, got, c.t, total, c.want)
+		if got := float64(c.r.At(c.t, perEpoch, epochs)); !(math.Abs(got-c.want) <= tolerance) {
+			t.Errorf("%+v: %g at step %d, want %g", c.r, got, c.t, c.want)
 		}
 	}
 	for step := 1; step < total; step++ {
-		if now, before := cosine.At(step, total), cosine.At(step-1, total); !(now < before) {
+		if now, before := cosine.At(step, perEpoch, epochs), cosine.At(step-1, perEpoch, epochs); !(now < before) {
 			t.Errorf("cosine: step size %g at step %d after %g", now, step, before)
 		}
 	}
@@ -172,7 +203,7 @@ func testUpdate[T float32 | float64](t *testing.T) {
 		{Optimizer{Name: "sgd"}, false, []T{1 - 0.5*2, -4 - 0.5*0.5, 0.5 * 8}},
 	} {
 		w, g := []T{1, -4, 0}, []T{2, 0.5, -8}
-		Update(c.o, 0.5, c.bias, w, g)
+		Update(c.o, 0.5, 0, c.bias, w, g, nil)
 		if !slices.Equal(w, c.want) {
 			t.Errorf("decay %g, bias %v: %v, want %v", c.o.WeightDecay, c.bias, w, c.want)
 		}
@@ -182,13 +213,35 @@ func testUpdate[T float32 | float64](t *testing.T) {
 	}
 	// Decimals show the precision: every operation rounds to T.
 	w := []T{0.1}
-	Update(Optimizer{Name: "sgd", WeightDecay: 1e-4}, T(0.3), false, w, []T{0.7})
+	Update(Optimizer{Name: "sgd", WeightDecay: 1e-4}, T(0.3), 0, false, w, []T{0.7}, nil)
 	decay, start, gradient, step := T(1e-4), T(0.1), T(0.7), T(0.3)
 	product := T(decay * start)
 	sum := T(gradient + product)
 	product = T(step * sum)
 	if want := T(start - product); w[0] != want {
 		t.Errorf("%.17g, want %.17g", w[0], want)
+	}
+}
+
+func TestNewOptimizer(t *testing.T) {
+	for _, name := range OptimizerNames() {
+		o, err := NewOptimizer(name)
+		if err != nil || o.Name != name {
+			t.Errorf("%s: %+v, %v", name, o, err)
+		}
+	}
+	_, err := NewOptimizer("lion")
+	expectError(t, err, `no optimizer is called "lion"`)
+}
+
+// The slots of a parameter are taken from among those of all.
+func TestParamSlots(t *testing.T) {
+	all := [][]int{{10}, {11}, {12}, {20}, {21}, {22}}
+	if got := ParamSlots(all, 1, 3); len(got) != 2 || got[0][0] != 11 || got[1][0] != 21 {
+		t.Errorf("%v, want [[11] [21]]", got)
+	}
+	if got := ParamSlots([][]int(nil), 1, 3); len(got) != 0 {
+		t.Errorf("%v of none", got)
 	}
 }
 
@@ -217,12 +270,10 @@ func TestInitialState(t *testing.T) {
 		}
 		for i, q := range net.Program.Params {
 			value := net.Program.Value(q.Value)
-			variance := 1.0
-			if init == "scaled" {
-				variance = 1 / float64(value.Shape.Cols)
-				if q.Bias {
-					variance = 0
-				}
+			in, out := float64(value.Shape.Cols), float64(value.Shape.Rows)
+			variance := map[string]float64{"lesson": 1, "scaled": 1 / in, "xavier": 2 / (in + out), "he": 2 / in}[init]
+			if q.Bias && init != "lesson" {
+				variance = 0
 			}
 			mean, square := moments(s.Params[i])
 			n := float64(len(s.Params[i]))

@@ -58,7 +58,11 @@ func Data(p *ir.Program, seed uint64) kernels.Data {
 		}
 		return e
 	}
-	return kernels.Data{Train: set(examples), Validation: set(7), Test: set(41), Classes: p.Classes()}
+	d := kernels.Data{Train: set(examples), Validation: set(7), Test: set(41), Classes: p.Classes()}
+	if side := int(math.Sqrt(float64(p.Features()))); side*side == p.Features() {
+		d.Rows, d.Cols = side, side
+	}
+	return d
 }
 
 // Variant is plain SGD on a program with the given batch size.
@@ -241,6 +245,7 @@ func Run(t *testing.T, open func(networks func(*ir.Program) *graph.Network) kern
 	}{
 		{"Gradients", suite.gradients},
 		{"Trajectories", suite.trajectories},
+		{"Recipes", suite.recipes},
 		{"Values", suite.values},
 		{"Slices", suite.slices},
 		{"Population", suite.population},
@@ -292,6 +297,68 @@ func (s suite) trajectories(t *testing.T) {
 			}
 		}
 	})
+}
+
+// recipes: every optimizer, schedule, initialisation and augmentation.
+func (s suite) recipes(t *testing.T) {
+	var variants []kernels.Variant
+	var names []string
+	add := func(name string, change func(v *kernels.Variant)) {
+		for _, n := range s.nets {
+			if p := n.Program; p.Features() == 784 && len(p.Params) > 2 || n == s.nets[len(s.nets)-1] {
+				v := Variant(p, 10)
+				change(&v)
+				if v.Shift > 0 && p.Features() != 784 {
+					continue // no image
+				}
+				variants, names = append(variants, v), append(names, name+", "+p.Name)
+			}
+		}
+	}
+	for _, name := range kernels.OptimizerNames() {
+		add(name, func(v *kernels.Variant) {
+			o, err := kernels.NewOptimizer(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.WeightDecay = 0.01
+			v.Optimizer = o
+			if o.Slots() == 2 {
+				v.Rate.StepSize = 0.002
+				// A gradient near zero is divided by its own size, so that its
+				// rounding would decide the update's sign.
+				v.Optimizer.Epsilon = 1e-3
+			}
+		})
+	}
+	add("step", func(v *kernels.Variant) {
+		v.Rate = kernels.Rate{StepSize: 0.05, Schedule: "step", StepEpochs: 1, Gamma: 0.5}
+	})
+	add("warm-up", func(v *kernels.Variant) {
+		v.Rate = kernels.Rate{StepSize: 0.05, Schedule: "cosine", Warmup: 0.7}
+	})
+	add("shift", func(v *kernels.Variant) { v.Shift = 3 })
+	for i, v := range variants {
+		got, err := Trajectory(s.exec, v)
+		if err != nil {
+			t.Fatalf("%s: %v", names[i], err)
+		}
+		want, err := Trajectory(ref.New(), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := SameTrajectory(got, want); err != nil {
+			t.Errorf("%s: %v", names[i], err)
+		}
+	}
+	for _, init := range kernels.InitNames() {
+		v := Variant(s.nets[1].Program, 10)
+		v.Init = kernels.Init(init)
+		pop := s.prepare(t, Data(v.Program, 29), v)
+		if got, want := s.state(t, pop, 0), v.InitialState(); !reflect.DeepEqual(got.Params, want.Params) {
+			t.Errorf("%s: the population starts from other weights", init)
+		}
+	}
 }
 
 // values compares Forward and Evaluate.
@@ -404,8 +471,21 @@ func (s suite) state(t *testing.T, pop kernels.Population, i int) kernels.State 
 // slices: the bits do not depend on where training is interrupted, nor on
 // whether it goes on in another population from a saved state.
 func (s suite) slices(t *testing.T) {
+	for _, optimizer := range kernels.OptimizerNames() {
+		for _, shift := range []int{0, 2} {
+			t.Run(fmt.Sprintf("%s, shift %d", optimizer, shift), func(t *testing.T) { s.slicesOf(t, optimizer, shift) })
+		}
+	}
+}
+
+func (s suite) slicesOf(t *testing.T, optimizer string, shift int) {
 	p := s.nets[1].Program
 	v := Variant(p, 10)
+	var err error
+	if v.Optimizer, err = kernels.NewOptimizer(optimizer); err != nil {
+		t.Fatal(err)
+	}
+	v.Shift = shift
 	data := Data(p, 24)
 	whole := s.prepare(t, data, v)
 	wantReports := s.advance(t, whole, 17)

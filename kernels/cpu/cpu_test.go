@@ -89,7 +89,7 @@ func (r *reference) batch(e kernels.Examples, rows []int32) (x []float64, labels
 func (r *reference) step(rows []int32, stepSize float64) float64 {
 	r.net.Run(r.batch(r.data.Train, rows))
 	for _, q := range r.v.Program.Params {
-		kernels.Update(r.v.Optimizer, stepSize, q.Bias, r.net.Values[q.Value], r.net.Values[q.Grad])
+		kernels.Update(r.v.Optimizer, stepSize, 0, q.Bias, r.net.Values[q.Value], r.net.Values[q.Grad], nil)
 	}
 	return r.net.Values[r.v.Program.Loss][0]
 }

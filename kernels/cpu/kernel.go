@@ -233,11 +233,12 @@ func (k updateBias) run(m *machine) {
 type update struct {
 	optimizer kernels.Optimizer
 	w, grad   ir.ID
+	param     int // of the program's, which w is
 	bias      bool
 }
 
 func (k update) run(m *machine) {
-	kernels.Update(k.optimizer, m.stepSize, k.bias, m.values[k.w], m.values[k.grad])
+	kernels.Update(k.optimizer, m.stepSize, m.stepNumber, k.bias, m.values[k.w], m.values[k.grad], m.paramSlots[k.param])
 }
 
 func (k expandX) reads() []ir.ID  { return nil }

@@ -25,6 +25,8 @@ type machine struct {
 	// scalars are the losses by ir.ID, in more digits than values holds.
 	scalars []float64
 	slots   [][]float32
+	// paramSlots are the same arrays by parameter.
+	paramSlots [][][]float32
 
 	// The batch or chunk that runs: n examples of total that the loss is a mean
 	// over. rows numbers them in input. Where x was given as numbers, rows and
@@ -35,6 +37,8 @@ type machine struct {
 	labels   []byte   // room for capacity
 	records  []record // what the batch uses of recordRoom
 	stepSize float32
+	// stepNumber counts the steps before this one.
+	stepNumber int
 
 	recordRoom []record
 	rowRoom    []int32
@@ -66,6 +70,9 @@ func newMachine(v kernels.Variant, d *dataset) (*machine, error) {
 		for _, q := range p.Params {
 			m.slots = append(m.slots, make([]float32, p.Value(q.Value).Shape.Len(0)))
 		}
+	}
+	for i := range p.Params {
+		m.paramSlots = append(m.paramSlots, kernels.ParamSlots(m.slots, i, len(p.Params)))
 	}
 	for _, list := range [][]kernel{c.step, c.before, c.chunk, c.after} {
 		m.allocate(list, m.capacity)
@@ -126,11 +133,23 @@ func (m *machine) load(in *input, rows []int32) error {
 	return nil
 }
 
-func (m *machine) Step(rows []int32, stepSize float32, _ int) (float64, error) {
-	if err := m.load(&m.data.splits[kernels.Train], rows); err != nil {
+func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error) {
+	return m.step(&m.data.splits[kernels.Train], rows, stepSize, step)
+}
+
+func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float64, error) {
+	rows := m.rowRoom[:min(e.Len(), m.capacity)]
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	return m.step(&input{Examples: e}, rows, stepSize, step)
+}
+
+func (m *machine) step(in *input, rows []int32, stepSize float32, step int) (float64, error) {
+	if err := m.load(in, rows); err != nil {
 		return 0, err
 	}
-	m.total, m.stepSize = len(rows), stepSize
+	m.total, m.stepSize, m.stepNumber = len(rows), stepSize, step
 	clear(m.scalars)
 	m.run(m.plan.step)
 	return m.scalars[m.plan.program.Loss], nil

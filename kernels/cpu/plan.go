@@ -218,8 +218,8 @@ func (s *schedule) choose(op ir.Op) kernel {
 // appendUpdates ends the list with one update per parameter. Everything else
 // runs before them, so all of the step sees the parameters that it began with.
 func appendUpdates(s *schedule) {
-	for _, q := range s.program.Params {
-		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, bias: q.Bias})
+	for i, q := range s.program.Params {
+		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, param: i, bias: q.Bias})
 	}
 }
 

@@ -38,13 +38,31 @@ type machine struct {
 }
 
 func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error) {
+	return m.step(m.data.Train, rows, stepSize, step)
+}
+
+func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float64, error) {
+	return m.step(e, all(e), stepSize, step)
+}
+
+func (m *machine) step(e kernels.Examples, rows []int32, stepSize float32, step int) (float64, error) {
 	p := m.variant.Program
-	x, labels := gather[float32](m.data.Train, rows)
+	x, labels := gather[float32](e, rows)
 	m.interp.Run(x, labels)
-	for _, q := range p.Params {
-		kernels.Update(m.variant.Optimizer, stepSize, q.Bias, m.interp.Values[q.Value], m.interp.Values[q.Grad])
+	for i, q := range p.Params {
+		kernels.Update(m.variant.Optimizer, stepSize, step, q.Bias, m.interp.Values[q.Value], m.interp.Values[q.Grad],
+			kernels.ParamSlots(m.slots, i, len(p.Params)))
 	}
 	return float64(m.interp.Values[p.Loss][0]), nil
+}
+
+// all numbers the examples of a set.
+func all(e kernels.Examples) []int32 {
+	rows := make([]int32, e.Len())
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	return rows
 }
 
 // evaluationChunk bounds the memory of an evaluation.

@@ -316,7 +316,7 @@ func TestTraining(t *testing.T) {
 			firstEpoch += float64(in.Values[v.Program.Loss][0]) / 3
 		}
 		for _, q := range v.Program.Params {
-			kernels.Update(v.Optimizer, v.Rate.At(step, total), q.Bias, in.Values[q.Value], in.Values[q.Grad])
+			kernels.Update(v.Optimizer, v.Rate.At(step, 3, v.Epochs), step, q.Bias, in.Values[q.Value], in.Values[q.Grad], nil)
 		}
 	}
 	got := params(t, population)

@@ -133,15 +133,24 @@ func (m *machine) fill(e kernels.Examples, row func(i int) int) func(x, y []floa
 }
 
 func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error) {
-	r := m.runs[len(rows)]
+	return m.step(len(rows), m.fill(m.data.Train, func(i int) int { return int(rows[i]) }), stepSize, step)
+}
+
+func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float64, error) {
+	return m.step(e.Len(), m.fill(e, func(i int) int { return i }), stepSize, step)
+}
+
+// step trains on a batch that fill writes.
+func (m *machine) step(batch int, fill func(x, y []float32), stepSize float32, step int) (float64, error) {
+	r := m.runs[batch]
 	if r == nil {
 		var err error
-		if r, err = m.open(len(rows)); err != nil {
+		if r, err = m.open(batch); err != nil {
 			return 0, err
 		}
-		m.runs[len(rows)] = r
+		m.runs[batch] = r
 	}
-	if err := r.run(m.fill(m.data.Train, func(i int) int { return int(rows[i]) })); err != nil {
+	if err := r.run(fill); err != nil {
 		return 0, err
 	}
 	for i, n := range r.graph.Grads {
@@ -149,7 +158,8 @@ func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error
 		if err != nil {
 			return 0, fmt.Errorf("gradient of %s: %w", r.graph.Params[i].Name(), err)
 		}
-		kernels.Update(m.variant.Optimizer, stepSize, m.variant.Program.Params[i].Bias, m.params[i], g)
+		kernels.Update(m.variant.Optimizer, stepSize, step, m.variant.Program.Params[i].Bias, m.params[i], g,
+			kernels.ParamSlots(m.slots, i, len(m.params)))
 	}
 	loss, err := floats(r.graph.Loss.Value())
 	if err != nil {

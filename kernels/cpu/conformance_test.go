@@ -1,0 +1,15 @@
+package cpu_test
+
+import (
+	"testing"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+	"vanilla/kernels/conformance"
+	"vanilla/kernels/cpu"
+)
+
+func TestConformance(t *testing.T) {
+	conformance.Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return cpu.New() })
+}
