@@ -1,0 +1,129 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"testing"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+	"vanilla/kernels/cpu"
+	"vanilla/kernels/ref"
+	"vanilla/mnist"
+)
+
+// PyTorch trains in float64, executors in float32. Per step that is Tolerance;
+// over an epoch differences neither cancel nor grow much while the network is
+// far from converged, and the mean over an epoch's batches varies less than a
+// batch. Adam divides by a running mean of squares that starts near zero, which
+// turns rounding of small gradients into rounding of whole updates.
+const (
+	pytorchFirst  = Steps * Tolerance
+	pytorchEpochs = 1e-3
+	pytorchRight  = 4 // test images of 2,000 that may come out otherwise
+)
+
+// TestPyTorch trains as PyTorch did: testdata/pytorch.py says what and how.
+func TestPyTorch(t *testing.T) {
+	var stored struct {
+		Examples, Epochs, Test int
+		Seed                   uint64
+		OrderSeed              uint64 `json:"order_seed"`
+		Runs                   []struct {
+			Recipe struct {
+				Activation, Loss, Optimizer, Schedule, Init string
+				LR, Gamma, Warmup                           float64
+				WeightDecay                                 float64 `json:"weight_decay"`
+				StepEpochs                                  int     `json:"step_epochs"`
+				Batch                                       int
+			}
+			FirstLosses []float64 `json:"first_losses"`
+			EpochLosses []float64 `json:"epoch_losses"`
+			TestLoss    float64   `json:"test_loss"`
+			TestCorrect int       `json:"test_correct"`
+		}
+	}
+	text, err := os.ReadFile("testdata/pytorch.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &stored); err != nil {
+		t.Fatal(err)
+	}
+	set, err := mnist.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := func(s *mnist.Images, n int) kernels.Examples {
+		return kernels.Examples{Pixels: s.Pixels[:n*s.Features()], Labels: s.Labels[:n], Features: s.Features()}
+	}
+	data := kernels.Data{Train: first(set.Train, stored.Examples), Test: first(set.Test, stored.Test), Classes: 10}
+
+	for _, run := range stored.Runs {
+		r := run.Recipe
+		name := fmt.Sprintf("%s %s, %s, %s, %s, warm-up %g", r.Activation, r.Loss, r.Init, r.Optimizer, r.Schedule, r.Warmup)
+		act, err := ir.ParseActivation(r.Activation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := graph.New(graph.Arch{Widths: []int{784, 16, 16, 10}, Activation: act, Loss: graph.Loss(r.Loss)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := kernels.NewOptimizer(r.Optimizer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.WeightDecay = r.WeightDecay
+		v := kernels.Variant{
+			Program: n.Program, Optimizer: o,
+			Rate:  kernels.Rate{StepSize: r.LR, Schedule: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup},
+			Batch: r.Batch, Epochs: stored.Epochs, Init: kernels.Init(r.Init), Seed: stored.Seed, OrderSeed: stored.OrderSeed,
+		}
+		for _, exec := range []kernels.Executor{ref.New(), cpu.New()} {
+			t.Run(exec.Name()+": "+name, func(t *testing.T) {
+				pop, err := exec.Prepare(data, []kernels.Variant{v})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer pop.Close()
+				expect := func(what string, got, want, tolerance float64) {
+					t.Helper()
+					if d := math.Abs(got-want) / want; !(d <= tolerance) {
+						t.Errorf("%s is %.9g, PyTorch's %.9g (relative difference %.2g, allowed %.2g)", what, got, want, d, tolerance)
+					}
+				}
+				sum := 0.0
+				for step, want := range run.FirstLosses {
+					if err := pop.Advance(context.Background(), []int{step + 1}, nil); err != nil {
+						t.Fatal(err)
+					}
+					s, err := pop.State(0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					expect(fmt.Sprintf("loss of step %d", step), s.LossSum-sum, want, pytorchFirst)
+					sum = s.LossSum
+				}
+				err = pop.Advance(context.Background(), []int{stored.Epochs * v.StepsPerEpoch(stored.Examples)}, func(r kernels.Report) {
+					expect(fmt.Sprintf("mean loss of epoch %d", r.Epoch), r.Loss, run.EpochLosses[r.Epoch-1], pytorchEpochs)
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				score, err := pop.Evaluate(context.Background(), 0, kernels.Test)
+				if err != nil {
+					t.Fatal(err)
+				}
+				expect("test loss", score.Loss, run.TestLoss, pytorchEpochs)
+				if d := score.Correct - run.TestCorrect; d < -pytorchRight || d > pytorchRight {
+					t.Errorf("%d test images right, PyTorch's %d", score.Correct, run.TestCorrect)
+				}
+			})
+		}
+	}
+}
