@@ -497,3 +497,25 @@ func BenchmarkNormal(b *testing.B) {
 		b.Fatal("a normal number is NaN")
 	}
 }
+
+// Tables change nothing but the speed.
+func TestOrderTables(t *testing.T) {
+	for _, n := range []int{orderTables, orderTables + 1, 4095, 60000, 1 << 16} {
+		o := NewOrder(3, 4, n)
+		if o.rounds == nil {
+			t.Fatalf("no tables for %d examples", n)
+		}
+		plain := o
+		plain.rounds = nil
+		for position := range n {
+			if a, b := o.At(position), plain.At(position); a != b {
+				t.Fatalf("%d examples, position %d: %d with tables, %d without", n, position, a, b)
+			}
+		}
+	}
+	for _, n := range []int{orderTables - 1, 1<<16 + 1} {
+		if o := NewOrder(3, 4, n); o.rounds != nil {
+			t.Errorf("tables for %d examples", n)
+		}
+	}
+}
