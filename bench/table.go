@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 )
 
@@ -14,32 +13,28 @@ func WriteTable(w io.Writer, results []Result) error {
 	}
 	m := results[0].Machine
 	fmt.Fprintf(w, "%s, %d cores, %s, %s/%s\n", m.CPU, m.Cores, m.Go, m.OS, m.Arch)
-	fmt.Fprintf(w, "one epoch of %d examples, one network, one core; median [quartiles] of %d interleaved rounds\n\n", results[0].Examples, results[0].N)
+	fmt.Fprintf(w, "seconds per network and epoch; median [quartiles] of %d interleaved rounds\n", results[0].N)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "batch\texecutor\tseconds\t[quartiles]\tdense GFLOP/s\ttimes handrolled\t")
-	last := 0
+	last := ""
 	for _, r := range results {
-		batch := ""
-		if r.Batch != last {
-			batch, last = fmt.Sprint(r.Batch), r.Batch
+		if title := fmt.Sprintf("%s: %s", r.Suite, r.Case); title != last {
+			if err := t.Flush(); err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "\n%s\n", title)
+			fmt.Fprintln(t, "executor\tcores\tseconds\t[quartiles]\tnetwork-epochs/s\tdense GFLOP/s\tof ceiling\tMB\ttimes handrolled\t")
+			last = title
 		}
-		ratio := "-"
-		if r.Ratio != 0 {
-			ratio = fmt.Sprintf("%.2f", r.Ratio)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%.4f\t[%.4f %.4f]\t%.1f\t%s\t\n", batch, r.Executor, r.Median, r.LowerQuartile, r.UpperQuartile, r.GFLOPS, ratio)
+		fmt.Fprintf(t, "%s\t%d\t%.4g\t[%.4g %.4g]\t%.3g\t%.1f\t%s\t%.0f\t%s\t\n", r.Executor, r.Cores, r.Median, r.LowerQuartile, r.UpperQuartile,
+			float64(1)/r.Median, r.GFLOPS, orDash(r.OfCeiling), r.MemoryMB, orDash(r.Ratio))
 	}
-	if err := t.Flush(); err != nil {
-		return err
+	return t.Flush()
+}
+
+// orDash prints what was not measured as a dash.
+func orDash(x float64) string {
+	if x == 0 {
+		return "-"
 	}
-	programs := map[string]bool{}
-	for _, r := range results {
-		programs[r.Program] = true
-	}
-	var names []string
-	for p := range programs {
-		names = append(names, p)
-	}
-	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(names, ", "))
-	return err
+	return fmt.Sprintf("%.2f", x)
 }

@@ -108,10 +108,15 @@ func (p *Program) Parameters() int {
 // FLOPs counts the floating-point operations of one training step per example,
 // products only (a multiplication and an addition each): 52.7 thousand for
 // 784-16-16-10, where no gradient of the input is computed.
-func (p *Program) FLOPs() int {
+func (p *Program) FLOPs() int { return p.flops(p.Ops) }
+
+// ForwardFLOPs counts those of the forward operations alone.
+func (p *Program) ForwardFLOPs() int { return p.flops(p.Ops[:p.Forward]) }
+
+func (p *Program) flops(ops []Op) int {
 	n := 0
-	for i := range p.Ops {
-		switch op := &p.Ops[i]; op.Code {
+	for i := range ops {
+		switch op := &ops[i]; op.Code {
 		case Dense, DInput:
 			n += 2 * p.Values[op.Args[1]].Shape.Len(0)
 		case DWeight:

@@ -1,0 +1,91 @@
+"""JAX: an epoch is one compiled function, a lax.scan over its steps.
+
+Cases: scan (one network), vmap-own and vmap-shared (a population whose networks
+draw their own batches, or all see the same). With --device cuda XLA captures the
+loop's body as a CUDA graph by itself; this has been run on CPU only.
+"""
+
+import os
+
+import peer
+
+work = peer.start(__doc__, {"scan": False, "vmap-own": True, "vmap-shared": True})
+os.environ["JAX_PLATFORMS"] = work.device
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def loss(parameters, x, y):
+    """The mean cross-entropy of a batch: x [B, 784], y [B]."""
+    for weight, bias in parameters[:-1]:
+        x = jax.nn.sigmoid(x @ weight.T + bias)
+    weight, bias = parameters[-1]
+    logits = x @ weight.T + bias
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1))
+
+
+def step(parameters, x, y):
+    """The parameters after one step of gradient descent, and the loss before it."""
+    value, gradient = jax.value_and_grad(loss)(parameters, x, y)
+    shrink = 1 - peer.STEP_SIZE * peer.WEIGHT_DECAY
+    return [
+        (shrink * weight - peer.STEP_SIZE * dW, bias - peer.STEP_SIZE * db)
+        for (weight, bias), (dW, db) in zip(parameters, gradient)
+    ], value
+
+
+def scanned(step, parameters, images, labels, order):
+    """An epoch in the given order [n] or [n, P]: parameters and mean loss."""
+
+    def gathered(parameters, rows):
+        return step(parameters, images[rows], labels[rows])
+
+    full = len(order) // work.batch
+    parameters, losses = jax.lax.scan(
+        gathered, parameters, order[: full * work.batch].reshape(full, work.batch, *order.shape[1:])
+    )
+    total = losses.sum()
+    if full * work.batch < len(order):
+        parameters, last = gathered(parameters, order[full * work.batch :])
+        total += last.sum()
+    return parameters, total / (work.steps() * np.prod(losses.shape[1:]))
+
+
+def trainer(work):
+    rng = np.random.default_rng(work.seed)
+    images, labels = jnp.asarray(work.images), jnp.asarray(work.labels, jnp.int32)
+    one_step, own = step, work.case == "vmap-own"
+    if own:  # rows [B, P]
+        one_step = jax.vmap(step, in_axes=(0, 1, 1))
+    elif work.case == "vmap-shared":
+        one_step = jax.vmap(step, in_axes=(0, None, None))
+    train = jax.jit(
+        lambda parameters, images, labels, order: scanned(one_step, parameters, images, labels, order),
+        donate_argnums=0,
+    )
+    parameters = None
+
+    def reset():
+        nonlocal parameters
+        parameters = [(jnp.array(w), jnp.array(b)) for w, b in work.initial()]
+        if work.case == "scan":
+            parameters = [(w[0], b[0]) for w, b in parameters]
+
+    def epoch():
+        nonlocal parameters
+        if own:
+            order = np.stack([rng.permutation(len(work)) for _ in range(work.population)], axis=1)
+        else:
+            order = rng.permutation(len(work))
+        parameters, mean = train(parameters, images, labels, order.astype(np.int32))
+        jax.block_until_ready(parameters)
+        return mean
+
+    reset()
+    return reset, epoch
+
+
+versions = {"jax": jax.__version__, "jaxlib": jax.lib.__version__}
+peer.serve(work, *trainer(work), versions)
