@@ -36,6 +36,8 @@ type Case struct {
 	// Evaluate, if true, is the work: running the networks forward over the
 	// training images once, in place of Steps.
 	Evaluate bool
+	// Peers do the same work elsewhere, an epoch a round.
+	Peers []Peer
 	// Widths, if not nil, are those of the baseline's network, which trains as
 	// the first variant does.
 	Widths []int
@@ -66,7 +68,8 @@ type Result struct {
 	// OfCeiling is GFLOPS over what Cores cores were measured to do in
 	// registers, zero if that could not be measured.
 	OfCeiling float64 `json:"of_ceiling"`
-	// MemoryMB is how much the live heap grew by the population, 10⁶ bytes.
+	// MemoryMB is how much the live heap grew by the population, 10⁶ bytes. Of
+	// a peer it is the whole process's peak.
 	MemoryMB float64 `json:"memory_mb"`
 	// Loss is the mean of the first round's batches, over the networks; in an
 	// evaluation, the fraction of images that are taken for something else.
@@ -88,6 +91,9 @@ type runner interface {
 	networks() int
 	round(ctx context.Context) (float64, error)
 	memoryMB() float64
+	// tolerance is the largest relative difference allowed between its first
+	// loss and that of the others.
+	tolerance() float64
 	close() error
 }
 
@@ -117,6 +123,13 @@ func Run(ctx context.Context, c Case, executors []kernels.Executor, rounds int, 
 		}
 		runners = append(runners, r)
 	}
+	for _, p := range c.Peers {
+		r, err := p.start(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		runners = append(runners, r)
+	}
 
 	seconds := make([][]float64, len(runners))
 	losses := make([]float64, len(runners))
@@ -141,10 +154,10 @@ func Run(ctx context.Context, c Case, executors []kernels.Executor, rounds int, 
 		}
 	}
 	for k, loss := range losses {
-		if runners[k].networks() != runners[0].networks() {
+		if runners[k].networks() != runners[0].networks() && runners[k].tolerance() == LossTolerance {
 			continue // the baseline trains one network of many
 		}
-		if d := math.Abs(loss - losses[0]); !(d <= LossTolerance*math.Abs(losses[0])) {
+		if d := math.Abs(loss - losses[0]); !(d <= runners[k].tolerance()*math.Abs(losses[0])) {
 			return nil, fmt.Errorf("%s: the first round's loss is %.6g, that of %s is %.6g: its times do not count",
 				runners[k].name(), loss, runners[0].name(), losses[0])
 		}
@@ -300,10 +313,11 @@ func (t *trained) until(step int) []int {
 	return until
 }
 
-func (t *trained) name() string      { return t.executor.Name() }
-func (t *trained) networks() int     { return len(t.c.Variants) }
-func (t *trained) memoryMB() float64 { return t.grown }
-func (t *trained) close() error      { return t.pop.Close() }
+func (t *trained) name() string       { return t.executor.Name() }
+func (t *trained) networks() int      { return len(t.c.Variants) }
+func (t *trained) memoryMB() float64  { return t.grown }
+func (t *trained) tolerance() float64 { return LossTolerance }
+func (t *trained) close() error       { return t.pop.Close() }
 
 func (t *trained) round(ctx context.Context) (float64, error) {
 	if t.c.Evaluate {
@@ -356,10 +370,11 @@ func newBaseline(c Case) *baseline {
 	return b
 }
 
-func (b *baseline) name() string      { return Handrolled }
-func (b *baseline) networks() int     { return 1 }
-func (b *baseline) memoryMB() float64 { return 0 }
-func (b *baseline) close() error      { return nil }
+func (b *baseline) name() string       { return Handrolled }
+func (b *baseline) networks() int      { return 1 }
+func (b *baseline) memoryMB() float64  { return 0 }
+func (b *baseline) tolerance() float64 { return LossTolerance }
+func (b *baseline) close() error       { return nil }
 
 func (b *baseline) round(ctx context.Context) (float64, error) {
 	if err := ctx.Err(); err != nil {

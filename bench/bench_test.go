@@ -236,7 +236,7 @@ func TestCases(t *testing.T) {
 			t.Errorf("%s: %s", suite, got)
 		}
 	}
-	if _, err := Cases("speed", &networks, data, Options{}); err == nil || !strings.Contains(err.Error(), "--suite speed: want step, population, wide, eval") {
+	if _, err := Cases("speed", &networks, data, Options{}); err == nil || !strings.Contains(err.Error(), "--suite speed: want step, population, wide, eval, peers") {
 		t.Error(err)
 	}
 }

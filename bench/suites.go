@@ -13,7 +13,7 @@ import (
 )
 
 // SuiteNames lists the suites of [Cases].
-func SuiteNames() []string { return []string{"step", "population", "wide", "eval"} }
+func SuiteNames() []string { return []string{"step", "population", "wide", "eval", "peers"} }
 
 // Options change what a suite runs. The zero value of each means the suite's
 // own.
@@ -23,6 +23,7 @@ type Options struct {
 	Networks []int  // suite population: sizes
 	Rounds   int    // horizon of the schedule, at least as many epochs as are run
 	Examples int    // training images used, the first ones
+	Peers    []Peer // suite peers
 }
 
 // maxNetworkEpochs bounds the work of a round: larger populations train a part
@@ -37,7 +38,9 @@ const maxNetworkEpochs = 64
 //   - wide: one network on one core, from 784-100-10 to the 12 million weights
 //     of Ciresan, Meier, Gambardella and Schmidhuber (arXiv:1003.0358), a few
 //     steps of 256 examples;
-//   - eval: one network on one core, forward over the training images.
+//   - eval: one network on one core, forward over the training images;
+//   - peers: one network of batch 32 and a population of 64, on one core and on
+//     all, beside other frameworks.
 func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Options) ([]Case, error) {
 	set := train.Data(data)
 	if e := &set.Train; o.Examples > 0 && o.Examples < e.Len() {
@@ -127,6 +130,29 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 			cases = append(cases, c)
 		}
 
+	case "peers":
+		for cores := 1; cores <= runtime.GOMAXPROCS(0); cores++ {
+			if cores > 1 && cores < runtime.GOMAXPROCS(0) {
+				continue // one, and all
+			}
+			for _, n := range []int{1, peerPopulation} {
+				c, err := build(fmt.Sprintf("%s, %s", plural(n, "network"), plural(cores, "core")), cores, slices.Repeat([]train.Recipe{recipe}, n)...)
+				if err != nil {
+					return nil, err
+				}
+				for _, p := range o.Peers {
+					if max(1, p.Population) == n {
+						c.Peers = append(c.Peers, p)
+					}
+				}
+				c.Steps = c.Variants[0].StepsPerEpoch(set.Train.Len())
+				if n > 1 {
+					c.Widths = nil
+				}
+				cases = append(cases, c)
+			}
+		}
+
 	case "eval":
 		c, err := build(recipe.Arch+", forward", 1, recipe)
 		if err != nil {
@@ -139,6 +165,16 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 		return nil, &train.SettingError{Flag: "--suite", Value: suite, Problem: "want " + strings.Join(SuiteNames(), ", ") + " or to-accuracy"}
 	}
 	return cases, nil
+}
+
+// peerPopulation is the population that peers train.
+const peerPopulation = 64
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // mixedShapes differ in depth and widths around the lesson's.
