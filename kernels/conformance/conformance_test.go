@@ -244,3 +244,33 @@ func TestTrajectoryIsTheLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// The reference's gradient in the input is the slope of each output.
+func TestInputGradient(t *testing.T) {
+	for _, n := range networks(t) {
+		p := n.Program
+		const batch = 2
+		data := Data(p, 32)
+		in := interpret(p, Randomize(Variant(p, batch)).Params, data.Train, []int32{3, 4})
+		x, labels := slices.Clone(in.Values[p.Input]), make([]byte, batch)
+		random := rand.New(rand.NewPCG(9, 10))
+		for range 20 {
+			row, output, pixel := random.IntN(batch), random.IntN(p.Classes()), random.IntN(p.Features())
+			in.Forward(x, labels)
+			dOutput := make([]float64, batch*p.Classes())
+			dOutput[row*p.Classes()+output] = 1
+			grad := in.InputGradient(dOutput)[row*p.Features()+pixel]
+			value := func(v float64) float64 {
+				shifted := slices.Clone(x)
+				shifted[row*p.Features()+pixel] = v
+				in.Forward(shifted, labels)
+				return in.Values[p.Output][row*p.Classes()+output]
+			}
+			at := x[row*p.Features()+pixel]
+			slope := (value(at+differenceStep) - value(at-differenceStep)) / (2 * differenceStep)
+			if !(math.Abs(slope-grad) <= differenceTolerance*max(1, math.Abs(slope))) {
+				t.Errorf("%s: d output %d / d pixel %d is %.12g, the slope %.12g", p.Name, output, pixel, grad, slope)
+			}
+		}
+	}
+}
