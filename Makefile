@@ -1,16 +1,20 @@
 # The version of staticcheck is pinned so that the same code passes tomorrow.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+# The Python environment of bench/peers.
+BENCH_PEERS := .cache/bench-peers
+
 # Where goroutines share memory.
 CONCURRENT := ./graph ./kernels/... ./mnist ./train ./cmd/...
 
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
-.PHONY: help build train test check format vet staticcheck race cross modules bench generate
+.PHONY: help build train test check format vet staticcheck race cross modules bench peers bench-peers generate \
+	models check-peers
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/vanilla: pure Go, no C compiler needed
 	CGO_ENABLED=0 go build -trimpath -o bin/vanilla ./cmd/vanilla
@@ -48,5 +52,30 @@ modules: ## fail if modules are damaged, missing or unused
 bench: ## seconds per epoch, side by side with other ways to train
 	go run ./cmd/vanilla bench
 
+peers: $(BENCH_PEERS)/installed ## install PyTorch, JAX, numpy and scikit-learn in .cache/bench-peers: 6 GB on Linux
+
+$(BENCH_PEERS)/installed: bench/peers/requirements.txt
+	python3 -m venv $(BENCH_PEERS)
+	$(BENCH_PEERS)/bin/pip install --requirement $<
+	touch $@
+
+bench-peers: peers ## the same beside PyTorch, JAX, numpy and scikit-learn
+	go run ./cmd/vanilla bench --peers $(BENCH_PEERS)/bin/python
+
 generate: ## regenerate what is generated
 	go generate ./...
+
+models: ## train the networks in model/zoo anew, with the commands of its README
+	go run ./cmd/vanilla train -o model/zoo/default.safetensors
+	go run ./cmd/vanilla train --loss quadratic --init lesson --schedule constant --weight-decay 0 --batch 10 --lr 0.3 --epochs 40 --seed 2 -o model/zoo/lesson.safetensors
+
+# What PEERS holds is downloaded: 5.5 GB once installed, most of it PyTorch.
+PEERS := .cache/peers
+
+check-peers: build $(PEERS)/installed ## compare with ONNX Runtime and PyTorch on all test images; downloads them into .cache
+	$(PEERS)/bin/python model/peers/check.py bin/vanilla
+
+$(PEERS)/installed: model/peers/requirements.txt
+	python3 -m venv --clear $(PEERS)
+	$(PEERS)/bin/pip install --quiet --requirement $<
+	touch $@

@@ -38,16 +38,22 @@ var imports = map[string][]string{
 
 	"mnist": {},
 	"model": {"graph/ir"},
+
+	"model/export": {"graph/ir", "model"},
+	"model/zoo":    {"model"},
+
 	"train": {"graph/ir", "kernels", "graph", "mnist", "model"},
 
-	"bench/handrolled": {},
-	"bench":            {"graph/ir", "kernels", "graph", "kernels/device", "mnist", "model", "train", "bench/handrolled"},
+	"viz": {"mnist", "model"},
 
-	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/device", "mnist", "model", "train", "bench", "bench/handrolled"},
+	"bench/handrolled": {},
+	"bench":            {"graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},
+
+	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "viz", "bench", "bench/handrolled"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.
-var standardOnly = []string{"graph/ir", "kernels", "kernels/ref", "mnist", "bench/handrolled"}
+var standardOnly = []string{"graph/ir", "kernels", "kernels/ref", "bench/handrolled"}
 
 // gorgonians are the packages that may import Gorgonia and what belongs to it:
 // graph lowers its graphs, tape runs them, and the conformance suite writes some

@@ -1,5 +1,5 @@
 // Package mnist holds the MNIST handwritten digits and reads any data set that is stored the same way: four IDX files of
-// unsigned bytes, two with images and two with their labels.
+// unsigned bytes, two with images and two with their labels. It also makes any picture of a digit look like MNIST's.
 //
 // The digits are the work of Yann LeCun, Corinna Cortes and Christopher J.C. Burges, used under CC BY-SA 3.0; see
 // data/README.md.

@@ -12,6 +12,15 @@ import (
 
 // Read reads a model from a file, as [Decode] does.
 func Read(path string) (*Model, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Decode(data, path)
+}
+
+// readFile reads all of a regular file that is not too large.
+func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
@@ -27,7 +36,7 @@ func Read(path string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot be read: %w", path, cause(err))
 	}
-	return Decode(data, path)
+	return data, nil
 }
 
 // Write writes the model to a file that readers see whole or not at all: after a failure or a crash path holds what it

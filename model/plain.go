@@ -56,7 +56,7 @@ func decodePlain(data []byte, activation, loss string) (*Model, error) {
 	m := &Model{Activation: activation, Loss: loss, Recipe: json.RawMessage("{}")}
 	var widths []string
 	for k, module := range modules {
-		weight, err := readTensor(file, module+".weight")
+		weight, err := readTensor(file, module.String()+".weight")
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func decodePlain(data []byte, activation, loss string) (*Model, error) {
 			return nil, fmt.Errorf("tensor %.60q: expected shape [%d %d], because the layer before it has %d outputs, found %v",
 				weight.Name, out, last, last, weight.Shape)
 		}
-		bias, err := readTensor(file, module+".bias")
+		bias, err := readTensor(file, module.String()+".bias")
 		if err != nil {
 			return nil, err
 		}
@@ -90,20 +90,22 @@ func decodePlain(data []byte, activation, loss string) (*Model, error) {
 	return m, nil
 }
 
-// linearName is the name of a parameter of a torch.nn.Linear: a path, a number, and which of the two.
-var linearName = regexp.MustCompile(`^(.*?)(0|[1-9][0-9]{0,8})\.(weight|bias)$`)
+// linear is a module of the file: its name is path and number.
+type linear struct {
+	path   string
+	number int
+}
 
-// linears lists the names of the file's modules in the order of their numbers.
-func linears(file safetensors.SafeTensors) ([]string, error) {
-	type module struct {
-		name   string
-		number int
-	}
-	var modules []module
-	var foreign, lonely nameList
-	var path string
-	names := slices.Sorted(slices.Values(file.Names()))
-	for _, name := range names {
+func (l linear) String() string { return l.path + strconv.Itoa(l.number) }
+
+// linearName is the name of a parameter of a module, with a number short enough for an int.
+var linearName = regexp.MustCompile(`^(.*?)(0|[1-9][0-9]{0,8})\.(?:weight|bias)$`)
+
+// linears lists the file's modules in the order of their numbers, each with a weight and a bias.
+func linears(file safetensors.SafeTensors) ([]linear, error) {
+	var modules []linear
+	var foreign, missing nameList
+	for _, name := range slices.Sorted(slices.Values(file.Names())) {
 		parts := linearName.FindStringSubmatch(name)
 		if parts == nil {
 			foreign.add(name)
@@ -113,32 +115,31 @@ func linears(file safetensors.SafeTensors) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := module{parts[1] + parts[2], number}
-		other := m.name + ".weight"
-		if parts[3] == "weight" {
-			other = m.name + ".bias"
-			if path = parts[1]; len(modules) > 0 && !strings.HasPrefix(modules[0].name, path) || len(modules) > 0 && pathOf(modules[0].name) != path {
-				return nil, fmt.Errorf("expected one chain of layers, whose names differ only in their number, found %.60q and %.60q",
-					modules[0].name+".weight", name)
+		modules = append(modules, linear{parts[1], number})
+	}
+	slices.SortFunc(modules, func(a, b linear) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.path, b.path))
+	})
+	modules = slices.Compact(modules)
+	for _, l := range modules {
+		for _, name := range []string{l.String() + ".weight", l.String() + ".bias"} {
+			if _, ok := file.Tensor(name); !ok {
+				missing.add(name)
 			}
-			modules = append(modules, m)
-		}
-		if _, ok := file.Tensor(other); !ok {
-			lonely.add(other)
 		}
 	}
 	switch {
 	case foreign.count > 0:
 		return nil, fmt.Errorf("expected the weights and biases of numbered layers only, as in 0.weight, 0.bias, 2.weight or fc1.weight; found %v", foreign)
-	case lonely.count > 0:
-		return nil, fmt.Errorf("expected weight and bias of each layer: missing %v", lonely)
 	case len(modules) == 0:
 		return nil, errors.New("expected the weights and biases of numbered layers, as in 0.weight and 0.bias; found no tensors")
+	case missing.count > 0:
+		return nil, fmt.Errorf("expected a weight and a bias for each layer: missing %v", missing)
 	}
-	slices.SortFunc(modules, func(a, b module) int { return cmp.Compare(a.number, b.number) })
-	ordered := make([]string, len(modules))
-	for i, m := range modules {
-		ordered[i] = m.name
+	for _, l := range modules {
+		if l.path != modules[0].path {
+			return nil, fmt.Errorf("expected one chain of layers, whose names differ only in their numbers; found %.60q and %.60q", modules[0], l)
+		}
 	}
-	return ordered, nil
+	return modules, nil
 }

@@ -1,0 +1,103 @@
+package graph_test
+
+import (
+	"fmt"
+	"os"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+)
+
+// A chain of layers becomes a Gorgonia graph, and the graph a program.
+func ExampleNew() {
+	network, err := graph.New(graph.Arch{Widths: []int{784, 16, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := network.Program
+	fmt.Printf("%d parameters in %d arrays, %d operations\n", p.Parameters(), len(p.Params), len(p.Ops))
+	// Output:
+	// 13002 parameters in 6 arrays, 17 operations
+}
+
+// residual is a network that no list of widths describes: its second hidden
+// layer is added to its first. Gorgonia's functions return errors; a Builder may
+// panic with them.
+func residual(batch int) (*graph.Graph, error) {
+	e := gorgonia.NewGraph()
+	matrix := func(name string, rows, cols int) *gorgonia.Node {
+		return gorgonia.NewMatrix(e, tensor.Float32, gorgonia.WithShape(rows, cols), gorgonia.WithName(name))
+	}
+	g := &graph.Graph{Expr: e, X: matrix("x", batch, 16), Y: matrix("y", batch, 3)}
+	dense := func(x *gorgonia.Node, name string, in, out int) *gorgonia.Node {
+		w := matrix("W"+name, in, out)
+		b := gorgonia.NewVector(e, tensor.Float32, gorgonia.WithShape(out), gorgonia.WithName("b"+name))
+		g.Params = append(g.Params, w, b)
+		return gorgonia.Must(gorgonia.BroadcastAdd(gorgonia.Must(gorgonia.Mul(x, w)), b, nil, []byte{0}))
+	}
+	first := gorgonia.Must(gorgonia.Tanh(dense(g.X, "1", 16, 5)))
+	second := gorgonia.Must(gorgonia.Tanh(dense(first, "2", 5, 5)))
+	g.Output = dense(gorgonia.Must(gorgonia.Add(first, second)), "3", 5, 3)
+
+	logProb := gorgonia.Must(gorgonia.LogSoftMax(g.Output))
+	likelihood := gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.HadamardProd(g.Y, logProb)), 1))
+	g.Loss = gorgonia.Must(gorgonia.Neg(gorgonia.Must(gorgonia.Mean(likelihood))))
+	return g, nil
+}
+
+// Any graph whose meaning Lower understands becomes a program.
+func ExampleLower() {
+	network, err := graph.Lower("residual", residual)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := network.Program
+	for i, op := range p.Ops[:p.Forward] {
+		fmt.Printf("%d  %s = %s\n", i, p.Value(op.Out).Name, op.Code)
+	}
+	// Output:
+	// 0  z1 = dense
+	// 1  h1 = act
+	// 2  z2 = dense
+	// 3  h2 = act
+	// 4  s = add
+	// 5  z3 = dense
+	// 6  loss = xent
+}
+
+// What is not understood is refused, and the error names the nodes.
+func ExampleLower_refused() {
+	_, err := graph.Lower("squared", func(batch int) (*graph.Graph, error) {
+		g, err := residual(batch)
+		if err == nil {
+			g.Loss = gorgonia.Must(gorgonia.Square(g.Loss))
+		}
+		return g, err
+	})
+	fmt.Println(err != nil)
+	// Output:
+	// true
+}
+
+// WriteDOT draws the graph with its gradients for Graphviz.
+func ExampleNetwork_WriteDOT() {
+	network, err := graph.New(graph.Arch{Widths: []int{4, 3, 2}, Activation: ir.ReLU, Loss: graph.Quadratic})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	f, err := os.CreateTemp("", "network-*.dot")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.Remove(f.Name())
+	fmt.Println(network.WriteDOT(f), f.Close())
+	// Output:
+	// <nil> <nil>
+}

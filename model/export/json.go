@@ -1,0 +1,52 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"vanilla/model"
+)
+
+// network is a model as JSON.
+type network struct {
+	Arch       string  `json:"arch"`
+	Activation string  `json:"activation"`
+	Loss       string  `json:"loss"`
+	Layers     []layer `json:"layers"`
+}
+
+type layer struct {
+	Weight [][]float32 `json:"weight"` // [out][in]
+	Bias   []float32   `json:"bias"`
+}
+
+// JSON writes a chain of layers as one JSON object with arch, activation, loss and layers, each of which has weight
+// [out][in] and bias [out]. Numbers have as few digits as give back the same float32. It fails if the network is not a
+// chain, and for values that are not finite, which JSON has no numbers for.
+func JSON(m *model.Model) ([]byte, error) {
+	layers, err := m.Layers()
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range m.Params {
+		for _, v := range p.Data {
+			if x := float64(v); math.IsNaN(x) || math.IsInf(x, 0) {
+				return nil, fmt.Errorf("parameter %s: expected finite values, which are all that JSON can hold, found %v", m.Names()[i], v)
+			}
+		}
+	}
+	n := network{Arch: m.Arch, Activation: m.Activation, Loss: m.Loss}
+	for _, l := range layers {
+		rows := make([][]float32, l.Out)
+		for i := range rows {
+			rows[i] = l.Weight[i*l.In : (i+1)*l.In]
+		}
+		n.Layers = append(n.Layers, layer{rows, l.Bias})
+	}
+	data, err := json.Marshal(n)
+	if err != nil {
+		return nil, err
+	}
+	return append(data, '\n'), nil
+}
