@@ -39,13 +39,28 @@ func (n *Networks) Build(arch, activation, loss string) (*graph.Network, error) 
 	}
 	if n.built == nil {
 		n.built = map[shape]*graph.Network{}
-		n.of = map[*ir.Program]*graph.Network{}
 	}
-	n.built[key], n.of[network.Program] = network, network
+	n.built[key] = network
+	n.know(network)
 	return network, nil
 }
 
-// Of returns the network that Build lowered to p, or nil.
+// add makes a network known to Of.
+func (n *Networks) add(network *graph.Network) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.know(network)
+}
+
+func (n *Networks) know(network *graph.Network) {
+	if n.of == nil {
+		n.of = map[*ir.Program]*graph.Network{}
+	}
+	n.of[network.Program] = network
+}
+
+// Of returns the network that was lowered to p, or nil if neither Build nor a
+// run has met it.
 func (n *Networks) Of(p *ir.Program) *graph.Network {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -25,6 +26,18 @@ type Recipe struct {
 	Batch       int     `json:"batch"`    // examples per step
 	Epochs      int     `json:"epochs"`
 	Init        string  `json:"init"` // of the weights
+	// Momentum is for momentum and nesterov, StepEpochs and Gamma for the
+	// schedule step. They are zero where they do not belong.
+	Momentum   float64 `json:"momentum,omitempty"`
+	StepEpochs int     `json:"step_epochs,omitempty"`
+	Gamma      float64 `json:"gamma,omitempty"`
+	Warmup     float64 `json:"warmup,omitempty"` // epochs over which the step size rises
+	Shift      int     `json:"shift,omitempty"`  // pixels by which images are moved at random, at most
+	// Validation is the fraction of the training images that is held out.
+	Validation float64 `json:"validation,omitempty"`
+	// Patience, if not 0, ends training after so many epochs in which the
+	// accuracy on the held-out images did not rise, and keeps the best epoch.
+	Patience int `json:"patience,omitempty"`
 }
 
 // Default is the lesson's network with a recipe that takes it to 96 % on MNIST.
@@ -40,6 +53,88 @@ func Default() Recipe {
 		Batch:       32,
 		Epochs:      40,
 		Init:        string(kernels.Scaled),
+	}
+}
+
+// Lesson is the recipe of the network that the lesson shows: weights and biases
+// that start from N(0, 1), sigmoid outputs with the quadratic cost, and plain
+// SGD in small batches with one step size throughout.
+func Lesson() Recipe {
+	return Recipe{
+		Arch:       "784-16-16-10",
+		Activation: ir.Sigmoid.String(),
+		Loss:       string(graph.Quadratic),
+		Optimizer:  "sgd",
+		LR:         1,
+		Schedule:   "constant",
+		Batch:      10,
+		Epochs:     30,
+		Init:       string(kernels.Lesson),
+	}
+}
+
+// Recipes lists the names of the recipes that are built in.
+func Recipes() []string { return []string{"default", "lesson"} }
+
+// NamedRecipe returns the built-in recipe of that name.
+func NamedRecipe(name string) (Recipe, error) {
+	switch name {
+	case "default":
+		return Default(), nil
+	case "lesson":
+		return Lesson(), nil
+	}
+	return Recipe{}, fmt.Errorf("no recipe is called %q: want %s", name, or(Recipes()))
+}
+
+// DefaultLR is a step size for the optimizer of that name: PyTorch's where it
+// has one, and for sgd, momentum and nesterov one with which the lesson's
+// network trains well.
+func DefaultLR(optimizer string) float64 {
+	switch optimizer {
+	case "adam", "adamw":
+		return 0.001
+	case "momentum", "nesterov":
+		return 0.1 // a momentum of 0.9 multiplies it by ten
+	}
+	return 1
+}
+
+// defaultGamma is what the step size is multiplied by, and defaultSteps in how
+// many parts of equal step size the epochs fall, where only the schedule's name
+// is given.
+const (
+	defaultGamma = 0.1
+	defaultSteps = 3
+)
+
+// Follow sets what depends on the optimizer and the schedule and was not given
+// itself, after fields of r, a copy of base, have been changed. given says
+// whether a field was, by its name in JSON.
+//
+// Another optimizer than that of base comes with [DefaultLR] and the weight
+// decay and momentum of [kernels.NewOptimizer]. The schedule step comes with
+// gamma 0.1 after each third of the epochs, and any other one has neither.
+func (r *Recipe) Follow(base Recipe, given func(field string) bool) {
+	set := func(field string, change func()) {
+		if !given(field) {
+			change()
+		}
+	}
+	if r.Optimizer != base.Optimizer {
+		o, _ := kernels.NewOptimizer(r.Optimizer) // for the name, see Check
+		set("lr", func() { r.LR = DefaultLR(r.Optimizer) })
+		set("weight_decay", func() { r.WeightDecay = o.WeightDecay })
+		set("momentum", func() { r.Momentum = o.Momentum })
+	}
+	if r.Schedule != base.Schedule {
+		var epochs int
+		var gamma float64
+		if r.Schedule == "step" {
+			epochs, gamma = max(1, r.Epochs/defaultSteps), defaultGamma
+		}
+		set("step_epochs", func() { r.StepEpochs = epochs })
+		set("gamma", func() { r.Gamma = gamma })
 	}
 }
 
@@ -69,6 +164,14 @@ const maxEpochs = 1_000_000
 
 // Check reports the first setting that cannot be, as a *SettingError.
 func (r Recipe) Check() error {
+	if err := r.checkNetwork(); err != nil {
+		return err
+	}
+	return r.checkTraining()
+}
+
+// checkNetwork is Check of the network: Arch, Activation and Loss.
+func (r Recipe) checkNetwork() error {
 	if _, err := model.Widths(r.Arch); err != nil {
 		return &SettingError{"--arch", r.Arch, fmt.Sprintf(
 			"want whole numbers from 1 to %d joined by dashes, inputs first, outputs last, as in %s", model.MaxWidth, Default().Arch)}
@@ -83,12 +186,9 @@ func (r Recipe) Check() error {
 	}{
 		{"--activation", r.Activation, activations},
 		{"--loss", r.Loss, []string{string(graph.CrossEntropy), string(graph.Quadratic)}},
-		{"--optimizer", r.Optimizer, kernels.OptimizerNames()},
-		{"--schedule", r.Schedule, kernels.ScheduleNames()},
-		{"--init", r.Init, kernels.InitNames()},
 	} {
-		if !slices.Contains(choice.names, choice.value) {
-			return &SettingError{choice.flag, choice.value, "want " + or(choice.names)}
+		if err := oneOf(choice.flag, choice.value, choice.names); err != nil {
+			return err
 		}
 	}
 	if a, err := archOf(r.Arch, r.Activation, r.Loss); err != nil {
@@ -96,15 +196,64 @@ func (r Recipe) Check() error {
 	} else if err := a.Check(); err != nil {
 		return &SettingError{"--arch", r.Arch, err.Error()}
 	}
+	return nil
+}
+
+// oneOf reports a value that is none of the names.
+func oneOf(flag, value string, names []string) error {
+	if slices.Contains(names, value) {
+		return nil
+	}
+	return &SettingError{flag, value, "want " + or(names)}
+}
+
+// checkTraining is Check of all but the network.
+func (r Recipe) checkTraining() error {
+	for _, choice := range []struct {
+		flag, value string
+		names       []string
+	}{
+		{"--optimizer", r.Optimizer, kernels.OptimizerNames()},
+		{"--schedule", r.Schedule, kernels.ScheduleNames()},
+		{"--init", r.Init, kernels.InitNames()},
+	} {
+		if err := oneOf(choice.flag, choice.value, choice.names); err != nil {
+			return err
+		}
+	}
+	usesMomentum := r.Optimizer == "momentum" || r.Optimizer == "nesterov"
+	plain := kernels.Rate{StepSize: r.LR, Schedule: "constant"}
 	switch {
-	case r.rate().Check() != nil:
+	case plain.Check(1) != nil:
 		return &SettingError{"--lr", r.LR, "want a positive number"}
-	case r.optimizer().Check() != nil:
-		return &SettingError{"--weight-decay", r.WeightDecay, "want zero or a positive number"}
 	case r.Batch < 1:
 		return &SettingError{"--batch", r.Batch, "want 1 or more examples"}
 	case r.Epochs < 1 || r.Epochs > maxEpochs:
 		return &SettingError{"--epochs", r.Epochs, fmt.Sprintf("want 1 to %d", maxEpochs)}
+	case !(r.WeightDecay >= 0) || math.IsInf(float64(float32(r.WeightDecay)), 0):
+		return &SettingError{"--weight-decay", r.WeightDecay, "want zero or a positive number"}
+	case usesMomentum && !(r.Momentum > 0 && float32(r.Momentum) < 1):
+		return &SettingError{"--momentum", r.Momentum, "want a number between 0 and 1"}
+	case !usesMomentum && r.Momentum != 0:
+		return &SettingError{"--momentum", r.Momentum, "only the optimizers momentum and nesterov have one"}
+	case r.Schedule == "step" && r.StepEpochs < 1:
+		return &SettingError{"--step-epochs", r.StepEpochs, "want 1 or more"}
+	case r.Schedule == "step" && !(r.Gamma > 0 && r.Gamma <= 1):
+		return &SettingError{"--gamma", r.Gamma, "want a number above 0, at most 1"}
+	case r.Schedule != "step" && r.StepEpochs != 0:
+		return &SettingError{"--step-epochs", r.StepEpochs, "only the schedule step has it"}
+	case r.Schedule != "step" && r.Gamma != 0:
+		return &SettingError{"--gamma", r.Gamma, "only the schedule step has it"}
+	case !(r.Warmup >= 0 && r.Warmup < float64(r.Epochs)):
+		return &SettingError{"--warmup", r.Warmup, "want zero or more epochs, fewer than --epochs"}
+	case r.Shift < 0:
+		return &SettingError{"--shift", r.Shift, "want zero or more pixels"}
+	case !(r.Validation >= 0 && r.Validation < 1): // NaN too
+		return &SettingError{"--validation", r.Validation, "want a fraction from 0 to below 1"}
+	case r.Patience < 0:
+		return &SettingError{"--patience", r.Patience, "want 0 (train to the end) or a number of epochs"}
+	case r.Patience > 0 && r.Validation == 0:
+		return &SettingError{"--patience", r.Patience, "early stopping needs held-out images: want --validation too"}
 	}
 	return nil
 }
@@ -112,7 +261,14 @@ func (r Recipe) Check() error {
 // Fits reports the first setting of a checked recipe that does not fit the
 // data, as a *SettingError.
 func (r Recipe) Fits(data *mnist.Dataset) error {
-	set := data.Train
+	if err := r.networkFits(data.Train); err != nil {
+		return err
+	}
+	return r.trainingFits(data.Train)
+}
+
+// networkFits is Fits of the network.
+func (r Recipe) networkFits(set *mnist.Images) error {
 	widths, err := model.Widths(r.Arch)
 	if err != nil {
 		return err
@@ -131,16 +287,37 @@ func (r Recipe) Fits(data *mnist.Dataset) error {
 	if problems != nil {
 		return &SettingError{"--arch", r.Arch, fmt.Sprintf("%s (%s)", strings.Join(problems, ", and "), joinWidths(widths))}
 	}
-	if n := set.Len(); r.Batch > n {
+	return nil
+}
+
+// trainingFits is Fits of all but the network.
+func (r Recipe) trainingFits(set *mnist.Images) error {
+	if r.Shift > 0 && (r.Shift >= set.Rows || r.Shift >= set.Cols) {
+		return &SettingError{"--shift", r.Shift, fmt.Sprintf("the images have %dx%d pixels, so want less than that", set.Rows, set.Cols)}
+	}
+	n := set.Len()
+	if r.Validation > 0 {
+		held := heldOut(n, r.Validation)
+		if held < 1 || held >= n {
+			return &SettingError{"--validation", r.Validation, fmt.Sprintf("that holds out %d of the %d training images: want 1 to %d", held, n, n-1)}
+		}
+		n -= held
+	}
+	if r.Batch > n {
 		return &SettingError{"--batch", r.Batch, fmt.Sprintf("the data has %d training images, so at most %d fit in a batch", n, n)}
 	}
 	return nil
 }
 
-func (r Recipe) rate() kernels.Rate { return kernels.Rate{StepSize: r.LR, Schedule: r.Schedule} }
+func (r Recipe) rate() kernels.Rate {
+	return kernels.Rate{StepSize: r.LR, Schedule: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup}
+}
 
 func (r Recipe) optimizer() kernels.Optimizer {
-	return kernels.Optimizer{Name: r.Optimizer, WeightDecay: r.WeightDecay}
+	o, _ := kernels.NewOptimizer(r.Optimizer) // for the name, see Check
+	o.WeightDecay = r.WeightDecay
+	o.Momentum = r.Momentum
+	return o
 }
 
 func joinWidths(widths []int) string {

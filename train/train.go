@@ -1,11 +1,24 @@
 // Package train is the training loop: it turns recipes and data into trained
 // and evaluated networks, on whichever executor it is given.
+//
+// A study goes from recipes to results:
+//
+//	data, err := mnist.Embedded()
+//	recipe := train.Default()
+//	recipe.Arch = "784-32-10"
+//	specs := []train.Spec{{Recipe: recipe, Seed: 1}, {Recipe: recipe, Seed: 2}}
+//	results, err := train.Run(ctx, cpu.New(), new(train.Networks), data, specs, train.Options{})
+//	fmt.Println(results[0].Test.Accuracy())
+//	err = results[0].Model.Write("first.safetensors")
+//
+// A run is a pure function of its specs, its data and the executor: the same
+// bits come out on any number of cores, in one piece or in many (see
+// Options.Resume), alone or in a population.
 package train
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -13,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
 	"vanilla/mnist"
@@ -24,109 +38,137 @@ type Spec struct {
 	Recipe Recipe
 	// Seed determines the initial weights, OrderSeed the order of examples.
 	Seed, OrderSeed uint64
+	// Network, if not nil, is what to train in place of a chain of layers: any
+	// graph that [graph.Lower] accepts. The recipe's Arch, Activation and Loss are
+	// not used then, and empty in what comes of the run.
+	Network *graph.Network `json:"-"`
+}
+
+// Options are what a run does besides training. The zero value is nothing.
+type Options struct {
+	// Start, if not nil, is called when all has been checked and prepared, with
+	// the number of epochs that every network has behind it: 0 but for a run that
+	// is resumed.
+	Start func(epochs int)
+	// Observe, if not nil, gets the record of each epoch. Calls do not overlap.
+	Observe func(Record)
+	// Version is that of the program, for model files and checkpoints.
+	Version string
+
+	// History, if not empty, is the directory that keeps the run's course. It is
+	// made if need be, and belongs to one run:
+	//
+	//	history.jsonl           a Record of each epoch of each network
+	//	checkpoint.safetensors  all that the run needs to go on from there
+	//	snapshots/step-000000020.safetensors
+	//	                        the network after 20 steps, for the steps that
+	//	                        Snapshots names; in a population of several,
+	//	                        snapshots/network-00003/…
+	//
+	// Epochs then end together: no network begins its next one before all have
+	// ended theirs. The same holds for runs with held-out images.
+	History   string
+	Snapshots Snapshots
+	// CheckpointEvery is the least time between two checkpoints. They are written
+	// at the end of an epoch, and take no more than a twentieth of the time,
+	// whatever they cost. With 0 there is one at the end of each epoch. There is
+	// always one at the end, and after an interruption.
+	CheckpointEvery time.Duration
+	// Resume makes the run that History holds go on from its checkpoint. The end
+	// is bit for bit that of a run that was never stopped, whenever and however
+	// it was stopped. Run fails with a *SettingError if it is a run of other
+	// specs, data, snapshots, version or executor, and says which. If History
+	// holds no run yet, one begins.
+	Resume bool
 }
 
 // Result is what came of one Spec.
 type Result struct {
 	Spec       Spec
 	Parameters int
-	// Model is the network as training left it, but for its Version. It is nil
-	// if the network diverged, or was interrupted before its first step.
+	// Model is the network as training left it or, if its recipe has patience, as
+	// it was after its best epoch. It is nil if the network diverged, or was
+	// interrupted before its first step.
 	Model *model.Model
 	// TrainLoss is the mean over the last completed epoch's batches, as they
 	// were trained. It is not finite if the network diverged, and NaN if no
 	// epoch was completed.
 	TrainLoss float64
-	// Test is the score on the test images where there is a Model.
-	Test kernels.Score
+	// Test is the score on the test images where there is a Model, Validation
+	// that on the held-out images where there are any.
+	Test, Validation kernels.Score
 	// Epochs are the completed ones. EpochsTrained counts the part of an epoch
 	// too that an interruption or a divergence left.
 	Epochs        int
 	EpochsTrained float64
+	// BestEpoch is the one that Model is of if the recipe has patience, and
+	// otherwise 0.
+	BestEpoch int
 	// Diverged networks were stopped because their loss was no longer finite.
 	Diverged bool
 	// Interrupted networks were stopped because the context was done.
 	Interrupted bool
-	// Seconds is the time that training took, the whole population's.
-	// Evaluation is not in it.
+	// Seconds is the time that training took, the whole population's, before it
+	// was resumed too. Evaluation is not in it.
 	Seconds float64
 }
 
 // Run trains a population, evaluates it on the test images, and returns one
-// Result for each Spec. The executor must have been opened with networks.Of.
-// observe, if not nil, gets news of each epoch; calls do not overlap.
+// Result for each Spec. The executor must have been opened with networks.Of. All
+// recipes must hold out the same fraction of the training images.
 //
 // When ctx is done, training stops after the current step and what has been
 // trained is evaluated and returned. Run fails with a *SettingError if a recipe
-// cannot be or does not fit the data, and if the executor fails.
-func Run(ctx context.Context, exec kernels.Executor, networks *Networks, data *mnist.Dataset, specs []Spec, observe func(kernels.Report)) ([]Result, error) {
-	results := make([]Result, len(specs))
-	variants := make([]kernels.Variant, len(specs))
-	until := make([]int, len(specs))
-	for i, s := range specs {
-		if err := s.Recipe.Check(); err != nil {
-			return nil, err
-		}
-		if err := s.Recipe.Fits(data); err != nil {
-			return nil, err
-		}
-		network, err := networks.Build(s.Recipe.Arch, s.Recipe.Activation, s.Recipe.Loss)
-		if err != nil {
-			return nil, err
-		}
-		variants[i] = s.Variant(network.Program)
-		until[i] = s.Recipe.Epochs * variants[i].StepsPerEpoch(data.Train.Len())
-		results[i] = Result{Spec: s, Parameters: network.Program.Parameters(), TrainLoss: math.NaN()}
+// cannot be or does not fit the data, and if the executor fails or the history
+// cannot be written.
+func Run(ctx context.Context, exec kernels.Executor, networks *Networks, data *mnist.Dataset, specs []Spec, options Options) ([]Result, error) {
+	if len(specs) == 0 {
+		return nil, nil
 	}
-	population, err := exec.Prepare(Data(data), variants)
+	l, err := newLoop(exec, networks, data, specs, options)
 	if err != nil {
 		return nil, err
 	}
-	defer population.Close()
-
-	start := time.Now()
-	err = population.Advance(ctx, until, func(r kernels.Report) {
-		results[r.Variant].TrainLoss = r.Loss
-		if observe != nil {
-			observe(r)
-		}
-	})
-	seconds := time.Since(start).Seconds()
-	if err != nil && !(ctx.Err() != nil && errors.Is(err, context.Cause(ctx))) {
+	defer l.close()
+	if options.Start != nil {
+		options.Start(l.epochs())
+	}
+	if err := l.train(ctx); err != nil {
 		return nil, err
 	}
-
 	// Evaluation goes on after an interruption: it is what keeps the work.
-	ctx = context.WithoutCancel(ctx)
-	err = onAllCores(len(specs), func(i int) error {
-		state, err := population.State(i)
-		if err != nil {
+	return l.results(context.WithoutCancel(ctx))
+}
+
+// check reports the first thing about the spec that cannot be, or does not fit
+// the data.
+func (s Spec) check(data *mnist.Dataset) error {
+	if s.Network == nil {
+		if err := s.Recipe.Check(); err != nil {
 			return err
 		}
-		r := &results[i]
-		r.Seconds = seconds
-		perEpoch := variants[i].StepsPerEpoch(data.Train.Len())
-		r.Epochs, r.EpochsTrained = state.Step/perEpoch, float64(state.Step)/float64(perEpoch)
-		r.Diverged = state.Diverged
-		r.Interrupted = state.Step < until[i] && !state.Diverged
-		if r.Diverged || state.Step == 0 {
-			return nil
-		}
-		if r.Test, err = population.Evaluate(ctx, i, kernels.Test); err != nil {
-			return err
-		}
-		// The last step may have been the one too far.
-		if r.Diverged = !finite(r.Test.Loss); r.Diverged {
-			r.Test = kernels.Score{}
-			return nil
-		}
-		r.Model, err = r.model(variants[i].Program, state, data)
-		return err
-	})
-	if err != nil {
-		return nil, err
+		return s.Recipe.Fits(data)
 	}
-	return results, nil
+	if err := s.Recipe.checkTraining(); err != nil {
+		return err
+	}
+	return s.Recipe.trainingFits(data.Train)
+}
+
+// Variant is the spec as executors take it, on the recipe's program.
+func (s Spec) Variant(p *ir.Program) kernels.Variant {
+	r := s.Recipe
+	return kernels.Variant{
+		Program:   p,
+		Optimizer: r.optimizer(),
+		Rate:      r.rate(),
+		Batch:     r.Batch,
+		Epochs:    r.Epochs,
+		Init:      kernels.Init(r.Init),
+		Shift:     r.Shift,
+		Seed:      s.Seed,
+		OrderSeed: s.OrderSeed,
+	}
 }
 
 // Evaluate scores a trained network on the data's test images. The executor
@@ -158,74 +200,111 @@ func Evaluate(ctx context.Context, exec kernels.Executor, networks *Networks, da
 	return population.Evaluate(ctx, 0, kernels.Test)
 }
 
-// Variant is the spec as executors take it, on the recipe's program.
-func (s Spec) Variant(p *ir.Program) kernels.Variant {
-	r := s.Recipe
-	return kernels.Variant{
-		Program:   p,
-		Optimizer: r.optimizer(),
-		Rate:      r.rate(),
-		Batch:     r.Batch,
-		Epochs:    r.Epochs,
-		Init:      kernels.Init(r.Init),
-		Seed:      s.Seed,
-		OrderSeed: s.OrderSeed,
-	}
-}
-
 // account is the recipe as a model file keeps it: with what else a repetition
 // of the run must know.
 type account struct {
 	Recipe
 	// OrderSeed is there if it is not the seed.
 	OrderSeed *uint64 `json:"order_seed,omitempty"`
-	// StoppedAt is the number of steps trained if the run was interrupted.
-	StoppedAt int `json:"stopped_at,omitempty"`
+	// StoppedAt is the number of steps after which the parameters are these, if
+	// the run was to have more.
+	StoppedAt *int `json:"stopped_at,omitempty"`
 }
 
-// model is the network in the given state, with weights [out, in] and biases
-// [out].
-func (r *Result) model(p *ir.Program, state kernels.State, data *mnist.Dataset) (*model.Model, error) {
-	a := account{Recipe: r.Spec.Recipe}
-	if r.Spec.OrderSeed != r.Spec.Seed {
-		a.OrderSeed = &r.Spec.OrderSeed
+// model is the network with the given parameters, weights [out, in] and biases
+// [out], as it is after so many steps.
+func (m *member) model(params [][]float32, step int, accuracy float64, images *mnist.Images, version string) (*model.Model, error) {
+	a := account{Recipe: m.spec.Recipe}
+	if m.spec.OrderSeed != m.spec.Seed {
+		a.OrderSeed = &m.spec.OrderSeed
 	}
-	if r.Interrupted {
-		a.StoppedAt = state.Step
+	if step != m.total {
+		a.StoppedAt = &step
 	}
 	recipe, err := json.Marshal(a)
 	if err != nil {
 		return nil, err
 	}
-	m := &model.Model{
+	trained := &model.Model{
 		Arch:         a.Arch,
 		Activation:   a.Activation,
 		Loss:         a.Loss,
-		ImageRows:    data.Train.Rows,
-		ImageCols:    data.Train.Cols,
-		Seed:         r.Spec.Seed,
-		TestAccuracy: r.Test.Accuracy(),
+		ImageRows:    images.Rows,
+		ImageCols:    images.Cols,
+		Seed:         m.spec.Seed,
+		TestAccuracy: accuracy,
 		Recipe:       recipe,
+		Version:      version,
 	}
+	p := m.variant.Program
 	for i, q := range p.Params {
 		value := p.Value(q.Value)
 		shape := []int{value.Shape.Rows, value.Shape.Cols}
 		if q.Bias {
 			shape = shape[1:]
 		}
-		m.Params = append(m.Params, model.Tensor{Name: value.Name, Shape: shape, Data: state.Params[i]})
+		trained.Params = append(trained.Params, model.Tensor{Name: value.Name, Shape: shape, Data: params[i]})
 	}
-	return m, nil
+	return trained, nil
 }
 
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
-
-// Data is a data set as executors take it, not a copy.
-func Data(data *mnist.Dataset) kernels.Data {
-	split := func(s *mnist.Images) kernels.Examples {
-		return kernels.Examples{Pixels: s.Pixels, Labels: s.Labels, Features: s.Features()}
+// results evaluates the networks as they stand.
+func (l *loop) results(ctx context.Context) ([]Result, error) {
+	results := make([]Result, len(l.members))
+	err := onAllCores(len(results), func(i int) (err error) {
+		results[i], err = l.result(ctx, i)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return kernels.Data{Train: split(data.Train), Test: split(data.Test), Classes: data.Train.Classes}
+	return results, nil
+}
+
+func (l *loop) result(ctx context.Context, i int) (Result, error) {
+	m := &l.members[i]
+	r := Result{
+		Spec:          m.spec,
+		Parameters:    m.variant.Program.Parameters(),
+		TrainLoss:     float64(m.TrainLoss),
+		Epochs:        m.Step / m.perEpoch,
+		EpochsTrained: float64(m.Step) / float64(m.perEpoch),
+		Diverged:      m.Diverged,
+		Interrupted:   !m.done(),
+		Seconds:       l.seconds,
+	}
+	if r.Epochs == 0 && !r.Diverged {
+		r.TrainLoss = math.NaN()
+	}
+	if r.Diverged || m.Step == 0 {
+		return r, nil
+	}
+	state, err := l.population.State(i)
+	if err != nil {
+		return r, err
+	}
+	if m.best != nil {
+		r.BestEpoch = m.Best.Epoch
+		state.Step, state.Params = m.Best.Step, m.best
+		if err := l.population.Restore(i, state); err != nil {
+			return r, err
+		}
+	}
+	if r.Test, err = l.population.Evaluate(ctx, i, kernels.Test); err != nil {
+		return r, err
+	}
+	// The last step may have been the one too far.
+	if r.Diverged = !finite(r.Test.Loss); r.Diverged {
+		r.Test, r.Interrupted = kernels.Score{}, false
+		return r, nil
+	}
+	if l.validated {
+		if r.Validation, err = l.population.Evaluate(ctx, i, kernels.Validation); err != nil {
+			return r, err
+		}
+	}
+	r.Model, err = m.model(state.Params, state.Step, r.Test.Accuracy(), l.data.Train, l.options.Version)
+	return r, err
 }
 
 // onAllCores calls do for 0 to n-1, on all cores at once, and returns the first

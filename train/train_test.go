@@ -47,9 +47,12 @@ func small() Recipe {
 	return r
 }
 
+// seeded is the recipe with one seed for all.
+func seeded(r Recipe, seed uint64) Spec { return Spec{Recipe: r, Seed: seed, OrderSeed: seed} }
+
 func run(t *testing.T, exec kernels.Executor, data *mnist.Dataset, specs ...Spec) []Result {
 	t.Helper()
-	results, err := Run(t.Context(), exec, new(Networks), data, specs, nil)
+	results, err := Run(t.Context(), exec, new(Networks), data, specs, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +84,8 @@ func TestCheck(t *testing.T) {
 		{func(r *Recipe) { r.Activation = "sine" }, "--activation sine: want identity, sigmoid, tanh, relu"},
 		{func(r *Recipe) { r.Loss = "hinge" }, "--loss hinge: want cross-entropy or quadratic"},
 		{func(r *Recipe) { r.Optimizer = "magic" }, "--optimizer magic: want sgd"},
-		{func(r *Recipe) { r.Schedule = "linear" }, "--schedule linear: want constant or cosine"},
-		{func(r *Recipe) { r.Init = "ones" }, "--init ones: want lesson or scaled"},
+		{func(r *Recipe) { r.Schedule = "linear" }, "--schedule linear: want constant, cosine or step"},
+		{func(r *Recipe) { r.Init = "ones" }, "--init ones: want lesson, scaled, xavier or he"},
 		{func(r *Recipe) { r.LR = -1 }, "--lr -1: want a positive number"},
 		{func(r *Recipe) { r.LR = 0 }, "--lr 0: want a positive number"},
 		{func(r *Recipe) { r.LR = math.NaN() }, "--lr NaN: want a positive number"},
@@ -139,7 +142,7 @@ func TestRun(t *testing.T) {
 	relu.Arch, relu.Activation, relu.LR, relu.Epochs, relu.Batch = "16-7-4-3", "relu", 0.2, 20, 7
 	quadratic := small()
 	quadratic.Loss, quadratic.Schedule, quadratic.Init = "quadratic", "constant", "lesson"
-	specs := []Spec{{small(), 1, 1}, {relu, 2, 2}, {quadratic, 3, 3}, {small(), 1, 4}}
+	specs := []Spec{seeded(small(), 1), seeded(relu, 2), seeded(quadratic, 3), {Recipe: small(), Seed: 1, OrderSeed: 4}}
 	for _, exec := range []kernels.Executor{cpu.New(), ref.New()} {
 		t.Run(exec.Name(), func(t *testing.T) {
 			var alone [][]byte
@@ -170,7 +173,7 @@ func TestRun(t *testing.T) {
 func TestModel(t *testing.T) {
 	data := stripes(60, 30)
 	exec := cpu.New()
-	r := run(t, exec, data, Spec{small(), 7, 8})[0]
+	r := run(t, exec, data, Spec{Recipe: small(), Seed: 7, OrderSeed: 8})[0]
 	m, err := model.Decode(encode(t, r), "encoded")
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +185,7 @@ func TestModel(t *testing.T) {
 	if err := json.Unmarshal(m.Recipe, &a); err != nil {
 		t.Fatal(err)
 	}
-	if a.Recipe != small() || a.OrderSeed == nil || *a.OrderSeed != 8 || a.StoppedAt != 0 {
+	if a.Recipe != small() || a.OrderSeed == nil || *a.OrderSeed != 8 || a.StoppedAt != nil {
 		t.Errorf("its recipe is %s", m.Recipe)
 	}
 	for _, e := range []kernels.Executor{exec, ref.New()} {
@@ -208,11 +211,11 @@ func TestInterrupt(t *testing.T) {
 	exec, networks := cpu.New(), new(Networks)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	results, err := Run(ctx, exec, networks, data, []Spec{{long, 1, 1}, {small(), 2, 2}}, func(r kernels.Report) {
+	results, err := Run(ctx, exec, networks, data, []Spec{seeded(long, 1), seeded(small(), 2)}, Options{Observe: func(r Record) {
 		if r.Variant == 0 && r.Epoch == 50 {
 			cancel(errors.New("enough"))
 		}
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +231,7 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("the recipe does not say that the run was interrupted: %s", r.Model.Recipe)
 	}
 
-	results, err = Run(ctx, exec, networks, data, []Spec{{long, 1, 1}}, nil) // done already
+	results, err = Run(ctx, exec, networks, data, []Spec{seeded(long, 1)}, Options{}) // done already
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +244,7 @@ func TestInterrupt(t *testing.T) {
 func TestDivergence(t *testing.T) {
 	wild := small()
 	wild.Activation, wild.LR, wild.WeightDecay = "relu", 1e30, 1e8
-	results := run(t, cpu.New(), stripes(60, 30), Spec{wild, 1, 1}, Spec{small(), 1, 1})
+	results := run(t, cpu.New(), stripes(60, 30), seeded(wild, 1), seeded(small(), 1))
 	if r := results[0]; !r.Diverged || r.Interrupted || r.Model != nil || finite(r.TrainLoss) {
 		t.Errorf("the diverging network: %+v", r)
 	}
@@ -256,7 +259,7 @@ func TestDivergenceInTheLastStep(t *testing.T) {
 	wild.Activation, wild.LR, wild.WeightDecay = "relu", 1e30, 1e8
 	data := stripes(8, 3)
 	wild.Epochs = 1 // one step
-	if r := run(t, cpu.New(), data, Spec{wild, 1, 1})[0]; !r.Diverged || r.Model != nil || r.Test.N != 0 {
+	if r := run(t, cpu.New(), data, seeded(wild, 1))[0]; !r.Diverged || r.Model != nil || r.Test.N != 0 {
 		t.Errorf("the diverged network: %+v", r)
 	}
 }
@@ -293,7 +296,7 @@ func TestExecutorFails(t *testing.T) {
 	failure := errors.New("out of order")
 	for _, exec := range []broken{{prepare: failure}, {advance: failure}, {evaluate: failure}} {
 		exec.Executor = ref.New()
-		_, err := Run(t.Context(), exec, new(Networks), stripes(20, 3), []Spec{{Recipe: small()}}, nil)
+		_, err := Run(t.Context(), exec, new(Networks), stripes(20, 3), []Spec{{Recipe: small()}}, Options{})
 		if !errors.Is(err, failure) {
 			t.Errorf("%+v: found the error %v", exec, err)
 		}

@@ -18,7 +18,8 @@ import numpy as np
 
 
 def loss(parameters, x, y):
-    """The mean cross-entropy of a batch: x [B, 784], y [B]."""
+    """The mean cross-entropy of a batch of pixels x [B, 784] and labels y [B]."""
+    x = x.astype(jnp.float32) / 255  # fused with the gathering
     for weight, bias in parameters[:-1]:
         x = jax.nn.sigmoid(x @ weight.T + bias)
     weight, bias = parameters[-1]
@@ -29,18 +30,18 @@ def loss(parameters, x, y):
 def step(parameters, x, y):
     """The parameters after one step of gradient descent, and the loss before it."""
     value, gradient = jax.value_and_grad(loss)(parameters, x, y)
-    shrink = 1 - peer.STEP_SIZE * peer.WEIGHT_DECAY
+    shrink = 1 - work.step_size * work.weight_decay
     return [
-        (shrink * weight - peer.STEP_SIZE * dW, bias - peer.STEP_SIZE * db)
+        (shrink * weight - work.step_size * dW, bias - work.step_size * db)
         for (weight, bias), (dW, db) in zip(parameters, gradient)
     ], value
 
 
-def scanned(step, parameters, images, labels, order):
+def scanned(step, parameters, pixels, labels, order):
     """An epoch in the given order [n] or [n, P]: parameters and mean loss."""
 
     def gathered(parameters, rows):
-        return step(parameters, images[rows], labels[rows])
+        return step(parameters, pixels[rows], labels[rows])
 
     full = len(order) // work.batch
     parameters, losses = jax.lax.scan(
@@ -55,14 +56,14 @@ def scanned(step, parameters, images, labels, order):
 
 def trainer(work):
     rng = np.random.default_rng(work.seed)
-    images, labels = jnp.asarray(work.images), jnp.asarray(work.labels, jnp.int32)
+    pixels, labels = jnp.asarray(work.pixels), jnp.asarray(work.labels, jnp.int32)
     one_step, own = step, work.case == "vmap-own"
     if own:  # rows [B, P]
         one_step = jax.vmap(step, in_axes=(0, 1, 1))
     elif work.case == "vmap-shared":
         one_step = jax.vmap(step, in_axes=(0, None, None))
     train = jax.jit(
-        lambda parameters, images, labels, order: scanned(one_step, parameters, images, labels, order),
+        lambda parameters, pixels, labels, order: scanned(one_step, parameters, pixels, labels, order),
         donate_argnums=0,
     )
     parameters = None
@@ -79,7 +80,7 @@ def trainer(work):
             order = np.stack([rng.permutation(len(work)) for _ in range(work.population)], axis=1)
         else:
             order = rng.permutation(len(work))
-        parameters, mean = train(parameters, images, labels, order.astype(np.int32))
+        parameters, mean = train(parameters, pixels, labels, order.astype(np.int32))
         jax.block_until_ready(parameters)
         return mean
 

@@ -1,9 +1,10 @@
 """What all peers share: the work, the machine's cores, and the protocol.
 
 The work is an epoch of the 784-16-16-10 network on MNIST: sigmoid units,
-softmax cross-entropy, plain SGD with a constant step size, weight decay on the
-weights and not on the biases, a new order of the examples every epoch, a last
-shorter batch trained with its own size. Pixels are float32 in [0, 1], in memory.
+softmax cross-entropy, plain SGD with a constant step size and with weight decay on
+the weights, W -= step size * (dW + decay * W), not on the biases, a new order of the examples every epoch, a last
+shorter batch trained with its own size. The arithmetic is float32. In memory the
+pixels are float32 in [0, 1], or bytes that each step converts: whatever suits a peer.
 
 The protocol: a peer builds, compiles, trains one epoch that nobody times,
 starts again from fresh weights and prints
@@ -26,8 +27,6 @@ import sys
 import time
 
 WIDTHS = (784, 16, 16, 10)
-STEP_SIZE = 0.1
-WEIGHT_DECAY = 1e-4  # on the weights: W -= STEP_SIZE * (dW + WEIGHT_DECAY * W)
 CLASSES = WIDTHS[-1]
 
 DATA = pathlib.Path(__file__).resolve().parents[2] / "mnist" / "data"
@@ -36,37 +35,63 @@ DATA = pathlib.Path(__file__).resolve().parents[2] / "mnist" / "data"
 class Work:
     """What to train: the case and the numbers of the command line, and the data."""
 
-    def __init__(self, case, batch, population, threads, device, examples, seed):
+    def __init__(self, case, batch, population, threads, device, examples, seed, step_size, weight_decay, initial):
         import numpy as np  # after start has set the threads
 
         self.case, self.batch, self.population, self.threads = case, batch, population, threads
-        self.device, self.seed = device, seed
-        # images [n, 784] float32 in [0, 1]; labels [n] int64; targets [n, 10] one-hot float32
-        self.images = read_idx(DATA / "train-images-idx3-ubyte.gz")[:examples].reshape(-1, WIDTHS[0])
-        self.images = self.images.astype(np.float32) / 255
+        self.device, self.seed, self.step_size, self.weight_decay = device, seed, step_size, weight_decay
+        self.parameters = drawn(population, seed) if initial is None else read_parameters(initial, population)
+        # pixels [n, 784] uint8; labels [n] int64; targets [n, 10] one-hot float32
+        self.pixels = read_idx(DATA / "train-images-idx3-ubyte.gz")[:examples].reshape(-1, WIDTHS[0])
         self.labels = read_idx(DATA / "train-labels-idx1-ubyte.gz")[:examples].astype(np.int64)
         self.targets = np.eye(CLASSES, dtype=np.float32)[self.labels]
 
     def __len__(self):
         return len(self.labels)
 
+    def images(self):
+        """The pixels as float32 in [0, 1], [n, 784]."""
+        return self.pixels.astype("float32") / 255
+
     def steps(self):
         """The number of steps of an epoch; the last may have a smaller batch."""
         return -(-len(self) // self.batch)
 
     def initial(self):
-        """Initial weights [P, out, in] and biases [P, out] of every layer, float32:
-        N(0, 1/in) and zeros. They are the same at every call."""
-        import numpy as np
+        """Initial weights [P, out, in] and biases [P, out] of every layer, float32,
+        copied at every call."""
+        return [(weight.copy(), bias.copy()) for weight, bias in self.parameters]
 
-        rng = np.random.default_rng(self.seed)
-        return [
-            (
-                (rng.standard_normal((self.population, n_out, n_in)) / np.sqrt(n_in)).astype(np.float32),
-                np.zeros((self.population, n_out), np.float32),
-            )
-            for n_in, n_out in zip(WIDTHS[:-1], WIDTHS[1:])
-        ]
+
+def drawn(population, seed):
+    """Weights from N(0, 1/in) and biases of zero, of every layer."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    return [
+        (
+            (rng.standard_normal((population, n_out, n_in)) / np.sqrt(n_in)).astype(np.float32),
+            np.zeros((population, n_out), np.float32),
+        )
+        for n_in, n_out in zip(WIDTHS[:-1], WIDTHS[1:])
+    ]
+
+
+def read_parameters(path, population):
+    """Weights and biases of every layer from a file of little-endian float32: network
+    by network its layers, of each the weights [out, in] and then the biases."""
+    import numpy as np
+
+    values = np.fromfile(path, "<f4")
+    size = sum((n_in + 1) * n_out for n_in, n_out in zip(WIDTHS[:-1], WIDTHS[1:]))
+    if len(values) != population * size:
+        raise SystemExit(f"{path}: holds {len(values)} float32, want {size} for each of {population} networks")
+    networks, layers, at = values.reshape(population, size), [], 0
+    for n_in, n_out in zip(WIDTHS[:-1], WIDTHS[1:]):
+        end = at + n_in * n_out
+        layers.append((networks[:, at:end].reshape(population, n_out, n_in), networks[:, end : end + n_out]))
+        at = end + n_out
+    return layers
 
 
 def read_idx(path):
@@ -77,7 +102,7 @@ def read_idx(path):
     if content[:3] != b"\0\0\x08":
         raise ValueError(f"{path}: found magic {content[:4].hex()}, want an IDX file of bytes, 000008..")
     shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape).copy()
 
 
 def start(description, cases):
@@ -93,6 +118,9 @@ def start(description, cases):
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--examples", type=int, default=60000, help="of the training set, the first ones")
     parser.add_argument("--seed", type=int, default=1, help="of the weights and the order")
+    parser.add_argument("--initial", metavar="FILE", help="weights and biases as read_parameters has them")
+    parser.add_argument("--step-size", type=float, default=0.1)
+    parser.add_argument("--weight-decay", type=float, default=1e-4)
     arguments = parser.parse_args()
     for name in ("batch", "threads", "population", "examples"):
         if getattr(arguments, name) < 1:

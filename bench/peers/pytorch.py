@@ -1,24 +1,27 @@
-"""PyTorch: eager, compiled, and with gradients written by hand; populations as
-batched products, as one wide product, and by torch.func.vmap.
+"""PyTorch: one network eager, compiled, or with gradients written by hand; a
+population as batched products, as one wide product, or by torch.func.vmap.
 
-Cases, one network: eager (torch.nn, autograd, torch.optim.SGD), compile (the step
-by torch.compile), hand (the step written out, each result in place). A
-population whose networks draw their own batches: bmm-own, vmap-own; whose
-networks see the same batches: bmm-shared, wide-shared, vmap-shared.
+Cases for one network: eager (torch.nn, autograd, torch.optim.SGD), compile
+(torch.compile of whole steps), hand (the step written out, in place where
+possible). For a population whose networks draw their own batches: bmm-own,
+vmap-own. For one whose networks see the same batches: bmm-shared, wide-shared,
+vmap-shared. vmap's steps are compiled.
 
 With --device cuda a whole epoch is captured as one CUDA graph and replayed, the
 counterpart of JAX's scan. This has been run on CPU only.
 """
 
+import os
+
 import peer
 
-SINGLE, POPULATION = False, True
+ONE, POPULATION = False, True
 work = peer.start(
     __doc__,
     {
-        "eager": SINGLE,
-        "compile": SINGLE,
-        "hand": SINGLE,
+        "eager": ONE,
+        "compile": ONE,
+        "hand": ONE,
         "bmm-own": POPULATION,
         "bmm-shared": POPULATION,
         "wide-shared": POPULATION,
@@ -26,19 +29,28 @@ work = peer.start(
         "vmap-shared": POPULATION,
     },
 )
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of compilers beside what is timed
 
 import torch
 from torch.nn import functional as F
 
 torch.set_num_threads(work.threads)
+torch.set_flush_denormal(True)
 torch.backends.cuda.matmul.fp32_precision = "ieee"
+sigmoid_backward = torch.ops.aten.sigmoid_backward
+
+SHRINK = 1 - work.step_size * work.weight_decay
+# compile gets so many steps at a time, since each call costs as much as a step's
+# arithmetic. More are a little faster still, and take minutes to compile.
+UNROLLED = 5
+
 device = torch.device(work.device)
-images = torch.from_numpy(work.images).to(device)  # [n, 784]
 labels = torch.from_numpy(work.labels).to(device)  # [n]
 targets = torch.from_numpy(work.targets).to(device)  # [n, 10]
-
-SHRINK = 1 - peer.STEP_SIZE * peer.WEIGHT_DECAY
-OWN = work.case.endswith("-own")
+if work.case in ("compile", "vmap-own", "vmap-shared"):
+    pixels = torch.from_numpy(work.pixels).to(device)  # [n, 784] bytes: converting is fused with gathering
+else:
+    images = torch.from_numpy(work.images()).to(device)  # [n, 784] float32
 
 
 def initial():
@@ -46,33 +58,47 @@ def initial():
     return [(torch.from_numpy(w).to(device), torch.from_numpy(b).to(device)) for w, b in work.initial()]
 
 
+def first(layers):
+    """The weights and biases of the first network."""
+    return [(w[0], b[0]) for w, b in layers]
+
+
+def restorer(parameters, initial):
+    """A function that gives the parameters their initial values again."""
+
+    @torch.no_grad()
+    def reset():
+        for layer, values in zip(parameters, initial()):
+            for parameter, value in zip(layer, values):
+                parameter.copy_(value)
+
+    return reset
+
+
 def eager():
     """torch.nn, autograd and torch.optim.SGD, as the tutorials have it."""
     layers = [torch.nn.Linear(n_in, n_out) for n_in, n_out in zip(peer.WIDTHS[:-1], peer.WIDTHS[1:])]
     net = torch.nn.Sequential(layers[0], torch.nn.Sigmoid(), layers[1], torch.nn.Sigmoid(), layers[2]).to(device)
-    groups = [
-        {"params": [layer.weight for layer in layers], "weight_decay": peer.WEIGHT_DECAY},
-        {"params": [layer.bias for layer in layers], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.SGD(groups, lr=peer.STEP_SIZE, fused=True)
-
-    def reset():
-        with torch.no_grad():
-            for layer, (weight, bias) in zip(layers, initial()):
-                layer.weight.copy_(weight[0])
-                layer.bias.copy_(bias[0])
+    optimizer = torch.optim.SGD(
+        [
+            {"params": [layer.weight for layer in layers], "weight_decay": work.weight_decay},
+            {"params": [layer.bias for layer in layers], "weight_decay": 0.0},
+        ],
+        lr=work.step_size,
+        fused=True,
+    )
 
     def epoch(order):
         losses = []
         for rows in order.split(work.batch):
             optimizer.zero_grad()
-            loss = F.cross_entropy(net(images[rows]), labels[rows])
+            loss = F.cross_entropy(net(images.index_select(0, rows)), labels.index_select(0, rows))
             loss.backward()
             optimizer.step()
             losses.append(loss.detach())
         return torch.stack(losses).mean()
 
-    return reset, epoch
+    return restorer([(layer.weight, layer.bias) for layer in layers], lambda: first(initial())), epoch
 
 
 def mean_loss(parameters, x, y):
@@ -82,38 +108,35 @@ def mean_loss(parameters, x, y):
     return F.cross_entropy(F.linear(x, *parameters[-1]), y)
 
 
+def descend(parameters, gradient):
+    for (weight, bias), (dW, db) in zip(parameters, gradient):
+        weight.mul_(SHRINK).sub_(dW, alpha=work.step_size)
+        bias.sub_(db, alpha=work.step_size)
+
+
 def compiled():
-    """One step, from gathering to update, as one compiled graph."""
-    parameters = [(w[0].clone(), b[0].clone()) for w, b in initial()]
+    """Steps from gathering to update as one compiled graph."""
+    parameters = [(w.clone(), b.clone()) for w, b in first(initial())]
 
     @torch.compile(fullgraph=True, dynamic=False)
-    def step(parameters, rows):
-        gradient, loss = torch.func.grad_and_value(mean_loss)(parameters, images[rows], labels[rows])
-        for (weight, bias), (dW, db) in zip(parameters, gradient):
-            weight.mul_(SHRINK).sub_(dW, alpha=peer.STEP_SIZE)
-            bias.sub_(db, alpha=peer.STEP_SIZE)
-        return loss
-
-    def reset():
-        for (weight, bias), (w, b) in zip(parameters, initial()):
-            weight.copy_(w[0])
-            bias.copy_(b[0])
+    def steps(parameters, order):
+        losses = []
+        for rows in order.split(work.batch):
+            gradient, loss = torch.func.grad_and_value(mean_loss)(parameters, pixels[rows] * (1 / 255), labels[rows])
+            descend(parameters, gradient)
+            losses.append(loss)
+        return torch.stack(losses)
 
     def epoch(order):
-        return torch.stack([step(parameters, rows) for rows in order.split(work.batch)]).mean()
+        return torch.cat([steps(parameters, part) for part in order.split(UNROLLED * work.batch)]).mean()
 
-    return reset, epoch
+    return restorer(parameters, lambda: first(initial())), torch.no_grad()(epoch)
 
 
 def hand():
     """The step written out; the update is part of the product that gives dW."""
-    (W1, b1), (W2, b2), (W3, b3) = parameters = [(w[0], b[0]) for w, b in initial()]
+    (W1, b1), (W2, b2), (W3, b3) = parameters = first(initial())
     probabilities = torch.empty(len(work), peer.CLASSES, device=device)
-
-    def reset():
-        for (weight, bias), (w, b) in zip(parameters, initial()):
-            weight.copy_(w[0])
-            bias.copy_(b[0])
 
     def step(rows, t, p):
         """One step; leaves the softmax of the batch in p."""
@@ -122,9 +145,9 @@ def hand():
         h2 = torch.addmm(b2, h1, W2.t()).sigmoid_()
         torch.softmax(torch.addmm(b3, h2, W3.t()), 1, out=p)
         d3 = p - t
-        d2 = torch.ops.aten.sigmoid_backward(d3 @ W3, h2)
-        d1 = torch.ops.aten.sigmoid_backward(d2 @ W2, h1)
-        rate = -peer.STEP_SIZE / len(rows)
+        d2 = sigmoid_backward(d3 @ W3, h2)
+        d1 = sigmoid_backward(d2 @ W2, h1)
+        rate = -work.step_size / len(rows)
         for weight, bias, delta, a in ((W1, b1, d1, x), (W2, b2, d2, h1), (W3, b3, d3, h2)):
             weight.addmm_(delta.t(), a, beta=SHRINK, alpha=rate)
             bias.add_(delta.sum(0), alpha=rate)
@@ -133,69 +156,52 @@ def hand():
         t = targets[order]
         for batch in zip(order.split(work.batch), t.split(work.batch), probabilities.split(work.batch)):
             step(*batch)
-        return batch_mean((probabilities * t).sum(1))
+        losses = -(probabilities * t).sum(1).log_()
+        return torch.stack([batch.mean() for batch in losses.split(work.batch)]).mean()
 
-    return reset, torch.no_grad()(epoch)
-
-
-def batch_mean(likelihoods):
-    """The mean over batches of each one's mean loss, from the probabilities of the
-    right classes, [n] or [n, P]."""
-    losses = -likelihoods.log()
-    return torch.stack([batch.mean() for batch in losses.split(work.batch)]).mean()
+    return restorer(parameters, lambda: first(initial())), torch.inference_mode()(epoch)
 
 
-def batched(own):
-    """A population as batched products, one matrix per network."""
-    parameters = [(w, b.unsqueeze(1)) for w, b in initial()]  # [P, out, in], [P, 1, out]
-    (W1, b1), (W2, b2), (W3, b3) = parameters
-    P = work.population
+def transposed():
+    """Weights [P, in, out] and biases [P, 1, out], as batched products like them."""
+    return [(w.mT.contiguous(), b.unsqueeze(1)) for w, b in initial()]
 
-    def reset():
-        for (weight, bias), (w, b) in zip(parameters, initial()):
-            weight.copy_(w)
-            bias.copy_(b.unsqueeze(1))
+
+def batched():
+    """A population as batched products, a matrix per network; gradients by hand."""
+    (W1, b1), (W2, b2), (W3, b3) = parameters = transposed()
 
     def step(rows):
-        """One step; returns the mean loss of the P networks. rows is [P, B] or [B]."""
+        """One step on rows [P, B], or [B] for all; returns the networks' mean loss."""
         B = rows.shape[-1]
-        x = images.index_select(0, rows.flatten()).view(*rows.shape, -1)
+        x = images.index_select(0, rows.flatten()).view(*rows.shape, -1).expand(work.population, B, -1)
         t = targets.index_select(0, rows.flatten()).view(*rows.shape, -1)
-        if not own:
-            x = x.expand(P, B, -1)
-        h1 = torch.baddbmm(b1, x, W1.mT).sigmoid_()
-        h2 = torch.baddbmm(b2, h1, W2.mT).sigmoid_()
-        p = torch.softmax(torch.baddbmm(b3, h2, W3.mT), 2)
+        h1 = torch.baddbmm(b1, x, W1).sigmoid_()
+        h2 = torch.baddbmm(b2, h1, W2).sigmoid_()
+        p = torch.softmax(torch.baddbmm(b3, h2, W3), 2)
         loss = -(p * t).sum(2).log_().mean()
         d3 = p.sub_(t)
-        d2 = torch.ops.aten.sigmoid_backward(d3 @ W3, h2)
-        d1 = torch.ops.aten.sigmoid_backward(d2 @ W2, h1)
-        rate = -peer.STEP_SIZE / B
+        d2 = sigmoid_backward(d3 @ W3.mT, h2)
+        d1 = sigmoid_backward(d2 @ W2.mT, h1)
+        rate = -work.step_size / B
         for weight, bias, delta, a in ((W1, b1, d1, x), (W2, b2, d2, h1), (W3, b3, d3, h2)):
-            weight.baddbmm_(delta.mT, a, beta=SHRINK, alpha=rate)
+            weight.baddbmm_(a.mT, delta, beta=SHRINK, alpha=rate)
             bias.add_(delta.sum(1, keepdim=True), alpha=rate)
         return loss
 
-    def epoch(order):
-        return torch.stack([step(rows) for rows in order.split(work.batch, dim=-1)]).mean()
-
-    return reset, torch.no_grad()(epoch)
+    return restorer(parameters, transposed), torch.inference_mode()(in_steps(step))
 
 
 def wide():
     """A population on the same batches: the first layers of all networks are one
-    [784, P*16] product, the later ones stay a matrix per network."""
+    [784, P*16] product, the later ones a matrix per network; gradients by hand."""
     P, (n_in, n1) = work.population, peer.WIDTHS[:2]
-    (W1, b1), (W2, b2), (W3, b3) = parameters = [(w, b.unsqueeze(1)) for w, b in initial()]
+    parameters = [(w, b.unsqueeze(1)) for w, b in initial()]
+    (W1, b1), (W2, b2), (W3, b3) = parameters
     W1, b1 = W1.view(P * n1, n_in), b1.view(P * n1)
 
-    def reset():
-        for (weight, bias), (w, b) in zip(parameters, initial()):
-            weight.copy_(w)
-            bias.copy_(b.unsqueeze(1))
-
     def step(rows):
-        """One step; returns the mean loss of the P networks. rows is [B]."""
+        """One step on rows [B]; returns the networks' mean loss."""
         B = len(rows)
         x = images.index_select(0, rows)
         t = targets.index_select(0, rows)
@@ -205,9 +211,9 @@ def wide():
         p = torch.softmax(torch.baddbmm(b3, h2, W3.mT), 2)
         loss = -(p * t).sum(2).log_().mean()
         d3 = p.sub_(t)
-        d2 = torch.ops.aten.sigmoid_backward(d3 @ W3, h2)
-        d1 = torch.ops.aten.sigmoid_backward((d2 @ W2).transpose(0, 1).reshape(B, P * n1), a1)
-        rate = -peer.STEP_SIZE / B
+        d2 = sigmoid_backward(d3 @ W3, h2)
+        d1 = sigmoid_backward((d2 @ W2).transpose(0, 1).reshape(B, P * n1), a1)
+        rate = -work.step_size / B
         W1.addmm_(d1.t(), x, beta=SHRINK, alpha=rate)
         b1.add_(d1.sum(0), alpha=rate)
         for weight, bias, delta, a in ((W2, b2, d2, h1), (W3, b3, d3, h2)):
@@ -215,45 +221,46 @@ def wide():
             bias.add_(delta.sum(1, keepdim=True), alpha=rate)
         return loss
 
-    def epoch(order):
-        return torch.stack([step(rows) for rows in order.split(work.batch)]).mean()
-
-    return reset, torch.no_grad()(epoch)
+    reset = restorer(parameters, lambda: [(w, b.unsqueeze(1)) for w, b in initial()])
+    return reset, torch.inference_mode()(in_steps(step))
 
 
-def vmapped(own):
-    """A population by torch.func: vmap over stacked parameters of the gradient of
-    one network's loss."""
+def vmapped():
+    """A population by torch.func: vmap over stacked parameters, and over rows where
+    each network has its own, of the gradient of one network's loss; compiled."""
     parameters = [(w.clone(), b.clone()) for w, b in initial()]
-    over = 0 if own else None
-    gradients = torch.func.vmap(torch.func.grad_and_value(mean_loss), in_dims=(0, over, over))
+    over_rows = 0 if work.case == "vmap-own" else None
+    gradients = torch.func.vmap(torch.func.grad_and_value(mean_loss), in_dims=(0, over_rows, over_rows))
 
-    def reset():
-        for (weight, bias), (w, b) in zip(parameters, initial()):
-            weight.copy_(w)
-            bias.copy_(b)
-
+    @torch.compile(fullgraph=True, dynamic=False)
     def step(rows):
-        gradient, losses = gradients(parameters, images[rows], labels[rows])
-        for (weight, bias), (dW, db) in zip(parameters, gradient):
-            weight.mul_(SHRINK).sub_(dW, alpha=peer.STEP_SIZE)
-            bias.sub_(db, alpha=peer.STEP_SIZE)
+        gradient, losses = gradients(parameters, pixels[rows] * (1 / 255), labels[rows])
+        descend(parameters, gradient)
         return losses.mean()
 
-    def epoch(order):
-        return torch.stack([step(rows) for rows in order.split(work.batch, dim=-1)]).mean()
+    return restorer(parameters, initial), torch.no_grad()(in_steps(step))
 
-    return reset, torch.no_grad()(epoch)
+
+def in_steps(step):
+    """An epoch of a step that returns its loss; order is [n] or [P, n]."""
+    return lambda order: torch.stack([step(rows) for rows in order.split(work.batch, dim=-1)]).mean()
+
+
+def shuffled():
+    """An epoch's order, [n], or [P, n] for networks that draw their own batches."""
+    if not work.case.endswith("-own"):
+        return torch.randperm(len(work), device=device)
+    return torch.stack([torch.randperm(len(work), device=device) for _ in range(work.population)])
 
 
 def replayed(epoch):
-    """epoch(order), on CUDA captured once and replayed."""
+    """The same epoch(order); on CUDA, captured once and replayed."""
     if device.type == "cpu":
         return epoch
     static = shuffled()
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # once without a graph: libraries allocate and choose kernels
+    with torch.cuda.stream(stream):  # once without a graph: compilers compile, libraries choose kernels
         epoch(static)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
@@ -268,25 +275,19 @@ def replayed(epoch):
     return replay
 
 
-def shuffled():
-    """An epoch's order, [n], or [P, n] for networks that draw their own batches."""
-    if not OWN:
-        return torch.randperm(len(work), device=device)
-    return torch.stack([torch.randperm(len(work), device=device) for _ in range(work.population)])
-
-
-CASES = {
+cases = {
     "eager": eager,
     "compile": compiled,
     "hand": hand,
-    "bmm-own": lambda: batched(own=True),
-    "bmm-shared": lambda: batched(own=False),
+    "bmm-own": batched,
+    "bmm-shared": batched,
     "wide-shared": wide,
-    "vmap-own": lambda: vmapped(own=True),
-    "vmap-shared": lambda: vmapped(own=False),
+    "vmap-own": vmapped,
+    "vmap-shared": vmapped,
 }
 torch.manual_seed(work.seed)
-reset, epoch = CASES[work.case]()
+reset, epoch = cases[work.case]()
 reset()
 epoch = replayed(epoch)
-peer.serve(work, reset, lambda: epoch(shuffled()).item(), {"torch": torch.__version__})
+versions = {"torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability()}
+peer.serve(work, reset, lambda: epoch(shuffled()).item(), versions)

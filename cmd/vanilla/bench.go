@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,24 +14,27 @@ import (
 	"vanilla/bench"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
-	"vanilla/model"
 	"vanilla/train"
 )
 
 // benchFlags are the flags of the command bench.
 type benchFlags struct {
 	suite     string
-	arch      string
+	options   bench.Options
 	executors []string
-	batches   []int
 	rounds    int
-	examples  int
 	data      string
 	json      bool
+	plot      string
+	compare   bool
+	python    string
+	peers     string
 }
 
 // benchExecutors are what --executors can list, by what device.Open calls it.
 var benchExecutors = map[string]string{"cpu": device.Fast, "tape": device.Tape, "ref": device.Ref, bench.Handrolled: ""}
+
+const toAccuracy = "to-accuracy"
 
 func benchCommand() *cobra.Command {
 	var b benchFlags
@@ -38,37 +42,77 @@ func benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Time executors on the same work, side by side",
 		Long: `Bench times executors on the same work in interleaved rounds, beside the network
-that a student of the lesson writes by hand (handrolled). A time counts only if all
-end the epoch with the same loss.
+that a student of the lesson writes by hand (handrolled). A time counts only if the
+first steps agree with the reference and all end the first round with the same loss.
 
-The suite step is one network on one core, an epoch at several batch sizes.`,
+Suites: step is one network on one core, an epoch at several batch sizes. population
+is 1 to 4,096 networks on all cores, of one shape and of eight. wide is one network on
+one core, up to 12 million weights. eval is one network forward over all training
+images. peers is one network and 64, beside other frameworks. to-accuracy runs "vanilla train" from a cold process on one core, a seed a round.
+
+--compare reads two files that --json wrote and says what changed.`,
 		Example: `  vanilla bench
   vanilla bench --executors handrolled,cpu --batch 32 --rounds 15
-  vanilla bench --executors cpu --json`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
+  vanilla bench --suite population --networks 1,64 --json
+  vanilla bench --executors cpu --plot bench.png`,
+		Args: func(c *cobra.Command, args []string) error {
+			if b.compare && len(args) != 2 {
+				return fmt.Errorf("--compare: want two files, as in %s --compare before.json after.json", c.CommandPath())
+			}
+			if !b.compare {
+				return noArguments(c, args)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if b.compare {
+				return compareResults(c.OutOrStdout(), args[0], args[1])
+			}
 			return b.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of the work: step")
-	c.Flags().StringVar(&b.arch, "arch", train.Default().Arch, "`widths` of the layers")
-	c.Flags().StringSliceVar(&b.executors, "executors", []string{bench.Handrolled, "tape", "cpu"}, "`names` of what to time: handrolled, tape, cpu, ref")
-	c.Flags().IntSliceVar(&b.batches, "batch", []int{10, 32, 128}, "`images` in a step, one row of results each")
-	c.Flags().IntVar(&b.rounds, "rounds", 5, "`times` that each is timed")
-	c.Flags().IntVar(&b.examples, "examples", 0, "training `images` in an epoch, the first ones (default: all)")
+	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of the work: "+strings.Join(bench.SuiteNames(), ", ")+" or "+toAccuracy)
+	c.Flags().StringSliceVar(&b.executors, "executors", nil, "`names` of what to time: handrolled, tape, cpu, ref (default: the first three; of populations and wide networks cpu, with handrolled)")
+	c.Flags().StringVar(&b.options.Arch, "arch", "", "`widths` of the layers, suite step (default \"784-16-16-10\")")
+	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "`images` in a step, suite step (default 10,32,128,1024)")
+	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "`sizes` of populations, suite population (default 1,4,16,64,256,1024,4096)")
+	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 5; seeds of to-accuracy: 10)")
+	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
+	c.Flags().StringVar(&b.plot, "plot", "", "`file` to draw the results to: .png, .svg or .pdf")
+	c.Flags().StringVar(&b.python, "peers", "", "`python` with which to run other frameworks: implies the suite peers, see bench/peers")
+	c.Flags().StringVar(&b.peers, "peers-dir", "bench/peers", "`directory` of the scripts that run them")
+	c.Flags().BoolVar(&b.compare, "compare", false, "compare two files that --json wrote")
 	return c
 }
 
-// check reports the first flag that cannot be.
+// check reports the first flag that cannot be, and fills in defaults.
 func (b *benchFlags) check() error {
-	if b.suite != "step" {
-		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "want step"}
+	if b.python != "" {
+		b.suite = "peers"
+	}
+	if b.suite == "peers" && b.python == "" {
+		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "it needs --peers, a Python with other frameworks (make peers installs one)"}
+	}
+	if b.suite != toAccuracy && !slices.Contains(bench.SuiteNames(), b.suite) {
+		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "want " + strings.Join(bench.SuiteNames(), ", ") + " or " + toAccuracy}
+	}
+	if b.rounds < 0 {
+		return &train.SettingError{Flag: "--rounds", Value: b.rounds, Problem: "want 1 or more"}
+	}
+	if b.rounds == 0 {
+		b.rounds = 5
+		if b.suite == toAccuracy {
+			b.rounds = 10
+		}
 	}
 	if len(b.executors) == 0 {
-		return &train.SettingError{Flag: "--executors", Value: "", Problem: "want one or more of handrolled, tape, cpu, ref"}
+		b.executors = []string{bench.Handrolled, "tape", "cpu"}
+		if b.suite == "population" || b.suite == "wide" {
+			b.executors = []string{bench.Handrolled, "cpu"}
+		}
 	}
 	for i, name := range b.executors {
 		if _, ok := benchExecutors[name]; !ok {
@@ -78,94 +122,125 @@ func (b *benchFlags) check() error {
 			return &train.SettingError{Flag: "--executors", Value: name, Problem: "want each once"}
 		}
 	}
-	if len(b.batches) == 0 {
-		return &train.SettingError{Flag: "--batch", Value: "", Problem: "want one or more whole numbers"}
+	if b.options.Examples < 0 {
+		return &train.SettingError{Flag: "--examples", Value: b.options.Examples, Problem: "want 1 or more, or 0 for all"}
 	}
-	if b.rounds < 1 {
-		return &train.SettingError{Flag: "--rounds", Value: b.rounds, Problem: "want 1 or more"}
+	if ext := plotExtension(b.plot); b.plot != "" && !slices.Contains([]string{"png", "svg", "pdf"}, ext) {
+		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "want a file that ends in .png, .svg or .pdf"}
 	}
-	if b.examples < 0 {
-		return &train.SettingError{Flag: "--examples", Value: b.examples, Problem: "want 1 or more, or 0 for all"}
+	if b.plot != "" && b.suite == toAccuracy {
+		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "the suite to-accuracy is not drawn"}
 	}
+	b.options.Rounds = b.rounds
 	return nil
+}
+
+func plotExtension(file string) string {
+	if i := strings.LastIndexByte(file, '.'); i >= 0 {
+		return file[i+1:]
+	}
+	return ""
 }
 
 func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := b.check(); err != nil {
 		return err
 	}
+	if b.suite == toAccuracy {
+		return b.complete(ctx, stdout, stderr)
+	}
 	data, err := load(b.data)
 	if err != nil {
 		return err
 	}
-	var networks train.Networks
-	var all []bench.Result
-	for _, batch := range b.batches {
-		recipe := train.Default()
-		recipe.Arch, recipe.Batch, recipe.Schedule = b.arch, batch, "constant"
-		recipe.LR = 0.1 // the lesson's widths learn, and no width diverges
-		recipe.Epochs = b.rounds
-		if err := recipe.Fits(data); err != nil {
+	if b.python != "" {
+		if b.options.Peers, err = bench.LoadPeers(b.peers, b.python); err != nil {
 			return err
 		}
-		c, err := b.benchCase(&networks, recipe, train.Data(data))
+	}
+	var networks train.Networks
+	cases, err := bench.Cases(b.suite, &networks, data, b.options)
+	if err != nil {
+		return err
+	}
+	var executors []kernels.Executor
+	for _, name := range b.executors {
+		if name == bench.Handrolled {
+			continue
+		}
+		exec, err := device.Open("cpu", benchExecutors[name], networks.Of)
 		if err != nil {
 			return err
 		}
-		var executors []kernels.Executor
-		for _, name := range b.executors {
-			if name == bench.Handrolled {
-				continue
-			}
-			exec, err := device.Open("cpu", benchExecutors[name], networks.Of)
-			if err != nil {
-				return err
-			}
-			executors = append(executors, exec)
+		executors = append(executors, exec)
+	}
+	var all []bench.Result
+	start := time.Now()
+	for _, c := range cases {
+		if !slices.Contains(b.executors, bench.Handrolled) {
+			c.Widths = nil
 		}
-		start := time.Now()
-		results, err := bench.Run(ctx, c, executors, slices.Contains(b.executors, bench.Handrolled), b.rounds, func(executor string, round int) {
-			fmt.Fprintf(stderr, "batch %d, round %d of %d, %s (%.0f s so far)\n", batch, round+1, b.rounds, executor, time.Since(start).Seconds())
+		results, err := bench.Run(ctx, c, executors, b.rounds, 0, func(executor string, round int) {
+			fmt.Fprintf(stderr, "%5.0f s  %s, round %d of %d: %s\n", time.Since(start).Seconds(), c.Name, round+1, b.rounds, executor)
 		})
 		if err != nil {
 			return err
 		}
 		for i := range results {
 			results[i].Version = version
+			if b.json {
+				if err := writeJSON(stdout, results[i]); err != nil {
+					return err
+				}
+			}
 		}
 		all = append(all, results...)
 	}
-	if !b.json {
-		return bench.WriteTable(stdout, all)
+	if b.plot != "" {
+		if err := bench.Plot(all, b.plot); err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "drawn to %s\n", b.plot)
 	}
-	for _, r := range all {
-		line, err := json.Marshal(r)
+	if b.json {
+		return nil
+	}
+	return bench.WriteTable(stdout, all)
+}
+
+// complete is the suite to-accuracy.
+func (b *benchFlags) complete(ctx context.Context, stdout, stderr io.Writer) error {
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	all, err := bench.Complete(ctx, binary, b.rounds, func(c bench.Completion) {
+		fmt.Fprintf(stderr, "seed %d: %.2f %% in %.2f s\n", c.Seed, 100*c.TestAccuracy, c.Seconds)
+	})
+	if err != nil {
+		return err
+	}
+	all.Version = version
+	if b.json {
+		return writeJSON(stdout, all)
+	}
+	_, err = io.WriteString(stdout, bench.WriteCompletions(all))
+	return err
+}
+
+// compareResults prints what changed between two files of results.
+func compareResults(w io.Writer, before, after string) error {
+	var results [2][]bench.Result
+	for i, file := range []string{before, after} {
+		f, err := os.Open(file)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(stdout, string(line)); err != nil {
+		results[i], err = bench.ReadResults(f, file)
+		f.Close()
+		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return bench.WriteChanges(w, bench.Compare(results[0], results[1]))
 }
-
-// benchCase is one epoch of a recipe.
-func (b *benchFlags) benchCase(networks *train.Networks, r train.Recipe, data kernels.Data) (bench.Case, error) {
-	network, err := networks.Build(r.Arch, r.Activation, r.Loss)
-	if err != nil {
-		return bench.Case{}, err
-	}
-	widths, err := model.Widths(r.Arch)
-	if err != nil {
-		return bench.Case{}, err
-	}
-	if e := &data.Train; b.examples > 0 && b.examples < e.Len() {
-		e.Pixels, e.Labels = e.Pixels[:b.examples*e.Features], e.Labels[:b.examples]
-	}
-	return bench.Case{
-		Suite: b.suite, Widths: widths, Data: data,
-		Variant: train.Spec{Recipe: r, Seed: 1, OrderSeed: 1}.Variant(network.Program),
-	}, nil
-}
-

@@ -19,6 +19,7 @@ import (
 // evalFlags are the flags of the command eval.
 type evalFlags struct {
 	placement
+	source
 	data string
 	json bool
 }
@@ -28,23 +29,20 @@ func evalCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "eval MODEL",
 		Short: "Evaluate a saved network on the test images",
-		Long:  "Eval runs a saved network on the test images and shows how many it gets right, and which it takes for which.",
+		Long: `Eval runs a saved network on the test images and shows how many it gets right, and which it takes for which.
+
+MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
+layers must be numbered, as in 0.weight or fc1.weight.`,
 		Example: `  vanilla eval model.safetensors
-  vanilla eval model.safetensors --json
-  vanilla eval model.safetensors --executor ref`,
-		Args: func(c *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 0:
-				return fmt.Errorf("want a model file, as in %s model.safetensors", c.CommandPath())
-			case len(args) > 1:
-				return fmt.Errorf("found the argument %q: want one model file", args[1])
-			}
-			return nil
-		},
+  vanilla eval default --json
+  vanilla eval lesson --executor ref
+  vanilla eval state_dict.safetensors --activation relu --loss cross-entropy`,
+		Args: modelArgument,
 		RunE: func(c *cobra.Command, args []string) error { return e.run(c.Context(), args[0], c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false
 	e.placement.flags(c)
+	e.source.flags(c)
 	c.Flags().StringVar(&e.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&e.json, "json", false, "print the result as one JSON object")
 	return c
@@ -52,39 +50,50 @@ func evalCommand() *cobra.Command {
 
 func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) error {
 	var networks train.Networks
-	exec, err := e.open(&networks)
+	exec, err := e.placement.open(&networks)
 	if err != nil {
 		return err
 	}
-	m, err := model.Read(path)
+	m, err := e.source.open(path)
 	if err != nil {
 		return err
-	}
-	if m.Arch == "" {
-		return fmt.Errorf("%s: the network is not a chain of layers: only the program that built its graph can run it", path)
 	}
 	data, err := load(e.data)
 	if err != nil {
 		return err
 	}
+	if err := fits(data, e.data, m, path); err != nil {
+		return err
+	}
+	score, err := train.Evaluate(ctx, exec, &networks, data, m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	widths, err := model.Widths(m.Arch)
+	if err != nil {
+		return err
+	}
+	r := report(score, data.Test, widths[len(widths)-1])
+	if e.json {
+		return writeJSON(stdout, r)
+	}
+	return printScore(stdout, r, path, m, data.Name)
+}
+
+// fits reports data that a network does not take. The data may have fewer
+// classes than the network knows.
+func fits(data *mnist.Dataset, name string, m *model.Model, path string) error {
 	widths, err := model.Widths(m.Arch)
 	if err != nil {
 		return err
 	}
 	inputs, classes := widths[0], widths[len(widths)-1]
 	if set := data.Test; set.Features() != inputs || set.Classes > classes {
-		return &train.SettingError{Flag: "--data", Value: e.data, Problem: fmt.Sprintf(
+		return &train.SettingError{Flag: "--data", Value: name, Problem: fmt.Sprintf(
 			"found images of %d pixels in %d classes: %s (%s) takes %d pixels and knows %d classes",
 			set.Features(), set.Classes, path, m.Arch, inputs, classes)}
 	}
-	score, err := train.Evaluate(ctx, exec, &networks, data, m)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if e.json {
-		return writeJSON(stdout, report(score, data.Test, classes))
-	}
-	return printScore(stdout, report(score, data.Test, classes), path, m, data.Name)
+	return nil
 }
 
 // evalReport is what --json prints.

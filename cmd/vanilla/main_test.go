@@ -19,8 +19,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vanilla/kernels"
 	"vanilla/model"
+	"vanilla/train"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -323,6 +323,12 @@ func TestWrongInput(t *testing.T) {
 	if err := os.WriteFile("file", []byte("no model"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	for name, text := range map[string]string{"typo.yaml": "lr: 1\nepoch: 3\n", "impossible.yaml": "lr: -1\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, tiny("--history", "run")...)
 	before := listing(t)
 	for _, c := range []struct {
 		args []string
@@ -335,12 +341,42 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--activation", "sine"), misuse, "--activation sine: want identity, sigmoid"},
 		{tiny("--loss", "hinge"), misuse, "--loss hinge: want cross-entropy or quadratic"},
 		{tiny("--optimizer", "magic"), misuse, "--optimizer magic: want sgd"},
-		{tiny("--schedule", "linear"), misuse, "--schedule linear: want constant or cosine"},
-		{tiny("--init", "ones"), misuse, "--init ones: want lesson or scaled"},
+		{tiny("--schedule", "linear"), misuse, "--schedule linear: want constant, cosine or step"},
+		{tiny("--init", "ones"), misuse, "--init ones: want lesson, scaled, xavier or he"},
 		{tiny("--lr", "-1"), misuse, "--lr -1: want a positive number"},
 		{tiny("--lr", "NaN"), misuse, "--lr NaN: want a positive number"},
 		{tiny("--lr", "fast"), misuse, "--lr fast: want a number"},
 		{tiny("--weight-decay", "-1e-4"), misuse, "--weight-decay -0.0001: want zero or a positive number"},
+		{tiny("--momentum", "0.5"), misuse, "--momentum 0.5: only the optimizers momentum and nesterov have one"},
+		{tiny("--optimizer", "nesterov", "--momentum", "1"), misuse, "--momentum 1: want a number between 0 and 1"},
+		{tiny("--step-epochs", "2"), misuse, "--step-epochs 2: only the schedule step has it"},
+		{tiny("--schedule", "step", "--step-epochs", "0"), misuse, "--step-epochs 0: want 1 or more"},
+		{tiny("--gamma", "0.5"), misuse, "--gamma 0.5: only the schedule step has it"},
+		{tiny("--schedule", "step", "--gamma", "2"), misuse, "--gamma 2: want a number above 0, at most 1"},
+		{tiny("--warmup", "6"), misuse, "--warmup 6: want zero or more epochs, fewer than --epochs"},
+		{tiny("--shift", "-1"), misuse, "--shift -1: want zero or more pixels"},
+		{tiny("--shift", "4"), misuse, "--shift 4: the images have 4x4 pixels, so want less than that"},
+		{tiny("--validation", "1"), misuse, "--validation 1: want a fraction from 0 to below 1"},
+		{tiny("--validation", "0.001"), misuse, "--validation 0.001: that holds out 0 of the 100 training images: want 1 to 99"},
+		{tiny("--validation", "0.95"), misuse, "--batch 8: the data has 5 training images"},
+		{tiny("--patience", "-1"), misuse, "--patience -1: want 0"},
+		{tiny("--patience", "2"), misuse, "--patience 2: early stopping needs held-out images: want --validation too"},
+		{tiny("--recipe", "other"), failed, "--recipe other: want default, lesson or a YAML file"},
+		{tiny("--recipe", ""), misuse, `--recipe "": want default, lesson or a YAML file`},
+		{tiny("--recipe", "tiny"), failed, "--recipe tiny: want default, lesson or a YAML file"},
+		{tiny("--recipe", "file"), misuse, "--recipe file:1: want lines like"},
+		{tiny("--recipe", "typo.yaml"), misuse, `--recipe typo.yaml:2: no recipe has the word "epoch": did you mean epochs?`},
+		{tiny("--recipe", "impossible.yaml"), misuse, "impossible.yaml: --lr -1: want a positive number"},
+		{tiny("--history", "file"), misuse, "--history file: want a directory"},
+		{tiny("--history", "run"), misuse, "--history run: holds a run: want --resume to go on with it, or another directory"},
+		{tiny("--history", "run", "--resume", "--seed", "2"), misuse, "--resume run: holds another run: --seed was 1, is 2; --order-seed was 1, is 2"},
+		{tiny("--resume"), misuse, "--resume true: want --history with the run's directory too"},
+		{tiny("--snapshots", "log"), misuse, "--snapshots log: want --history with the run's directory too"},
+		{tiny("--history", "run", "--snapshots", "some"), misuse, `--snapshots some: found "some": want none, or log, epochs and numbers`},
+		{tiny("--history", "new", "--snapshots", "1000"), misuse, "--snapshots 1000: training has steps 0 to 78"},
+		{tiny("--history", "run", "--checkpoint-every", "-1"), misuse, "--checkpoint-every -1: want zero or more seconds"},
+		{tiny("--checkpoint-every", "2"), misuse, "--checkpoint-every 2: want --history with the run's directory too"},
+		{tiny("--print-recipe", "--json"), misuse, "--json: there is no result to print"},
 		{tiny("--epochs", "0"), misuse, "--epochs 0: want 1 to 1000000"},
 		{tiny("--epochs", "1.5"), misuse, "--epochs 1.5: want a whole number"},
 		{tiny("--batch", "0"), misuse, "--batch 0: want 1 or more examples"},
@@ -461,6 +497,7 @@ func TestExamples(t *testing.T) {
 	}
 	t.Chdir(t.TempDir())
 	must(t, "train", "--epochs", "1") // model.safetensors, which examples name
+	exampleFiles(t)
 	for _, c := range commands(rootCommand()) {
 		examples := strings.Split(strings.TrimSpace(c.Example), "\n")
 		for _, line := range examples {
@@ -594,7 +631,7 @@ func TestProgressBar(t *testing.T) {
 	p := newProgress(&b, 4)
 	p.bar = newBar(&b, 4)
 	for epoch := 1; epoch <= 3; epoch++ { // an interruption takes the last one
-		p.report(kernels.Report{Epoch: epoch, Loss: 0.125})
+		p.report(train.Record{Epoch: epoch, TrainLoss: 0.125})
 	}
 	p.finish()
 	if drawn := b.String(); !strings.Contains(drawn, "loss 0.1250") || !strings.Contains(drawn, "(3/4)") || strings.Contains(drawn, "\n") {

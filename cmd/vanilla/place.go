@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vanilla/graph/ir"
 	"vanilla/kernels"
@@ -16,9 +17,11 @@ import (
 // placement is what runs a command's networks: --device and --executor.
 type placement struct{ device, executor string }
 
-func (p *placement) flags(c *cobra.Command) {
-	c.Flags().StringVar(&p.device, "device", "auto", "`name` of the hardware, see vanilla devices: auto, cpu, cuda or cuda:N")
-	c.Flags().StringVar(&p.executor, "executor", device.Fast, "`name` of what runs the network: fast, tape (Gorgonia's own machine) or ref (the definition)")
+func (p *placement) flags(c *cobra.Command) { p.addTo(c.Flags()) }
+
+func (p *placement) addTo(f *pflag.FlagSet) {
+	f.StringVar(&p.device, "device", "auto", "`name` of the hardware, see vanilla devices: auto, cpu, cuda or cuda:N")
+	f.StringVar(&p.executor, "executor", device.Fast, "`name` of what runs the network: fast, tape (Gorgonia's own machine) or ref (the definition)")
 }
 
 // open returns the executor that runs networks.

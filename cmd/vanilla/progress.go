@@ -9,7 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"vanilla/kernels"
+	"vanilla/train"
 )
 
 // progress shows how far training is: a bar on a terminal, lines elsewhere.
@@ -19,6 +19,7 @@ type progress struct {
 	epochs int
 	every  int // epochs from line to line
 	start  time.Time
+	shown  int // the epochs of the last line
 }
 
 // progressLines is about how many lines there are, however many epochs.
@@ -46,22 +47,29 @@ func newBar(w io.Writer, epochs int) *progressbar.ProgressBar {
 	return bar
 }
 
-// report is called after each epoch.
-func (p *progress) report(r kernels.Report) {
+// report is called after each epoch. In a resumed run the first one is a later
+// one.
+func (p *progress) report(r train.Record) {
+	news := fmt.Sprintf("loss %.4f", r.TrainLoss)
+	if r.Validation != nil {
+		news += "  validation " + percent(r.Validation.Accuracy)
+	}
 	if p.bar != nil {
-		p.bar.Describe(fmt.Sprintf("loss %.4f", r.Loss))
+		p.bar.Describe(news)
 		p.bar.Set(r.Epoch)
 		return
 	}
-	if r.Epoch == 1 || r.Epoch == p.epochs || r.Epoch%p.every == 0 {
-		fmt.Fprintf(p.w, "epoch %*d/%d  loss %.4f  %.1f s\n",
-			len(fmt.Sprint(p.epochs)), r.Epoch, p.epochs, r.Loss, time.Since(p.start).Seconds())
+	if p.shown == 0 || r.Epoch == p.epochs || r.Epoch%p.every == 0 {
+		p.shown = r.Epoch
+		fmt.Fprintf(p.w, "epoch %*d/%d  %s  %.1f s\n",
+			len(fmt.Sprint(p.epochs)), r.Epoch, p.epochs, news, time.Since(p.start).Seconds())
 	}
 }
 
-// finish clears the bar away: what follows says it all.
+// finish clears the bar away: what follows says it all. Without progress, p is
+// nil.
 func (p *progress) finish() {
-	if p.bar != nil {
+	if p != nil && p.bar != nil {
 		p.bar.Exit()
 		p.bar.Clear()
 	}

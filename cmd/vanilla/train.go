@@ -12,10 +12,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vanilla/graph"
 	"vanilla/kernels"
@@ -27,8 +31,15 @@ import (
 type trainFlags struct {
 	train.Spec
 	placement
-	data, out, dot string
-	explain, json  bool
+	base              string          // --recipe
+	given             map[string]bool // the flags that change it, "--lr"
+	data, out, dot    string
+	history           string
+	snapshots         string
+	checkpointSeconds float64
+	resume            bool
+	explain, json     bool
+	printRecipe       bool
 }
 
 func trainCommand() *cobra.Command {
@@ -38,52 +49,185 @@ func trainCommand() *cobra.Command {
 		Short: "Train a network, evaluate it, and save it",
 		Long: `Train trains a network on labelled images, evaluates it on the test images, and saves it.
 
+The flags of the groups Network, Training and Validation make a recipe. --recipe names
+one to start from, which they change: default, lesson (as the lesson's network is
+trained), or a YAML file with the same words, as --print-recipe prints it:
+
+  base: lesson         # or default, which is the default
+  epochs: 20
+  weight_decay: 1e-4
+
+Another optimizer than the recipe's comes with its own --lr, --momentum and
+--weight-decay, which are PyTorch's defaults: 0.001 for adam and adamw, and a decay of
+0.01 for adamw. For sgd, momentum and nesterov, where PyTorch has none, --lr is 1, 0.1
+and 0.1, and --momentum 0.9.
+
 Ctrl-C stops it after the current step; the network as it stands is evaluated and
 saved. A network whose loss is no longer finite has diverged and is not saved. The
-exit code is 1 in both cases.
-
---explain and --dot show the network instead of training it.`,
+exit code is 1 in both cases. With --history the same command with --resume goes on
+where a run was stopped, however it was, and ends with the same bytes.`,
 		Example: `  vanilla train
   vanilla train --arch 784-32-32-10 --activation relu --lr 0.1 --epochs 10 -o relu.safetensors
-  vanilla train --seed 2 --json
+  vanilla train --recipe lesson --seed 2 --json
+  vanilla train --optimizer adam --validation 0.1 --patience 5
+  vanilla train --history run --snapshots log,epochs
+  vanilla train --history run --snapshots log,epochs --resume
+  vanilla train --recipe lesson --lr 0.5 --print-recipe
   vanilla train --explain --dot network.dot`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if !c.Flags().Changed("order-seed") {
-				t.OrderSeed = t.Seed
+			if err := t.resolve(c.Flags()); err != nil {
+				return err
 			}
 			return t.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	f, r := c.Flags(), &t.Recipe
-	f.SortFlags = false
-	f.StringVar(&r.Arch, "arch", r.Arch, "`widths` of the layers: pixels, hidden layers, classes")
-	f.StringVar(&r.Activation, "activation", r.Activation, "`name` of the hidden layers' activation: "+list(activationNames()))
-	f.StringVar(&r.Loss, "loss", r.Loss, "`name` of the loss: cross-entropy (of the softmax) or quadratic (of sigmoid outputs)")
-	f.StringVar(&r.Optimizer, "optimizer", r.Optimizer, "`name` of the optimizer: "+list(kernels.OptimizerNames()))
-	f.Float64Var(&r.LR, "lr", r.LR, "step `size`, the largest one")
-	f.Float64Var(&r.WeightDecay, "weight-decay", r.WeightDecay, "`factor` times which weights (not biases) are added to their gradients")
-	f.StringVar(&r.Schedule, "schedule", r.Schedule, "`name` of the step size's course over the epochs: "+list(kernels.ScheduleNames()))
-	f.IntVar(&r.Batch, "batch", r.Batch, "`images` in a step")
-	f.IntVar(&r.Epochs, "epochs", r.Epochs, "`times` that each image is trained on")
-	f.StringVar(&r.Init, "init", r.Init, "`name` of the initial weights' distribution: lesson (deviation 1) or scaled (1/√inputs)")
-	f.Uint64Var(&t.Seed, "seed", 1, "`number` that determines the initial weights")
-	f.Uint64Var(&t.OrderSeed, "order-seed", 0, "`number` that determines the order of images (default: the seed)")
-	t.placement.flags(c)
-	f.StringVar(&t.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
-	f.StringVarP(&t.out, "out", "o", "model.safetensors", "`file` to save the network in")
-	f.BoolVar(&t.explain, "explain", false, "print the program and how it came about, and do not train")
-	f.StringVar(&t.dot, "dot", "", "`file` to write the graph to for Graphviz, and do not train")
-	f.BoolVar(&t.json, "json", false, "print the result as one JSON object")
+	groups := recipeFlags(&t.Recipe)
+
+	seeds := group("Seeds")
+	seeds.Uint64Var(&t.Seed, "seed", 1, "`number` that determines the initial weights")
+	seeds.Uint64Var(&t.OrderSeed, "order-seed", 0, "`number` that determines the order of images and where they are moved (default: the seed)")
+
+	where := group("Data and hardware")
+	where.StringVar(&t.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	t.placement.addTo(where)
+
+	keep := group("History")
+	keep.StringVar(&t.history, "history", "", "`directory` to keep the run's course in: history.jsonl has a JSON object for each epoch, snapshots the network on its way, checkpoint.safetensors all to go on from")
+	keep.StringVar(&t.snapshots, "snapshots", "log", "`steps` after which to keep the network: log (0, 1, 2, 5, 10, 20, … and the last), epochs, numbers, or several of them joined by commas, or none")
+	keep.Float64Var(&t.checkpointSeconds, "checkpoint-every", 1, "`seconds` from checkpoint to checkpoint, at the end of an epoch; 0 is at the end of each")
+	keep.BoolVar(&t.resume, "resume", false, "go on from the checkpoint in --history, if there is one")
+
+	output := group("Output")
+	output.StringVarP(&t.out, "out", "o", "model.safetensors", "`file` to save the network in")
+	output.BoolVar(&t.json, "json", false, "print the result as one JSON object")
+	output.BoolVar(&t.printRecipe, "print-recipe", false, "print the recipe in YAML, and do not train")
+	output.BoolVar(&t.explain, "explain", false, "print the program and how it came about, and do not train")
+	output.StringVar(&t.dot, "dot", "", "`file` to write the graph to for Graphviz, and do not train")
+	output.BoolP("help", "h", false, "help for train")
+
+	setFlagGroups(c, append([]*pflag.FlagSet{baseFlag(&t.base)}, append(groups, seeds, where, keep, output)...))
 	return c
+}
+
+// baseFlag is --recipe, which comes before all that change it.
+func baseFlag(base *string) *pflag.FlagSet {
+	f := group("Recipe")
+	f.StringVar(base, "recipe", "default", "`name` of the recipe that the following flags change: default, lesson, or a YAML file")
+	return f
+}
+
+// recipeFlags are the flags that make a recipe, by groups. Their values, and for
+// now their defaults, are r's.
+func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
+	network := group("Network")
+	network.StringVar(&r.Arch, "arch", r.Arch, "`widths` of the layers: pixels, hidden layers, classes")
+	network.StringVar(&r.Activation, "activation", r.Activation, "`name` of the hidden layers' activation: "+list(activationNames()))
+	network.StringVar(&r.Loss, "loss", r.Loss, "`name` of the loss: cross-entropy (of the softmax) or quadratic (of sigmoid outputs)")
+	network.StringVar(&r.Init, "init", r.Init, "`name` of the initial weights' distribution, normal with deviation 1 (lesson), 1/√inputs (scaled), √(2/(inputs+outputs)) (xavier) or √(2/inputs) (he)")
+
+	training := group("Training")
+	training.StringVar(&r.Optimizer, "optimizer", r.Optimizer, "`name` of the optimizer: "+list(kernels.OptimizerNames()))
+	training.Float64Var(&r.LR, "lr", r.LR, "step `size`, the largest one")
+	training.Float64Var(&r.Momentum, "momentum", r.Momentum, "`share` of their velocity that momentum and nesterov keep, below 1 (0.9 with them)")
+	training.Float64Var(&r.WeightDecay, "weight-decay", r.WeightDecay, "`factor` times which weights (not biases) are added to their gradients")
+	training.StringVar(&r.Schedule, "schedule", r.Schedule, "`name` of the step size's course over the epochs: "+list(kernels.ScheduleNames()))
+	training.IntVar(&r.StepEpochs, "step-epochs", r.StepEpochs, "`epochs` after which the schedule step multiplies by --gamma, again and again (a third of them with it)")
+	training.Float64Var(&r.Gamma, "gamma", r.Gamma, "`factor` of the schedule step, at most 1 (0.1 with it)")
+	training.Float64Var(&r.Warmup, "warmup", r.Warmup, "`epochs`, or the part of one, over which the step size rises before the schedule begins")
+	training.IntVar(&r.Batch, "batch", r.Batch, "`images` in a step")
+	training.IntVar(&r.Epochs, "epochs", r.Epochs, "`times` that each image is trained on")
+	training.IntVar(&r.Shift, "shift", r.Shift, "`pixels` by which images are moved at random each time, at most, along both axes")
+
+	validation := group("Validation")
+	validation.Float64Var(&r.Validation, "validation", r.Validation, "`fraction` of the training images to hold out and measure accuracy on after each epoch, the same ones in all runs")
+	validation.IntVar(&r.Patience, "patience", r.Patience, "`epochs` without a higher accuracy on them after which training ends; the best epoch's network is kept; 0 is to train to the end")
+	return []*pflag.FlagSet{network, training, validation}
+}
+
+// resolve puts the recipe together: the one that --recipe names, changed by the
+// flags that were given.
+func (t *trainFlags) resolve(flags *pflag.FlagSet) error {
+	base, err := baseRecipe(t.base)
+	if err != nil {
+		return err
+	}
+	r := base
+	t.given = map[string]bool{}
+	for _, own := range recipeFlags(&r) {
+		own.VisitAll(func(f *pflag.Flag) {
+			if set := flags.Lookup(f.Name); set.Changed {
+				err = errors.Join(err, f.Value.Set(set.Value.String()))
+				t.given["--"+f.Name] = true
+			}
+		})
+	}
+	r.Follow(base, func(field string) bool { return t.given["--"+strings.ReplaceAll(field, "_", "-")] })
+	t.Recipe = r
+	if !flags.Changed("order-seed") {
+		t.OrderSeed = t.Seed
+	}
+	if t.history == "" {
+		for _, name := range []string{"snapshots", "checkpoint-every", "resume"} {
+			if f := flags.Lookup(name); f.Changed {
+				err = errors.Join(err, &train.SettingError{Flag: "--" + name, Value: f.Value, Problem: "want --history with the run's directory too"})
+			}
+		}
+	}
+	return err
+}
+
+// baseRecipe is the recipe that --recipe names.
+func baseRecipe(name string) (train.Recipe, error) {
+	if slices.Contains(train.Recipes(), name) {
+		return train.NamedRecipe(name)
+	}
+	want := list(train.Recipes()) + " or a YAML file"
+	if name == "" {
+		return train.Recipe{}, &train.SettingError{Flag: "--recipe", Value: name, Problem: "want " + want}
+	}
+	r, err := train.ReadRecipe(name)
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return r, fmt.Errorf("--recipe %s: want %s: %w", name, want, reason(err))
+	}
+	return r, err
+}
+
+// blame names the recipe's file before an error about a setting that is from
+// there.
+func (t *trainFlags) blame(err error) error {
+	var setting *train.SettingError
+	if errors.As(err, &setting) && !t.given[setting.Flag] && !slices.Contains(train.Recipes(), t.base) {
+		return fmt.Errorf("%s: %w", t.base, err)
+	}
+	return err
+}
+
+// options are what the flags say besides the recipe.
+func (t *trainFlags) options() (o train.Options, err error) {
+	if o.Snapshots, err = train.ParseSnapshots(t.snapshots); err != nil {
+		return o, &train.SettingError{Flag: "--snapshots", Value: t.snapshots, Problem: err.Error()}
+	}
+	every := t.checkpointSeconds * float64(time.Second)
+	if !(every >= 0 && every < math.MaxInt64) {
+		return o, &train.SettingError{Flag: "--checkpoint-every", Value: t.checkpointSeconds, Problem: "want zero or more seconds"}
+	}
+	o.CheckpointEvery = time.Duration(every)
+	o.History, o.Resume, o.Version = t.history, t.resume, version
+	return o, nil
 }
 
 func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := t.Recipe.Check(); err != nil {
+		return t.blame(err)
+	}
+	options, err := t.options()
+	if err != nil {
 		return err
 	}
 	var networks train.Networks
-	if t.explain || t.dot != "" {
+	if t.explain || t.printRecipe || t.dot != "" {
 		return t.show(&networks, stdout)
 	}
 	exec, err := t.open(&networks)
@@ -101,9 +245,17 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := t.Recipe.Fits(data); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "training %s on %s with %s: %s\n", t.Recipe.Arch, data.Name, exec.Name(), exec.Device())
-	progress := newProgress(stderr, t.Recipe.Epochs)
-	results, err := train.Run(ctx, exec, &networks, data, []train.Spec{t.Spec}, progress.report)
+	var progress *progress
+	options.Start = func(epochs int) {
+		from := ""
+		if epochs > 0 {
+			from = fmt.Sprintf(" from epoch %d", epochs)
+		}
+		fmt.Fprintf(stderr, "training %s%s on %s with %s: %s\n", t.Recipe.Arch, from, data.Name, exec.Name(), exec.Device())
+		progress = newProgress(stderr, t.Recipe.Epochs)
+	}
+	options.Observe = func(r train.Record) { progress.report(r) }
+	results, err := train.Run(ctx, exec, &networks, data, []train.Spec{t.Spec}, options)
 	progress.finish()
 	if err != nil {
 		return err
@@ -111,9 +263,8 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	r := results[0]
 
 	var saved *string // the file, if there is one
-	failure := outcome(r, t.out)
+	failure := t.outcome(r)
 	if r.Model != nil {
-		r.Model.Version = version
 		if err := r.Model.Write(t.out); err != nil {
 			failure = err
 		} else {
@@ -132,7 +283,11 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 // outcome is what kept the run from its end, or nil.
-func outcome(r train.Result, out string) error {
+func (t *trainFlags) outcome(r train.Result) error {
+	var again string
+	if t.history != "" {
+		again = "; --resume goes on from there"
+	}
 	switch {
 	case r.Diverged:
 		return fmt.Errorf("diverged in epoch %d of %d: the loss is no longer finite; nothing was saved; a smaller --lr may help",
@@ -140,15 +295,19 @@ func outcome(r train.Result, out string) error {
 	case r.Interrupted && r.Model == nil:
 		return errors.New("interrupted before the first step: nothing was saved")
 	case r.Interrupted:
-		return fmt.Errorf("interrupted after %d of %d epochs: %s holds the network as it stands", r.Epochs, r.Spec.Recipe.Epochs, out)
+		kept := "as it stands"
+		if r.BestEpoch > 0 {
+			kept = "of the best epoch so far"
+		}
+		return fmt.Errorf("interrupted after %d of %d epochs: %s holds the network %s%s", r.Epochs, r.Spec.Recipe.Epochs, t.out, kept, again)
 	}
 	return nil
 }
 
-// show is --explain and --dot.
+// show is --print-recipe, --explain and --dot.
 func (t *trainFlags) show(networks *train.Networks, stdout io.Writer) error {
 	if t.json {
-		return usagef("--json: there is no result to print with --explain or --dot: want one or the other")
+		return usagef("--json: there is no result to print with --print-recipe, --explain or --dot: want one or the other")
 	}
 	r := t.Recipe
 	network, err := networks.Build(r.Arch, r.Activation, r.Loss)
@@ -156,8 +315,15 @@ func (t *trainFlags) show(networks *train.Networks, stdout io.Writer) error {
 		return err
 	}
 	var explanation bytes.Buffer
+	if t.printRecipe {
+		recipe, err := r.YAML()
+		if err != nil {
+			return err
+		}
+		explanation.Write(recipe)
+	}
 	if t.explain {
-		plan, err := t.plan(networks, network.Program, kernels.Optimizer{Name: r.Optimizer, WeightDecay: r.WeightDecay})
+		plan, err := t.plan(networks, network.Program, t.Spec.Variant(network.Program).Optimizer)
 		if err != nil {
 			return err
 		}
@@ -202,6 +368,10 @@ type trainReport struct {
 	TestAccuracy    *float64     `json:"test_accuracy"`
 	Diverged        bool         `json:"diverged"`
 	Model           *string      `json:"model"`
+	// ValidationAccuracy is there if images were held out, BestEpoch if the recipe
+	// has patience.
+	ValidationAccuracy *float64 `json:"validation_accuracy,omitempty"`
+	BestEpoch          int      `json:"best_epoch,omitempty"`
 }
 
 func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executor, saved *string) error {
@@ -219,9 +389,13 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 		TrainLoss:       finite(r.TrainLoss),
 		Diverged:        r.Diverged,
 		Model:           saved,
+		BestEpoch:       r.BestEpoch,
 	}
 	if r.Model != nil {
 		report.TestAccuracy = finite(r.Test.Accuracy())
+	}
+	if r.Validation.N > 0 {
+		report.ValidationAccuracy = finite(r.Validation.Accuracy())
 	}
 	return writeJSON(w, report)
 }
@@ -234,7 +408,11 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 		fmt.Fprintf(rows, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
 	row("network", "%s %s, %s parameters", t.Recipe.Arch, t.Recipe.Activation, thousands(r.Parameters))
-	row("data", "%s, %s training images", data.Name, thousands(data.Train.Len()))
+	images := thousands(data.Train.Len())
+	if n := r.Validation.N; n > 0 {
+		images = fmt.Sprintf("%s + %s held-out", thousands(data.Train.Len()-n), thousands(n))
+	}
+	row("data", "%s, %s training images", data.Name, images)
 	row("executor", "%s: %s", exec.Name(), exec.Device())
 	epochs := strconv.Itoa(r.Epochs)
 	if r.Epochs < t.Recipe.Epochs {
@@ -245,8 +423,14 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	} else {
 		row("epochs", "%s", epochs)
 	}
+	if r.BestEpoch > 0 {
+		row("kept", "epoch %d, the best on the held-out images", r.BestEpoch)
+	}
 	if r.Epochs > 0 || r.Diverged {
 		row("train loss", "%.4f", r.TrainLoss)
+	}
+	if r.Validation.N > 0 {
+		row("validation", "%s (%s of %s)", percent(r.Validation.Accuracy()), thousands(r.Validation.Correct), thousands(r.Validation.N))
 	}
 	if r.Model != nil {
 		row("test accuracy", "%s (%s of %s)", percent(r.Test.Accuracy()), thousands(r.Test.Correct), thousands(r.Test.N))

@@ -72,6 +72,26 @@ func tanh32(z float32) float32 {
 	return t
 }
 
+// leak is LeakyReLU's slope below zero.
+const leak = 0.01
+
+// leakyReLU is h = z > 0 ? z : leak · z.
+func leakyReLU(h, z []float32, leak float32) {
+	for i, v := range z {
+		if v <= 0 {
+			v *= leak
+		}
+		h[i] = v
+	}
+}
+
+// rectifyBackward is dz = dh where h > 0, else leak · dh, flushed.
+func rectifyBackward(dz, dh, h []float32, leak float32) {
+	for i, v := range h {
+		dz[i] = flush(dh[i] * step(v > 0, leak))
+	}
+}
+
 // geluArgument returns u and du/dz, where GELUTanh is z·sigmoid(u). (Half of
 // 1 + tanh v is sigmoid 2v.)
 func geluArgument(z float32) (u, du float32) {
@@ -104,12 +124,7 @@ func activate(f ir.Activation, h, z []float32) {
 			h[i] = v
 		}
 	case ir.LeakyReLU:
-		for i, v := range z {
-			if v <= 0 {
-				v *= 0.01
-			}
-			h[i] = v
-		}
+		leakyReLU(h, z, leak)
 	case ir.Softplus:
 		for i, v := range z {
 			h[i] = flush(max(v, 0) + float32(math.Log1p(float64(exp32(-abs32(v))))))
@@ -167,17 +182,13 @@ func backward(f ir.Activation, fromOutput bool, dz, dh, v []float32) {
 			dz[i] = flush(dh[i] * ((1 - t) * (1 + t)))
 		}
 	case ir.ReLU: // h > 0 where z > 0
-		for i, z := range v {
-			dz[i] = flush(dh[i] * step(z > 0, 0))
-		}
+		rectifyBackward(dz, dh, v, 0)
 	case ir.Rectify:
 		for i, z := range v {
 			dz[i] = flush(dh[i] * step(z >= 0, 0))
 		}
 	case ir.LeakyReLU: // h > 0 where z > 0
-		for i, z := range v {
-			dz[i] = flush(dh[i] * step(z > 0, 0.01))
-		}
+		rectifyBackward(dz, dh, v, leak)
 	case ir.Softplus:
 		for i, z := range v {
 			dz[i] = flush(dh[i] * sigmoid32(z))

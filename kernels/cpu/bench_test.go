@@ -3,7 +3,9 @@ package cpu
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
@@ -12,33 +14,82 @@ import (
 )
 
 // BenchmarkEpoch trains whole epochs of MNIST, the order's shuffling included.
+// Beside the wall-clock mean it reports the processor time of the fastest epoch
+// and of the median one.
 func BenchmarkEpoch(b *testing.B) {
 	data := digits(b)
-	for _, widths := range [][]int{{784, 16, 16, 10}, {784, 128, 64, 10}} {
-		p := network(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
-		for _, batch := range []int{10, 32, 128} {
-			b.Run(fmt.Sprintf("arch=%s/batch=%d", arch(widths), batch), func(b *testing.B) {
-				population, err := New().Prepare(data, []kernels.Variant{{
-					Program: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4},
-					Rate: kernels.Rate{StepSize: 1, Schedule: "constant"}, Batch: batch, Epochs: 40,
-					Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
-				}})
-				if err != nil {
-					b.Fatal(err)
+	for _, set := range available() {
+		for _, widths := range [][]int{{784, 16, 16, 10}, {784, 32, 16, 10}, {784, 64, 16, 10}, {784, 128, 64, 10}} {
+			p := network(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+			for _, batch := range []int{10, 32, 128, 1000} {
+				b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {
+					benchmarkEpoch(b, data, set, p, batch)
+				})
+			}
+		}
+	}
+}
+
+func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch int) {
+	population, err := executor{set}.Prepare(data, []kernels.Variant{{
+		Program: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4},
+		Rate: kernels.Rate{StepSize: 1, Schedule: "constant"}, Batch: batch, Epochs: 40,
+		Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer population.Close()
+	steps := (data.Train.Len() + batch - 1) / batch
+	until := 1 // the first step encodes the data
+	advance := func() time.Duration {
+		before := processorTime()
+		if err := population.Advance(context.Background(), []int{until}, nil); err != nil {
+			b.Fatal(err)
+		}
+		return processorTime() - before
+	}
+	advance()
+	var times []time.Duration
+	for b.Loop() {
+		until += steps
+		times = append(times, advance())
+	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[0])/1e6, "min-cpu-ms/epoch")
+	b.ReportMetric(float64(times[len(times)/2])/1e6, "median-cpu-ms/epoch")
+}
+
+// BenchmarkWide trains wide networks, among them the largest of Cireşan et al.,
+// "Deep, big, simple neural nets", Neural Computation 22 (2010), and reports
+// floating-point operations per second of processor time, zero pixels counted
+// as if they were multiplied.
+func BenchmarkWide(b *testing.B) {
+	const steps, batch = 4, 256
+	data := digits(b)
+	for _, set := range available() {
+		for _, widths := range [][]int{{784, 100, 10}, {784, 800, 800, 10}, {784, 2500, 2000, 1500, 1000, 500, 10}} {
+			p := network(b, graph.Arch{Widths: widths, Activation: ir.Tanh, Loss: graph.CrossEntropy})
+			b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {
+				v := kernels.Variant{
+					Program: p, Optimizer: kernels.Optimizer{Name: "sgd"}, Rate: kernels.Rate{StepSize: 0.01, Schedule: "constant"},
+					Batch: batch, Epochs: 1, Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 				}
-				defer population.Close()
-				steps := (data.Train.Len() + batch - 1) / batch
-				until := 1 // the first step encodes the data
-				advance := func() {
-					if err := population.Advance(context.Background(), []int{until}, nil); err != nil {
-						b.Fatal(err)
-					}
-				}
-				advance()
+				m := prepare(b, v, data, set)
+				var times []time.Duration
 				for b.Loop() {
-					until += steps
-					advance()
+					before := processorTime()
+					for i := range steps {
+						if _, err := m.Step(numbers((i + 1) * batch)[i*batch:], 0.01, i); err != nil {
+							b.Fatal(err)
+						}
+					}
+					times = append(times, processorTime()-before)
 				}
+				slices.Sort(times)
+				work := float64(p.FLOPs()) * steps * batch
+				b.ReportMetric(work/float64(times[0]), "max-GFLOP/cpu-s")
+				b.ReportMetric(work/float64(times[len(times)/2]), "median-GFLOP/cpu-s")
 			})
 		}
 	}
@@ -75,30 +126,60 @@ func examples(m *mnist.Images) kernels.Examples {
 	return kernels.Examples{Pixels: m.Pixels, Labels: m.Labels, Features: m.Rows * m.Cols}
 }
 
-// BenchmarkDensity is a step over records and over dense rows, by the fraction
-// of pixels that are not zero. sparseDensity is where they meet.
+// BenchmarkDensity is a step with all columns hot and with all cold, by the
+// fraction of pixels that are not zero. hotDensity is where they meet.
 func BenchmarkDensity(b *testing.B) {
 	p := network(b, graph.Arch{Widths: []int{784, 16, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
-	for _, density := range []float64{0.2, 0.5, 0.75, 0.85, 1} {
-		for _, sparse := range []bool{true, false} {
-			b.Run(fmt.Sprintf("density=%v/sparse=%v", density, sparse), func(b *testing.B) {
-				d := newDataset(data(784, 10, 3200, density))
-				d.density = func() float64 {
-					if sparse {
-						return 0
+	for _, set := range available() {
+		for _, density := range []float64{0.2, 0.3, 0.4, 0.5, 0.75, 1} {
+			for _, hot := range []bool{true, false} {
+				b.Run(fmt.Sprintf("set=%s/density=%v/hot=%v", set.name, density, hot), func(b *testing.B) {
+					r := *set
+					r.hotDensity = 2
+					if hot {
+						r.hotDensity = 0
 					}
-					return 1
-				}
-				m := prepare(b, variant(p, 32, 0), d)
-				order := numbers(3200)
-				at := 0
-				for b.Loop() {
-					if _, err := m.Step(order[at:at+32], 0.01, 0); err != nil {
-						b.Fatal(err)
+					m := prepare(b, variant(p, 32, 0), data(784, 10, 32000, density), &r)
+					order := numbers(32000)
+					at := 0
+					for b.Loop() {
+						if _, err := m.Step(order[at:at+32], 0.01, 0); err != nil {
+							b.Fatal(err)
+						}
+						at = (at + 32) % len(order)
 					}
-					at = (at + 32) % len(order)
-				}
-			})
+				})
+			}
 		}
+	}
+}
+
+// BenchmarkProducts is the two products alone, on blocks that fit the caches.
+func BenchmarkProducts(b *testing.B) {
+	const n, depth = 96, 256
+	for _, r := range available() {
+		report := func(b *testing.B, panels int, run func()) {
+			fastest := time.Duration(1 << 62)
+			for b.Loop() {
+				before := time.Now()
+				for range 20 {
+					run()
+				}
+				fastest = min(fastest, time.Since(before))
+			}
+			b.ReportMetric(20*2*n*depth*lanes*float64(panels)/float64(fastest), "max-GFLOP/s")
+		}
+		a, w := make([]float32, n*depth), make([]float32, 3*depth*lanes)
+		z, zeros := make([]float32, 3*n*lanes), make([]float32, 3*lanes)
+		b.Run("set="+r.name+"/multiply", func(b *testing.B) {
+			report(b, r.multiplyPanels, func() {
+				r.multiply(z, zeros, a, w, n, n, depth, r.multiplyPanels, 0, lanes, depth*lanes)
+			})
+		})
+		b.Run("set="+r.name+"/accumulate", func(b *testing.B) {
+			report(b, r.accumulatePanels, func() {
+				r.accumulate(w, a, z, n, n, depth, r.accumulatePanels, depth*lanes, 1, 1, nil, nil, 0)
+			})
+		})
 	}
 }

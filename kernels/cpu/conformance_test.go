@@ -11,5 +11,9 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	conformance.Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return cpu.New() })
+	for name, executor := range cpu.Executors() {
+		t.Run(name, func(t *testing.T) {
+			conformance.Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return executor })
+		})
+	}
 }

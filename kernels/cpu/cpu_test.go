@@ -27,15 +27,16 @@ func near[T float32 | float64](got T, want float64) bool {
 	return math.Abs(float64(got)-want) <= tolerance*max(1, math.Abs(want))
 }
 
-// data draws examples of which a fraction of the pixels is not zero.
+// data draws examples of which a fraction of the pixels is not zero. In
+// mixedData this differs from column to column.
 func data(features, classes, n int, density float64) kernels.Data {
 	random := rand.New(rand.NewPCG(1, 2))
 	draw := func(n int) kernels.Examples {
 		e := kernels.Examples{Features: features}
 		for range n {
-			for range features {
+			for c := range features {
 				v := byte(0)
-				if random.Float64() < density {
+				if density == mixedData && random.IntN(features) <= c || random.Float64() < density {
 					v = byte(1 + random.IntN(255))
 				}
 				e.Pixels = append(e.Pixels, v)
@@ -103,9 +104,9 @@ func numbers(n int) []int32 {
 }
 
 // prepare is a machine at the variant's initial state.
-func prepare(t testing.TB, v kernels.Variant, d *dataset) *machine {
+func prepare(t testing.TB, v kernels.Variant, d kernels.Data, r *routines) *machine {
 	t.Helper()
-	m, err := newMachine(v, d)
+	m, err := newMachine(v, newDataset(d, r.hotDensity), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,12 +117,22 @@ func prepare(t testing.TB, v kernels.Variant, d *dataset) *machine {
 	return m
 }
 
+// eachSet runs a test with every instruction set that the processor has.
+func eachSet(t *testing.T, test func(t *testing.T, r *routines)) {
+	for _, r := range available() {
+		t.Run(r.name, func(t *testing.T) { test(t, r) })
+	}
+}
+
 // compare trains two steps, the second with a shorter batch, and compares
 // losses, parameters, all forward values, and an evaluation with float64.
 func compare(t *testing.T, v kernels.Variant, d kernels.Data) {
-	t.Helper()
+	eachSet(t, func(t *testing.T, r *routines) { compareSet(t, v, d, r) })
+}
+
+func compareSet(t *testing.T, v kernels.Variant, d kernels.Data, r *routines) {
 	p := v.Program
-	m, want := prepare(t, v, newDataset(d)), newReference(v, d)
+	m, want := prepare(t, v, d, r), newReference(v, d)
 	for _, n := range []int{v.Batch, (v.Batch + 1) / 2} {
 		rows := numbers(n)
 		slices.Reverse(rows)
@@ -194,12 +205,13 @@ func differ(t *testing.T, name string, got []float32, want []float64) {
 const (
 	sparseData = 0.3
 	denseData  = 1.0
+	mixedData  = -1
 )
 
 func TestWidths(t *testing.T) {
 	for _, width := range []int{1, 3, 7, 8, 9, 16, 17, 100} {
 		for _, batch := range []int{1, 10, 32, 33} {
-			for _, density := range []float64{sparseData, denseData} {
+			for _, density := range []float64{sparseData, mixedData, denseData} {
 				t.Run(fmt.Sprintf("width=%d/batch=%d/density=%v", width, batch, density), func(t *testing.T) {
 					compare(t, variant(chain(t, ir.Sigmoid, ir.Xent, 40, width, width, 10), batch, 0.01), data(40, 10, 40, density))
 					compare(t, variant(chain(t, ir.Tanh, ir.Quad, width, 5, width), batch, 0), data(width, width, 40, density))
@@ -228,7 +240,7 @@ func TestPrograms(t *testing.T) {
 		"two heads":     twoHeads(t, 12, 9, 5),
 		"one layer":     chain(t, ir.Sigmoid, ir.Xent, 20, 5),
 	} {
-		for _, density := range []float64{sparseData, denseData} {
+		for _, density := range []float64{sparseData, mixedData, denseData} {
 			for _, decay := range []float64{0, 0.01} {
 				t.Run(fmt.Sprintf("%s/density=%v/decay=%v", name, density, decay), func(t *testing.T) {
 					compare(t, variant(p, 33, decay), data(p.Features(), p.Classes(), 40, density))
@@ -263,10 +275,9 @@ func TestPlan(t *testing.T) {
 		name      string
 		p         *ir.Program
 		optimizer kernels.Optimizer
-		sparse    bool
 		want      []string
 	}{
-		{"all fusions", chain(t, ir.Sigmoid, ir.Xent, 8, 4, 3), sgd, true, []string{
+		{"all fusions", chain(t, ir.Sigmoid, ir.Xent, 8, 4, 3), sgd, []string{
 			"dense sparse x0 W2 b3 + act sigmoid -> h5",
 			"dense h5 W6 b7 -> z8",
 			"xent z8 + dxent -> l9 dz10",
@@ -276,15 +287,14 @@ func TestPlan(t *testing.T) {
 			"dweight dz10 h5 + update decay 0.25 -> W6",
 			"dbias dz10 + update -> b7",
 		}},
-		{"dense data", chain(t, ir.Sigmoid, ir.Quad, 8, 3), sgd, false, []string{
-			"x0 as float32",
-			"dense x0 W2 b3 + act sigmoid -> h5",
+		{"quadratic cost", chain(t, ir.Sigmoid, ir.Quad, 8, 3), sgd, []string{
+			"dense sparse x0 W2 b3 + act sigmoid -> h5",
 			"quad h5 + dquad -> l6 da7",
 			"dact sigmoid at h5 da7 -> dz8",
-			"dweight dz8 x0 + update decay 0.25 -> W2",
+			"dweight dz8 sparse x0 + update decay 0.25 -> W2",
 			"dbias dz8 + update -> b3",
 		}},
-		{"another optimizer", chain(t, ir.Sigmoid, ir.Xent, 8, 3), kernels.Optimizer{Name: "other", WeightDecay: 0.25}, true, []string{
+		{"another optimizer", chain(t, ir.Sigmoid, ir.Xent, 8, 3), kernels.Optimizer{Name: "other", WeightDecay: 0.25}, []string{
 			"dense sparse x0 W2 b3 -> z4",
 			"xent z4 + dxent -> l5 dz6",
 			"dweight dz6 sparse x0 -> dW7",
@@ -292,7 +302,7 @@ func TestPlan(t *testing.T) {
 			"update other dW7 decay 0.25 -> W2",
 			"update other db8 -> b3",
 		}},
-		{"sums that are needed", keepsSums, sgd, true, []string{
+		{"sums that are needed", keepsSums, sgd, []string{
 			"dense sparse x0 W2 b3 -> z4",
 			"act softplus z4 -> h5",
 			"dense h5 W6 b7 -> z8",
@@ -303,7 +313,7 @@ func TestPlan(t *testing.T) {
 			"dweight dz10 h5 + update decay 0.25 -> W6",
 			"dbias dz10 + update -> b7",
 		}},
-		{"a gradient in two parts", sumsGradients, sgd, true, []string{
+		{"a gradient in two parts", sumsGradients, sgd, []string{
 			"dense sparse x0 W2 b3 + act sigmoid -> h5",
 			"dense h5 W6 b7 -> z8",
 			"add z8 + 1·h5 -> s9",
@@ -316,7 +326,7 @@ func TestPlan(t *testing.T) {
 			"dweight dz11 h5 + update decay 0.25 -> W6",
 			"dbias dz11 + update -> b7",
 		}},
-		{"decay in the loss", penalised(t, 8, 4, 3), sgd, true, []string{
+		{"decay in the loss", penalised(t, 8, 4, 3), sgd, []string{
 			"dense sparse x0 W2 + act tanh -> h5",
 			"dense h5 W3 b6 -> z7",
 			"xent z7 + dxent -> l8 dz11",
@@ -327,7 +337,7 @@ func TestPlan(t *testing.T) {
 			"dweight dz11 h5 + update decay 0.27 -> W3",
 			"dbias dz11 + update -> b6",
 		}},
-		{"shared weights", shared(t, 4, 3), kernels.Optimizer{Name: "sgd"}, true, []string{
+		{"shared weights", shared(t, 4, 3), kernels.Optimizer{Name: "sgd"}, []string{
 			"x0 as float32",
 			"dense x0 W2 b3 + act sigmoid -> h5",
 			"dense h5 W2 b3 + act sigmoid -> h7",
@@ -348,7 +358,7 @@ func TestPlan(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, err := compile(test.p, test.optimizer, test.sparse)
+			c, err := compile(test.p, test.optimizer)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -358,11 +368,7 @@ func TestPlan(t *testing.T) {
 			wellFormed(t, c.program, c.step)
 			wellFormed(t, c.program, slices.Concat(c.before, c.chunk, c.after))
 			if test.optimizer.Name == "sgd" {
-				density := denseData
-				if test.sparse {
-					density = sparseData
-				}
-				compare(t, variant(test.p, 10, test.optimizer.WeightDecay), data(test.p.Features(), test.p.Classes(), 20, density))
+				compare(t, variant(test.p, 10, test.optimizer.WeightDecay), data(test.p.Features(), test.p.Classes(), 20, mixedData))
 			}
 		})
 	}
@@ -397,11 +403,11 @@ func TestUnfused(t *testing.T) {
 		"penalised": penalised(t, 20, 9, 4),
 		"two heads": twoHeads(t, 12, 9, 4),
 	} {
-		for _, density := range []float64{sparseData, denseData} {
+		for _, density := range []float64{sparseData, mixedData, denseData} {
 			t.Run(fmt.Sprintf("%s/density=%v", name, density), func(t *testing.T) {
 				v, d := variant(p, 10, 0.01), data(p.Features(), p.Classes(), 20, density)
-				m, want := prepare(t, v, newDataset(d)), newReference(v, d)
-				s := &schedule{program: p, optimizer: v.Optimizer, transposed: m.plan.transposed, ops: p.Ops}
+				m, want := prepare(t, v, d, available()[0]), newReference(v, d)
+				s := &schedule{program: p, optimizer: v.Optimizer, layout: m.plan.layout, ops: p.Ops}
 				for _, pass := range []pass{selectKernels, appendUpdates, expandInput} {
 					pass(s)
 				}
@@ -450,15 +456,15 @@ func TestLossDependence(t *testing.T) {
 	if err := b.p.Verify(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := compile(b.p, kernels.Optimizer{Name: "sgd"}, true); err == nil || !strings.Contains(err.Error(), "depends on the loss") {
+	if _, err := compile(b.p, kernels.Optimizer{Name: "sgd"}); err == nil || !strings.Contains(err.Error(), "depends on the loss") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestStepAllocatesNothing(t *testing.T) {
-	for _, density := range []float64{sparseData, denseData} {
+	for _, density := range []float64{sparseData, mixedData, denseData} {
 		for _, p := range []*ir.Program{chain(t, ir.Sigmoid, ir.Xent, 20, 16, 10), skip(t, ir.Tanh, 20, 10), penalised(t, 20, 9, 10)} {
-			m := prepare(t, variant(p, 16, 0.01), newDataset(data(20, 10, 40, density)))
+			m := prepare(t, variant(p, 16, 0.01), data(20, 10, 40, density), available()[0])
 			rows := numbers(16)
 			allocs := testing.AllocsPerRun(20, func() {
 				if _, err := m.Step(rows, 0.1, 0); err != nil {
@@ -526,16 +532,19 @@ func equal(a, b kernels.State) bool {
 // TestRestore: parameters come out as they went in, and training goes on from
 // them with the same bits.
 func TestRestore(t *testing.T) {
-	d := newDataset(data(30, 10, 40, sparseData))
+	d := data(30, 10, 40, mixedData)
 	v := variant(chain(t, ir.Sigmoid, ir.Xent, 30, 9, 10), 8, 0.01)
-	m := prepare(t, v, d)
-	params, slots := m.Params()
+	m := prepare(t, v, d, available()[0])
+	params, _ := m.Params()
 	if !slices.EqualFunc(params, v.InitialState().Params, slices.Equal[[]float32]) {
 		t.Error("Params are not what SetParams was given")
 	}
 	m.Step(numbers(8), 0.5, 0)
-	params, slots = m.Params()
-	n := prepare(t, v, d)
+	params, slots := m.Params()
+	if len(slots) != 0 {
+		t.Errorf("%d optimizer arrays of plain descent", len(slots))
+	}
+	n := prepare(t, v, d, available()[0])
 	if err := n.SetParams(params, slots); err != nil {
 		t.Fatal(err)
 	}
@@ -571,7 +580,7 @@ func TestRestore(t *testing.T) {
 
 func TestEvaluateOtherExamples(t *testing.T) {
 	d := data(30, 10, 40, sparseData)
-	m := prepare(t, variant(chain(t, ir.Sigmoid, ir.Xent, 30, 9, 10), 8, 0), newDataset(d))
+	m := prepare(t, variant(chain(t, ir.Sigmoid, ir.Xent, 30, 9, 10), 8, 0), d, available()[0])
 	want, err := m.Evaluate(d.Test)
 	if err != nil {
 		t.Fatal(err)
@@ -595,8 +604,8 @@ func TestEvaluateOtherExamples(t *testing.T) {
 }
 
 func TestStepRefuses(t *testing.T) {
-	d := newDataset(data(30, 10, 40, sparseData))
-	m := prepare(t, variant(chain(t, ir.Sigmoid, ir.Xent, 30, 9, 10), 8, 0), d)
+	d := data(30, 10, 40, sparseData)
+	m := prepare(t, variant(chain(t, ir.Sigmoid, ir.Xent, 30, 9, 10), 8, 0), d, available()[0])
 	for name, rows := range map[string][]int32{"no rows": nil, "too many": make([]int32, 65), "row 40 of 40": {40}, "row -1": {-1}} {
 		if _, err := m.Step(rows, 1, 0); err == nil {
 			t.Errorf("%s: no error", name)
@@ -623,13 +632,37 @@ func TestDevice(t *testing.T) {
 // TestDivergence: what is not finite stays visible in the loss.
 func TestDivergence(t *testing.T) {
 	for _, code := range []ir.Code{ir.Xent, ir.Quad} {
-		m := prepare(t, variant(chain(t, ir.Identity, code, 30, 9, 10), 8, 0), newDataset(data(30, 10, 40, sparseData)))
-		loss := 0.0
-		for range 50 {
-			loss, _ = m.Step(numbers(8), 1e4, 0)
-		}
-		if !math.IsNaN(loss) && !math.IsInf(loss, 0) {
-			t.Errorf("%s: loss %v after steps of 1e4", code, loss)
-		}
+		eachSet(t, func(t *testing.T, r *routines) {
+			m := prepare(t, variant(chain(t, ir.Identity, code, 30, 9, 10), 8, 0), data(30, 10, 40, sparseData), r)
+			loss := 0.0
+			for range 50 {
+				loss, _ = m.Step(numbers(8), 1e4, 0)
+			}
+			if !math.IsNaN(loss) && !math.IsInf(loss, 0) {
+				t.Errorf("%s: loss %v after steps of 1e4", code, loss)
+			}
+		})
 	}
+}
+
+// TestFetch: that records are fetched ahead changes no result.
+func TestFetch(t *testing.T) {
+	eachSet(t, func(t *testing.T, r *routines) {
+		d := data(100, 10, 400, mixedData)
+		v := variant(chain(t, ir.Sigmoid, ir.Xent, 100, 70, 10), 390, 0.01)
+		with, without := prepare(t, v, d, r), prepare(t, v, d, r)
+		for step := range 3 {
+			if step < 2 {
+				with.Fetch(numbers(390 + step))
+			}
+			a, _ := with.Step(numbers(390), 0.5, step)
+			b, _ := without.Step(numbers(390), 0.5, step)
+			if a != b {
+				t.Errorf("loss %v, without fetching %v", a, b)
+			}
+		}
+		if fetched := len(with.fetch); fetched != 0 {
+			t.Errorf("%d records are left to fetch", fetched)
+		}
+	})
 }

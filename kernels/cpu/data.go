@@ -2,61 +2,100 @@ package cpu
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
 	"sync"
 
 	"vanilla/kernels"
 )
 
-// record is one example's non-zero pixels in ascending order, each packed as
-// column<<8 | byte. Four bytes a pixel, so that one load brings both.
-type record = []uint32
+const (
+	// recordLine is what a record's beginning is aligned to: a cache line.
+	recordLine = 64
+	// coldStep is what the number of a record's cold pixels is padded to.
+	coldStep = 8
+	// coldColumns is how many cold columns a record can tell apart, besides the
+	// one for padding: 16 bits hold 8 times the number.
+	coldColumns = 1<<16/8 - 1
+	// densitySample is from how many examples the density of columns is
+	// measured.
+	densitySample = 4096
+)
 
-// maxColumns is how many columns a record can tell apart.
-const maxColumns = 1 << 24
-
-// sparseDensity is the fraction of non-zero pixels up to which the first layer
-// runs over records. A record's pixel costs the portable kernels about as much
-// as 1.2 pixels of a dense row: BenchmarkDensity.
-const sparseDensity = 0.85
-
-// dataset is the data of a population in the form that kernels read. It is
-// shared by all machines and immutable but for the records, which are made
-// once per split when first needed.
+// dataset is the data of a population in the form that kernels read: records.
+// It is shared by all machines and immutable, but that the records of a split
+// are made when first needed.
 type dataset struct {
 	splits [3]input
-	// pixel is byte / 255.
-	pixel [256]float32
-	// density is the training set's fraction of non-zero pixels.
-	density func() float64
+	// order is the columns by record: the hot ones first, which are there for
+	// every example; those from hot on only where they are not zero.
+	order []int
+	hot   int // a multiple of 16, of which those beyond the columns are zero
+	place []int
+	// lines is how many cache lines a record of the training set has on average.
+	lines int
 }
 
 // input is one split.
 type input struct {
 	kernels.Examples
 	encode  sync.Once
-	entries []uint32
-	ends    []int // record i is entries[ends[i]:ends[i+1]]
+	records []byte
+	samples []packedSample
 }
 
-func newDataset(data kernels.Data) *dataset {
+// packedSample is an example's record, the number of its cold pixels and its
+// label in 32, 24 and 8 bits: they are looked up in random order.
+type packedSample uint64
+
+// newDataset decides between hot and cold columns by the training set's
+// density.
+func newDataset(data kernels.Data, hotDensity float64) *dataset {
 	d := &dataset{}
 	for s := range d.splits {
 		d.splits[s].Examples = data.Split(kernels.Split(s))
 	}
-	for v := range d.pixel {
-		d.pixel[v] = float32(v) / 255
+	train := &d.splits[kernels.Train]
+	columns := train.Features
+	used, seen := make([]int, columns), 0
+	for i := 0; i < train.Len(); i += (train.Len()-1)/densitySample + 1 {
+		for c, v := range train.Row(i) {
+			if v != 0 {
+				used[c]++
+			}
+		}
+		seen++
 	}
-	d.density = sync.OnceValue(func() float64 {
-		pixels := data.Train.Pixels
-		return 1 - float64(bytes.Count(pixels, []byte{0}))/float64(max(len(pixels), 1))
+	d.order = make([]int, columns)
+	for c := range d.order {
+		d.order[c] = c
+	}
+	slices.SortStableFunc(d.order, func(a, b int) int { return cmp.Compare(used[b], used[a]) })
+	hot, _ := slices.BinarySearchFunc(d.order, hotDensity*float64(seen), func(c int, least float64) int {
+		return cmp.Compare(least, float64(used[c]))
 	})
+	d.hot = min((hot+lanes/2)/lanes*lanes, padded(columns))
+	if columns-d.hot > coldColumns {
+		d.hot = padded(columns - coldColumns)
+	}
+	// Columns that are neighbours stay close together.
+	slices.Sort(d.order[:min(d.hot, columns)])
+	slices.Sort(d.order[min(d.hot, columns):])
+	cold := 0
+	for _, c := range d.order[min(d.hot, columns):] {
+		cold += used[c]
+	}
+	d.lines = (d.hot+3*cold/max(seen, 1))/recordLine + 1
+	d.place = make([]int, columns)
+	for k, c := range d.order {
+		d.place[c] = k
+	}
 	return d
 }
 
-// sparse decides between records and dense rows, from the training set.
-func (d *dataset) sparse() bool {
-	return d.splits[kernels.Train].Features <= maxColumns && d.density() <= sparseDensity
-}
+// columns is the number of columns.
+func (d *dataset) columns() int { return len(d.order) }
 
 // find is the split that e is, or an input of its own for other examples.
 func (d *dataset) find(e kernels.Examples) *input {
@@ -69,21 +108,40 @@ func (d *dataset) find(e kernels.Examples) *input {
 	return &input{Examples: e}
 }
 
-// records makes the split's records.
-func (in *input) records() {
+// encode makes the split's records.
+func (d *dataset) encode(in *input) {
 	in.encode.Do(func() {
-		zeros := bytes.Count(in.Pixels, []byte{0})
-		in.entries = make([]uint32, 0, len(in.Pixels)-zeros)
-		in.ends = make([]int, 1, in.Len()+1)
+		used := len(in.Pixels) - bytes.Count(in.Pixels, []byte{0})
+		// At most: the hot columns, three bytes for each of the others that is not
+		// zero, and padding. A record may be read in whole vectors.
+		most := in.Len()*(d.hot+3*(coldStep-1)+recordLine) + 3*used + recordLine
+		in.records, in.samples = hugePages[byte](most), make([]packedSample, in.Len())
+		at := 0
+		values, index := make([]byte, d.columns()+coldStep), make([]uint16, d.columns()+coldStep)
 		for i := range in.Len() {
+			r := in.records[at:]
+			n := 0
 			for c, v := range in.Row(i) {
-				if v != 0 {
-					in.entries = append(in.entries, uint32(c)<<8|uint32(v))
+				if v == 0 {
+					continue
+				}
+				if k := d.place[c]; k < d.hot {
+					r[k] = v
+				} else {
+					values[n], index[n] = v, uint16((k-d.hot)*8)
+					n++
 				}
 			}
-			in.ends = append(in.ends, len(in.entries))
+			for ; n%coldStep != 0; n++ {
+				values[n], index[n] = 0, uint16((d.columns()-d.hot)*8)
+			}
+			copy(r[d.hot:], values[:n])
+			for e, k := range index[:n] {
+				binary.LittleEndian.PutUint16(r[d.hot+n+2*e:], k)
+			}
+			in.samples[i] = packedSample(at/recordLine)<<32 | packedSample(n)<<8 | packedSample(in.Labels[i])
+			at += (d.hot + 3*n + recordLine - 1) / recordLine * recordLine
 		}
+		in.records = in.records[:at+recordLine]
 	})
 }
-
-func (in *input) record(i int) record { return in.entries[in.ends[i]:in.ends[i+1]] }

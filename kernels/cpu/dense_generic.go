@@ -1,347 +1,109 @@
 package cpu
 
-// The inner loops, in portable Go. The compiler keeps float32 locals in
-// registers, of which there are sixteen on amd64: eight sums, an operand or
-// two, and temporaries. Widths that are no multiple of eight end with a block
-// of four and single columns.
+import (
+	"encoding/binary"
+	"math"
+)
+
+// The inner loops in portable Go, the definition of those in assembly. The
+// compiler keeps float32 locals in registers, of which there are sixteen on
+// amd64: eight sums, an operand or two, and temporaries. So a panel is two
+// halves.
+
+const half = lanes / 2
+
+// multiply is the matrix product behind Dense and DInput, for rows of a and
+// panels of b:
 //
-// Blocks of columns are the outer loop and examples the inner one, so that the
-// block's part of the weights stays in the first-level cache for a whole batch.
-
-// panel is the width of the column blocks of sparse kernels: 16 float32 are a
-// cache line of weights.
-const panel = 16
-
-// sparseDense is Dense over records, with the weights transposed:
+//	dst[p][i] = start[p][i] + Σ_k a[i, k] · b[p][k]
 //
-//	z[i, j] = bias[j] + Σ_{(c, x) in records[i]} pixel[x] · w[c, j]
+// dst and a hold panels of aRows rows, of which rows are computed. Panels of b
+// are bPanel apart; rows of start are startRow apart and its panels startPanel,
+// so it may be a bias (startRow 0) or dst itself.
+func multiply(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int) {
+	for p := range panels {
+		for from := 0; from < lanes; from += half {
+			w := b[p*bPanel+from:]
+			for i := range rows {
+				s := (*[half]float32)(start[p*startPanel+i*startRow+from:])
+				s0, s1, s2, s3, s4, s5, s6, s7 := s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
+				for k := 0; k < depth; k += lanes {
+					wk := w[k*lanes:]
+					for c, v := range a[(k/lanes*aRows+i)*lanes:][:min(lanes, depth-k)] {
+						row := (*[half]float32)(wk[c*lanes:])
+						s0 += v * row[0]
+						s1 += v * row[1]
+						s2 += v * row[2]
+						s3 += v * row[3]
+						s4 += v * row[4]
+						s5 += v * row[5]
+						s6 += v * row[6]
+						s7 += v * row[7]
+					}
+				}
+				*(*[half]float32)(dst[(p*aRows+i)*lanes+from:]) = [half]float32{s0, s1, s2, s3, s4, s5, s6, s7}
+			}
+		}
+	}
+}
+
+// accumulate is the matrix product behind DWeight, for columns of a and panels
+// of d, added to weights or their gradient:
 //
-// z [len(records), units], w [columns, units]; bias may be nil.
-func sparseDense(z, w, bias []float32, units int, records []record, pixel *[256]float32) {
-	for lo := 0; lo < units; lo += panel {
-		hi := min(lo+panel, units)
-		for i, r := range records {
-			row := z[i*units : (i+1)*units]
-			if bias == nil {
-				clear(row[lo:hi])
-			} else {
-				copy(row[lo:hi], bias[lo:hi])
-			}
-			j := lo
-			for ; j+8 <= hi; j += 8 {
-				gather8((*[8]float32)(row[j:]), w[j:], units, r, pixel)
-			}
-			if j+4 <= hi {
-				gather4((*[4]float32)(row[j:]), w[j:], units, r, pixel)
-				j += 4
-			}
-			for ; j < hi; j++ {
-				row[j] += gather1(w[j:], units, r, pixel)
-			}
-		}
-	}
-}
-
-func gather8(z *[8]float32, w []float32, stride int, r record, pixel *[256]float32) {
-	z0, z1, z2, z3, z4, z5, z6, z7 := z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7]
-	for _, e := range r {
-		x := pixel[uint8(e)]
-		at := int(e>>8) * stride
-		row := (*[8]float32)(w[at : at+8])
-		z0 += x * row[0]
-		z1 += x * row[1]
-		z2 += x * row[2]
-		z3 += x * row[3]
-		z4 += x * row[4]
-		z5 += x * row[5]
-		z6 += x * row[6]
-		z7 += x * row[7]
-	}
-	z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7] = z0, z1, z2, z3, z4, z5, z6, z7
-}
-
-func gather4(z *[4]float32, w []float32, stride int, r record, pixel *[256]float32) {
-	z0, z1, z2, z3 := z[0], z[1], z[2], z[3]
-	for _, e := range r {
-		x := pixel[uint8(e)]
-		at := int(e>>8) * stride
-		row := (*[4]float32)(w[at : at+4])
-		z0 += x * row[0]
-		z1 += x * row[1]
-		z2 += x * row[2]
-		z3 += x * row[3]
-	}
-	z[0], z[1], z[2], z[3] = z0, z1, z2, z3
-}
-
-func gather1(w []float32, stride int, r record, pixel *[256]float32) float32 {
-	sum := float32(0)
-	for _, e := range r {
-		sum += pixel[uint8(e)] * w[int(e>>8)*stride]
-	}
-	return sum
-}
-
-// sparseDWeight adds a multiple of DWeight over records to transposed weights
-// or to their gradient:
+//	dst[p][k] = keep · dst[p][k] + alpha · Σ_i a[i, k] · d[p][i]
 //
-//	w[c, j] += alpha · Σ_i Σ_{(c, x) in records[i]} pixel[x] · dz[i, j]
-//
-// w [columns, units], dz [len(records), units].
-func sparseDWeight(w, dz []float32, units int, alpha float32, records []record, pixel *[256]float32) {
-	var d [panel]float32
-	for lo := 0; lo < units; lo += panel {
-		n := min(panel, units-lo)
-		for i, r := range records {
-			for j, v := range dz[i*units+lo : i*units+lo+n] {
-				d[j] = alpha * v
-			}
-			if n == panel {
-				scatter16(w[lo:], units, &d, r, pixel)
-				continue
-			}
-			j := 0
-			for ; j+8 <= n; j += 8 {
-				scatter8(w[lo+j:], units, (*[8]float32)(d[j:]), r, pixel)
-			}
-			if j+4 <= n {
-				scatter4(w[lo+j:], units, (*[4]float32)(d[j:]), r, pixel)
-				j += 4
-			}
-			for ; j < n; j++ {
-				scatter1(w[lo+j:], units, d[j], r, pixel)
+// a and d hold panels of aRows rows, of which rows are summed. Panels of dst
+// are dstPanel apart. It is a good moment to fetch the next batch from memory:
+// of the records that begin at the lines in fetch, one for each row, pace/2¹⁶
+// lines per 16 columns. Portable Go cannot.
+func accumulate(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32, _ []byte, _ []uint32, _ int) {
+	for p := range panels {
+		for from := 0; from < lanes; from += half {
+			for k := range columns {
+				var s0, s1, s2, s3, s4, s5, s6, s7 float32
+				x, dz := a[k/lanes*aRows*lanes+k%lanes:], d[p*aRows*lanes+from:]
+				for i := range rows {
+					v, row := x[i*lanes], (*[half]float32)(dz[i*lanes:])
+					s0 += v * row[0]
+					s1 += v * row[1]
+					s2 += v * row[2]
+					s3 += v * row[3]
+					s4 += v * row[4]
+					s5 += v * row[5]
+					s6 += v * row[6]
+					s7 += v * row[7]
+				}
+				w := (*[half]float32)(dst[p*dstPanel+k*lanes+from:])
+				for l, s := range [half]float32{s0, s1, s2, s3, s4, s5, s6, s7} {
+					w[l] = keep*w[l] + alpha*s
+				}
 			}
 		}
 	}
 }
 
-func scatter16(w []float32, stride int, d *[16]float32, r record, pixel *[256]float32) {
-	for _, e := range r {
-		x := pixel[uint8(e)]
-		at := int(e>>8) * stride
-		row := (*[16]float32)(w[at : at+16])
-		row[0] += x * d[0]
-		row[1] += x * d[1]
-		row[2] += x * d[2]
-		row[3] += x * d[3]
-		row[4] += x * d[4]
-		row[5] += x * d[5]
-		row[6] += x * d[6]
-		row[7] += x * d[7]
-		row[8] += x * d[8]
-		row[9] += x * d[9]
-		row[10] += x * d[10]
-		row[11] += x * d[11]
-		row[12] += x * d[12]
-		row[13] += x * d[13]
-		row[14] += x * d[14]
-		row[15] += x * d[15]
-	}
-}
-
-func scatter8(w []float32, stride int, d *[8]float32, r record, pixel *[256]float32) {
-	d0, d1, d2, d3, d4, d5, d6, d7 := d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]
-	for _, e := range r {
-		x := pixel[uint8(e)]
-		at := int(e>>8) * stride
-		row := (*[8]float32)(w[at : at+8])
-		row[0] += x * d0
-		row[1] += x * d1
-		row[2] += x * d2
-		row[3] += x * d3
-		row[4] += x * d4
-		row[5] += x * d5
-		row[6] += x * d6
-		row[7] += x * d7
-	}
-}
-
-func scatter4(w []float32, stride int, d *[4]float32, r record, pixel *[256]float32) {
-	d0, d1, d2, d3 := d[0], d[1], d[2], d[3]
-	for _, e := range r {
-		x := pixel[uint8(e)]
-		at := int(e>>8) * stride
-		row := (*[4]float32)(w[at : at+4])
-		row[0] += x * d0
-		row[1] += x * d1
-		row[2] += x * d2
-		row[3] += x * d3
-	}
-}
-
-func scatter1(w []float32, stride int, d float32, r record, pixel *[256]float32) {
-	for _, e := range r {
-		w[int(e>>8)*stride] += pixel[uint8(e)] * d
-	}
-}
-
-// dense is Dense:
-//
-//	z[i, j] = bias[j] + Σ_k a[i, k] · w[j, k]
-//
-// z [rows, units], a [rows, depth], w [units, depth]; bias may be nil.
-func dense(z, a, w, bias []float32, rows, units, depth int) {
-	j := 0
-	for ; j+4 <= units; j += 4 {
-		w0, w1 := w[j*depth:][:depth], w[(j+1)*depth:][:depth]
-		w2, w3 := w[(j+2)*depth:][:depth], w[(j+3)*depth:][:depth]
-		var b [4]float32
-		if bias != nil {
-			b = [4]float32(bias[j:])
-		}
-		i := 0
-		for ; i+2 <= rows; i += 2 {
-			a0, a1 := a[i*depth:][:depth], a[(i+1)*depth:][:depth]
-			s00, s01, s02, s03 := b[0], b[1], b[2], b[3]
-			s10, s11, s12, s13 := b[0], b[1], b[2], b[3]
-			for k, x0 := range a0 {
-				x1 := a1[k]
-				v0, v1, v2, v3 := w0[k], w1[k], w2[k], w3[k]
-				s00 += x0 * v0
-				s01 += x0 * v1
-				s02 += x0 * v2
-				s03 += x0 * v3
-				s10 += x1 * v0
-				s11 += x1 * v1
-				s12 += x1 * v2
-				s13 += x1 * v3
+// transpose transposes blocks of 16 x 16, dstBlock and srcBlock apart.
+func transpose(dst, src []float32, blocks, dstBlock, srcBlock int) {
+	for b := range blocks {
+		to, from := (*[lanes * lanes]float32)(dst[b*dstBlock:]), (*[lanes * lanes]float32)(src[b*srcBlock:])
+		for i := range lanes {
+			for j := range lanes {
+				to[j*lanes+i] = from[i*lanes+j]
 			}
-			*(*[4]float32)(z[i*units+j:]) = [4]float32{s00, s01, s02, s03}
-			*(*[4]float32)(z[(i+1)*units+j:]) = [4]float32{s10, s11, s12, s13}
-		}
-		if i < rows {
-			s0, s1, s2, s3 := b[0], b[1], b[2], b[3]
-			for k, x := range a[i*depth:][:depth] {
-				s0 += x * w0[k]
-				s1 += x * w1[k]
-				s2 += x * w2[k]
-				s3 += x * w3[k]
-			}
-			*(*[4]float32)(z[i*units+j:]) = [4]float32{s0, s1, s2, s3}
-		}
-	}
-	for ; j < units; j++ {
-		wj := w[j*depth:][:depth]
-		b := float32(0)
-		if bias != nil {
-			b = bias[j]
-		}
-		i := 0
-		for ; i+4 <= rows; i += 4 {
-			a0, a1 := a[i*depth:][:depth], a[(i+1)*depth:][:depth]
-			a2, a3 := a[(i+2)*depth:][:depth], a[(i+3)*depth:][:depth]
-			s0, s1, s2, s3 := b, b, b, b
-			for k, v := range wj {
-				s0 += v * a0[k]
-				s1 += v * a1[k]
-				s2 += v * a2[k]
-				s3 += v * a3[k]
-			}
-			z[i*units+j], z[(i+1)*units+j], z[(i+2)*units+j], z[(i+3)*units+j] = s0, s1, s2, s3
-		}
-		for ; i < rows; i++ {
-			s := b
-			ai := a[i*depth:][:depth]
-			for k, v := range wj {
-				s += v * ai[k]
-			}
-			z[i*units+j] = s
 		}
 	}
 }
 
-// product is the matrix product behind DInput and DWeight, with a read by
-// strides so that it may be transposed:
-//
-//	dst[r, c] = beta · dst[r, c] + alpha · Σ_t a[r·across + t·along] · b[t, c]
-//
-// dst [rows, cols], b [depth, cols]. With beta zero dst is not read.
-func product(dst []float32, beta float32, rows, cols int, alpha float32, a []float32, across, along, depth int, b []float32) {
-	c := 0
-	for ; c+8 <= cols; c += 8 {
-		for r := range rows {
-			combine8((*[8]float32)(dst[r*cols+c:]), beta, alpha, a[r*across:], along, depth, b[c:], cols)
+// columnSums is DBias for one panel: dst = keep · dst + alpha · Σ_i d[i].
+func columnSums(dst, d []float32, rows int, keep, alpha float32) {
+	var sum [lanes]float32
+	for i := range rows {
+		for l, v := range (*[lanes]float32)(d[i*lanes:]) {
+			sum[l] += v
 		}
 	}
-	if c+4 <= cols {
-		for r := range rows {
-			combine4((*[4]float32)(dst[r*cols+c:]), beta, alpha, a[r*across:], along, depth, b[c:], cols)
-		}
-		c += 4
-	}
-	for ; c < cols; c++ {
-		for r := range rows {
-			ar, bc, sum := a[r*across:], b[c:], float32(0)
-			for t := range depth {
-				sum += ar[t*along] * bc[t*cols]
-			}
-			mix(&dst[r*cols+c], beta, alpha*sum)
-		}
-	}
-}
-
-func combine8(dst *[8]float32, beta, alpha float32, a []float32, along, depth int, b []float32, stride int) {
-	var s0, s1, s2, s3, s4, s5, s6, s7 float32
-	at, bt := 0, 0
-	for range depth {
-		v, row := a[at], (*[8]float32)(b[bt:bt+8])
-		s0 += v * row[0]
-		s1 += v * row[1]
-		s2 += v * row[2]
-		s3 += v * row[3]
-		s4 += v * row[4]
-		s5 += v * row[5]
-		s6 += v * row[6]
-		s7 += v * row[7]
-		at += along
-		bt += stride
-	}
-	mix(&dst[0], beta, alpha*s0)
-	mix(&dst[1], beta, alpha*s1)
-	mix(&dst[2], beta, alpha*s2)
-	mix(&dst[3], beta, alpha*s3)
-	mix(&dst[4], beta, alpha*s4)
-	mix(&dst[5], beta, alpha*s5)
-	mix(&dst[6], beta, alpha*s6)
-	mix(&dst[7], beta, alpha*s7)
-}
-
-func combine4(dst *[4]float32, beta, alpha float32, a []float32, along, depth int, b []float32, stride int) {
-	var s0, s1, s2, s3 float32
-	at, bt := 0, 0
-	for range depth {
-		v, row := a[at], (*[4]float32)(b[bt:bt+4])
-		s0 += v * row[0]
-		s1 += v * row[1]
-		s2 += v * row[2]
-		s3 += v * row[3]
-		at += along
-		bt += stride
-	}
-	mix(&dst[0], beta, alpha*s0)
-	mix(&dst[1], beta, alpha*s1)
-	mix(&dst[2], beta, alpha*s2)
-	mix(&dst[3], beta, alpha*s3)
-}
-
-// mix is *d = beta · *d + v, or v alone where beta is zero.
-func mix(d *float32, beta, v float32) {
-	if beta != 0 {
-		v += beta * *d
-	}
-	*d = v
-}
-
-// columnSums is DBias: dst[j] = beta · dst[j] + alpha · Σ_i dz[i, j].
-// dst holds one row of dz's length.
-func columnSums(dst []float32, beta, alpha float32, dz []float32, rows int) {
-	cols := len(dst)
-	for j := range dst {
-		sum := float32(0)
-		for i := range rows {
-			sum += dz[i*cols+j]
-		}
-		mix(&dst[j], beta, alpha*sum)
+	for l, s := range sum {
+		dst[l] = keep*dst[l] + alpha*s
 	}
 }
 
@@ -349,5 +111,124 @@ func columnSums(dst []float32, beta, alpha float32, dz []float32, rows int) {
 func scale(w []float32, factor float32) {
 	for k := range w {
 		w[k] *= factor
+	}
+}
+
+// A record is one example's pixels: the bytes of the hot columns; of the cold
+// ones those that are not zero, and then for each its row in the cold part of
+// the weights, times 8, as 16 bits in little-endian order. Their number is
+// padded to a multiple of 8 by zeros that stand in a row of zeros.
+
+// entries are the cold columns of an example, converted.
+func entries(cold []float32, records []byte, s sample, hot int) (values []float32, index []byte) {
+	count := int(s[sampleCount])
+	return cold[s[sampleFirst]:][:count], records[int(s[sampleRecord])*recordLine+hot+count:][:2*count]
+}
+
+func coldRow(index []byte, e int) int {
+	return int(binary.LittleEndian.Uint16(index[2*e:])) / 8 * lanes
+}
+
+// convert makes float32 of a batch's records: panels of the hot columns, and
+// the cold values of one example after the other.
+func convert(x, cold []float32, records []byte, samples []sample, hot int) {
+	for i, s := range samples {
+		r := records[int(s[sampleRecord])*recordLine:]
+		for c := range hot {
+			x[(c/lanes*len(samples)+i)*lanes+c%lanes] = pixel(r[c])
+		}
+		for e, v := range r[hot:][:s[sampleCount]] {
+			cold[int(s[sampleFirst])+e] = pixel(v)
+		}
+	}
+}
+
+func pixel(v byte) float32 { return float32(v) * (1. / 255) }
+
+// gather is Dense for the cold columns and one panel of weights:
+//
+//	z[i] += Σ_{(row, x) in record i} x · w[row]
+func gather(z, w, cold []float32, records []byte, samples []sample, hot int) {
+	for i, s := range samples {
+		values, index := entries(cold, records, s, hot)
+		for from := 0; from < lanes; from += half {
+			zi := (*[half]float32)(z[i*lanes+from:])
+			z0, z1, z2, z3, z4, z5, z6, z7 := zi[0], zi[1], zi[2], zi[3], zi[4], zi[5], zi[6], zi[7]
+			for e, x := range values {
+				row := (*[half]float32)(w[coldRow(index, e)+from:])
+				z0 += x * row[0]
+				z1 += x * row[1]
+				z2 += x * row[2]
+				z3 += x * row[3]
+				z4 += x * row[4]
+				z5 += x * row[5]
+				z6 += x * row[6]
+				z7 += x * row[7]
+			}
+			*zi = [half]float32{z0, z1, z2, z3, z4, z5, z6, z7}
+		}
+	}
+}
+
+// scatter is DWeight for the cold columns and one panel of d, added to weights
+// or their gradient:
+//
+//	w[row] += alpha · Σ_i Σ_{(row, x) in record i} x · d[i]
+func scatter(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32) {
+	for i, s := range samples {
+		values, index := entries(cold, records, s, hot)
+		g := *(*[lanes]float32)(d[i*lanes:])
+		for l := range g {
+			g[l] *= alpha
+		}
+		for e, x := range values {
+			row := (*[lanes]float32)(w[coldRow(index, e):])
+			row[0] += x * g[0]
+			row[1] += x * g[1]
+			row[2] += x * g[2]
+			row[3] += x * g[3]
+			row[4] += x * g[4]
+			row[5] += x * g[5]
+			row[6] += x * g[6]
+			row[7] += x * g[7]
+			row[8] += x * g[8]
+			row[9] += x * g[9]
+			row[10] += x * g[10]
+			row[11] += x * g[11]
+			row[12] += x * g[12]
+			row[13] += x * g[13]
+			row[14] += x * g[14]
+			row[15] += x * g[15]
+		}
+	}
+}
+
+// softmax computes cross-entropies and their gradient with examples in the
+// lanes: t holds blocks of 16 examples, block apart, in each the logits
+// [classes][16]. losses = −log softmax(t)[label], t = scale · (softmax(t) −
+// onehot).
+func softmax(t, losses []float32, labels []byte, block, classes int, scale float32) {
+	for i := range losses {
+		t := t[i/lanes*block+i%lanes:]
+		top := float32(math.Inf(-1))
+		for c := range classes {
+			top = max(top, t[c*lanes])
+		}
+		label := int(labels[i]) * lanes
+		picked, sum := t[label]-top, float32(0)
+		for c := range classes {
+			e := exp32(t[c*lanes] - top)
+			t[c*lanes] = e
+			sum += e
+		}
+		losses[i] = float32(math.Log(float64(sum))) - picked
+		factor := scale / sum
+		for c := range classes {
+			v := t[c*lanes] * factor
+			if c*lanes == label {
+				v -= scale
+			}
+			t[c*lanes] = flush(v)
+		}
 	}
 }

@@ -4,156 +4,407 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
-
-	"vanilla/kernels"
+	"unsafe"
 )
 
-// The inner loops against their definitions in float64, for all widths about
-// the block sizes, with guards behind every array they write.
+// The routines of each instruction set against those in portable Go, which
+// are their definition, and the portable ones against float64: with guards
+// around every array that is written, at several alignments.
 
-const (
-	guard = float32(-12345)
-	// sums have at most 20 products of numbers below 1, scaled by 2.
-	sumTolerance = 2 * 20 * 21 * 0x1p-24
-)
+const guard = float32(-12345)
 
-// guarded is n random numbers in [-1, 1) with a guard behind them.
-func guarded(n int) []float32 {
-	a := make([]float32, n+1)
-	for i := range n {
-		a[i] = 2*rand.Float32() - 1
-	}
-	a[n] = guard
-	return a[:n]
+// ulp bounds the rounding of one float32 operation on numbers of about one.
+const ulp = 0x1p-23
+
+// guarded is n numbers from f with guards before and behind them, offset by
+// some elements from a cache line.
+type guarded struct {
+	all, room []float32
+	at        int
 }
 
-func check(t *testing.T, what string, got []float32, want func(row, col int) float64, cols int) {
-	t.Helper()
-	if got[:len(got)+1][len(got)] != guard {
-		t.Errorf("%s: the guard is overwritten", what)
+func newGuarded(n, offset int, f func(i int) float32) guarded {
+	all := make([]float32, n+3*lanes)
+	misaligned := int(uintptr(unsafe.Pointer(&all[0]))%64) / 4
+	at := (lanes-misaligned)%lanes + 1 + offset
+	for i := range all {
+		all[i] = guard
 	}
-	for i, v := range got {
-		if w := want(i/cols, i%cols); !(math.Abs(float64(v)-w) <= sumTolerance) {
-			t.Errorf("%s: [%d, %d] is %v, want %v", what, i/cols, i%cols, v, w)
+	g := guarded{all, all[at : at+n : at+n], at}
+	for i := range g.room {
+		g.room[i] = f(i)
+	}
+	return g
+}
+
+func (g guarded) intact() bool {
+	for i, v := range g.all {
+		if (i < g.at || i >= g.at+len(g.room)) && v != guard {
+			return false
+		}
+	}
+	return true
+}
+
+func random(int) float32 { return 2*rand.Float32() - 1 }
+
+// same compares arrays element by element within an absolute and a relative
+// tolerance; NaN equals NaN.
+func same(t *testing.T, what string, got, want []float32, absolute, relative float64) {
+	t.Helper()
+	for i := range want {
+		g, w := float64(got[i]), float64(want[i])
+		if g == w || math.IsNaN(g) && math.IsNaN(w) {
+			continue
+		}
+		if !(math.Abs(g-w) <= absolute+relative*math.Abs(w)) {
+			t.Errorf("%s: element %d is %v, want %v", what, i, g, w)
 			return
 		}
 	}
 }
 
-// sum is Σ_t f(t) for t < n.
-func sum(n int, f func(t int) float64) float64 {
-	s := 0.0
-	for t := range n {
-		s += f(t)
+// offsets from a cache line, in elements.
+var offsets = []int{0, 1, 8, 15}
+
+// each calls test for every set but the portable one, and for that too if a
+// build has no other.
+func each(t *testing.T, test func(t *testing.T, r *routines)) {
+	sets := available()
+	if len(sets) > 1 {
+		sets = sets[:len(sets)-1]
 	}
-	return s
+	for _, r := range sets {
+		t.Run(r.name, func(t *testing.T) { test(t, r) })
+	}
 }
 
-func TestInnerLoops(t *testing.T) {
-	for units := 1; units <= 35; units++ {
-		for rows := 1; rows <= 9; rows++ {
-			t.Run(fmt.Sprintf("units=%d/rows=%d", units, rows), func(t *testing.T) {
-				testDense(t, rows, units, 13)
-				testProduct(t, rows, units, 13)
-				testColumnSums(t, rows, units)
-				testSparse(t, rows, units, 20)
-			})
+func TestMultiply(t *testing.T) {
+	each(t, func(t *testing.T, r *routines) {
+		for rows := 1; rows <= 40; rows++ {
+			for _, depth := range []int{0, 1, 2, 15, 16, 17, 33, 129} {
+				for n := 1; n <= r.multiplyPanels; n++ {
+					offset := offsets[(rows+depth)%len(offsets)]
+					aRows, bPanel := rows+rows%3, (depth+2)*lanes
+					a := newGuarded(panels(depth+1)*aRows*lanes, offset, random)
+					b, bias := newGuarded(n*bPanel, offset, random), newGuarded(n*lanes, offset, random)
+					got := newGuarded((n*aRows)*lanes, offset, random)
+					want := append([]float32(nil), got.room...)
+					what := fmt.Sprintf("rows %d depth %d panels %d", rows, depth, n)
+					for _, c := range []struct {
+						start, from      []float32
+						startRow, startP int
+					}{{bias.room, bias.room, 0, lanes}, {got.room, want, lanes, aRows * lanes}} {
+						r.multiply(got.room, c.start, a.room, b.room, rows, aRows, depth, n, c.startRow, c.startP, bPanel)
+						multiply(want, c.from, a.room, b.room, rows, aRows, depth, n, c.startRow, c.startP, bPanel)
+						// depth+2 roundings on each side, of sums up to 2·depth+2
+						same(t, what, got.room, want, float64(depth+2)*float64(2*depth+2)*ulp, 0)
+					}
+					if !got.intact() {
+						t.Fatalf("%s: guards are overwritten", what)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestAccumulate(t *testing.T) {
+	each(t, func(t *testing.T, r *routines) {
+		for columns := 1; columns <= 40; columns++ {
+			for _, rows := range []int{1, 2, 5, 32, 129} {
+				for n := 1; n <= r.accumulatePanels; n++ {
+					offset := offsets[(rows+columns)%len(offsets)]
+					aRows, dstPanel := rows+columns%2, (columns+1)*lanes
+					a := newGuarded(panels(columns)*aRows*lanes, offset, random)
+					d := newGuarded(n*aRows*lanes, offset, random)
+					got := newGuarded(n*dstPanel, offset, random)
+					want := append([]float32(nil), got.room...)
+					r.accumulate(got.room, a.room, d.room, rows, aRows, columns, n, dstPanel, 0.5, -2, nil, nil, 0)
+					accumulate(want, a.room, d.room, rows, aRows, columns, n, dstPanel, 0.5, -2, nil, nil, 0)
+					what := fmt.Sprintf("rows %d columns %d panels %d", rows, columns, n)
+					same(t, what, got.room, want, float64(rows+3)*float64(2*rows+1)*ulp, 0)
+					if !got.intact() {
+						t.Fatalf("%s: guards are overwritten", what)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestProducts: the portable products against their definitions in float64.
+func TestProducts(t *testing.T) {
+	const rows, aRows, depth, n, bPanel = 5, 6, 21, 2, 24 * lanes
+	a, b := newGuarded(panels(depth)*aRows*lanes, 0, random).room, newGuarded(n*bPanel, 0, random).room
+	element := func(i, k int) float64 { return float64(a[(k/lanes*aRows+i)*lanes+k%lanes]) }
+	bias, z := newGuarded(n*lanes, 0, random).room, make([]float32, n*aRows*lanes)
+	multiply(z, bias, a, b, rows, aRows, depth, n, 0, lanes, bPanel)
+	dz := newGuarded(n*aRows*lanes, 0, random).room
+	w := append([]float32(nil), b...)
+	accumulate(w, a, dz, rows, aRows, depth, n, bPanel, 0.5, -2, nil, nil, 0)
+	for p := range n {
+		for l := range lanes {
+			for i := range rows {
+				want := float64(bias[p*lanes+l])
+				for k := range depth {
+					want += element(i, k) * float64(b[p*bPanel+k*lanes+l])
+				}
+				if got := float64(z[(p*aRows+i)*lanes+l]); math.Abs(got-want) > depth*depth*ulp {
+					t.Fatalf("multiply: row %d, panel %d, lane %d is %v, want %v", i, p, l, got, want)
+				}
+			}
+			for k := range depth {
+				sum := 0.0
+				for i := range rows {
+					sum += element(i, k) * float64(dz[(p*aRows+i)*lanes+l])
+				}
+				want := 0.5*float64(b[p*bPanel+k*lanes+l]) - 2*sum
+				if got := float64(w[p*bPanel+k*lanes+l]); math.Abs(got-want) > 2*rows*rows*ulp {
+					t.Fatalf("accumulate: column %d, panel %d, lane %d is %v, want %v", k, p, l, got, want)
+				}
+			}
 		}
 	}
 }
 
-func testDense(t *testing.T, rows, units, depth int) {
-	a, w, bias := guarded(rows*depth), guarded(units*depth), guarded(units)
-	product := func(i, j int) float64 {
-		return sum(depth, func(k int) float64 { return float64(a[i*depth+k]) * float64(w[j*depth+k]) })
-	}
-	z := guarded(rows * units)
-	dense(z, a, w, nil, rows, units, depth)
-	check(t, "dense without bias", z, product, units)
-	dense(z, a, w, bias, rows, units, depth)
-	check(t, "dense", z, func(i, j int) float64 { return float64(bias[j]) + product(i, j) }, units)
-}
-
-func testProduct(t *testing.T, rows, cols, depth int) {
-	a, b := guarded(rows*depth), guarded(depth*cols)
-	dst := guarded(rows * cols)
-	for i := range dst {
-		dst[i] = float32(math.NaN()) // beta = 0 must not read it
-	}
-	plain := func(r, c int) float64 {
-		return sum(depth, func(t int) float64 { return float64(a[r*depth+t]) * float64(b[t*cols+c]) })
-	}
-	product(dst, 0, rows, cols, 1, a, depth, 1, depth, b)
-	check(t, "product", dst, plain, cols)
-	transposed := func(r, c int) float64 {
-		return sum(depth, func(t int) float64 { return float64(a[t*rows+r]) * float64(b[t*cols+c]) })
-	}
-	before := append([]float32(nil), dst...)
-	product(dst, 0.5, rows, cols, -2, a, 1, rows, depth, b)
-	check(t, "transposed product", dst, func(r, c int) float64 {
-		return 0.5*float64(before[r*cols+c]) - 2*transposed(r, c)
-	}, cols)
-}
-
-func testColumnSums(t *testing.T, rows, cols int) {
-	dst, dz := guarded(cols), guarded(rows*cols)
-	before := append([]float32(nil), dst...)
-	columnSums(dst, 0.5, -2, dz, rows)
-	check(t, "column sums", dst, func(_, j int) float64 {
-		return 0.5*float64(before[j]) - 2*sum(rows, func(i int) float64 { return float64(dz[i*cols+j]) })
-	}, cols)
-}
-
-func testSparse(t *testing.T, rows, units, columns int) {
-	d := newDataset(data(columns, 2, rows, sparseData))
-	in := &d.splits[0]
-	in.records()
-	var records []record
-	for i := range rows {
-		records = append(records, in.record(i))
-	}
-	x := func(i, c int) float64 { return float64(in.Row(i)[c]) / 255 }
-
-	w, bias := guarded(columns*units), guarded(units)
-	product := func(i, j int) float64 {
-		return sum(columns, func(c int) float64 { return x(i, c) * float64(w[c*units+j]) })
-	}
-	z := guarded(rows * units)
-	sparseDense(z, w, nil, units, records, &d.pixel)
-	check(t, "sparse dense without bias", z, product, units)
-	sparseDense(z, w, bias, units, records, &d.pixel)
-	check(t, "sparse dense", z, func(i, j int) float64 { return float64(bias[j]) + product(i, j) }, units)
-
-	before, dz := append([]float32(nil), w...), guarded(rows*units)
-	sparseDWeight(w, dz, units, -2, records, &d.pixel)
-	check(t, "sparse dweight", w, func(c, j int) float64 {
-		return float64(before[c*units+j]) - 2*sum(rows, func(i int) float64 { return x(i, c) * float64(dz[i*units+j]) })
-	}, units)
-}
-
-// TestRecords: a record holds every pixel that is not zero, and the densities
-// on both sides of the threshold choose records or rows.
-func TestRecords(t *testing.T) {
-	d := newDataset(data(300, 2, 7, 0.4))
-	in := &d.splits[0]
-	in.records()
-	for i := range in.Len() {
-		row := make([]byte, 300)
-		for _, e := range in.record(i) {
-			row[e>>8] = byte(e)
+func TestTranspose(t *testing.T) {
+	each(t, func(t *testing.T, r *routines) {
+		for blocks := range 4 {
+			for _, offset := range offsets {
+				src := newGuarded(blocks*300+1, offset, random)
+				got := newGuarded(blocks*260+1, offset, random)
+				want := append([]float32(nil), got.room...)
+				r.transpose(got.room, src.room, blocks, 260, 300)
+				for b := range blocks {
+					for i := range lanes {
+						for j := range lanes {
+							want[b*260+j*lanes+i] = src.room[b*300+i*lanes+j]
+						}
+					}
+				}
+				same(t, "transpose", got.room, want, 0, 0)
+				if !got.intact() {
+					t.Error("guards are overwritten")
+				}
+			}
 		}
-		if string(row) != string(in.Row(i)) {
-			t.Errorf("record %d is not its row", i)
+	})
+}
+
+func TestColumnSumsAndScale(t *testing.T) {
+	each(t, func(t *testing.T, r *routines) {
+		for rows := 0; rows <= 129; rows++ {
+			offset := offsets[rows%len(offsets)]
+			d, got := newGuarded(rows*lanes, offset, random), newGuarded(lanes, offset, random)
+			want := append([]float32(nil), got.room...)
+			r.columnSums(got.room, d.room, rows, 0.5, -2)
+			columnSums(want, d.room, rows, 0.5, -2)
+			same(t, "column sums", got.room, want, float64(rows+3)*float64(2*rows+1)*ulp, 0)
+			want = append([]float32(nil), d.room...)
+			r.scale(d.room, 0.75)
+			scale(want, 0.75)
+			same(t, "scale", d.room, want, 0, 0)
+			if !got.intact() || !d.intact() {
+				t.Errorf("%d rows: guards are overwritten", rows)
+			}
+		}
+	})
+}
+
+// special are numbers that are treated in a special way somewhere.
+var special = []float32{0, float32(math.Copysign(0, -1)), 1, -1, 0.375, -0.375, 0.374, 1e-40, -1e-40, 1e-30, 86, -86, 100, -100,
+	3e38, -3e38, float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN())}
+
+// TestElementwise: every function on special numbers in every lane, at lengths
+// of 0 to 129 vectors. Sigmoids that fade out are cut to zero in portable Go,
+// and to the smallest normal numbers in assembly: tiny.
+func TestElementwise(t *testing.T) {
+	each(t, func(t *testing.T, r *routines) {
+		one := func(f func(h, z []float32)) func(r, a, b []float32) {
+			return func(to, a, _ []float32) { f(to, a) }
+		}
+		for _, c := range []struct {
+			name      string
+			got, want func(to, a, b []float32)
+			slope     bool // finite operands only: an activation is finite
+		}{
+			{"sigmoid", one(r.sigmoid), one(portable.sigmoid), false},
+			{"tanh", one(r.tanh), one(portable.tanh), false},
+			{"relu", one(r.relu), one(portable.relu), false},
+			{"leaky relu", one(func(h, z []float32) { r.leakyReLU(h, z, leak) }), one(func(h, z []float32) { leakyReLU(h, z, leak) }), false},
+			{"sigmoid backward", r.sigmoidBackward, portable.sigmoidBackward, true},
+			{"tanh backward", r.tanhBackward, portable.tanhBackward, true},
+			{"relu backward", func(to, a, b []float32) { r.rectifyBackward(to, a, b, 0) }, func(to, a, b []float32) { rectifyBackward(to, a, b, 0) }, true},
+			{"leaky relu backward", func(to, a, b []float32) { r.rectifyBackward(to, a, b, leak) }, func(to, a, b []float32) { rectifyBackward(to, a, b, leak) }, true},
+		} {
+			for vectors := range 130 {
+				n := vectors * lanes
+				offset := offsets[vectors%len(offsets)]
+				draw := func(scale float32) func(i int) float32 {
+					return func(i int) float32 {
+						if k := i*7 + vectors; k%3 == 0 && (!c.slope || special[k%len(special)] < 2 && special[k%len(special)] > -2) {
+							return special[k%len(special)]
+						}
+						return scale * random(i)
+					}
+				}
+				a, b := newGuarded(n, offset, draw(20)), newGuarded(n, offset, draw(1))
+				got := newGuarded(n, offset, random)
+				want := make([]float32, n)
+				c.got(got.room, a.room, b.room)
+				c.want(want, a.room, b.room)
+				// Up to ulps of half a unit on both sides.
+				same(t, c.name, got.room, want, tiny, ulps*ulp)
+				c.got(a.room, a.room, b.room) // the result may take an operand's place
+				same(t, c.name+" in place", a.room, got.room, 0, 0)
+				if !got.intact() || !a.intact() {
+					t.Fatalf("%s, %d vectors: guards are overwritten", c.name, vectors)
+				}
+			}
+		}
+	})
+}
+
+func TestSoftmax(t *testing.T) {
+	each(t, func(t *testing.T, r *routines) {
+		for classes := 1; classes <= 129; classes++ {
+			for blocks := range 3 {
+				offset, block := offsets[classes%len(offsets)], padded(classes)*lanes
+				labels := make([]byte, blocks*lanes)
+				for i := range labels {
+					labels[i] = byte(rand.IntN(classes))
+				}
+				got := newGuarded(blocks*block, offset, func(i int) float32 { return float32(20 * rand.NormFloat64()) })
+				losses := newGuarded(blocks*lanes, offset, random)
+				if blocks == 2 { // an example that is not finite, and one that is far off
+					got.room[3], got.room[5], got.room[6] = float32(math.NaN()), 1e30, float32(math.Inf(1))
+				}
+				want, wantLosses := append([]float32(nil), got.room...), make([]float32, blocks*lanes)
+				r.softmax(got.room, losses.room, labels, block, classes, 0.25)
+				softmax(want, wantLosses, labels, block, classes, 0.25)
+				what := fmt.Sprintf("%d classes", classes)
+				// The exponential of a difference of about 100 is off by as many units.
+				same(t, what, got.room, want, 2*ulp, 0)
+				same(t, what+", losses", losses.room, wantLosses, float64(classes+4)*ulp, 4*ulp)
+				if !got.intact() || !losses.intact() {
+					t.Fatalf("%s: guards are overwritten", what)
+				}
+			}
+		}
+	})
+}
+
+// testRecords draws examples of mixed density, encodes them and makes a batch
+// of them.
+func testRecords(t *testing.T, columns, n int, density, hotDensity float64) (d *dataset, in *input, samples []sample, cold int) {
+	d = newDataset(data(columns, 2, n, density), hotDensity)
+	in = &d.splits[0]
+	d.encode(in)
+	for _, s := range in.samples {
+		samples = append(samples, sample{sampleRecord: uint32(s >> 32), sampleFirst: uint32(cold), sampleCount: uint32(s) >> 8})
+		cold += padded(int(uint32(s) >> 8))
+	}
+	return d, in, samples, cold
+}
+
+// TestRecordRoutines: converting, gathering and scattering against products
+// with the pixels themselves, in float64.
+func TestRecordRoutines(t *testing.T) {
+	eachSet(t, func(t *testing.T, r *routines) {
+		for _, columns := range []int{1, 7, 16, 40, 129, 300} {
+			for _, density := range []float64{0, 0.05, sparseData, mixedData, denseData} {
+				for _, n := range []int{1, 2, 33} {
+					what := fmt.Sprintf("%d columns, density %v, %d examples", columns, density, n)
+					d, in, samples, room := testRecords(t, columns, n, density, 0.4)
+					offset := offsets[n%len(offsets)]
+					x, cold := newGuarded(d.hot*n, offset, random), newGuarded(room, offset, random)
+					r.convert(x.room, cold.room, in.records, samples, d.hot)
+					pixelAt := func(i, k int) float64 { // of column k in the data set's order
+						if k >= columns {
+							return 0
+						}
+						return float64(in.Row(i)[d.order[k]]) / 255
+					}
+					for i := range n {
+						for k := range d.hot {
+							if got := float64(x.room[(k/lanes*n+i)*lanes+k%lanes]); math.Abs(got-pixelAt(i, k)) > ulp {
+								t.Fatalf("%s: example %d, column %d is %v, want %v", what, i, k, got, pixelAt(i, k))
+							}
+						}
+					}
+					rows := columns + 1 - min(d.hot, columns)
+					w, z := newGuarded(rows*lanes, offset, random), newGuarded(n*lanes, offset, random)
+					clear(w.room[(rows-1)*lanes:])
+					before := append([]float32(nil), z.room...)
+					r.gather(z.room, w.room, cold.room, in.records, samples, d.hot)
+					g := newGuarded(n*lanes, offset, random)
+					updated := newGuarded(rows*lanes, offset, func(i int) float32 { return w.room[i] })
+					r.scatter(updated.room, g.room, cold.room, in.records, samples, d.hot, -2)
+					for l := range lanes {
+						for i := range n {
+							want := float64(before[i*lanes+l])
+							for k := d.hot; k < columns; k++ {
+								want += pixelAt(i, k) * float64(w.room[(k-d.hot)*lanes+l])
+							}
+							if got := float64(z.room[i*lanes+l]); math.Abs(got-want) > float64((columns+1)*(columns+1))*ulp {
+								t.Fatalf("%s: gather: example %d, lane %d is %v, want %v", what, i, l, got, want)
+							}
+						}
+						for k := range rows {
+							want := float64(w.room[k*lanes+l])
+							for i := range n {
+								want -= 2 * pixelAt(i, d.hot+k) * float64(g.room[i*lanes+l])
+							}
+							if got := float64(updated.room[k*lanes+l]); math.Abs(got-want) > float64(2*(n+1)*(n+1))*ulp {
+								t.Fatalf("%s: scatter: row %d, lane %d is %v, want %v", what, k, l, got, want)
+							}
+						}
+					}
+					for _, array := range []guarded{x, cold, z, updated} {
+						if !array.intact() {
+							t.Fatalf("%s: guards are overwritten", what)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestColumns: which columns are hot.
+func TestColumns(t *testing.T) {
+	for _, c := range []struct {
+		columns int
+		density float64
+		hot     int
+	}{
+		{300, 0, 0}, {300, 0.1, 0}, {300, denseData, 304},
+		{300, mixedData, 176},                  // three fifths of the columns are denser than 0.4
+		{10, denseData, 16}, {7, denseData, 0}, // hot panels are at least half full
+		{coldColumns + 20, 0, 32}, // more cold columns than records can tell apart
+	} {
+		if got := newDataset(data(c.columns, 2, 50, c.density), 0.4).hot; got != c.hot {
+			t.Errorf("%d columns, density %v: %d are hot, want %d", c.columns, c.density, got, c.hot)
 		}
 	}
-	for density, want := range map[float64]bool{0: true, 0.4: true, 0.8: true, 0.9: false, 1: false} {
-		if got := newDataset(data(300, 2, 20, density)).sparse(); got != want {
-			t.Errorf("density %v: sparse is %v", density, got)
-		}
+}
+
+// TestSets: New takes the fastest set that the processor has, and the tests
+// have run them all.
+func TestSets(t *testing.T) {
+	sets := available()
+	if e := New().(executor); e.routines != sets[0] {
+		t.Errorf("New takes %s, the fastest of %d sets is %s", e.name, len(sets), sets[0].name)
 	}
-	wide := kernels.Examples{Pixels: make([]byte, maxColumns+1), Labels: []byte{0}, Features: maxColumns + 1}
-	if newDataset(kernels.Data{Train: wide, Classes: 1}).sparse() {
-		t.Errorf("%d columns fit a record", wide.Features)
+	if last := sets[len(sets)-1]; last != &portable {
+		t.Errorf("the last resort is %s", last.name)
+	}
+	for _, r := range sets {
+		if d := (executor{r}).Device(); !strings.Contains(d, ", "+r.name+", ") {
+			t.Errorf("the executor with %s calls itself %q", r.name, d)
+		}
 	}
 }

@@ -28,11 +28,10 @@ const none ir.ID = -1
 type expandX struct{ x ir.ID }
 
 func (k expandX) run(m *machine) {
-	x, features := m.values[k.x], m.input.Features
+	x := m.values[k.x]
 	for i, r := range m.rows {
-		row := x[i*features : (i+1)*features]
 		for c, v := range m.input.Row(int(r)) {
-			row[c] = m.pixel[v]
+			x[(c/lanes*m.n+i)*lanes+c%lanes] = pixel(v)
 		}
 	}
 }
@@ -41,34 +40,25 @@ func (k expandX) run(m *machine) {
 type denseLayer struct {
 	out, in, w, bias ir.ID
 	act              ir.Activation // zero without
-	sparse           bool          // in is x, read as records; w is transposed
+	sparse           bool          // in is x, read as records
 }
 
 func (k denseLayer) run(m *machine) {
-	units := m.cols(k.out)
-	out, w := m.batch(k.out), m.values[k.w]
-	var bias []float32
+	units, wPanel := m.cols(k.out), m.weightPanel(k.w)
+	out, w, bias := m.batch(k.out), m.values[k.w], m.zeros
 	if k.bias != none {
 		bias = m.values[k.bias]
 	}
-	switch {
-	case !k.sparse:
-		dense(out, m.values[k.in], w, bias, m.n, units, m.cols(k.in))
-	case m.records != nil:
-		sparseDense(out, w, bias, units, m.records, m.pixel)
-	default: // x was given as numbers
-		for i := range m.n {
-			copy(out[i*units:(i+1)*units], bias)
+	if k.sparse {
+		m.dense(out, m.x, w, bias, m.hot, units, wPanel)
+		for p := range panels(units) {
+			m.gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.hot)
 		}
-		features := m.cols(k.in)
-		beta := float32(1)
-		if bias == nil {
-			beta = 0
-		}
-		product(out, beta, m.n, units, 1, m.values[k.in], features, 1, features, w)
+	} else {
+		m.dense(out, m.values[k.in], w, bias, m.cols(k.in), units, wPanel)
 	}
 	if k.act != 0 {
-		activate(k.act, out, out)
+		m.activate(k.act, out, out)
 	}
 }
 
@@ -78,7 +68,7 @@ type activation struct {
 	act     ir.Activation
 }
 
-func (k activation) run(m *machine) { activate(k.act, m.batch(k.out), m.batch(k.in)) }
+func (k activation) run(m *machine) { m.activate(k.act, m.batch(k.out), m.batch(k.in)) }
 
 // addition is Add.
 type addition struct {
@@ -118,15 +108,11 @@ type lossGradient struct {
 func (k lossGradient) run(m *machine) { lossSum(m, k.code, k.in, k.out, k.scale) }
 
 func lossSum(m *machine, code ir.Code, in, grad ir.ID, gradScale float64) float64 {
-	var d []float32
-	if grad != none {
-		d = m.batch(grad)
-	}
-	f := quadratic
+	scale := float32(gradScale / float64(m.total))
 	if code == ir.Xent {
-		f = crossEntropy
+		return m.crossEntropy(in, grad, scale)
 	}
-	return f(m.batch(in), m.labels[:m.n], m.cols(in), d, float32(gradScale/float64(m.total)))
+	return m.quadratic(in, grad, scale)
 }
 
 // penalty is L2.
@@ -152,10 +138,10 @@ type inputGradient struct {
 }
 
 func (k inputGradient) run(m *machine) {
-	out, units := m.batch(k.out), m.cols(k.dz)
-	product(out, 0, m.n, m.cols(k.out), 1, m.values[k.dz], units, 1, units, m.values[k.w])
+	out := m.batch(k.out)
+	m.denseInput(out, m.values[k.dz], m.values[k.w], m.cols(k.out), m.cols(k.dz), m.weightPanel(k.w))
 	if k.act != 0 {
-		backward(k.act, k.fromOutput, out, out, m.batch(k.at))
+		m.backward(k.act, k.fromOutput, out, out, m.batch(k.at))
 	}
 }
 
@@ -167,41 +153,51 @@ type activationGradient struct {
 }
 
 func (k activationGradient) run(m *machine) {
-	backward(k.act, k.fromOutput, m.batch(k.out), m.batch(k.dh), m.batch(k.at))
+	m.backward(k.act, k.fromOutput, m.batch(k.out), m.batch(k.dh), m.batch(k.at))
 }
 
 // weightGradient is DWeight.
 type weightGradient struct {
 	out, dz, in ir.ID
-	sparse      bool // in is x, read as records; out is transposed
+	sparse      bool // in is x, read as records
 }
 
 func (k weightGradient) run(m *machine) {
-	m.addWeightGradient(m.values[k.out], 0, 1, k.dz, k.in, k.sparse)
+	clear(m.values[k.out]) // of which nothing is kept, not even what is not finite
+	m.addWeightGradient(k.out, 1, 1, k.dz, k.in, k.sparse)
 }
 
 // addWeightGradient is w = keep · w + alpha · DWeight(dz, in).
-func (m *machine) addWeightGradient(w []float32, keep, alpha float32, dz, in ir.ID, sparse bool) {
-	units := m.cols(dz)
+func (m *machine) addWeightGradient(w ir.ID, keep, alpha float32, dz, in ir.ID, sparse bool) {
+	to, d, units, wPanel := m.values[w], m.batch(dz), m.cols(dz), m.weightPanel(w)
 	if !sparse {
-		product(w, keep, units, m.cols(in), alpha, m.values[dz], 1, units, m.n, m.values[in])
+		m.denseWeight(to, m.values[in], d, m.cols(in), units, wPanel, keep, alpha, nil, 0)
 		return
 	}
-	switch keep {
-	case 0:
-		clear(w)
-	case 1:
-	default:
-		scale(w, keep)
+	m.denseWeight(to, m.x, d, m.hot, units, wPanel, keep, alpha, m.fetch, m.data.lines)
+	m.fetch = m.fetch[:0]
+	for p := range panels(units) {
+		cold := to[p*wPanel+m.hot*lanes : (p+1)*wPanel]
+		if keep != 1 {
+			m.scale(cold, keep)
+		}
+		m.scatter(cold, d[p*m.n*lanes:], m.cold, m.records, m.samples, m.hot, alpha)
 	}
-	sparseDWeight(w, m.batch(dz), units, alpha, m.records, m.pixel)
 }
 
 // biasGradient is DBias.
 type biasGradient struct{ out, dz ir.ID }
 
 func (k biasGradient) run(m *machine) {
-	columnSums(m.values[k.out], 0, 1, m.batch(k.dz), m.n)
+	clear(m.values[k.out])
+	m.addBiasGradient(k.out, 1, 1, k.dz)
+}
+
+// addBiasGradient is b = keep · b + alpha · DBias(dz).
+func (m *machine) addBiasGradient(b ir.ID, keep, alpha float32, dz ir.ID) {
+	for p := range panels(m.cols(dz)) {
+		m.columnSums(m.values[b][p*lanes:], m.values[dz][p*m.n*lanes:], m.n, keep, alpha)
+	}
 }
 
 // updateWeight is DWeight and plain gradient descent in one:
@@ -209,12 +205,12 @@ func (k biasGradient) run(m *machine) {
 type updateWeight struct {
 	w, dz, in ir.ID
 	decay     float64
-	sparse    bool // in is x, read as records; w is transposed
+	sparse    bool // in is x, read as records
 }
 
 func (k updateWeight) run(m *machine) {
 	keep := float32(1 - float64(m.stepSize)*k.decay)
-	m.addWeightGradient(m.values[k.w], keep, -m.stepSize, k.dz, k.in, k.sparse)
+	m.addWeightGradient(k.w, keep, -m.stepSize, k.dz, k.in, k.sparse)
 }
 
 // updateBias is DBias and plain gradient descent in one:
@@ -226,7 +222,7 @@ type updateBias struct {
 
 func (k updateBias) run(m *machine) {
 	keep := float32(1 - float64(m.stepSize)*k.decay)
-	columnSums(m.values[k.b], keep, -m.stepSize, m.batch(k.dz), m.n)
+	m.addBiasGradient(k.b, keep, -m.stepSize, k.dz)
 }
 
 // update applies the optimizer to a gradient.

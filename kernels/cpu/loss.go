@@ -1,56 +1,55 @@
 package cpu
 
-import "math"
+import "vanilla/graph/ir"
 
-// crossEntropy returns Σ_i −log softmax(z_i)[label_i] for z [len(labels),
-// classes], and unless dz is nil sets dz = scale · (softmax(z) − onehot).
-func crossEntropy(z []float32, labels []byte, classes int, dz []float32, scale float32) float64 {
-	loss := 0.0
-	for i, label := range labels {
-		row := z[i*classes : (i+1)*classes]
-		top := float32(math.Inf(-1))
-		for _, v := range row {
-			top = max(top, v)
-		}
-		sum := float32(0)
-		if dz == nil {
-			for _, v := range row {
-				sum += exp32(v - top)
-			}
-		} else {
-			d := dz[i*classes:][:len(row)]
-			for j, v := range row {
-				e := exp32(v - top)
-				d[j] = e
-				sum += e
-			}
-			factor := 1 / sum
-			for j := range d {
-				d[j] *= factor
-			}
-			d[label]--
-			for j := range d {
-				d[j] = flush(d[j] * scale)
-			}
-		}
-		loss += float64(top) + math.Log(float64(sum)) - float64(row[label])
+// crossEntropy returns Σ_i −log softmax(z_i)[label_i], and unless dz is none
+// sets dz = scale · (softmax(z) − onehot).
+func (m *machine) crossEntropy(z, dz ir.ID, scale float32) float64 {
+	classes := m.cols(z)
+	blocks, rows := panels(m.n), padded(classes)
+	t := m.transposed[:blocks*rows*lanes]
+	// The last block of a panel reads and writes beyond its rows: into the next
+	// panel, which comes later, or the room behind the last.
+	for p := range panels(classes) {
+		m.transpose(t[p*lanes*lanes:], m.values[z][p*m.n*lanes:], blocks, rows*lanes, lanes*lanes)
 	}
-	return loss
+	losses := m.losses[:blocks*lanes]
+	m.softmax(t, losses, m.labels, rows*lanes, classes, scale)
+	if dz != none {
+		for b := range blocks {
+			clear(t[(b*rows+classes)*lanes : (b+1)*rows*lanes])
+		}
+		for p := range panels(classes) {
+			m.transpose(m.values[dz][p*m.n*lanes:], t[p*lanes*lanes:], blocks, lanes*lanes, rows*lanes)
+		}
+	}
+	sum := 0.0
+	for _, l := range losses[:m.n] {
+		sum += float64(l)
+	}
+	return sum
 }
 
-// quadratic returns Σ_i Σ_j (a_ij − onehot_ij)² for a [len(labels), classes],
-// and unless da is nil sets da = 2 · scale · (a − onehot).
-func quadratic(a []float32, labels []byte, classes int, da []float32, scale float32) float64 {
+// quadratic returns Σ_i Σ_j (a_ij − onehot_ij)², and unless da is none sets
+// da = 2 · scale · (a − onehot).
+func (m *machine) quadratic(a, da ir.ID, scale float32) float64 {
 	loss := 0.0
-	for i, label := range labels {
-		row := a[i*classes : (i+1)*classes]
-		for j, v := range row {
-			if j == int(label) {
-				v--
+	for p := range panels(m.cols(a)) {
+		width := min(lanes, m.cols(a)-p*lanes)
+		for i, label := range m.labels[:m.n] {
+			at := (p*m.n + i) * lanes
+			row := m.values[a][at:][:width]
+			for j, v := range row {
+				if p*lanes+j == int(label) {
+					v--
+				}
+				loss += float64(v) * float64(v)
+				if da != none {
+					m.values[da][at+j] = flush(2 * scale * v)
+				}
 			}
-			loss += float64(v) * float64(v)
-			if da != nil {
-				da[i*classes+j] = flush(2 * scale * v)
+			if da != none {
+				clear(m.values[da][at+width : at+lanes])
 			}
 		}
 	}

@@ -12,11 +12,15 @@ import (
 // buffers: enough to make an evaluation's overhead per chunk small.
 const evaluationChunk = 64
 
+// behind is the room behind a value that exists per example: blocks of 16
+// examples are written whole.
+const behind = lanes * lanes
+
 // machine trains one network.
 type machine struct {
-	plan  *plan
-	data  *dataset
-	pixel *[256]float32
+	*routines
+	plan *plan
+	data *dataset
 
 	// values are the buffers by ir.ID: parameters, and what kernels write, with
 	// room for capacity examples. Those that no kernel uses are nil.
@@ -29,46 +33,55 @@ type machine struct {
 	paramSlots [][][]float32
 
 	// The batch or chunk that runs: n examples of total that the loss is a mean
-	// over. rows numbers them in input. Where x was given as numbers, rows and
-	// records are nil.
+	// over. rows numbers them in input.
 	n, total int
 	input    *input
-	rows     []int32
-	labels   []byte   // room for capacity
-	records  []record // what the batch uses of recordRoom
+	rows     []int32 // in the order in which they run; room for capacity
+	labels   []byte  // of rows; room for capacity
 	stepSize float32
 	// stepNumber counts the steps before this one.
 	stepNumber int
 
-	recordRoom []record
-	rowRoom    []int32
+	// What layers that read records read: x is the hot columns of the batch and
+	// cold the values of the others. Where x was given as numbers, all columns
+	// are hot and samples is empty.
+	x, cold []float32
+	hot     int
+	records []byte
+	samples []sample // room for capacity
+	// fetch is where the records that the next step reads begin; room for capacity.
+	fetch []uint32
+
+	// Rooms that kernels use.
+	zeros, wt, transposed, losses []float32
+	rowRoom                       []int32
 }
 
-func newMachine(v kernels.Variant, d *dataset) (*machine, error) {
+func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
 	p := v.Program
-	c, err := compile(p, v.Optimizer, d.sparse())
+	c, err := compile(p, v.Optimizer)
 	if err != nil {
 		return nil, err
 	}
 	m := &machine{
+		routines: r,
 		plan:     c,
 		data:     d,
-		pixel:    &d.pixel,
 		values:   make([][]float32, len(p.Values)),
 		capacity: max(min(v.Batch, d.splits[kernels.Train].Len()), evaluationChunk),
 		scalars:  make([]float64, len(p.Values)),
 	}
-	m.labels = make([]byte, m.capacity)
-	m.rowRoom = make([]int32, m.capacity)
-	if slices.Contains(c.transposed, true) {
-		m.recordRoom = make([]record, m.capacity)
+	m.rows, m.rowRoom = make([]int32, m.capacity), make([]int32, m.capacity)
+	if slices.Contains(c.layout, matrixByDensity) {
+		m.samples = make([]sample, m.capacity)
+		m.x = make([]float32, m.capacity*d.hot)
 	}
 	for _, q := range p.Params {
-		m.values[q.Value] = make([]float32, p.Value(q.Value).Shape.Len(0))
+		m.values[q.Value] = hugePages[float32](m.size(q.Value, 0))
 	}
 	for range v.Optimizer.Slots() {
 		for _, q := range p.Params {
-			m.slots = append(m.slots, make([]float32, p.Value(q.Value).Shape.Len(0)))
+			m.slots = append(m.slots, make([]float32, m.size(q.Value, 0)))
 		}
 	}
 	for i := range p.Params {
@@ -77,7 +90,22 @@ func newMachine(v kernels.Variant, d *dataset) (*machine, error) {
 	for _, list := range [][]kernel{c.step, c.before, c.chunk, c.after} {
 		m.allocate(list, m.capacity)
 	}
+	m.rooms(m.capacity)
 	return m, nil
+}
+
+// rooms makes the rooms that kernels use.
+func (m *machine) rooms(batch int) {
+	p := m.plan.program
+	widest := 0
+	for _, v := range p.Values {
+		widest = max(widest, padded(v.Shape.Cols), padded(v.Shape.Rows))
+	}
+	m.zeros = make([]float32, widest)
+	m.wt = make([]float32, m.multiplyPanels*min(widest, deepBlock)*lanes)
+	m.transposed = make([]float32, padded(batch)*padded(p.Classes()))
+	m.losses = make([]float32, padded(batch))
+	m.labels = make([]byte, padded(batch))
 }
 
 // allocate makes the buffers that a list of kernels writes and has not yet.
@@ -85,18 +113,44 @@ func (m *machine) allocate(list []kernel, batch int) {
 	for _, k := range list {
 		for _, id := range k.writes() {
 			if m.values[id] == nil {
-				m.values[id] = make([]float32, m.plan.program.Value(id).Shape.Len(batch))
+				m.values[id] = hugePages[float32](m.size(id, batch))
 			}
 		}
 	}
 }
 
+// size is the length of a value's buffer.
+func (m *machine) size(id ir.ID, batch int) int {
+	s := m.plan.program.Value(id).Shape
+	switch {
+	case m.plan.layout[id] != rows:
+		return panels(s.Rows) * m.weightPanel(id)
+	case s.Rows == ir.Batch:
+		return batch*padded(s.Cols) + behind
+	}
+	return padded(s.Cols)
+}
+
+// weightPanel is the length of a panel of weights: a row per input, and where
+// records are read one of zeros for their padding.
+func (m *machine) weightPanel(id ir.ID) int {
+	inputs := m.cols(id)
+	if m.plan.layout[id] == matrixByDensity {
+		inputs++
+	}
+	return padded(inputs) * lanes
+}
+
 // cols is the width of a value's rows.
 func (m *machine) cols(id ir.ID) int { return m.plan.program.Values[id].Shape.Cols }
 
-// batch is the part of a value's buffer that the running batch uses.
+// batch is the part of a value's buffer that the running batch uses, all of it
+// if it is no value per example.
 func (m *machine) batch(id ir.ID) []float32 {
-	return m.values[id][:m.plan.program.Values[id].Shape.Len(m.n)]
+	if s := m.plan.program.Values[id].Shape; s.Rows == ir.Batch {
+		return m.values[id][:m.n*padded(s.Cols)]
+	}
+	return m.values[id]
 }
 
 func (m *machine) setScalar(id ir.ID, v float64) {
@@ -115,23 +169,76 @@ func (m *machine) load(in *input, rows []int32) error {
 	if len(rows) == 0 || len(rows) > m.capacity {
 		return fmt.Errorf("batch of %d examples, want 1 to %d", len(rows), m.capacity)
 	}
-	m.n, m.input, m.rows = len(rows), in, rows
-	for i, r := range rows {
+	for _, r := range rows {
 		if uint(r) >= uint(len(in.Labels)) {
 			return fmt.Errorf("example %d of %d", r, len(in.Labels))
 		}
-		m.labels[i] = in.Labels[r]
 	}
-	m.records = nil
-	if m.recordRoom != nil {
-		in.records()
-		m.records = m.recordRoom[:len(rows)]
-		for i, r := range rows {
-			m.records[i] = in.record(int(r))
-		}
+	m.n, m.input, m.rows = len(rows), in, m.rows[:len(rows)]
+	if m.samples != nil {
+		m.loadRecords(in, rows)
+		return nil
+	}
+	copy(m.rows, rows)
+	for i, r := range rows {
+		m.labels[i] = in.Labels[r]
 	}
 	return nil
 }
+
+// loadRecords puts the batch in the order of its records' lengths, so that the
+// loops over them end where the processor expects it, and converts it.
+func (m *machine) loadRecords(in *input, rows []int32) {
+	m.data.encode(in)
+	var next [lengths + 1]int
+	for _, r := range rows {
+		next[lengthClass(in.samples[r])+1]++
+	}
+	for i := range lengths {
+		next[i+1] += next[i]
+	}
+	m.samples = m.samples[:len(rows)]
+	for _, r := range rows {
+		s := in.samples[r]
+		class := lengthClass(s)
+		i := next[class]
+		next[class]++
+		m.samples[i] = sample{sampleRecord: uint32(s >> 32), sampleCount: uint32(s) >> 8}
+		m.rows[i], m.labels[i] = r, byte(s)
+	}
+	first := uint32(0)
+	for i := range m.samples {
+		s := &m.samples[i]
+		s[sampleFirst] = first
+		first += (s[sampleCount] + lanes - 1) &^ (lanes - 1)
+	}
+	if int(first) > len(m.cold) {
+		m.cold = make([]float32, 2*first)
+	}
+	m.records, m.hot = in.records, m.data.hot
+	m.convert(m.x, m.cold, m.records, m.samples, m.hot)
+}
+
+// Fetch has the records of the step after the next one fetched from memory
+// during the next one.
+func (m *machine) Fetch(rows []int32) {
+	in := &m.data.splits[kernels.Train]
+	m.fetch = m.fetch[:0]
+	if m.samples == nil || len(in.samples) == 0 || len(rows)*m.data.lines*recordLine > fetchBytes {
+		return
+	}
+	for _, r := range rows {
+		m.fetch = append(m.fetch, uint32(in.samples[r]>>32))
+	}
+}
+
+// fetchBytes is how much there may be to fetch: it shall stay in the caches.
+const fetchBytes = 1 << 19
+
+// lengths is how many classes of lengths are told apart.
+const lengths = 64
+
+func lengthClass(s packedSample) int { return min(int(uint32(s)>>8/coldStep), lengths-1) }
 
 func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error) {
 	return m.step(&m.data.splits[kernels.Train], rows, stepSize, step)
@@ -180,10 +287,11 @@ func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
 			return kernels.Score{}, err
 		}
 		m.run(m.plan.chunk)
-		output, classes := m.batch(p.Output), p.Classes()
-		for i := range rows {
-			class := kernels.Argmax(output[i*classes : (i+1)*classes])
-			score.Classes[from+i] = byte(class)
+		output := make([]float32, p.Classes()*len(rows))
+		m.fromPanels(output, m.values[p.Output], p.Classes())
+		for i, r := range m.rows {
+			class := kernels.Argmax(output[i*p.Classes() : (i+1)*p.Classes()])
+			score.Classes[r] = byte(class)
 			if class == int(m.labels[i]) {
 				score.Correct++
 			}
@@ -200,20 +308,40 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 		return nil, fmt.Errorf("input of %d numbers, want rows of %d", len(x), p.Features())
 	}
 	// A machine of its own: the same parameters, buffers of the size of x.
-	f := &machine{plan: m.plan, pixel: m.pixel, n: len(x) / p.Features(), values: make([][]float32, len(p.Values))}
+	f := &machine{routines: m.routines, plan: m.plan, n: len(x) / p.Features(), values: make([][]float32, len(p.Values))}
+	f.rooms(f.n)
 	for _, q := range p.Params {
 		f.values[q.Value] = m.values[q.Value]
 	}
-	f.values[p.Input] = x
+	f.values[p.Input] = make([]float32, f.size(p.Input, f.n))
+	f.hot = padded(p.Features())
+	f.x = make([]float32, f.n*f.hot)
+	for i := range f.n {
+		for c, v := range x[i*p.Features() : (i+1)*p.Features()] {
+			f.values[p.Input][(c/lanes*f.n+i)*lanes+c%lanes] = v
+			k := m.data.place[c]
+			f.x[(k/lanes*f.n+i)*lanes+k%lanes] = v
+		}
+	}
 	f.allocate(m.plan.forward, f.n)
 	f.run(m.plan.forward)
 	values := make([][]float32, len(p.Values))
 	for _, op := range p.Ops[:p.Forward] {
-		if p.Value(op.Out).Shape.Rows == ir.Batch {
-			values[op.Out] = f.values[op.Out]
+		if s := p.Value(op.Out).Shape; s.Rows == ir.Batch {
+			values[op.Out] = make([]float32, f.n*s.Cols)
+			f.fromPanels(values[op.Out], f.values[op.Out], s.Cols)
 		}
 	}
 	return values, nil
+}
+
+// fromPanels copies a value per example to rows.
+func (m *machine) fromPanels(rows, from []float32, cols int) {
+	for i := range m.n {
+		for p := range panels(cols) {
+			copy(rows[i*cols+p*lanes:(i+1)*cols], from[(p*m.n+i)*lanes:][:lanes])
+		}
+	}
 }
 
 func (m *machine) Params() (params, slots [][]float32) {
@@ -248,13 +376,24 @@ func (m *machine) SetParams(params, slots [][]float32) error {
 
 func (m *machine) Close() error { return nil }
 
+// place is where element (i, j) of a parameter stands in its array.
+func (m *machine) place(id ir.ID, i, j int) int {
+	switch m.plan.layout[id] {
+	case matrixByDensity:
+		j = m.data.place[j]
+		fallthrough
+	case matrix:
+		return i/lanes*m.weightPanel(id) + j*lanes + i%lanes
+	}
+	return j
+}
+
 // copyOut makes a row-major copy of an array laid out as the value id.
 func (m *machine) copyOut(id ir.ID, from []float32) []float32 {
-	out := make([]float32, len(from))
-	if s := m.plan.program.Value(id).Shape; m.plan.transposed[id] {
-		transpose(out, from, s.Cols, s.Rows)
-	} else {
-		copy(out, from)
+	s := m.plan.program.Value(id).Shape
+	out := make([]float32, s.Len(0))
+	for k := range out {
+		out[k] = from[m.place(id, k/s.Cols, k%s.Cols)]
 	}
 	return out
 }
@@ -262,22 +401,12 @@ func (m *machine) copyOut(id ir.ID, from []float32) []float32 {
 // copyIn copies a row-major array to one laid out as the value id.
 func (m *machine) copyIn(id ir.ID, to, from []float32) error {
 	v := m.plan.program.Value(id)
-	if len(from) != len(to) {
+	if len(from) != v.Shape.Len(0) {
 		return fmt.Errorf("%d numbers for %s%v", len(from), v.Name, v.Shape)
 	}
-	if m.plan.transposed[id] {
-		transpose(to, from, v.Shape.Rows, v.Shape.Cols)
-	} else {
-		copy(to, from)
+	clear(to)
+	for k, x := range from {
+		to[m.place(id, k/v.Shape.Cols, k%v.Shape.Cols)] = x
 	}
 	return nil
-}
-
-// transpose is to[j, i] = from[i, j] for from [rows, cols].
-func transpose(to, from []float32, rows, cols int) {
-	for i := range rows {
-		for j := range cols {
-			to[j*rows+i] = from[i*cols+j]
-		}
-	}
 }

@@ -12,9 +12,8 @@ import (
 // evaluation.
 type plan struct {
 	program *ir.Program
-	// transposed tells by value which weights, and gradients of weights, are
-	// stored [in, out].
-	transposed []bool
+	// layout is how values are stored.
+	layout []layout
 	// step trains on a batch. Its updates come last.
 	step []kernel
 	// Evaluation runs once what depends on no example, then per chunk of
@@ -30,28 +29,31 @@ type pass func(*schedule)
 
 // schedule is a list of kernels in the making.
 type schedule struct {
-	program    *ir.Program
-	optimizer  kernels.Optimizer
-	transposed []bool
-	ops        []ir.Op
+	program   *ir.Program
+	optimizer kernels.Optimizer
+	layout    []layout
+	ops       []ir.Op
 	// kept are values that are wanted beside what kernels read.
 	kept    []ir.ID
 	kernels []kernel
 }
 
-// compile makes the plan of a program. With sparse, the first layer reads
-// records of non-zero pixels.
-func compile(p *ir.Program, o kernels.Optimizer, sparse bool) (*plan, error) {
+// compile makes the plan of a program.
+func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
-	c := &plan{program: p, transposed: layout(p, sparse)}
+	l, err := layouts(p)
+	if err != nil {
+		return nil, err
+	}
+	c := &plan{program: p, layout: l}
 	forward, afterLoss, err := splitAtLoss(p)
 	if err != nil {
 		return nil, err
 	}
 	schedule := func(ops []ir.Op, kept []ir.ID, passes ...pass) []kernel {
-		s := &schedule{program: p, optimizer: o, transposed: c.transposed, ops: ops, kept: kept}
+		s := &schedule{program: p, optimizer: o, layout: c.layout, ops: ops, kept: kept}
 		for _, pass := range passes {
 			pass(s)
 		}
@@ -79,11 +81,10 @@ func compile(p *ir.Program, o kernels.Optimizer, sparse bool) (*plan, error) {
 	return c, nil
 }
 
-// Explain lists the kernels of a training step, as they are for data whose
-// pixels are mostly zero. It fails if the program does not verify or cannot be
+// Explain lists the kernels of a training step. It fails if the program does not verify or cannot be
 // run.
 func Explain(p *ir.Program, o kernels.Optimizer) ([]string, error) {
-	c, err := compile(p, o, true)
+	c, err := compile(p, o)
 	if err != nil {
 		return nil, err
 	}
@@ -98,11 +99,24 @@ func (c *plan) lines() []string {
 	return lines
 }
 
-// layout chooses the weights to store transposed, so that a pixel touches one
-// contiguous row: those with which dense layers read sparse x, if nothing else
-// needs their order. What is combined element by element shares one order: a
-// parameter with its gradient, the operands of a sum.
-func layout(p *ir.Program, sparse bool) []bool {
+// layout is how a value's columns and rows are stored, in panels always.
+type layout uint8
+
+const (
+	// rows: a row per example, or the one row of a bias.
+	rows layout = iota
+	// matrix: weights, a row per input.
+	matrix
+	// matrixByDensity: weights whose rows stand in the data set's order of
+	// columns, so that the layer can read records.
+	matrixByDensity
+)
+
+// layouts chooses them: weights with which dense layers read x stand in its
+// order of columns, if nothing else needs another. What is combined element by
+// element shares one layout: a parameter with its gradient, the operands of a
+// sum. It refuses a parameter that is both weights and a bias.
+func layouts(p *ir.Program) ([]layout, error) {
 	class := make([]ir.ID, len(p.Values)) // a forest: each points towards its class
 	for id := range class {
 		class[id] = ir.ID(id)
@@ -123,29 +137,44 @@ func layout(p *ir.Program, sparse bool) []bool {
 			join(op.Out, op.Args[1])
 		}
 	}
-	wanted, refused := make([]bool, len(class)), make([]bool, len(class))
+	bias, readsX, other := make([]bool, len(class)), make([]bool, len(class)), make([]bool, len(class))
 	for _, op := range p.Ops {
 		switch op.Code {
 		case ir.Dense:
 			if op.Args[0] == p.Input {
-				wanted[find(op.Args[1])] = true
+				readsX[find(op.Args[1])] = true
 			} else {
-				refused[find(op.Args[1])] = true
+				other[find(op.Args[1])] = true
+			}
+			if len(op.Args) == 3 {
+				bias[find(op.Args[2])] = true
 			}
 		case ir.DInput:
-			refused[find(op.Args[1])] = true
+			other[find(op.Args[1])] = true
 		case ir.DWeight:
-			if op.Args[1] != p.Input {
-				refused[find(op.Out)] = true
+			if op.Args[1] == p.Input {
+				readsX[find(op.Out)] = true
+			} else {
+				other[find(op.Out)] = true
 			}
+		case ir.DBias:
+			bias[find(op.Out)] = true
 		}
 	}
-	transposed := make([]bool, len(class))
-	for id := range transposed {
+	all := make([]layout, len(class))
+	for id := range all {
 		c := find(ir.ID(id))
-		transposed[id] = sparse && wanted[c] && !refused[c]
+		switch {
+		case other[c]:
+			all[id] = matrix
+		case readsX[c]:
+			all[id] = matrixByDensity
+		}
+		if v := p.Value(ir.ID(id)); bias[c] && all[id] != rows {
+			return nil, fmt.Errorf("program %q: %s%v is weights and bias at once, want a parameter for each", p.Name, v.Name, v.Shape)
+		}
 	}
-	return transposed
+	return all, nil
 }
 
 // splitAtLoss sorts the forward operations for evaluation in chunks: those that
@@ -183,7 +212,7 @@ func selectKernels(s *schedule) {
 
 func (s *schedule) choose(op ir.Op) kernel {
 	arg := func(k int) ir.ID { return op.Args[k] }
-	sparse := func(in, w ir.ID) bool { return in == s.program.Input && s.transposed[w] }
+	sparse := func(in, w ir.ID) bool { return in == s.program.Input && s.layout[w] == matrixByDensity }
 	switch op.Code {
 	case ir.Dense:
 		bias := none

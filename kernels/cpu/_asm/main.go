@@ -1,9 +1,34 @@
+// Command asm writes dense_amd64.s and its Go stubs: the inner loops of package
+// cpu for AVX2 with FMA, and for AVX-512.
+//
+// Every routine is written once, over vectors of 16 float32: a register of
+// AVX-512, two of AVX2. Its comment is the Go loop that it equals; the loops
+// themselves are in dense_generic.go.
 package main
 
-import . "github.com/mmcloughlin/avo/build"
+import (
+	. "github.com/mmcloughlin/avo/build"
+)
 
 func main() {
-	TEXT("f", NOSPLIT, "func(x int) int")
-	RET()
+	ConstraintExpr("amd64,!purego")
+	constants()
+	for _, s := range []set{avx2, avx512} {
+		s.multiply()
+		s.accumulate()
+		s.transpose()
+		s.columnSums()
+		s.scale()
+		s.convert()
+		s.gather()
+		s.scatter()
+		s.sigmoid()
+		s.tanh()
+		s.rectify()
+		s.sigmoidBackward()
+		s.tanhBackward()
+		s.rectifyBackward()
+		s.softmax()
+	}
 	Generate()
 }

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/gif"  // formats that image.Decode knows
+	_ "image/jpeg" // formats that image.Decode knows
+	_ "image/png"  // formats that image.Decode knows
+	"io"
+	"math"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"vanilla/kernels"
+	"vanilla/mnist"
+	"vanilla/model"
+	"vanilla/train"
+)
+
+// predictFlags are the flags of the command predict.
+type predictFlags struct {
+	placement
+	source
+	data      string
+	raw, json bool
+}
+
+func predictCommand() *cobra.Command {
+	var p predictFlags
+	c := &cobra.Command{
+		Use:   "predict MODEL IMAGE…",
+		Short: "Say which digits images show",
+		Long: `Predict says which class a network takes each image for, and how probable it finds
+every class.
+
+Images are PNG, JPEG or GIF files of any size, with one dark or light digit on a plain
+background. Each is made to look like MNIST's: light on black, cropped to the digit,
+scaled to fit a box of 20 x 20 pixels, and placed in 28 x 28 pixels by its centre of
+mass (in proportion for other sizes). On MNIST's own test images that changes
+accuracy by less than 0.1 percentage points. --raw takes images as they are.
+How a camera was held (EXIF) is not looked at.
+
+Probabilities are the softmax of the network's outputs. A network trained with the
+quadratic loss, such as lesson, has no softmax: its outputs are shown as they are, each
+from 0 to 1, and do not sum to 1.
+
+MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
+layers must be numbered, as in 0.weight or fc1.weight.`,
+		Example: `  vanilla predict default digit.png
+  vanilla predict model.safetensors digit.png digit.jpg --json
+  vanilla predict lesson --data mnist --json`,
+		Args: p.arguments,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.run(c, args[0], args[1:])
+		},
+	}
+	c.Flags().SortFlags = false
+	c.Flags().BoolVar(&p.raw, "raw", false, "take images as they are: of the network's own size, grey values from 0 (black) as pixels")
+	c.Flags().StringVar(&p.data, "data", "", "instead of images, the test images of mnist or of a `directory` with four IDX files, plain or .gz")
+	p.placement.flags(c)
+	p.source.flags(c)
+	c.Flags().BoolVar(&p.json, "json", false, "print one JSON object for each image, on a line of its own")
+	return c
+}
+
+// arguments checks how many images there are.
+func (p *predictFlags) arguments(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return fmt.Errorf("want a model and images, as in %s default digit.png", c.CommandPath())
+	case len(args) == 1 && p.data == "":
+		return fmt.Errorf("want images after the model, as in %s %s digit.png, or --data", c.CommandPath(), args[0])
+	case len(args) > 1 && p.data != "":
+		return fmt.Errorf("--data %s: found the image %q too: want one or the other", p.data, args[1])
+	case p.raw && p.data != "":
+		return fmt.Errorf("--raw: images of --data are always taken as they are: want one or the other")
+	}
+	return nil
+}
+
+func (p *predictFlags) run(c *cobra.Command, name string, files []string) error {
+	v := &predictor{json: p.json}
+	var err error
+	if v.exec, err = p.placement.open(&v.networks); err != nil {
+		return err
+	}
+	if v.model, err = p.source.open(name); err != nil {
+		return err
+	}
+	v.name = name
+	out := bufio.NewWriter(c.OutOrStdout())
+	if p.data != "" {
+		err = v.predictSet(out, p.data)
+	} else {
+		err = v.predictFiles(c.Context(), out, c.ErrOrStderr(), files, p.raw)
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// predictor is a network that says what images show.
+type predictor struct {
+	networks train.Networks
+	exec     kernels.Executor
+	model    *model.Model
+	name     string // of the model
+	json     bool
+}
+
+// prediction is what --json prints for an image: a file, or one of a data set.
+type prediction struct {
+	File          *string   `json:"file,omitempty"`
+	Image         *int      `json:"image,omitempty"`
+	Label         *byte     `json:"label,omitempty"`
+	Class         int       `json:"class"`
+	Probabilities []float32 `json:"probabilities"`
+}
+
+// predictFiles predicts one image after the other. Those that cannot be read do
+// not keep it from the rest.
+func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr io.Writer, files []string, raw bool) error {
+	rows, cols, err := v.imageSize()
+	if err != nil {
+		return err
+	}
+	prepare := mnist.FromImage
+	if raw {
+		prepare = mnist.Pixels
+	}
+	failures := 0
+	for i, file := range files {
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted after %d of %d images", i, len(files))
+		}
+		picture, err := decode(file)
+		var pixels []byte
+		if err == nil {
+			if pixels, err = prepare(picture, rows, cols); err != nil {
+				err = fmt.Errorf("%s: %w", file, err)
+			}
+		}
+		if err != nil {
+			if len(files) == 1 {
+				return err
+			}
+			failures++
+			fmt.Fprintln(stderr, err)
+			continue
+		}
+		probabilities, err := v.probabilities(pixels)
+		if err != nil {
+			return err
+		}
+		r := prediction{File: &file, Class: kernels.Argmax(probabilities), Probabilities: probabilities}
+		if v.json {
+			err = writeJSON(out, r)
+		} else {
+			err = printPrediction(out, r, i > failures)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if failures > 0 {
+		return fmt.Errorf("%d of %d images could not be used", failures, len(files))
+	}
+	return nil
+}
+
+// predictSet predicts the test images of a data set, in one line each.
+func (v *predictor) predictSet(out *bufio.Writer, name string) error {
+	data, err := load(name)
+	if err != nil {
+		return err
+	}
+	if err := fits(data, name, v.model, v.name); err != nil {
+		return err
+	}
+	all, err := v.probabilities(data.Test.Pixels)
+	if err != nil {
+		return err
+	}
+	classes := len(all) / data.Test.Len()
+	for i, label := range data.Test.Labels {
+		row := all[i*classes : (i+1)*classes]
+		r := prediction{Image: &i, Label: &label, Class: kernels.Argmax(row), Probabilities: row}
+		if v.json {
+			err = writeJSON(out, r)
+		} else {
+			_, err = fmt.Fprintf(out, "image %-5d label %d  predicted %d  %8s\n", i, label, r.Class, percent(float64(row[r.Class])))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *predictor) probabilities(pixels []byte) ([]float32, error) {
+	p, err := train.Probabilities(v.exec, &v.networks, v.model, pixels)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", v.name, err)
+	}
+	return p, nil
+}
+
+// imageSize is the size of the network's images. Where the model does not say,
+// they are taken to be square.
+func (v *predictor) imageSize() (rows, cols int, err error) {
+	if m := v.model; m.ImageRows != 0 {
+		return m.ImageRows, m.ImageCols, nil
+	}
+	widths, err := model.Widths(v.model.Arch)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", v.name, err)
+	}
+	side := int(math.Sqrt(float64(widths[0])))
+	if side*side != widths[0] {
+		return 0, 0, fmt.Errorf("%s: its inputs are not images: %d pixels do not make a square", v.name, widths[0])
+	}
+	return side, side, nil
+}
+
+// What a picture may measure: its decoder takes up to 12 bytes of memory for
+// each pixel, and scaling it some hundreds for each line.
+const (
+	maxPicturePixels = 32 << 20
+	maxPictureSide   = 16384
+)
+
+// decode reads a picture, unless its header promises too large a one.
+func decode(file string) (image.Image, error) {
+	if info, err := os.Stat(file); err != nil {
+		return nil, fmt.Errorf("%s: cannot be read: %w", file, reason(err))
+	} else if info.IsDir() {
+		return nil, fmt.Errorf("%s: want an image, found a directory", file)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot be read: %w", file, reason(err))
+	}
+	defer f.Close()
+	// The header is read twice, from a pipe too.
+	var header bytes.Buffer
+	config, _, err := image.DecodeConfig(io.TeeReader(f, &header))
+	if errors.Is(err, image.ErrFormat) {
+		return nil, fmt.Errorf("%s: want a PNG, JPEG or GIF image, found something else", file)
+	} else if err != nil {
+		return nil, fmt.Errorf("%s: the image is damaged: %w", file, err)
+	}
+	if w, h := config.Width, config.Height; max(w, h) > maxPictureSide || w*h > maxPicturePixels {
+		return nil, fmt.Errorf("%s: want an image of at most %s pixels, and %s on a side; found %d x %d", file,
+			thousands(maxPicturePixels), thousands(maxPictureSide), w, h)
+	}
+	picture, _, err := image.Decode(io.MultiReader(&header, f))
+	if err != nil {
+		return nil, fmt.Errorf("%s: the image is damaged: %w", file, err)
+	}
+	return picture, nil
+}
+
+// printPrediction is a prediction for people, after an empty line if it is not
+// the first.
+func printPrediction(w io.Writer, r prediction, next bool) error {
+	var b bytes.Buffer
+	if next {
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "%s: %d (%s)\n", *r.File, r.Class, percent(float64(r.Probabilities[r.Class])))
+	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(rows, "class\t")
+	for class := range r.Probabilities {
+		fmt.Fprintf(rows, "%d\t", class)
+	}
+	fmt.Fprint(rows, "\n%\t")
+	for _, p := range r.Probabilities {
+		fmt.Fprintf(rows, "%.2f\t", 100*p)
+	}
+	fmt.Fprintln(rows)
+	rows.Flush()
+	_, err := w.Write(b.Bytes())
+	return err
+}

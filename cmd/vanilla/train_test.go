@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"vanilla/train"
+)
+
+// resolved is the recipe that a command line asks for.
+func resolved(t *testing.T, args ...string) train.Recipe {
+	t.Helper()
+	r, err := train.ParseRecipe([]byte(must(t, append([]string{"train", "--print-recipe"}, args...)...)), "printed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestRecipeFlags(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("mine.yaml", []byte("base: lesson\nepochs: 7\nschedule: step\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	with := func(r train.Recipe, change func(*train.Recipe)) train.Recipe {
+		change(&r)
+		return r
+	}
+	mine := with(train.Lesson(), func(r *train.Recipe) { r.Epochs, r.Schedule, r.StepEpochs, r.Gamma = 7, "step", 2, 0.1 })
+	all := strings.Fields("--arch 784-9-10 --activation relu --loss quadratic --optimizer nesterov --lr 0.3 --weight-decay 0.01 " +
+		"--schedule step --batch 9 --epochs 11 --init he --momentum 0.7 --step-epochs 3 --gamma 0.2 --warmup 1.5 --shift 2 " +
+		"--validation 0.3 --patience 4")
+	for _, c := range []struct {
+		args []string
+		want train.Recipe
+	}{
+		{nil, train.Default()},
+		{[]string{"--recipe", "lesson"}, train.Lesson()},
+		{[]string{"--epochs", "3", "--recipe", "lesson"}, with(train.Lesson(), func(r *train.Recipe) { r.Epochs = 3 })},
+		{[]string{"--recipe", "mine.yaml"}, mine},
+		{[]string{"--recipe", "mine.yaml", "--epochs", "30"}, with(mine, func(r *train.Recipe) { r.Epochs = 30 })},
+		{[]string{"--recipe", "mine.yaml", "--schedule", "constant"},
+			with(mine, func(r *train.Recipe) { r.Schedule, r.StepEpochs, r.Gamma = "constant", 0, 0 })},
+		{[]string{"--optimizer", "sgd"}, train.Default()},
+		{[]string{"--optimizer", "adam"}, with(train.Default(), func(r *train.Recipe) { r.Optimizer, r.LR, r.WeightDecay = "adam", 0.001, 0 })},
+		{[]string{"--optimizer", "adamw", "--lr", "1"}, with(train.Default(), func(r *train.Recipe) { r.Optimizer, r.WeightDecay = "adamw", 0.01 })},
+		{[]string{"--optimizer", "momentum", "--weight-decay", "0.5"},
+			with(train.Default(), func(r *train.Recipe) { r.Optimizer, r.LR, r.Momentum, r.WeightDecay = "momentum", 0.1, 0.9, 0.5 })},
+		{[]string{"--schedule", "step", "--epochs", "9"},
+			with(train.Default(), func(r *train.Recipe) { r.Schedule, r.Epochs, r.StepEpochs, r.Gamma = "step", 9, 3, 0.1 })},
+		{all, train.Recipe{Arch: "784-9-10", Activation: "relu", Loss: "quadratic", Optimizer: "nesterov", LR: 0.3, WeightDecay: 0.01,
+			Schedule: "step", Batch: 9, Epochs: 11, Init: "he", Momentum: 0.7, StepEpochs: 3, Gamma: 0.2, Warmup: 1.5, Shift: 2,
+			Validation: 0.3, Patience: 4}},
+	} {
+		if r := resolved(t, c.args...); r != c.want {
+			t.Errorf("%q: found %+v, want %+v", c.args, r, c.want)
+		}
+	}
+	// A new field of recipes gets a flag, and a place in the list above.
+	given := 0
+	for _, word := range all {
+		if strings.HasPrefix(word, "--") {
+			given++
+		}
+	}
+	flags := 0
+	for _, group := range recipeFlags(new(train.Recipe)) {
+		flags += len(strings.Split(strings.TrimSpace(group.FlagUsages()), "\n"))
+	}
+	if fields := strings.Count(must(t, append([]string{"train", "--print-recipe"}, all...)...), "\n"); fields != given || flags != given {
+		t.Errorf("recipes have %d fields and %d flags, the test gives %d", fields, flags, given)
+	}
+}
+
+// A printed recipe trains the same network.
+func TestPrintedRecipe(t *testing.T) {
+	inData(t)
+	flags := tiny("--optimizer", "adam", "--lr", "0.01", "--schedule", "step", "--validation", "0.2", "--patience", "3", "--shift", "1")
+	must(t, append(flags, "-o", "flags.safetensors")...)
+	recipe := must(t, append(flags, "--print-recipe", "-o", "none")...)
+	if err := os.WriteFile("recipe.yaml", []byte(recipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "train", "--data", "tiny", "--recipe", "recipe.yaml", "-o", "file.safetensors")
+	if !bytes.Equal(read(t, "flags.safetensors"), read(t, "file.safetensors")) {
+		t.Error("the printed recipe trained another network")
+	}
+	if both := must(t, "train", "--print-recipe", "--explain"); !strings.HasPrefix(both, "arch: 784-16-16-10\n") || !strings.Contains(both, "dweight") {
+		t.Errorf("--print-recipe --explain printed %s", both)
+	}
+}
+
+// Images that are held out show in all that train prints, after what is always
+// there.
+func TestValidation(t *testing.T) {
+	inData(t)
+	line := tiny("--validation", "0.2", "--patience", "5", "--epochs", "60")
+	stdout, stderr, code := vanilla(t, append(line, "--json")...)
+	if code != done || !strings.Contains(stderr, "  validation ") {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	var trained trainReport
+	if err := json.Unmarshal([]byte(stdout), &trained); err != nil {
+		t.Fatal(err)
+	}
+	if names := keys(t, stdout); !slices.Equal(names[len(names)-3:], []string{"model", "validation_accuracy", "best_epoch"}) {
+		t.Errorf("fields %q", names)
+	}
+	if a := trained.ValidationAccuracy; a == nil || *a < 0.9 || trained.BestEpoch != trained.Epochs-5 || trained.Recipe.Patience != 5 {
+		t.Errorf("found %s", stdout)
+	}
+	text := must(t, line...)
+	for _, part := range []string{"80 + 20 held-out training images", "of 60 in ", "kept ", "validation "} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in %s", part, text)
+		}
+	}
+}
+
+func TestResumeCommand(t *testing.T) {
+	inData(t)
+	line := tiny("--history", "run", "--resume", "--json")
+	first := must(t, line...) // there is nothing to resume yet
+	before := read(t, "model.safetensors")
+	if err := os.Remove("model.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	if again := must(t, line...); again != first {
+		t.Errorf("a complete run that is resumed says %s, it said %s", again, first)
+	}
+	if !bytes.Equal(before, read(t, "model.safetensors")) {
+		t.Error("a complete run that is resumed saves another network")
+	}
+	records, err := train.ReadRecords(bytes.NewReader(read(t, "run/history.jsonl")))
+	if err != nil || len(records) != 6 {
+		t.Errorf("%d records, err %v", len(records), err)
+	}
+}
+
+// What an interruption leaves: the best network so far, and a checkpoint.
+func TestInterruptedHistory(t *testing.T) {
+	inData(t)
+	line := tiny("--epochs", "400", "--lr", "0.01", "--validation", "0.2", "--patience", "400", "--history", "run")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stderr := &cancelling{text: "epoch ", cancel: cancel}
+	code := run(ctx, append(line, "-o", "half"), nil, io.Discard, stderr)
+	if want := "half holds the network of the best epoch so far; --resume goes on from there\n"; code != failed || !strings.HasSuffix(stderr.String(), want) {
+		t.Fatalf("exit code %d, %s; want %s", code, stderr, want)
+	}
+	_, resumed, code := vanilla(t, append(line, "--resume", "-o", "resumed")...)
+	if code != done || !strings.HasPrefix(resumed, "training 16-5-3 from epoch ") {
+		t.Errorf("exit code %d, %s", code, resumed)
+	}
+	line[len(line)-1] = "whole"
+	must(t, append(line, "-o", "whole.safetensors")...)
+	sameBytes(t, "resumed", "whole.safetensors")
+	sameTree(t, "run", "whole")
+}

@@ -1,0 +1,714 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vanilla/kernels"
+	"vanilla/kernels/device"
+	"vanilla/mnist"
+	"vanilla/model"
+	"vanilla/train"
+	"vanilla/viz"
+)
+
+// vizFlags are the flags of the command viz. Each figure has some of them.
+type vizFlags struct {
+	source
+	out, data, image, scale string
+	seed                    uint64
+	index, unit, from, to   int
+	dark, json              bool
+
+	networks train.Networks
+	exec     kernels.Executor
+	loaded   *mnist.Dataset
+}
+
+// figure is one figure of the command.
+type figure struct {
+	name, arguments, short, long string
+	examples                     []string
+	flags                        func(v *vizFlags, c *cobra.Command) // besides those that all have
+	// several says that the figure compares models.
+	several bool
+	// make computes the figure's numbers. Of all figures of one model, none gets
+	// flags besides those that all have.
+	make func(v *vizFlags, names []string) (viz.Figure, error)
+}
+
+const models = `
+MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
+layers must be numbered, as in 0.weight or fc1.weight.`
+
+func figures() []figure {
+	seed := func(v *vizFlags, c *cobra.Command) {
+		c.Flags().Uint64Var(&v.seed, "seed", 1, "`number` that determines the noise")
+	}
+	picture := func(v *vizFlags, c *cobra.Command) {
+		c.Flags().StringVar(&v.image, "image", "", "`file` with a picture of a digit: PNG, JPEG or GIF, see vanilla predict")
+		c.Flags().IntVar(&v.index, "index", 0, "`number` of a test image, from 0")
+	}
+	return []figure{
+		{
+			name: "weights", short: "The units' weights as images",
+			long: `Weights draws each unit of the layer that sees the pixels as an image of its weights,
+and each deeper layer as a matrix and as what its units add up to on the pixels.`,
+			examples: []string{"weights default -o weights.png", "weights lesson --scale unit --dark -o weights.svg", "weights default --unit 3 -o unit.png"},
+			flags: func(v *vizFlags, c *cobra.Command) {
+				c.Flags().StringVar(&v.scale, "scale", string(viz.SharedScale), "`name` of what the colours' scale is the same for: shared (all units) or unit (each has its own)")
+				c.Flags().IntVar(&v.unit, "unit", -1, "`number` of one unit to draw large, from 0")
+			},
+			make: (*vizFlags).weights,
+		}, {
+			name: "blobs", short: "Are they edges? How noise-like, smooth and edge-like weights are", several: true,
+			long: `Blobs measures what the weight images look like: noise, blobs or edges, beside the
+networks that training started from, of one or several models.`,
+			examples: []string{"blobs lesson default -o blobs.png"},
+			make:     (*vizFlags).blobs,
+		}, {
+			name: "mistakes", short: "The misclassified test images", several: true,
+			long: `Mistakes draws the test images that a network misclassifies, the most confident
+mistakes first, and the confusion matrix; of several networks, the images that all get
+wrong.`,
+			examples: []string{"mistakes default -o mistakes.png", "mistakes default lesson -o both.png", "mistakes default --json"},
+			make:     (*vizFlags).mistakes,
+		}, {
+			name: "noise", short: "What a network makes of images that show nothing",
+			long: `Noise classifies random images (uniform noise, shuffled digits, Gaussian noise, blank
+greys) beside real digits, and shows how sure the network is and of what.`,
+			examples: []string{"noise default -o noise.png", "noise lesson --seed 2 --json"},
+			flags:    seed,
+			make:     (*vizFlags).noise,
+		}, {
+			name: "robustness", short: "Accuracy on moved, scaled, turned, thicker digits",
+			long: `Robustness measures accuracy on test images that are moved, scaled, turned and drawn
+with another pen, and follows one digit to where it is first misclassified.`,
+			examples: []string{"robustness default -o robustness.png", "robustness default --index 3 -o robustness.svg"},
+			flags:    picture,
+			make:     (*vizFlags).robustness,
+		}, {
+			name: "activations", short: "One image on its way through a network",
+			long: `Activations draws the network as units that are lit as much as an image activates
+them, with the strongest connections, and takes one unit of the first layer apart.`,
+			examples: []string{"activations default -o activations.png", "activations default --index 7 --unit 2 -o activations.svg", "activations lesson --image digit.png -o mine.png"},
+			flags: func(v *vizFlags, c *cobra.Command) {
+				picture(v, c)
+				c.Flags().IntVar(&v.unit, "unit", viz.MostActive, "`number` of the unit to take apart, from 0 (default: the most active one)")
+			},
+			make: (*vizFlags).activations,
+		}, {
+			name: "morph", short: "One digit slowly becoming another",
+			long: `Morph mixes two test images in all proportions and shows the probabilities on the way,
+where the guess flips, and which hidden units change most. They are the first of their
+labels that the network gets right.`,
+			examples: []string{"morph default -o morph.png", "morph default --from 4 --to 9 -o morph.gif"},
+			flags: func(v *vizFlags, c *cobra.Command) {
+				c.Flags().IntVar(&v.from, "from", defaultFrom, "`label` of the digit to begin with")
+				c.Flags().IntVar(&v.to, "to", defaultTo, "`label` of the digit to end with")
+			},
+			make: (*vizFlags).morph,
+		}, {
+			name: "dream", short: "The image that makes each output most certain",
+			long: `Dream climbs from near-black noise, along the gradient in the pixels, to the image that
+makes each output most certain, and shows it beside the mean of the class.`,
+			examples: []string{"dream default -o dream.png", "dream lesson --dark -o dream.gif"},
+			flags:    seed,
+			make:     (*vizFlags).dream,
+		}, {
+			name: "training", arguments: "DIR…", short: "How networks learned", several: true,
+			long: `Training draws the loss and the accuracy over the course of training runs, and the
+weight images on their way. DIR is what vanilla train --history DIR kept.`,
+			examples: []string{"training run -o training.png", "training run -o training.gif"},
+			make:     (*vizFlags).training,
+		},
+	}
+}
+
+// The digits of morph, where no others are asked for.
+const (
+	defaultFrom = 3
+	defaultTo   = 8
+)
+
+func vizCommand() *cobra.Command {
+	var names []string
+	c := &cobra.Command{
+		Use:   "viz FIGURE MODEL… -o FILE",
+		Short: "Draw what a network has learned",
+		Long: `Viz draws a figure to a PNG or SVG file, or to a GIF if it moves (morph, dream,
+training), or prints its numbers with --json. Viz all draws every figure of a model.`,
+		Example: `  vanilla viz weights default -o weights.png
+  vanilla viz all default -o figures`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("want a figure: %s or all", list(names))
+			}
+			return usagef("found the figure %q: want %s or all", args[0], list(names))
+		},
+	}
+	for _, f := range figures() {
+		names = append(names, f.name)
+		c.AddCommand(f.command())
+	}
+	c.AddCommand(vizAllCommand())
+	return c
+}
+
+func (f figure) command() *cobra.Command {
+	var v vizFlags
+	arguments := f.arguments
+	if arguments == "" {
+		arguments = "MODEL"
+		if f.several {
+			arguments += "…"
+		}
+	}
+	long := f.long
+	if f.arguments == "" {
+		long += "\n" + models
+	}
+	c := &cobra.Command{
+		Use:     f.name + " " + arguments,
+		Short:   f.short,
+		Long:    long,
+		Example: "  vanilla viz " + strings.Join(f.examples, "\n  vanilla viz "),
+		Args: func(c *cobra.Command, args []string) error {
+			if !f.several {
+				return modelArgument(c, args)
+			}
+			if len(args) == 0 {
+				return fmt.Errorf("want %s", arguments)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return v.run(f, args, c.OutOrStdout()) },
+	}
+	c.Flags().SortFlags = false
+	c.Flags().StringVarP(&v.out, "out", "o", "", "`file` to draw to, whose name ends in .png, .svg or .gif")
+	if f.flags != nil {
+		f.flags(&v, c)
+	}
+	v.common(c)
+	c.Flags().BoolVar(&v.json, "json", false, "print the figure's numbers as one JSON object")
+	if f.arguments == "" {
+		v.source.flags(c)
+	}
+	return c
+}
+
+// common are flags that all figures have.
+func (v *vizFlags) common(c *cobra.Command) {
+	c.Flags().StringVar(&v.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	c.Flags().BoolVar(&v.dark, "dark", false, "draw on near-black, for slides")
+}
+
+// prepare opens what figures need.
+func (v *vizFlags) prepare() (err error) {
+	p := placement{device: "auto", executor: device.Fast}
+	v.exec, err = p.open(&v.networks)
+	return err
+}
+
+func (v *vizFlags) run(f figure, args []string, stdout io.Writer) error {
+	format, err := v.format()
+	if err != nil {
+		return err
+	}
+	if err := v.prepare(); err != nil {
+		return err
+	}
+	drawn, err := f.make(v, args)
+	if err != nil {
+		return err
+	}
+	if v.out != "" {
+		if format == viz.GIF && !viz.Moves(drawn) {
+			return &train.SettingError{Flag: "--out", Value: v.out, Problem: "this figure does not move: want a file that ends in .png or .svg"}
+		}
+		if err := v.save(v.out, drawn, format); err != nil {
+			return err
+		}
+	}
+	if v.json {
+		return writeJSON(stdout, drawn)
+	}
+	_, err = fmt.Fprintf(stdout, "%s of %s, saved in %s\n", f.name, list(args), v.out)
+	return err
+}
+
+// format is what the output's name says.
+func (v *vizFlags) format() (viz.Format, error) {
+	if v.out == "" && v.json {
+		return "", nil
+	}
+	format := viz.Format(strings.TrimPrefix(strings.ToLower(filepath.Ext(v.out)), "."))
+	if !slices.Contains([]viz.Format{viz.PNG, viz.SVG, viz.GIF}, format) {
+		return "", &train.SettingError{Flag: "--out", Value: v.out, Problem: "want the name of a file that ends in .png, .svg or .gif, or --json"}
+	}
+	return format, nil
+}
+
+func (v *vizFlags) theme() viz.Theme {
+	if v.dark {
+		return viz.Dark
+	}
+	return viz.Light
+}
+
+func (v *vizFlags) save(path string, f viz.Figure, format viz.Format) error {
+	return model.Replace(path, func(w io.Writer) error { return viz.Write(w, f, format, v.theme()) })
+}
+
+// dataset is what --data names, loaded once.
+func (v *vizFlags) dataset() (*mnist.Dataset, error) {
+	if v.loaded == nil {
+		data, err := load(v.data)
+		if err != nil {
+			return nil, err
+		}
+		v.loaded = data
+	}
+	return v.loaded, nil
+}
+
+// open opens a network for figures without data.
+func (v *vizFlags) open(name string) (*seen, error) {
+	m, err := v.source.open(name)
+	if err != nil {
+		return nil, err
+	}
+	return see(v.exec, &v.networks, name, m)
+}
+
+// openWithData opens networks and the data they take.
+func (v *vizFlags) openWithData(names ...string) ([]*seen, *mnist.Dataset, error) {
+	var all []*seen
+	for _, name := range names {
+		n, err := v.open(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, n)
+	}
+	data, err := v.dataset()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range all {
+		if err := fits(data, v.data, n.model, n.name); err != nil {
+			return nil, nil, err
+		}
+	}
+	return all, data, nil
+}
+
+func (v *vizFlags) one(names []string) (*seen, *mnist.Dataset, error) {
+	all, data, err := v.openWithData(names[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	return all[0], data, nil
+}
+
+// checkUnit reports a --unit that the first layer does not have. None is -1, if
+// it was not asked for.
+func (v *vizFlags) checkUnit(n *seen) error {
+	if units := n.layers[0].Out; v.unit < -1 || v.unit >= units {
+		return &train.SettingError{Flag: "--unit", Value: v.unit, Problem: fmt.Sprintf("%s (%s) has %d units in layer 2: want 0 to %d",
+			n.name, n.model.Arch, units, units-1)}
+	}
+	return nil
+}
+
+func (v *vizFlags) weights(names []string) (viz.Figure, error) {
+	scale := viz.Scale(v.scale)
+	if scale != viz.SharedScale && scale != viz.UnitScale {
+		return nil, &train.SettingError{Flag: "--scale", Value: v.scale, Problem: "want shared or unit"}
+	}
+	n, err := v.open(names[0])
+	if err != nil {
+		return nil, err
+	}
+	rows, cols, err := (&predictor{model: n.model, name: n.name}).imageSize()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkUnit(n); err != nil {
+		return nil, err
+	}
+	if v.unit >= 0 {
+		return viz.NewUnitWeights(n, rows, cols, v.unit)
+	}
+	return viz.NewWeights(n, rows, cols, scale)
+}
+
+func (v *vizFlags) blobs(names []string) (viz.Figure, error) {
+	seen, data, err := v.openWithData(names...)
+	if err != nil {
+		return nil, err
+	}
+	var networks []viz.Network
+	var starts []viz.Start
+	for _, n := range seen {
+		networks = append(networks, n)
+		starts = append(starts, n.start())
+	}
+	return viz.NewBlobs(networks, starts, data.Train.Pixels, data.Train.Rows, data.Train.Cols)
+}
+
+func (v *vizFlags) mistakes(names []string) (viz.Figure, error) {
+	seen, data, err := v.openWithData(names...)
+	if err != nil {
+		return nil, err
+	}
+	var networks []viz.Network
+	for _, n := range seen {
+		networks = append(networks, n)
+	}
+	return viz.NewMistakes(networks, data.Test)
+}
+
+func (v *vizFlags) noise(names []string) (viz.Figure, error) {
+	n, data, err := v.one(names)
+	if err != nil {
+		return nil, err
+	}
+	return viz.NewNoise(n, data.Test, v.seed)
+}
+
+func (v *vizFlags) robustness(names []string) (viz.Figure, error) {
+	n, data, err := v.one(names)
+	if err != nil {
+		return nil, err
+	}
+	example, err := pictureOf(data.Test, v.image, v.index)
+	if err != nil {
+		return nil, err
+	}
+	return viz.NewRobustness(n, data.Test, example)
+}
+
+func (v *vizFlags) activations(names []string) (viz.Figure, error) {
+	n, data, err := v.one(names)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkUnit(n); err != nil {
+		return nil, err
+	}
+	picture, err := pictureOf(data.Test, v.image, v.index)
+	if err != nil {
+		return nil, err
+	}
+	return viz.NewActivations(n, picture, data.Test.Rows, data.Test.Cols, v.unit)
+}
+
+func (v *vizFlags) morph(names []string) (viz.Figure, error) {
+	n, data, err := v.one(names)
+	if err != nil {
+		return nil, err
+	}
+	p, err := n.Probabilities(data.Test.Pixels)
+	if err != nil {
+		return nil, err
+	}
+	var ends []viz.Picture
+	for _, end := range []struct {
+		flag  string
+		label int
+	}{{"--from", v.from}, {"--to", v.to}} {
+		picture, ok := firstRight(data.Test, p, end.label)
+		if !ok {
+			return nil, &train.SettingError{Flag: end.flag, Value: end.label, Problem: fmt.Sprintf(
+				"%s gets no test image of that label right: want another one, of 0 to %d", n.name, data.Test.Classes-1)}
+		}
+		ends = append(ends, picture)
+	}
+	return viz.NewMorph(n, ends[0], ends[1], data.Test.Rows, data.Test.Cols)
+}
+
+// firstRight is the first image with a label that the probabilities [n, classes]
+// give it.
+func firstRight(set *mnist.Images, p []float32, label int) (viz.Picture, bool) {
+	classes := len(p) / set.Len()
+	for i, l := range set.Labels {
+		if int(l) == label && kernels.Argmax(p[i*classes:(i+1)*classes]) == label {
+			picture, err := viz.TestPicture(set, i)
+			return picture, err == nil
+		}
+	}
+	return viz.Picture{}, false
+}
+
+func (v *vizFlags) dream(names []string) (viz.Figure, error) {
+	n, data, err := v.one(names)
+	if err != nil {
+		return nil, err
+	}
+	return viz.NewDream(n, data.Train, v.seed)
+}
+
+func (v *vizFlags) training(dirs []string) (viz.Figure, error) {
+	data, err := v.dataset()
+	if err != nil {
+		return nil, err
+	}
+	var courses []viz.Course
+	for _, dir := range dirs {
+		c, err := v.course(dir, data)
+		if err != nil {
+			return nil, err
+		}
+		courses = append(courses, c...)
+	}
+	return viz.NewTraining(courses, data.Test)
+}
+
+// course reads what vanilla train --history has kept in a directory: a course
+// for each of its networks.
+func (v *vizFlags) course(dir string, data *mnist.Dataset) ([]viz.Course, error) {
+	f, err := os.Open(filepath.Join(dir, "history.jsonl"))
+	if err != nil {
+		problem := reason(err)
+		if errors.Is(err, fs.ErrNotExist) {
+			problem = errors.New("found no history.jsonl")
+		}
+		return nil, fmt.Errorf("%s: want a directory that vanilla train --history has written: %w", dir, problem)
+	}
+	defer f.Close()
+	records, err := train.ReadRecords(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	of := map[int]*viz.Course{}
+	var order []int
+	for _, r := range records {
+		c := of[r.Variant]
+		if c == nil {
+			c = &viz.Course{Name: dir}
+			of[r.Variant] = c
+			order = append(order, r.Variant)
+		}
+		e := viz.Epoch{Epoch: r.Epoch, Step: r.Step, TrainLoss: finite(float64(r.TrainLoss))}
+		if r.Validation != nil {
+			e.ValidationAccuracy = finite(r.Validation.Accuracy)
+		}
+		c.Epochs = append(c.Epochs, e)
+	}
+	slices.Sort(order)
+	if len(order) == 0 { // no epoch has ended yet
+		order, of[0] = []int{0}, &viz.Course{Name: dir}
+	}
+	var courses []viz.Course
+	for _, variant := range order {
+		c := of[variant]
+		folder := filepath.Join(dir, "snapshots")
+		if one := filepath.Join(folder, fmt.Sprintf("network-%05d", variant)); isDirectory(one) || len(order) > 1 {
+			c.Name, folder = fmt.Sprintf("%s, network %d", dir, variant), one
+		}
+		if err := v.snapshots(c, folder, data); err != nil {
+			return nil, err
+		}
+		courses = append(courses, *c)
+	}
+	return courses, nil
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// snapshots reads the networks that a run has kept on its way.
+func (v *vizFlags) snapshots(c *viz.Course, folder string, data *mnist.Dataset) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", folder, reason(err))
+	}
+	for _, e := range entries { // sorted, and the numbers have leading zeros
+		digits, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".safetensors"), "step-")
+		step, err := strconv.Atoi(digits)
+		if !ok || err != nil {
+			continue
+		}
+		n, err := v.open(filepath.Join(folder, e.Name()))
+		if err != nil {
+			return err
+		}
+		if err := fits(data, v.data, n.model, n.name); err != nil {
+			return err
+		}
+		c.Steps = append(c.Steps, step)
+		c.Networks = append(c.Networks, n)
+	}
+	return nil
+}
+
+func vizAllCommand() *cobra.Command {
+	var v vizFlags
+	c := &cobra.Command{
+		Use:   "all MODEL -o DIR",
+		Short: "All figures of one model, with a page that shows them",
+		Long: `All draws every figure that one model allows into a directory, with each one's numbers
+as JSON and an index.html that shows them and says what was left out, and why.
+` + models,
+		Example: "  vanilla viz all default -o figures",
+		Args:    modelArgument,
+		RunE: func(c *cobra.Command, args []string) error {
+			return v.all(c.Context(), args[0], c.OutOrStdout())
+		},
+	}
+	c.Flags().SortFlags = false
+	c.Flags().StringVarP(&v.out, "out", "o", "", "`directory` to draw into, made if need be")
+	c.Flags().Uint64Var(&v.seed, "seed", 1, "`number` that determines the noise")
+	v.common(c)
+	c.Flags().BoolVar(&v.json, "json", false, "print what was drawn and what was left out as one JSON object")
+	v.source.flags(c)
+	return c
+}
+
+// gallery is what viz all has made; --json prints it.
+type gallery struct {
+	Model string  `json:"model"`
+	Drawn []drawn `json:"drawn"`
+	Left  []left  `json:"left_out"`
+	Dark  bool    `json:"-"`
+}
+
+type drawn struct {
+	Figure string   `json:"figure"`
+	Files  []string `json:"files"`
+	Short  string   `json:"-"`
+}
+
+type left struct {
+	Figure string `json:"figure"`
+	Why    string `json:"why"`
+}
+
+func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) error {
+	if v.out == "" {
+		return &train.SettingError{Flag: "--out", Value: v.out, Problem: "want the name of a directory"}
+	}
+	v.scale, v.unit, v.from, v.to = string(viz.SharedScale), -1, defaultFrom, defaultTo
+	if err := v.prepare(); err != nil {
+		return err
+	}
+	// What keeps all figures from being drawn is no reason to leave out one after
+	// the other.
+	if _, _, err := v.openWithData(name); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(v.out, 0o755); err != nil {
+		return fmt.Errorf("--out %s: want a directory: %w", v.out, reason(err))
+	}
+	g := gallery{Model: name, Drawn: []drawn{}, Left: []left{}, Dark: v.dark}
+	for _, f := range figures() {
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted after %d figures", len(g.Drawn))
+		}
+		if f.arguments != "" {
+			g.Left = append(g.Left, left{f.name, "it shows the course of training, which a model does not hold: vanilla train --history DIR keeps it, vanilla viz training DIR draws it"})
+			continue
+		}
+		made, err := f.make(v, []string{name})
+		if err != nil {
+			g.Left = append(g.Left, left{f.name, err.Error()})
+			continue
+		}
+		d := drawn{Figure: f.name, Short: f.short}
+		formats := []viz.Format{viz.PNG}
+		if viz.Moves(made) {
+			formats = append(formats, viz.GIF)
+		}
+		for _, format := range formats {
+			file := f.name + "." + string(format)
+			if err := v.save(filepath.Join(v.out, file), made, format); err != nil {
+				return err
+			}
+			d.Files = append(d.Files, file)
+		}
+		numbers, err := json.Marshal(made)
+		if err != nil {
+			return err
+		}
+		file := f.name + ".json"
+		if err := v.write(file, append(numbers, '\n')); err != nil {
+			return err
+		}
+		d.Files = append(d.Files, file)
+		g.Drawn = append(g.Drawn, d)
+	}
+	var page bytes.Buffer
+	if err := galleryPage.Execute(&page, g); err != nil {
+		return err
+	}
+	if err := v.write("index.html", page.Bytes()); err != nil {
+		return err
+	}
+	if v.json {
+		return writeJSON(stdout, g)
+	}
+	return g.print(stdout, filepath.Join(v.out, "index.html"))
+}
+
+func (v *vizFlags) write(file string, data []byte) error {
+	return model.Replace(filepath.Join(v.out, file), func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+func (g gallery) print(w io.Writer, index string) error {
+	var b bytes.Buffer
+	for _, d := range g.Drawn {
+		fmt.Fprintf(&b, "%-12s %s\n", d.Figure, strings.Join(d.Files, " "))
+	}
+	for _, l := range g.Left {
+		fmt.Fprintf(&b, "%-12s left out: %s\n", l.Figure, l.Why)
+	}
+	fmt.Fprintf(&b, "\nsee them all: %s\n", index)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// galleryPage needs nothing but the files beside it.
+var galleryPage = template.Must(template.New("index.html").Parse(`<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{.Model}}: what it learned</title>
+<style>
+:root { color-scheme: {{if .Dark}}dark{{else}}light{{end}}; }
+body { margin: 2rem auto; max-width: 52rem; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif;
+  {{if .Dark}}background: #111316; color: #eceef1{{else}}background: #fff; color: #1b1d21{{end}} }
+img { max-width: 100%; height: auto; }
+section { margin-bottom: 3rem; }
+a { color: inherit; }
+</style>
+<h1>{{.Model}}: what it learned</h1>
+{{range .Drawn}}
+<section id="{{.Figure}}">
+<h2>{{.Short}}</h2>
+<img src="{{.Figure}}.png" alt="{{.Short}}">
+<p>{{range .Files}}<a href="{{.}}">{{.}}</a> {{end}}</p>
+</section>
+{{end}}
+{{with .Left}}<h2>Left out</h2>
+<ul>{{range .}}<li><b>{{.Figure}}</b>: {{.Why}}</li>{{end}}</ul>
+{{end}}</html>
+`))

@@ -1,0 +1,58 @@
+//go:build amd64 && !purego
+
+package cpu
+
+import (
+	"slices"
+	"testing"
+
+	x86 "golang.org/x/sys/cpu"
+)
+
+// TestDispatch: each set is chosen where the processor has what it needs, and
+// not where one thing is missing.
+func TestDispatch(t *testing.T) {
+	has := x86.X86
+	defer func() { x86.X86 = has }()
+	all := func() {
+		x := &x86.X86
+		x.HasAVX2, x.HasFMA = true, true
+		x.HasAVX512F, x.HasAVX512DQ, x.HasAVX512BW, x.HasAVX512VL = true, true, true, true
+	}
+	for _, c := range []struct {
+		without func()
+		want    []*routines
+	}{
+		{func() {}, []*routines{&avx512, &avx2, &portable}},
+		{func() { x86.X86.HasAVX512F = false }, []*routines{&avx2, &portable}},
+		{func() { x86.X86.HasAVX512DQ = false }, []*routines{&avx2, &portable}},
+		{func() { x86.X86.HasAVX512BW = false }, []*routines{&avx2, &portable}},
+		{func() { x86.X86.HasAVX512VL = false }, []*routines{&avx2, &portable}},
+		{func() { x86.X86.HasFMA = false }, []*routines{&portable}},
+		{func() { x86.X86.HasAVX2 = false }, []*routines{&portable}},
+	} {
+		all()
+		c.without()
+		if got := available(); !slices.Equal(got, c.want) {
+			t.Errorf("%d sets, want %d, the first being %s", len(got), len(c.want), c.want[0].name)
+		}
+	}
+}
+
+// TestDenormals: no routine is slowed down by numbers that are denormal, and
+// none leaves the processor in the mode that sees to it.
+func TestDenormals(t *testing.T) {
+	for _, r := range available() {
+		if r == &portable {
+			continue
+		}
+		w := []float32{1e-20, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}
+		r.scale(w, 1e-20)
+		if w[0] != 0 {
+			t.Errorf("%s: 1e-20 · 1e-20 is %v, want 0", r.name, w[0])
+		}
+		if v := w[1] * w[2]; v == 0 {
+			t.Errorf("%s: 1e-20 · 1e-20 is 0 in Go", r.name)
+		}
+	}
+}

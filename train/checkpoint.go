@@ -1,0 +1,258 @@
+package train
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/nlpodyssey/safetensors"
+
+	"vanilla/kernels"
+	"vanilla/model"
+)
+
+// A checkpoint is a safetensors file. Its metadata holds a saved in JSON, its
+// tensors are named
+//
+//	0.W1        the parameter W1 of network 0
+//	0.W1.slot1  array 1 that the optimizer keeps for it
+//	0.W1.best   its value after the best epoch, if the recipe has patience
+//
+// and have one dimension: what has meaning is only their order.
+
+// saved is what a checkpoint knows besides arrays.
+type saved struct {
+	Run          identity
+	HistoryBytes int64 // of history.jsonl
+	Seconds      float64
+	Pending      []Record
+	Members      []savedMember
+
+	file safetensors.SafeTensors
+}
+
+type savedMember struct {
+	progress
+	LossSum Loss // of the current epoch's batches, see kernels.State
+}
+
+// metadataKey is where the metadata hold a saved.
+const metadataKey = "vanilla_checkpoint"
+
+// identity is what a run is a function of.
+type identity struct {
+	Version, Executor string
+	Data              fingerprint
+	Snapshots         Snapshots
+	Specs             []Spec
+	Programs          []string // their names
+}
+
+func (l *loop) identity(exec kernels.Executor) identity {
+	run := identity{Version: l.options.Version, Executor: exec.Name(), Data: fingerprintOf(l.data), Snapshots: l.options.Snapshots}
+	for i := range l.members {
+		spec := l.members[i].spec
+		spec.Network = nil
+		run.Specs = append(run.Specs, spec)
+		run.Programs = append(run.Programs, l.members[i].variant.Program.Name)
+	}
+	return run
+}
+
+// differences says in what a run differs from the one that was, as it is to be
+// shown in a line, or "" if in nothing.
+func (run identity) differences(was identity) string {
+	var found []string
+	add := func(name string, was, is any) {
+		if !reflect.DeepEqual(was, is) {
+			found = append(found, fmt.Sprintf("%s was %v, is %v", name, was, is))
+		}
+	}
+	add("the version", was.Version, run.Version)
+	add("--executor", was.Executor, run.Executor)
+	add("--snapshots", was.Snapshots.String(), run.Snapshots.String())
+	switch a, b := was.Data, run.Data; {
+	case a.Train != b.Train || a.Test != b.Test || a.Rows != b.Rows || a.Columns != b.Columns || a.Classes != b.Classes:
+		add("--data", a.size(), b.size())
+	case a != b:
+		found = append(found, "--data has other images or labels")
+	}
+	add("the number of networks", len(was.Specs), len(run.Specs))
+	for i := range min(len(was.Specs), len(run.Specs)) {
+		of := ""
+		if len(run.Specs) > 1 {
+			of = fmt.Sprintf(" of network %d", i)
+		}
+		a, b := was.Specs[i], run.Specs[i]
+		add("--seed"+of, a.Seed, b.Seed)
+		add("--order-seed"+of, a.OrderSeed, b.OrderSeed)
+		fields, others := fieldsOf(&a.Recipe), fieldsOf(&b.Recipe)
+		for _, name := range fieldNames() {
+			add("--"+strings.ReplaceAll(name, "_", "-")+of, fields[name].Interface(), others[name].Interface())
+		}
+		if a.Recipe == b.Recipe {
+			add("the program"+of, was.Programs[i], run.Programs[i])
+		}
+	}
+	return strings.Join(found, "; ")
+}
+
+func (f fingerprint) size() string {
+	return fmt.Sprintf("%d + %d images of %dx%d in %d classes", f.Train, f.Test, f.Rows, f.Columns, f.Classes)
+}
+
+// array shows float32s to the safetensors package.
+type array []float32
+
+func (a array) DType() safetensors.DType { return safetensors.F32 }
+func (a array) Shape() []uint64          { return []uint64{uint64(len(a))} }
+func (a array) DataLen() uint64          { return 4 * uint64(len(a)) }
+func (a array) Data() []byte {
+	b := make([]byte, 0, a.DataLen())
+	for _, x := range a {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return b
+}
+
+// checkpoint writes where all networks stand, if there is a history, and it is
+// time or it must be.
+func (l *loop) checkpoint(must bool) error {
+	h := l.history
+	if h == nil || !must && !h.due(l.options.CheckpointEvery) {
+		return nil
+	}
+	start := time.Now()
+	if err := h.flush(); err != nil {
+		return err
+	}
+	s := saved{Run: h.run, HistoryBytes: h.written, Seconds: l.seconds, Pending: l.pending}
+	arrays := map[string]array{}
+	for i := range l.members {
+		m := &l.members[i]
+		state, err := l.population.State(i)
+		if err != nil {
+			return err
+		}
+		s.Members = append(s.Members, savedMember{m.progress, Loss(state.LossSum)})
+		for j, name := range m.arrayNames(i) {
+			arrays[name] = state.Params[j]
+			for k, slot := range kernels.ParamSlots(state.Slots, j, len(state.Params)) {
+				arrays[slotName(name, k)] = slot
+			}
+			if m.best != nil {
+				arrays[bestName(name)] = m.best[j]
+			}
+		}
+	}
+	metadata, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	err = model.Replace(h.path(checkpointFile), func(w io.Writer) error {
+		return safetensors.SerializeToWriter(arrays, map[string]string{metadataKey: string(metadata)}, w)
+	})
+	h.last = time.Now()
+	h.cost = h.last.Sub(start)
+	return err
+}
+
+// arrayNames are what a checkpoint calls the parameters of network i.
+func (m *member) arrayNames(i int) []string {
+	p := m.variant.Program
+	names := make([]string, len(p.Params))
+	for j, q := range p.Params {
+		names[j] = fmt.Sprintf("%d.%s", i, p.Value(q.Value).Name)
+	}
+	return names
+}
+
+func slotName(array string, k int) string { return fmt.Sprintf("%s.slot%d", array, k) }
+func bestName(array string) string        { return array + ".best" }
+
+// readCheckpoint reads what checkpoint wrote.
+func readCheckpoint(path string) (s saved, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	_, metadata, err := safetensors.ReadMetadata(data)
+	if err == nil {
+		s.file, err = safetensors.Deserialize(data)
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(metadata.Metadata()[metadataKey]), &s)
+	}
+	if err == nil && (len(s.Members) != len(s.Run.Specs) || len(s.Run.Programs) != len(s.Run.Specs)) {
+		err = errors.New("the networks' number is not the same everywhere")
+	}
+	if err != nil {
+		return s, fmt.Errorf("%s: not a checkpoint that vanilla wrote: %.200v", path, err)
+	}
+	return s, nil
+}
+
+// floats is a tensor's values.
+func (s *saved) floats(name string) ([]float32, error) {
+	view, ok := s.file.Tensor(name)
+	if !ok || view.DType() != safetensors.F32 {
+		return nil, fmt.Errorf("no float32 tensor %s", name)
+	}
+	values := make([]float32, view.DataLen()/4)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(view.Data()[4*i:]))
+	}
+	return values, nil
+}
+
+// restore makes the loop go on from a checkpoint of the same run.
+func (l *loop) restore(s saved) error {
+	h := l.history
+	if err := h.cutTo(s.HistoryBytes); err != nil {
+		return err
+	}
+	h.last = time.Now()
+	l.seconds, l.pending = s.Seconds, s.Pending
+	for i := range l.members {
+		m := &l.members[i]
+		if err := m.restore(i, &s, l.population); err != nil {
+			return fmt.Errorf("%s: %w", h.path(checkpointFile), err)
+		}
+	}
+	return nil
+}
+
+func (m *member) restore(i int, s *saved, population kernels.Population) error {
+	kept := s.Members[i]
+	m.progress = kept.progress
+	state := kernels.State{Step: m.Step, LossSum: float64(kept.LossSum), Diverged: m.Diverged}
+	names := m.arrayNames(i)
+	var err error
+	read := func(to *[][]float32, name string) {
+		values, e := s.floats(name)
+		err = errors.Join(err, e)
+		*to = append(*to, values)
+	}
+	for _, name := range names {
+		read(&state.Params, name)
+		if m.Best != nil {
+			read(&m.best, bestName(name))
+		}
+	}
+	for k := range m.variant.Optimizer.Slots() {
+		for _, name := range names {
+			read(&state.Slots, slotName(name, k))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return population.Restore(i, state)
+}

@@ -1,0 +1,81 @@
+package train
+
+import (
+	"hash/crc32"
+	"math"
+	"slices"
+
+	"vanilla/kernels"
+	"vanilla/mnist"
+)
+
+// Data is a data set as executors take it, not a copy.
+func Data(data *mnist.Dataset) kernels.Data {
+	split := func(s *mnist.Images) kernels.Examples {
+		return kernels.Examples{Pixels: s.Pixels, Labels: s.Labels, Features: s.Features()}
+	}
+	return kernels.Data{Train: split(data.Train), Test: split(data.Test), Classes: data.Train.Classes,
+		Rows: data.Train.Rows, Cols: data.Train.Cols}
+}
+
+// heldOutSeed orders the training images for HoldOut. It is a constant, so that
+// all runs are validated on the same images, whatever their seeds.
+const heldOutSeed = 0x68656c64206f7574 // "held out"
+
+// HoldOut is [Data] with a fraction of the training images, rounded to a whole
+// number of them, held out for validation. Which ones depends on the number of
+// images alone: they come first in a fixed permutation, so a smaller fraction's
+// are among a larger one's. Both parts are copies and keep the images' order.
+// With fraction 0 nothing is held out, and nothing copied.
+func HoldOut(data *mnist.Dataset, fraction float64) kernels.Data {
+	d := Data(data)
+	n := d.Train.Len()
+	count := heldOut(n, fraction)
+	if count == 0 {
+		return d
+	}
+	order := kernels.NewOrder(heldOutSeed, 0, n)
+	rows := make([]int32, n)
+	order.Fill(rows, 0)
+	d.Validation = pick(d.Train, rows[:count])
+	d.Train = pick(d.Train, rows[count:])
+	return d
+}
+
+// heldOut is the number of n images that a fraction holds out.
+func heldOut(n int, fraction float64) int { return int(math.Round(fraction * float64(n))) }
+
+// pick copies the given examples, in ascending order. It sorts rows.
+func pick(e kernels.Examples, rows []int32) kernels.Examples {
+	slices.Sort(rows)
+	picked := kernels.Examples{
+		Pixels:   make([]byte, 0, len(rows)*e.Features),
+		Labels:   make([]byte, 0, len(rows)),
+		Features: e.Features,
+	}
+	for _, r := range rows {
+		picked.Pixels = append(picked.Pixels, e.Row(int(r))...)
+		picked.Labels = append(picked.Labels, e.Labels[r])
+	}
+	return picked
+}
+
+// fingerprint tells data sets apart. It is not proof against forgery.
+type fingerprint struct {
+	Train, Test   int // images
+	Rows, Columns int
+	Classes       int
+	// CRC-32C of the pixels and labels.
+	TrainPixels, TrainLabels, TestPixels, TestLabels uint32
+}
+
+func fingerprintOf(data *mnist.Dataset) fingerprint {
+	table := crc32.MakeTable(crc32.Castagnoli) // which processors compute: 47 MB in milliseconds
+	sum := func(b []byte) uint32 { return crc32.Checksum(b, table) }
+	return fingerprint{
+		Train: data.Train.Len(), Test: data.Test.Len(),
+		Rows: data.Train.Rows, Columns: data.Train.Cols, Classes: data.Train.Classes,
+		TrainPixels: sum(data.Train.Pixels), TrainLabels: sum(data.Train.Labels),
+		TestPixels: sum(data.Test.Pixels), TestLabels: sum(data.Test.Labels),
+	}
+}

@@ -1,0 +1,105 @@
+package train
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"vanilla/kernels"
+	"vanilla/mnist"
+)
+
+// numbered is n images of two pixels that tell each image from the others.
+func numbered(n int) *mnist.Dataset {
+	s := &mnist.Images{Rows: 1, Cols: 2, Classes: 2}
+	for i := range n {
+		s.Pixels = append(s.Pixels, byte(i), byte(i>>8))
+		s.Labels = append(s.Labels, byte(i%2))
+	}
+	return &mnist.Dataset{Name: "numbered", Train: s, Test: s}
+}
+
+// numbers are the images of a part, by their numbers.
+func numbers(t *testing.T, e kernels.Examples) []int {
+	t.Helper()
+	var found []int
+	for i := range e.Len() {
+		row := e.Row(i)
+		n := int(row[0]) | int(row[1])<<8
+		if int(e.Labels[i]) != n%2 {
+			t.Fatalf("image %d has the label %d", n, e.Labels[i])
+		}
+		found = append(found, n)
+	}
+	return found
+}
+
+func TestHoldOut(t *testing.T) {
+	data := numbered(1000)
+	pixels := bytes.Clone(data.Train.Pixels)
+	var smaller []int
+	for _, c := range []struct {
+		fraction float64
+		want     int
+	}{{0, 0}, {0.0004, 0}, {0.001, 1}, {0.1, 100}, {0.25, 250}, {0.9996, 1000}} {
+		d := HoldOut(data, c.fraction)
+		if err := d.Check(); err != nil && c.want < 1000 {
+			t.Fatal(err)
+		}
+		held, kept := numbers(t, d.Validation), numbers(t, d.Train)
+		if len(held) != c.want || len(held)+len(kept) != 1000 {
+			t.Errorf("%v: holds out %d, keeps %d", c.fraction, len(held), len(kept))
+		}
+		if !slices.IsSorted(held) || !slices.IsSorted(kept) {
+			t.Errorf("%v: the order is not the images'", c.fraction)
+		}
+		all := slices.Concat(held, kept)
+		slices.Sort(all)
+		for i, n := range all {
+			if n != i {
+				t.Fatalf("%v: image %d is missing", c.fraction, i)
+			}
+		}
+		for _, n := range smaller {
+			if !slices.Contains(held, n) {
+				t.Errorf("%v: does not hold out image %d, which a smaller fraction does", c.fraction, n)
+			}
+		}
+		smaller = held
+		if d.Test.Len() != 1000 {
+			t.Errorf("%v: %d test images", c.fraction, d.Test.Len())
+		}
+	}
+	if !bytes.Equal(pixels, data.Train.Pixels) {
+		t.Error("the data set was changed")
+	}
+	// The first one is what all runs will always hold out first.
+	if found := numbers(t, HoldOut(data, 0.003).Validation); !slices.Equal(found, heldOutFirst) {
+		t.Errorf("of 1000 images, %v are held out first, want %v", found, heldOutFirst)
+	}
+}
+
+// heldOutFirst are three of 1000 images. Other ones would mean that validation
+// accuracies of the past cannot be compared with those of today.
+var heldOutFirst = []int{67, 458, 690}
+
+func TestFingerprint(t *testing.T) {
+	whole := fingerprintOf(numbered(100))
+	if again := fingerprintOf(numbered(100)); again != whole {
+		t.Error("equal data have two fingerprints")
+	}
+	for name, change := range map[string]func(*mnist.Dataset){
+		"pixel":   func(d *mnist.Dataset) { d.Train.Pixels[199]++ },
+		"label":   func(d *mnist.Dataset) { d.Train.Labels[99]++ },
+		"size":    func(d *mnist.Dataset) { d.Train.Rows, d.Train.Cols = 2, 1 },
+		"classes": func(d *mnist.Dataset) { d.Train.Classes++ },
+		"number":  func(d *mnist.Dataset) { d.Train = numbered(99).Train },
+		"test":    func(d *mnist.Dataset) { d.Test = numbered(99).Train },
+	} {
+		d := numbered(100)
+		change(d)
+		if fingerprintOf(d) == whole {
+			t.Errorf("another %s has the same fingerprint", name)
+		}
+	}
+}

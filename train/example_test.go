@@ -1,0 +1,140 @@
+package train_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/kernels/cpu"
+	"vanilla/mnist"
+	"vanilla/model"
+	"vanilla/train"
+)
+
+// few is MNIST with 2,000 training images, so that the examples are fast.
+func few() *mnist.Dataset {
+	data, err := mnist.Embedded()
+	if err != nil {
+		panic(err) // the executable is damaged
+	}
+	const n = 2000
+	data.Train.Pixels = data.Train.Pixels[:n*data.Train.Features()]
+	data.Train.Labels = data.Train.Labels[:n]
+	return data
+}
+
+// A study: networks of different architectures, trained as one population, each
+// on a core of its own; then saved, read again, and evaluated.
+func Example() {
+	data := few()
+	var specs []train.Spec
+	for _, arch := range []string{"784-10", "784-16-16-10", "784-40-10"} {
+		recipe := train.Default()
+		recipe.Arch, recipe.Epochs = arch, 10
+		specs = append(specs, train.Spec{Recipe: recipe, Seed: 1, OrderSeed: 1})
+	}
+	networks := new(train.Networks)
+	results, err := train.Run(context.Background(), cpu.New(), networks, data, specs, train.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, r := range results {
+		fmt.Printf("%-13s%6d parameters, %d epochs, above 75 %%: %t\n", r.Spec.Recipe.Arch, r.Parameters, r.Epochs, r.Test.Accuracy() > 0.75)
+	}
+
+	dir, err := os.MkdirTemp("", "study")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "wide.safetensors")
+	if err := results[2].Model.Write(path); err != nil {
+		fmt.Println(err)
+		return
+	}
+	wide, err := model.Read(path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	score, err := train.Evaluate(context.Background(), cpu.New(), networks, data, wide)
+	fmt.Println("as good when it is read again:", score.Correct == results[2].Test.Correct, err)
+	// Output:
+	// 784-10         7850 parameters, 10 epochs, above 75 %: true
+	// 784-16-16-10  13002 parameters, 10 epochs, above 75 %: true
+	// 784-40-10     31810 parameters, 10 epochs, above 75 %: true
+	// as good when it is read again: true <nil>
+}
+
+// Held-out images say when to stop, and the history keeps what happened.
+func ExampleRun_history() {
+	dir, err := os.MkdirTemp("", "history")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	recipe := train.Default()
+	recipe.Epochs, recipe.Validation, recipe.Patience = 30, 0.2, 3
+	spec := train.Spec{Recipe: recipe, Seed: 1, OrderSeed: 1}
+	results, err := train.Run(context.Background(), cpu.New(), new(train.Networks), few(), []train.Spec{spec},
+		train.Options{History: dir, Resume: true, Snapshots: train.Snapshots{Log: true}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lines, err := os.ReadFile(filepath.Join(dir, "history.jsonl"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	records, err := train.ReadRecords(bytes.NewReader(lines))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	best := records[results[0].BestEpoch-1]
+	fmt.Println("a record of each epoch:", len(records) == results[0].Epochs)
+	fmt.Println("the best network is kept:", best.Accuracy == results[0].Validation.Accuracy())
+	// Output:
+	// a record of each epoch: true
+	// the best network is kept: true
+}
+
+// A recipe file names what is different from a built-in recipe.
+func ExampleParseRecipe() {
+	recipe, err := train.ParseRecipe([]byte("base: lesson\noptimizer: adam\nepochs: 5\n"), "mine.yaml")
+	fmt.Println(recipe.Loss, recipe.Optimizer, recipe.LR, recipe.Epochs, err)
+
+	_, err = train.ParseRecipe([]byte("optimiser: adam\n"), "mine.yaml")
+	fmt.Println(err)
+	// Output:
+	// quadratic adam 0.001 5 <nil>
+	// --recipe mine.yaml:1: no recipe has the word "optimiser": did you mean optimizer?
+}
+
+// Networks that no recipe describes train from their own graphs.
+func ExampleSpec_network() {
+	network, err := graph.New(graph.Arch{Widths: []int{784, 20, 10}, Activation: ir.Tanh, Loss: graph.CrossEntropy}) // or graph.Lower
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	recipe := train.Default()
+	recipe.LR, recipe.Epochs = 0.2, 5
+	specs := []train.Spec{{Recipe: recipe, Seed: 1, OrderSeed: 1, Network: network}}
+	results, err := train.Run(context.Background(), cpu.New(), new(train.Networks), few(), specs, train.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(results[0].Model.Names(), results[0].Test.Accuracy() > 0.75)
+	// Output:
+	// [W1 b1 W2 b2] true
+}

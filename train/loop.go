@@ -1,0 +1,357 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"vanilla/kernels"
+	"vanilla/mnist"
+)
+
+// loop trains a population in rounds. In a round every network goes on to its
+// next stop: its end or, where something is to be done on the way, the next end
+// of an epoch or step of a snapshot.
+type loop struct {
+	options    Options
+	data       *mnist.Dataset
+	population kernels.Population
+	members    []member
+	validated  bool     // there are held-out images
+	history    *history // nil if none is kept
+
+	seconds float64   // that training took before the current round
+	started time.Time // the current round
+	// pending are the records of the round. After an interruption in the middle of
+	// a round they wait for the others', so that their order is always the same.
+	pending []Record
+}
+
+// member is a network of the population.
+type member struct {
+	spec    Spec
+	variant kernels.Variant
+	// perEpoch and total count steps.
+	perEpoch, total int
+	// stopping is false if nothing is to be done before the end, snapshots the
+	// steps of snapshots but for those of all epochs.
+	stopping  bool
+	snapshots []int
+
+	progress
+	best [][]float32 // the parameters after the epoch Best, if the recipe has patience
+}
+
+// progress is where a network stands. Checkpoints keep it.
+type progress struct {
+	Step      int
+	TrainLoss Loss // of the last completed epoch
+	Diverged  bool
+	// Best is the epoch with the highest accuracy on the held-out images, the
+	// first one among equals, if the recipe has patience.
+	Best *bestEpoch `json:",omitempty"`
+}
+
+type bestEpoch struct {
+	Epoch, Step int
+	Accuracy    float64
+}
+
+// newLoop checks everything, prepares the population, and begins or continues
+// its history.
+func newLoop(exec kernels.Executor, networks *Networks, data *mnist.Dataset, specs []Spec, options Options) (*loop, error) {
+	l := &loop{options: options, data: data, members: make([]member, len(specs))}
+	variants := make([]kernels.Variant, len(specs))
+	var set kernels.Data
+	for i, s := range specs {
+		if err := s.check(data); err != nil {
+			return nil, err
+		}
+		r := &s.Recipe
+		if i == 0 {
+			set = HoldOut(data, r.Validation)
+			l.validated = r.Validation > 0
+		} else if first := specs[0].Recipe.Validation; r.Validation != first {
+			return nil, &SettingError{"--validation", r.Validation, fmt.Sprintf(
+				"the networks of a population are validated on the same images: want %v for network %d as for the first", first, i)}
+		}
+		network := s.Network
+		if network == nil {
+			var err error
+			if network, err = networks.Build(r.Arch, r.Activation, r.Loss); err != nil {
+				return nil, err
+			}
+		} else {
+			networks.add(network)
+			r.Arch, r.Activation, r.Loss = "", "", ""
+		}
+		variants[i] = s.Variant(network.Program)
+		m := member{spec: s, variant: variants[i], perEpoch: variants[i].StepsPerEpoch(set.Train.Len())}
+		m.total = m.perEpoch * r.Epochs
+		m.TrainLoss = Loss(math.NaN())
+		m.stopping = l.validated || options.History != ""
+		if options.History != "" {
+			for _, step := range options.Snapshots.Steps {
+				if step < 0 || step > m.total {
+					return nil, &SettingError{"--snapshots", step, fmt.Sprintf("training has steps 0 to %d", m.total)}
+				}
+			}
+			m.snapshots = options.Snapshots.within(m.total)
+		}
+		l.members[i] = m
+	}
+	population, err := exec.Prepare(set, variants)
+	if err != nil {
+		return nil, err
+	}
+	l.population = population
+	if options.History != "" {
+		if err := l.openHistory(exec); err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+	}
+	return l, nil
+}
+
+func (l *loop) close() error {
+	err := l.population.Close()
+	if l.history != nil {
+		err = errors.Join(err, l.history.close())
+	}
+	return err
+}
+
+// epochs is how many every network has behind it.
+func (l *loop) epochs() int {
+	least := math.MaxInt
+	for i := range l.members {
+		least = min(least, l.members[i].Step/l.members[i].perEpoch)
+	}
+	return least
+}
+
+// done says whether the network is to be trained no further.
+func (m *member) done() bool {
+	patience := m.spec.Recipe.Patience
+	return m.Step >= m.total || m.Diverged ||
+		m.Best != nil && m.Step/m.perEpoch-m.Best.Epoch >= patience
+}
+
+// round counts the network's stops up to where it stands, and nextStop is the
+// step of the next one.
+func (m *member) round() (stops int) {
+	if !m.stopping {
+		return 0
+	}
+	stops = m.Step / m.perEpoch
+	for _, step := range m.snapshots {
+		if step > m.Step {
+			break
+		}
+		if step%m.perEpoch != 0 {
+			stops++
+		}
+	}
+	return stops
+}
+
+func (m *member) nextStop() int {
+	if !m.stopping {
+		return m.total
+	}
+	next := (m.Step/m.perEpoch + 1) * m.perEpoch
+	if i, _ := slices.BinarySearch(m.snapshots, m.Step+1); i < len(m.snapshots) {
+		next = min(next, m.snapshots[i])
+	}
+	return next
+}
+
+// next says up to which step each network is trained in the next round. Who was
+// ahead when the last one was interrupted, waits.
+func (l *loop) next() (until []int, more bool) {
+	first := math.MaxInt
+	for i := range l.members {
+		if m := &l.members[i]; !m.done() {
+			first, more = min(first, m.round()), true
+		}
+	}
+	until = make([]int, len(l.members))
+	for i := range l.members {
+		m := &l.members[i]
+		until[i] = m.Step
+		if !m.done() && m.round() == first {
+			until[i] = m.nextStop()
+		}
+	}
+	return until, more
+}
+
+// train trains all networks to their ends, or until ctx is done.
+func (l *loop) train(ctx context.Context) error {
+	for ctx.Err() == nil {
+		until, more := l.next()
+		if !more {
+			return nil
+		}
+		known := len(l.pending)
+		l.started = time.Now()
+		err := l.population.Advance(ctx, until, l.report)
+		l.seconds += time.Since(l.started).Seconds()
+		if err != nil && !(ctx.Err() != nil && errors.Is(err, context.Cause(ctx))) {
+			return err
+		}
+		if err := l.finishRound(context.WithoutCancel(ctx), until, known, err != nil); err != nil {
+			return err
+		}
+	}
+	return l.checkpoint(true)
+}
+
+// report makes a record of an epoch. It is called while the networks train.
+func (l *loop) report(r kernels.Report) {
+	m := &l.members[r.Variant]
+	m.TrainLoss, m.Diverged = Loss(r.Loss), r.Diverged
+	if r.Diverged {
+		m.Step = r.Step
+	}
+	record := Record{
+		Variant:   r.Variant,
+		Arch:      m.spec.Recipe.Arch,
+		Seed:      m.spec.Seed,
+		OrderSeed: m.spec.OrderSeed,
+		Epoch:     r.Epoch,
+		Step:      r.Step,
+		TrainLoss: m.TrainLoss,
+		StepSize:  float64(m.variant.Rate.At(r.Step-1, m.perEpoch, m.variant.Epochs)),
+		Seconds:   l.seconds + time.Since(l.started).Seconds(),
+		Diverged:  r.Diverged,
+	}
+	if m.stopping {
+		l.pending = append(l.pending, record)
+	} else {
+		l.observe(record)
+	}
+}
+
+func (l *loop) observe(r Record) {
+	if l.options.Observe != nil {
+		l.options.Observe(r)
+	}
+}
+
+// finishRound does what is to be done between two rounds. Of the pending
+// records the first ones are known from before the round.
+func (l *loop) finishRound(ctx context.Context, until []int, known int, interrupted bool) error {
+	complete := true
+	var arrived []int
+	for i := range l.members {
+		m := &l.members[i]
+		before := m.Step
+		switch {
+		case m.Diverged:
+			continue
+		case interrupted:
+			state, err := l.population.State(i)
+			if err != nil {
+				return err
+			}
+			m.Step = state.Step
+		default:
+			m.Step = until[i]
+		}
+		if m.Step < until[i] {
+			complete = false
+		} else if m.Step > before {
+			arrived = append(arrived, i)
+		}
+	}
+	if l.validated {
+		err := onAllCores(len(l.pending)-known, func(i int) error { return l.validate(ctx, &l.pending[known+i]) })
+		if err != nil {
+			return err
+		}
+	}
+	if err := l.snapshot(ctx, arrived); err != nil {
+		return err
+	}
+	if complete {
+		if err := l.publish(); err != nil {
+			return err
+		}
+	}
+	_, more := l.next()
+	return l.checkpoint(!more)
+}
+
+// validate completes a record, and keeps the parameters if none were better.
+// Patience begins anew only where the accuracy rises.
+func (l *loop) validate(ctx context.Context, r *Record) error {
+	if r.Diverged {
+		return nil
+	}
+	score, err := l.population.Evaluate(ctx, r.Variant, kernels.Validation)
+	if err != nil {
+		return err
+	}
+	r.Validation = &Validation{Loss: Loss(score.Loss), Accuracy: score.Accuracy()}
+	m := &l.members[r.Variant]
+	if m.spec.Recipe.Patience == 0 || m.Best != nil && score.Accuracy() <= m.Best.Accuracy {
+		return nil
+	}
+	state, err := l.population.State(r.Variant)
+	m.Best, m.best = &bestEpoch{r.Epoch, r.Step, score.Accuracy()}, state.Params
+	return err
+}
+
+// publish shows the records of a complete round and adds them to the history.
+func (l *loop) publish() error {
+	slices.SortFunc(l.pending, func(a, b Record) int { return cmp.Compare(a.Variant, b.Variant) })
+	for _, r := range l.pending {
+		if l.history != nil {
+			if err := l.history.add(r); err != nil {
+				return err
+			}
+		}
+		l.observe(r)
+	}
+	l.pending = l.pending[:0]
+	return nil
+}
+
+// snapshot writes the networks among the given ones that are at the step of a
+// snapshot.
+func (l *loop) snapshot(ctx context.Context, members []int) error {
+	if l.history == nil {
+		return nil
+	}
+	return onAllCores(len(members), func(k int) error {
+		i := members[k]
+		m := &l.members[i]
+		_, wanted := slices.BinarySearch(m.snapshots, m.Step)
+		if !wanted && !(l.options.Snapshots.Epochs && m.Step%m.perEpoch == 0) {
+			return nil
+		}
+		state, err := l.population.State(i)
+		if err != nil {
+			return err
+		}
+		score, err := l.population.Evaluate(ctx, i, kernels.Test)
+		if err != nil {
+			return err
+		}
+		trained, err := m.model(state.Params, m.Step, score.Accuracy(), l.data.Train, l.options.Version)
+		if err != nil {
+			return err
+		}
+		dir := filepath.Join(l.history.dir, snapshotsDir)
+		if len(l.members) > 1 {
+			dir = filepath.Join(dir, fmt.Sprintf("network-%05d", i))
+		}
+		return l.history.write(filepath.Join(dir, fmt.Sprintf("step-%09d.safetensors", m.Step)), trained)
+	})
+}

@@ -1,0 +1,214 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// YAML is the recipe as [ParseRecipe] reads it.
+func (r Recipe) YAML() ([]byte, error) { return yaml.Marshal(r) }
+
+// ReadRecipe reads a recipe from a file, as [ParseRecipe] does.
+func ReadRecipe(path string) (Recipe, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Recipe{}, err
+	}
+	return ParseRecipe(data, path)
+}
+
+// ParseRecipe reads a recipe from YAML, a mapping with the words that recipes
+// have in JSON:
+//
+//	base: lesson        # what is not named here is as in default (the default) or lesson
+//	optimizer: adam
+//	epochs: 20
+//	weight_decay: 1e-4
+//
+// What depends on the optimizer and the schedule follows them, see
+// [Recipe.Follow]. A word that no recipe has, a value of the wrong kind, and
+// anything but a mapping fail with a *SettingError that names the file and the
+// line. Whether the values can be is for [Recipe.Check] to say, once all are
+// known.
+func ParseRecipe(data []byte, name string) (Recipe, error) {
+	fail := func(line int, problem string) (Recipe, error) {
+		return Recipe{}, &SettingError{"--recipe", fmt.Sprintf("%s:%d", name, line), problem}
+	}
+	if len(data) > maxRecipeBytes {
+		return fail(1, fmt.Sprintf("found %d bytes: want a recipe of at most %d", len(data), maxRecipeBytes))
+	}
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		var at yaml.Error
+		if errors.As(err, &at) && at.GetToken() != nil {
+			return fail(at.GetToken().Position.Line, at.GetMessage())
+		}
+		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
+	}
+	if len(file.Docs) > 1 {
+		return fail(file.Docs[1].GetToken().Position.Line, "found a second document: want one")
+	}
+	var words []*ast.MappingValueNode
+	if len(file.Docs) == 1 && file.Docs[0].Body != nil {
+		switch body := file.Docs[0].Body.(type) {
+		case *ast.MappingNode:
+			words = body.Values
+		case *ast.CommentGroupNode:
+		default:
+			return fail(body.GetToken().Position.Line, "want lines like \"epochs: 20\"")
+		}
+	}
+
+	base := Default()
+	for _, w := range words {
+		if w.Key.String() == "base" {
+			if base, err = NamedRecipe(scalar(w.Value)); err != nil {
+				return fail(w.Key.GetToken().Position.Line, fmt.Sprintf("found base %.60q: want %s", scalar(w.Value), or(Recipes())))
+			}
+		}
+	}
+	r := base
+	fields := fieldsOf(&r)
+	given := map[string]bool{}
+	for _, w := range words {
+		word, line := w.Key.String(), w.Key.GetToken().Position.Line
+		if word == "base" {
+			continue
+		}
+		field, ok := fields[word]
+		if !ok {
+			return fail(line, unknownWord(word))
+		}
+		if err := decode(w.Value, field); err != nil {
+			return fail(line, fmt.Sprintf("found %s %.60q: %v", word, scalar(w.Value), err))
+		}
+		given[word] = true
+	}
+	r.Follow(base, func(field string) bool { return given[field] })
+	return r, nil
+}
+
+// maxRecipeBytes is far more than a recipe takes, and little enough for the
+// parser, which is slow on what is no YAML at all.
+const maxRecipeBytes = 1 << 16
+
+// scalar is a value as it is written, on one line.
+func scalar(n ast.Node) string {
+	if s, ok := n.(*ast.StringNode); ok {
+		return s.Value
+	}
+	return strings.Join(strings.Fields(n.String()), " ")
+}
+
+// fieldsOf are the recipe's fields by their names in JSON.
+func fieldsOf(r *Recipe) map[string]reflect.Value {
+	fields := map[string]reflect.Value{}
+	value := reflect.ValueOf(r).Elem()
+	for i, name := range fieldNames() {
+		fields[name] = value.Field(i)
+	}
+	return fields
+}
+
+// fieldNames are the names of recipes' fields in JSON, in their order.
+func fieldNames() []string {
+	t := reflect.TypeFor[Recipe]()
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	}
+	return names
+}
+
+// decode sets a field to a number or word of its own kind.
+func decode(n ast.Node, field reflect.Value) error {
+	switch field.Kind() {
+	case reflect.String:
+		if word, ok := n.(*ast.StringNode); ok {
+			field.SetString(word.Value)
+			return nil
+		}
+		return errors.New("want a word")
+	case reflect.Int:
+		if v, ok := number(n); ok && v == math.Trunc(v) && math.Abs(v) <= maxExact {
+			field.SetInt(int64(v))
+			return nil
+		}
+		return errors.New("want a whole number")
+	}
+	if v, ok := number(n); ok {
+		field.SetFloat(v)
+		return nil
+	}
+	return errors.New("want a number")
+}
+
+// maxExact is how far float64 tells all whole numbers apart.
+const maxExact = 1 << 53
+
+// number is the value of a plain scalar. Not all numbers are numbers to YAML:
+// to some of its versions 1e-4 is a word, to others 010 is eight.
+func number(n ast.Node) (float64, bool) {
+	switch n := n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+	case *ast.StringNode:
+		if n.Token.Type != token.StringType { // quoted
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	v, err := strconv.ParseFloat(n.GetToken().Value, 64)
+	return v, err == nil
+}
+
+// unknownWord names the words of recipes that an unknown one is most like, if it
+// is like any, or all of them.
+func unknownWord(word string) string {
+	var near []string
+	least := len(word)/2 + 1 // with as many letters wrong it is another word
+	for _, name := range fieldNames() {
+		switch d := distance(word, name); {
+		case d < least:
+			near, least = []string{name}, d
+		case d == least && near != nil:
+			near = append(near, name)
+		}
+	}
+	if near != nil {
+		return fmt.Sprintf("no recipe has the word %.60q: did you mean %s?", word, or(near))
+	}
+	return fmt.Sprintf("no recipe has the word %.60q: there are base, %s", word, strings.Join(fieldNames(), ", "))
+}
+
+// distance counts the letters that must be changed, inserted or removed to make
+// a from b (Levenshtein's).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := diagonal
+			if a[i] != b[j] {
+				changed++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,133 @@
+package train
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestParseRecipe(t *testing.T) {
+	with := func(base Recipe, change func(*Recipe)) Recipe {
+		change(&base)
+		return base
+	}
+	for _, c := range []struct {
+		text string
+		want Recipe
+	}{
+		{"", Default()},
+		{"# nothing\n", Default()},
+		{"base: default", Default()},
+		{"base: lesson", Lesson()},
+		{"lr: 1e-1\nbase: lesson", with(Lesson(), func(r *Recipe) { r.LR = 0.1 })},
+		{"lr: 1.5e-05\nweight_decay: 2\nepochs: 0012", with(Default(), func(r *Recipe) { r.LR, r.WeightDecay, r.Epochs = 1.5e-5, 2, 12 })},
+		{"arch: '784-10' # none hidden\nactivation: \"relu\"", with(Default(), func(r *Recipe) { r.Arch, r.Activation = "784-10", "relu" })},
+		{"{epochs: 3, shift: 2, validation: .5, patience: 1, warmup: 0.5}",
+			with(Default(), func(r *Recipe) { r.Epochs, r.Shift, r.Validation, r.Patience, r.Warmup = 3, 2, 0.5, 1, 0.5 })},
+		{"optimizer: sgd", Default()}, // the optimizer it has
+		{"optimizer: adam", with(Default(), func(r *Recipe) { r.Optimizer, r.LR, r.WeightDecay = "adam", 0.001, 0 })},
+		{"optimizer: adamw\nlr: 1", with(Default(), func(r *Recipe) { r.Optimizer, r.WeightDecay = "adamw", 0.01 })},
+		{"base: lesson\noptimizer: nesterov", with(Lesson(), func(r *Recipe) { r.Optimizer, r.LR, r.Momentum = "nesterov", 0.1, 0.9 })},
+		{"optimizer: momentum\nmomentum: 0.5\nweight_decay: 1", with(Default(), func(r *Recipe) {
+			r.Optimizer, r.LR, r.Momentum, r.WeightDecay = "momentum", 0.1, 0.5, 1
+		})},
+		{"schedule: step", with(Default(), func(r *Recipe) { r.Schedule, r.StepEpochs, r.Gamma = "step", 13, 0.1 })},
+		{"schedule: step\nepochs: 2\ngamma: 0.5", with(Default(), func(r *Recipe) { r.Schedule, r.StepEpochs, r.Gamma, r.Epochs = "step", 1, 0.5, 2 })},
+	} {
+		r, err := ParseRecipe([]byte(c.text), "r.yaml")
+		if err != nil || r != c.want {
+			t.Errorf("%q: found %+v, err %v; want %+v", c.text, r, err, c.want)
+			continue
+		}
+		text, err := r.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := ParseRecipe(text, "again"); err != nil || again != r {
+			t.Errorf("%q became %+v, err %v; want %+v", text, again, err, r)
+		}
+	}
+}
+
+func TestParseRecipeErrors(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"lr: 1\nepoch: 3", `--recipe r.yaml:2: no recipe has the word "epoch": did you mean epochs?`},
+		{"weight-decay: 1", `--recipe r.yaml:1: no recipe has the word "weight-decay": did you mean weight_decay?`},
+		{"\n\nLR: 1", `--recipe r.yaml:3: no recipe has the word "LR": there are base, arch, activation, loss,`},
+		{"seed: 1", `--recipe r.yaml:1: no recipe has the word "seed": there are base, arch,`},
+		{"3: 1", `--recipe r.yaml:1: no recipe has the word "3"`},
+		{"<<: 1", `--recipe r.yaml:1: no recipe has the word "<<"`},
+		{"base: other", `--recipe r.yaml:1: found base "other": want default or lesson`},
+		{"base: [lesson]", `--recipe r.yaml:1: found base "[lesson]": want default or lesson`},
+		{"lr: fast", `--recipe r.yaml:1: found lr "fast": want a number`},
+		{"lr: '1'", `--recipe r.yaml:1: found lr "1": want a number`},
+		{"lr:", `--recipe r.yaml:1: found lr "": want a number`},
+		{"lr: [1, 2]", `--recipe r.yaml:1: found lr "[1, 2]": want a number`},
+		{"lr: {a:\n 1}", `--recipe r.yaml:1: found lr "{a: 1}": want a number`},
+		{"epochs: 1.5", `--recipe r.yaml:1: found epochs "1.5": want a whole number`},
+		{"epochs: 1e30", `--recipe r.yaml:1: found epochs "1e30": want a whole number`},
+		{"epochs: .nan", `--recipe r.yaml:1: found epochs ".nan": want a whole number`},
+		{"epochs: true", `--recipe r.yaml:1: found epochs "true": want a whole number`},
+		{"loss: 3", `--recipe r.yaml:1: found loss "3": want a word`},
+		{"a b c", `--recipe r.yaml:1: want lines like "epochs: 20"`},
+		{"- lr", `--recipe r.yaml:1: want lines like "epochs: 20"`},
+		{"lr: 1\n---\nlr: 2", `--recipe r.yaml:3: found a second document: want one`},
+		{"lr: 1\nlr: 2", `--recipe r.yaml:2: `},
+		{strings.Repeat("#", 1<<16+1), `--recipe r.yaml:1: found 65537 bytes: want a recipe of at most 65536`},
+		{"lr: [1", `--recipe r.yaml:1: `},
+	} {
+		_, err := ParseRecipe([]byte(c.text), "r.yaml")
+		var setting *SettingError
+		if !errors.As(err, &setting) || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: found %q, want %q on one line", c.text, err, c.want)
+		}
+	}
+	if _, err := ReadRecipe(t.TempDir() + "/none"); err == nil {
+		t.Error("a file that is not there: no error")
+	}
+}
+
+func FuzzParseRecipe(f *testing.F) {
+	for _, text := range []string{"lr: 1e-1\nbase: lesson", "{epochs: 3}", "a: &a [1]\nb: *a", "? - x\n: !!int 3", "lr: |\n  1"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := ParseRecipe(data, "fuzz")
+		if err == nil && r.Check() == nil {
+			text, err := r.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := ParseRecipe(text, "again"); err != nil || again != r {
+				t.Errorf("%q became %+v, err %v; want %+v", text, again, err, r)
+			}
+		}
+	})
+}
+
+// Every built-in recipe can be, and is found by its name.
+func TestNamedRecipe(t *testing.T) {
+	for _, name := range Recipes() {
+		r, err := NamedRecipe(name)
+		if err != nil || r.Check() != nil {
+			t.Errorf("%s: %v, %v", name, err, r.Check())
+		}
+	}
+	if r, _ := NamedRecipe("lesson"); r != Lesson() {
+		t.Errorf("lesson is %+v", r)
+	}
+	if _, err := NamedRecipe("other"); err == nil || !strings.Contains(err.Error(), "default or lesson") {
+		t.Errorf("other: %v", err)
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"epoch", "epochs", 1}, {"epochs", "", 6}, {"lr", "rl", 2}, {"kitten", "sitting", 3}} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("%q, %q: found %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}

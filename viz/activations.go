@@ -1,0 +1,263 @@
+package viz
+
+import (
+	"cmp"
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+)
+
+// Activations is one image on its way through a network.
+type Activations struct {
+	Model   string  `json:"model"`
+	Arch    string  `json:"arch"`
+	Rows    int     `json:"rows"`
+	Cols    int     `json:"cols"`
+	Picture Picture `json:"picture"`
+	// Layers are what leaves the units of each layer after the pixels; of the last one, the probabilities.
+	Layers        [][]float32 `json:"layers"`
+	Guess         int         `json:"guess"`
+	Probabilities []float32   `json:"probabilities"`
+	// Edges are the strongest connections into each layer, strongest first; those of the first layer start at pixels.
+	Edges [][]Edge `json:"edges"`
+	// Reveal is one unit of the first layer, taken apart.
+	Reveal Reveal `json:"reveal"`
+	pixels []float32
+}
+
+// Edge is what one unit sends another.
+type Edge struct {
+	From int `json:"from"`
+	To   int `json:"to"`
+	// Product is weight times activation.
+	Product float64 `json:"product"`
+}
+
+// Reveal is what enters one unit: Σ weight·pixel + bias.
+type Reveal struct {
+	Unit     int       `json:"unit"`
+	Weights  []float32 `json:"weights"`
+	Products []float64 `json:"products"`
+	Positive float64   `json:"positive"` // sum of the positive products
+	Negative float64   `json:"negative"`
+	Bias     float64   `json:"bias"`
+	// Input is what enters the unit, by the network's own account, and Output what leaves it.
+	Input  float64 `json:"input"`
+	Output float64 `json:"output"`
+}
+
+const (
+	shownEdges = 48 // of a layer
+	// MostActive asks for the unit whose output is the largest.
+	MostActive = -1
+)
+
+// NewActivations runs a network on an image. Unit is the one of the first layer to take apart, or MostActive.
+func NewActivations(n Network, picture Picture, rows, cols, unit int) (*Activations, error) {
+	if err := checkSize(n, rows, cols); err != nil {
+		return nil, err
+	}
+	x := unitInterval(picture.Pixels)
+	z, a, err := n.Activate(x)
+	if err != nil {
+		return nil, err
+	}
+	layers := n.Layers()
+	if unit == MostActive {
+		unit, _ = top(a[0])
+	}
+	if unit < 0 || unit >= layers[0].Out {
+		return nil, fmt.Errorf("%s: expected a unit from 0 to %d, found %d", n.Name(), layers[0].Out-1, unit)
+	}
+	r := &Activations{Model: n.Name(), Arch: arch(layers), Rows: rows, Cols: cols, Picture: picture, Layers: a,
+		Probabilities: a[len(a)-1], pixels: x}
+	r.Guess, _ = top(r.Probabilities)
+	from := x
+	for k, l := range layers {
+		var edges []Edge
+		for i, w := range l.Weight {
+			if p := float64(w) * float64(from[i%l.In]); p != 0 {
+				edges = append(edges, Edge{i % l.In, i / l.In, p})
+			}
+		}
+		slices.SortStableFunc(edges, func(a, b Edge) int { return cmp.Compare(math.Abs(b.Product), math.Abs(a.Product)) })
+		r.Edges = append(r.Edges, edges[:min(len(edges), shownEdges)])
+		from = a[k]
+	}
+	first := layers[0]
+	r.Reveal = Reveal{Unit: unit, Weights: first.Weight[unit*first.In : (unit+1)*first.In], Bias: float64(first.Bias[unit]),
+		Input: float64(z[0][unit]), Output: float64(a[0][unit])}
+	for i, w := range r.Reveal.Weights {
+		p := float64(w) * float64(x[i])
+		r.Reveal.Products = append(r.Reveal.Products, p)
+		r.Reveal.Positive += math.Max(p, 0)
+		r.Reveal.Negative += math.Min(p, 0)
+	}
+	return r, nil
+}
+
+func (r *Activations) page() page {
+	what := r.Picture.Name
+	if r.Picture.Label >= 0 {
+		what += fmt.Sprintf(", a %d", r.Picture.Label)
+	}
+	return page{
+		title:    "An image on its way: " + r.Model,
+		subtitle: fmt.Sprintf("%s · %s · taken for a %d (%s)", r.Arch, what, r.Guess, percent(float64(r.Probabilities[r.Guess]))),
+		caption: "A unit is the lighter the more active it is. Lines are weight times activation, the strongest ones of each layer: blue pushes the next unit up, red down. " +
+			"Below, one unit taken apart: its weights, what of them meets ink, and the sum that makes it what it is.",
+		width: bodyWidth, height: 300 + 152, body: r.draw,
+	}
+}
+
+// shownNeurons is how many units of a layer are drawn; of more, those with the largest activation.
+const shownNeurons = 20
+
+// column is a layer as it is drawn.
+type column struct {
+	x     float64
+	units []int // shown
+	y     map[int]float64
+}
+
+func newColumn(x float64, n int, value func(int) float64) column {
+	units := make([]int, n)
+	for i := range units {
+		units[i] = i
+	}
+	if n > shownNeurons {
+		slices.SortStableFunc(units, func(a, b int) int { return cmp.Compare(value(b), value(a)) })
+		units = units[:shownNeurons]
+		slices.Sort(units)
+	}
+	c := column{x: x, units: units, y: map[int]float64{}}
+	const top, height = 22., 266.
+	step := math.Min(24, height/float64(len(units)))
+	for i, u := range units {
+		c.y[u] = top + height/2 + (float64(i)-float64(len(units)-1)/2)*step
+	}
+	return c
+}
+
+func (r *Activations) draw(c *canvas, _ int) {
+	cell := fit(r.Rows, r.Cols, 112)
+	iw, ih := float64(r.Cols)*cell, float64(r.Rows)*cell
+	top := 22 + 133 - ih/2
+	last := len(r.Layers) - 1
+	left, outX := iw+100, bodyWidth-118.
+	var columns []column
+	for k, a := range r.Layers {
+		x := outX
+		if last > 0 {
+			x = left + (outX-left)*float64(k)/float64(last)
+		}
+		columns = append(columns, newColumn(x, len(a), func(i int) float64 { return math.Abs(float64(a[i])) }))
+	}
+	for k, edges := range r.Edges {
+		if len(edges) == 0 {
+			continue
+		}
+		strongest := math.Abs(edges[0].Product)
+		for i := len(edges) - 1; i >= 0; i-- { // the strongest on top
+			e := edges[i]
+			y1, shown := columns[k].y[e.To]
+			if !shown {
+				continue
+			}
+			x0, y0 := 0., 0.
+			if k == 0 {
+				x0, y0 = (float64(e.From%r.Cols)+0.5)*cell, top+(float64(e.From/r.Cols)+0.5)*cell
+			} else if y0, shown = columns[k-1].y[e.From]; shown {
+				x0 = columns[k-1].x
+			} else {
+				continue
+			}
+			strength := math.Abs(e.Product) / strongest
+			end := c.diverging(math.Copysign(0.25+0.75*strength, e.Product))
+			c.lines(end, 0.4+1.2*strength, x0, y0, columns[k].x, y1)
+		}
+	}
+	c.picture(0, top, cell, r.Rows, r.Cols, r.Picture.Pixels)
+	c.text(iw/2, top+ih+12, fmt.Sprintf("layer 1: %s", plural(r.Rows*r.Cols, "pixel")), style{size: 8, color: c.muted, align: centred})
+	for k, a := range r.Layers {
+		col := columns[k]
+		name := fmt.Sprintf("layer %d", k+2)
+		if len(col.units) < len(a) {
+			name += fmt.Sprintf(": %d of %d", len(col.units), len(a))
+		}
+		c.text(col.x, 8, name, style{size: 8, color: c.muted, align: centred})
+		most := math.Max(1, largest(a)) // sigmoids end at 1
+		for _, u := range col.units {
+			radius := math.Min(8.5, 0.45*266/float64(len(col.units)))
+			v := float64(a[u]) / most
+			c.disc(col.x, col.y[u], radius, c.lamp(v), c.muted, 0.7)
+			if radius >= 6 && k < last {
+				s := style{size: 6.5, align: centred, color: contrast(c.lamp(v))}
+				c.text(col.x, col.y[u]+2.4, fmt.Sprint(u), s)
+			}
+		}
+	}
+	out := columns[last]
+	for _, u := range out.units {
+		p := float64(r.Probabilities[u])
+		y := out.y[u]
+		s := style{size: 10, bold: u == r.Guess}
+		if u != r.Guess {
+			s.color = c.muted
+		}
+		c.text(out.x+15, y+3.5, fmt.Sprint(u), s)
+		c.fill(out.x+30, y-4, 50, 8, blend(c.colors.grid, c.background, 0.6))
+		c.fill(out.x+30, y-4, 50*math.Min(1, p), 8, c.good)
+		c.text(out.x+84, y+2.8, fmt.Sprintf("%.1f %%", 100*p), style{size: 7.5, color: c.muted})
+	}
+	r.reveal(c, 306)
+}
+
+// lamp is the colour of a unit from 0 (off) to 1 (on): light means on, whatever the background. Units that can be
+// negative are red then.
+func (c *colors) lamp(v float64) color.RGBA {
+	if v < 0 {
+		return c.diverging(v)
+	}
+	return oklab{L: 0.2}.to(oklab{L: 1}, math.Min(1, v)).rgba()
+}
+
+// contrast is black or white, whichever can be read on a colour.
+func contrast(on color.RGBA) color.RGBA {
+	if oklabOf(on).L > 0.6 {
+		return color.RGBA{0x1b, 0x1d, 0x21, 255}
+	}
+	return color.RGBA{0xe0, 0xe2, 0xe6, 255}
+}
+
+// reveal draws one unit taken apart.
+func (r *Activations) reveal(c *canvas, y float64) {
+	v := &r.Reveal
+	c.heading(0, y, fmt.Sprintf("Unit %d of layer 2", v.Unit), "weights × pixels, added up")
+	y += 12
+	cell := fit(r.Rows, r.Cols, 112)
+	w, h := float64(r.Cols)*cell, float64(r.Rows)*cell
+	limit := largest(v.Weights)
+	const gap = 26.
+	c.weights(0, y, cell, r.Rows, r.Cols, v.Weights, limit)
+	c.picture(w+gap, y, cell, r.Rows, r.Cols, r.Picture.Pixels)
+	c.grid(2*(w+gap), y, cell, r.Rows, r.Cols, func(i int) color.RGBA { return c.diverging(ratio(v.Products[i], limit)) })
+	sign := style{size: 16, align: centred, color: c.muted}
+	c.text(w+gap/2, y+h/2+5, "×", sign)
+	c.text(2*w+1.5*gap, y+h/2+5, "=", sign)
+	c.legend(w/2-45, y+h+8, 90, "", limit)
+	x := 3*w + 2*gap + 22
+	for i, line := range []struct {
+		name  string
+		value float64
+		bold  bool
+	}{{"blue pixels", v.Positive, false}, {"red pixels", v.Negative, false}, {"bias", v.Bias, false}, {"enters the unit", v.Input, true}, {"leaves it", v.Output, true}} {
+		ly := y + 26 + float64(i)*18
+		if i == 3 {
+			c.lines(c.muted, 0.7, x, ly-13, x+140, ly-13)
+		}
+		c.text(x, ly, line.name, style{size: 9, bold: line.bold})
+		c.text(x+140, ly, signed("%+.2f", line.value), style{size: 9, bold: line.bold, align: right})
+	}
+}

@@ -1,0 +1,262 @@
+package viz
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"math/rand/v2"
+
+	"vanilla/mnist"
+)
+
+// Dream is the image that makes each output most certain, found by gradient ascent on the pixels.
+type Dream struct {
+	Model   string        `json:"model"`
+	Rows    int           `json:"rows"`
+	Cols    int           `json:"cols"`
+	Seed    uint64        `json:"seed"`
+	Outputs []DreamOutput `json:"outputs"`
+}
+
+// DreamOutput is the dream of one output.
+type DreamOutput struct {
+	Class int `json:"class"`
+	// Logits are log(p / (1-p)) of the output's probability p after each step, beginning with the start. They never
+	// fall.
+	Logits []float64 `json:"logits"`
+	// Start and End are p before and after.
+	Start float64 `json:"start"`
+	End   float64 `json:"end"`
+	// Mean is p for the mean of the class's training images, and Likeness the correlation of the dream with it; 0 if
+	// there are none.
+	Mean     float64 `json:"mean"`
+	Likeness float64 `json:"likeness"`
+	// MeanImage is that mean, from 0 to 1, and Image the dream.
+	Image     []float32 `json:"image"`
+	MeanImage []float32 `json:"mean_image"`
+	frames    [][]float32
+}
+
+const (
+	dreamSteps = 120
+	// dreamFrames is how many of the images on the way are kept: denser in the beginning, where most happens.
+	dreamFrames = 31
+	firstStride = 0.5  // length of the first step, where the image's sides are as long as √pixels
+	lastStride  = 1e-6 // at which ascent has ended
+)
+
+// dreamStarts are the ranges of the noise that ascent starts from: nearly black, dim, and of all greys. It ends on the
+// nearest top, so the highest of several counts.
+func dreamStarts() []float64 { return []float64{0.1, 0.4, 1} }
+
+// NewDream climbs from noise, by a seed, to the image that each output likes best. Pixels stay from 0 to 1. The means
+// are of a set's images.
+func NewDream(n Network, training *mnist.Images, seed uint64) (*Dream, error) {
+	if err := checkSize(n, training.Rows, training.Cols); err != nil {
+		return nil, err
+	}
+	d := &Dream{Model: n.Name(), Rows: training.Rows, Cols: training.Cols, Seed: seed}
+	random := rand.New(rand.NewPCG(seed, 0x647265616d)) // "dream"
+	var starts [][]float32
+	for _, limit := range dreamStarts() {
+		start := make([]float32, inputs(n))
+		for i := range start {
+			start[i] = float32(limit * random.Float64())
+		}
+		starts = append(starts, start)
+	}
+	means := classMeans(training, outputs(n))
+	for class := range outputs(n) {
+		var o *DreamOutput
+		for _, start := range starts {
+			tried, err := climb(n, start, class)
+			if err != nil {
+				return nil, err
+			}
+			if o == nil || tried.Logits[len(tried.Logits)-1] > o.Logits[len(o.Logits)-1] {
+				o = tried
+			}
+		}
+		if o.MeanImage = means[class]; o.MeanImage != nil {
+			_, a, err := n.Activate(o.MeanImage)
+			if err != nil {
+				return nil, err
+			}
+			o.Mean, o.Likeness = float64(a[len(a)-1][class]), correlation(o.Image, o.MeanImage)
+		}
+		d.Outputs = append(d.Outputs, *o)
+	}
+	return d, nil
+}
+
+// classMeans are the mean images of the classes, nil for those without images.
+func classMeans(set *mnist.Images, classes int) [][]float32 {
+	sums := make([][]float64, classes)
+	counts := make([]int, classes)
+	for i, label := range set.Labels {
+		if sums[label] == nil {
+			sums[label] = make([]float64, set.Features())
+		}
+		counts[label]++
+		for p, v := range set.Image(i) {
+			sums[label][p] += float64(v) / 255
+		}
+	}
+	means := make([][]float32, classes)
+	for c, sum := range sums {
+		for _, v := range sum {
+			means[c] = append(means[c], float32(v/float64(counts[c])))
+		}
+	}
+	return means
+}
+
+// climb is gradient ascent with steps that shorten when they would lead down and lengthen when they do not.
+func climb(n Network, start []float32, class int) (*DreamOutput, error) {
+	x := append([]float32{}, start...)
+	here, err := look(n, x, class)
+	if err != nil {
+		return nil, err
+	}
+	o := &DreamOutput{Class: class, Logits: []float64{here.logit}, Start: here.probability}
+	path := [][]float32{x}
+	for stride := firstStride * math.Sqrt(float64(len(x))); len(o.Logits) <= dreamSteps; {
+		slope, err := n.InputGradient(x, here.dz)
+		if err != nil {
+			return nil, err
+		}
+		length := 0.
+		for i, v := range slope {
+			// A pixel at its end cannot go on.
+			if v > 0 && x[i] >= 1 || v < 0 && x[i] <= 0 {
+				slope[i] = 0
+				continue
+			}
+			length += float64(v) * float64(v)
+		}
+		if length = math.Sqrt(length); length == 0 || math.IsInf(length, 0) || math.IsNaN(length) {
+			break
+		}
+		risen := false
+		for ; !risen && stride > lastStride; stride /= 2 {
+			next := make([]float32, len(x))
+			for i, v := range x {
+				next[i] = float32(math.Max(0, math.Min(1, float64(v)+stride*float64(slope[i])/length)))
+			}
+			there, err := look(n, next, class)
+			if err != nil {
+				return nil, err
+			}
+			if risen = there.logit > here.logit; risen {
+				x, here = next, there
+				stride *= 4 // halved at once
+			}
+		}
+		if !risen {
+			break
+		}
+		o.Logits = append(o.Logits, here.logit)
+		path = append(path, x)
+	}
+	o.Image, o.End = x, here.probability
+	for f := range dreamFrames {
+		share := float64(f) / (dreamFrames - 1)
+		o.frames = append(o.frames, path[int(math.Round(share*share*float64(len(path)-1)))])
+	}
+	return o, nil
+}
+
+// view is what a network makes of an image, for one class.
+type view struct {
+	probability, logit float64
+	dz                 []float32 // slope of the logit along what enters the last layer
+}
+
+// look runs an image. The logit is taken from what enters the last layer: where probabilities are a softmax, zₖ - log
+// Σ exp zⱼ over the others; where each is a sigmoid by itself, zₖ.
+func look(n Network, x []float32, class int) (v view, err error) {
+	z, a, err := n.Activate(x)
+	if err != nil {
+		return v, err
+	}
+	in, p := z[len(z)-1], a[len(a)-1]
+	v.probability = float64(p[class])
+	v.dz = make([]float32, len(in))
+	v.dz[class] = 1
+	if !n.Softmax() || len(in) == 1 {
+		v.logit = float64(in[class])
+		return v, nil
+	}
+	most := math.Inf(-1)
+	for j, zj := range in {
+		if j != class {
+			most = math.Max(most, float64(zj))
+		}
+	}
+	sum := 0.
+	for j, zj := range in {
+		if j != class {
+			sum += math.Exp(float64(zj) - most)
+		}
+	}
+	v.logit = float64(in[class]) - most - math.Log(sum)
+	for j, zj := range in {
+		if j != class {
+			v.dz[j] = float32(-math.Exp(float64(zj)-most) / sum)
+		}
+	}
+	return v, nil
+}
+
+const (
+	dreamPitch = 116.
+	dreamRow   = 138.
+)
+
+func (d *Dream) page() page {
+	rows := (len(d.Outputs) + 4) / 5
+	likeness := 0.
+	for _, o := range d.Outputs {
+		likeness += o.Likeness / float64(len(d.Outputs))
+	}
+	least := d.Outputs[0]
+	for _, o := range d.Outputs {
+		if o.End < least.End {
+			least = o
+		}
+	}
+	return page{
+		title: "It recognises digits and has no idea how to draw them: " + d.Model,
+		subtitle: fmt.Sprintf("The image that makes each output most certain (%s or more), and the mean of the class's images; they correlate by %.2f on average",
+			percent(least.End), likeness),
+		caption: "Large: gradient ascent on the pixels, from noise, through the same network. Small: the class's mean, and what the network makes of it. " +
+			"Nothing in training asked for images that look like digits, only for the right answer to those that are.",
+		width: 5*dreamPitch - 16, height: float64(rows)*dreamRow - 24, frames: dreamFrames, body: d.draw,
+	}
+}
+
+func (d *Dream) draw(c *canvas, frame int) {
+	cell, small := fit(d.Rows, d.Cols, 70), fit(d.Rows, d.Cols, 28)
+	for i, o := range d.Outputs {
+		x, y := float64(i%5)*dreamPitch, float64(i/5)*dreamRow
+		image := o.Image
+		if frame != still {
+			image = o.frames[frame]
+		}
+		of := func(image []float32) func(int) color.RGBA {
+			return func(i int) color.RGBA { return c.digit(float64(image[i])) }
+		}
+		c.text(x, y+12, fmt.Sprint(o.Class), style{size: 13, bold: true})
+		y += 20
+		w, h := c.grid(x, y, cell, d.Rows, d.Cols, of(image))
+		if o.MeanImage != nil {
+			mw, mh := c.grid(x+w+4, y, small, d.Rows, d.Cols, of(o.MeanImage))
+			c.text(x+w+4, y+mh+9, fmt.Sprintf("%.0f %%", 100*o.Mean), style{size: 7.5, color: c.muted})
+			_ = mw
+		}
+		if frame == still {
+			c.text(x, y+h+11, fmt.Sprintf("%.4g %%", 100*o.End), style{size: 8.5})
+		}
+		c.text(x, y+h+22, signed("logit %.1f", o.Logits[0])+signed(" → %.1f", o.Logits[len(o.Logits)-1]), style{size: 7.5, color: c.muted})
+	}
+}

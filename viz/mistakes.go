@@ -1,0 +1,198 @@
+package viz
+
+import (
+	"cmp"
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+
+	"vanilla/mnist"
+)
+
+// Mistakes are the test images that a network, or each of several networks, takes for something else.
+type Mistakes struct {
+	Models []string `json:"models"`
+	N      int      `json:"n"` // images
+	// Errors is how many images each network gets wrong, and AllWrong how many all of them do.
+	Errors   []int `json:"errors"`
+	AllWrong int   `json:"all_wrong"`
+	// Confusion counts images by label and guess, of all networks together.
+	Confusion [][]int `json:"confusion"`
+	// Wrong are the images that all get wrong, in the order of the set.
+	Wrong []Mistake `json:"wrong"`
+	set   *mnist.Images
+}
+
+// Mistake is one misclassified image.
+type Mistake struct {
+	Index int `json:"index"`
+	Label int `json:"label"`
+	// Guess is what the first network takes it for, and Confidence its probability of that.
+	Guess      int     `json:"guess"`
+	Confidence float64 `json:"confidence"`
+	// Guesses are all networks'.
+	Guesses []int `json:"guesses"`
+}
+
+// NewMistakes classifies a set of images.
+func NewMistakes(networks []Network, set *mnist.Images) (*Mistakes, error) {
+	m := &Mistakes{N: set.Len(), set: set, Wrong: []Mistake{}}
+	classes := set.Classes
+	for _, n := range networks {
+		classes = max(classes, outputs(n))
+	}
+	m.Confusion = make([][]int, classes)
+	for c := range m.Confusion {
+		m.Confusion[c] = make([]int, classes)
+	}
+	guesses := make([][]int, set.Len())
+	confidence := make([]float64, set.Len()) // of the first network
+	for k, n := range networks {
+		m.Models = append(m.Models, n.Name())
+		p, err := n.Probabilities(set.Pixels)
+		if err != nil {
+			return nil, err
+		}
+		errors, own := 0, outputs(n)
+		for i, label := range set.Labels {
+			guess, sure := top(p[i*own : (i+1)*own])
+			guesses[i] = append(guesses[i], guess)
+			m.Confusion[label][guess]++
+			if guess != int(label) {
+				errors++
+			}
+			if k == 0 {
+				confidence[i] = float64(sure)
+			}
+		}
+		m.Errors = append(m.Errors, errors)
+	}
+	for i, g := range guesses {
+		label := int(set.Labels[i])
+		if !slices.Contains(g, label) {
+			m.AllWrong++
+			m.Wrong = append(m.Wrong, Mistake{Index: i, Label: label, Guess: g[0], Confidence: confidence[i], Guesses: g})
+		}
+	}
+	return m, nil
+}
+
+const (
+	mistakeColumns = 11
+	mistakeRows    = 6
+	mistakePitchX  = 53.
+	mistakePitchY  = 60.
+)
+
+func (m *Mistakes) page() page {
+	p := page{
+		width: bodyWidth, height: mistakeRows*mistakePitchY + 278, body: m.draw,
+		caption: "Under each digit: what it is → what the network takes it for, and how sure it is. Many would puzzle a reader too; others are plain, and the network is sure all the same. " +
+			"The matrix counts images; its diagonal, the right ones, is left out of the colours.",
+	}
+	if len(m.Models) == 1 {
+		p.title = "What it gets wrong: " + m.Models[0]
+		p.subtitle = fmt.Sprintf("%s of %s test images, the most confident mistakes first", thousands(m.Errors[0]), thousands(m.N))
+		return p
+	}
+	p.title = fmt.Sprintf("What all %d networks get wrong", len(m.Models))
+	for i, name := range m.Models {
+		if i > 0 {
+			p.subtitle += ", "
+		}
+		p.subtitle += fmt.Sprintf("%s %s", name, thousands(m.Errors[i]))
+	}
+	p.subtitle = fmt.Sprintf("%s of %s test images are wrong in all of them (each alone: %s); guesses of %s, the most confident first",
+		thousands(m.AllWrong), thousands(m.N), p.subtitle, m.Models[0])
+	return p
+}
+
+func (m *Mistakes) draw(c *canvas, _ int) {
+	wrong := slices.Clone(m.Wrong)
+	slices.SortStableFunc(wrong, func(a, b Mistake) int { return cmp.Compare(b.Confidence, a.Confidence) })
+	cell := fit(m.set.Rows, m.set.Cols, mistakePitchX-9)
+	for i, w := range wrong[:min(len(wrong), mistakeColumns*mistakeRows)] {
+		x, y := float64(i%mistakeColumns)*mistakePitchX, float64(i/mistakeColumns)*mistakePitchY
+		tw, th := c.picture(x, y, cell, m.set.Rows, m.set.Cols, m.set.Image(w.Index))
+		c.text(x, y+th+9, fmt.Sprintf("%d → %d", w.Label, w.Guess), style{size: 8, bold: true})
+		c.text(x+tw, y+th+9, fmt.Sprintf("%.0f %%", math.Floor(100*w.Confidence)), style{size: 6.5, color: c.muted, align: right})
+	}
+	if len(wrong) == 0 {
+		c.text(0, 20, "No image is misclassified.", style{size: 10})
+	}
+	m.matrix(c, 60, mistakeRows*mistakePitchY+34)
+	m.perClass(c, 390, mistakeRows*mistakePitchY+34)
+}
+
+// matrix draws the confusion matrix. The largest count off the diagonal has the strongest colour.
+func (m *Mistakes) matrix(c *canvas, x, y float64) {
+	n := len(m.Confusion)
+	most := 0
+	for r, row := range m.Confusion {
+		for k, v := range row {
+			if r != k {
+				most = max(most, v)
+			}
+		}
+	}
+	cell := fit(n, n, 230)
+	small := style{size: 7.5, color: c.muted, align: centred}
+	w, h := c.grid(x, y, cell, n, n, func(i int) color.RGBA {
+		if i/n == i%n {
+			return blend(c.colors.grid, c.background, 0.35)
+		}
+		return c.amount(ratio(float64(m.Confusion[i/n][i%n]), float64(most)))
+	})
+	if cell >= 12 {
+		for r, row := range m.Confusion {
+			for k, v := range row {
+				if v == 0 {
+					continue
+				}
+				s := style{size: 7.5, align: centred}
+				if r == k {
+					s.color = c.muted
+				} else if float64(v) > 0.55*float64(most) {
+					s.color = c.background
+				}
+				c.text(x+(float64(k)+0.5)*cell, y+(float64(r)+0.5)*cell+2.7, fmt.Sprint(v), s)
+			}
+		}
+	}
+	if cell >= 7 {
+		for k := range n {
+			c.text(x+(float64(k)+0.5)*cell, y-4, fmt.Sprint(k), small)
+			c.text(x-8, y+(float64(k)+0.5)*cell+2.7, fmt.Sprint(k), small)
+		}
+	}
+	c.text(x+w/2, y-15, "taken for", style{size: 8, align: centred})
+	c.text(x-16, y+h/2, "digit", style{size: 8, align: right})
+}
+
+// perClass draws how many images of each class are wrong.
+func (m *Mistakes) perClass(c *canvas, x, y float64) {
+	c.text(x, y-15, "wrong, of each class", style{size: 8})
+	n := len(m.Confusion)
+	step := math.Min(23, 230/float64(n))
+	shares := make([]float64, n)
+	most := 0.
+	for r, row := range m.Confusion {
+		total := 0
+		for _, v := range row {
+			total += v
+		}
+		if total > 0 {
+			shares[r] = 1 - float64(row[r])/float64(total)
+		}
+		most = math.Max(most, shares[r])
+	}
+	for r, s := range shares {
+		ly := y + float64(r)*step
+		if step >= 8 {
+			c.text(x, ly+step/2+2.7, fmt.Sprint(r), style{size: 8, color: c.muted})
+			c.text(x+20+ratio(s, most)*110, ly+step/2+2.7, percent(s), style{size: 7.5, color: c.muted})
+		}
+		c.fill(x+14, ly+step*0.2, ratio(s, most)*110, step*0.6, c.good)
+	}
+}

@@ -1,0 +1,171 @@
+// Package viz draws what a network has learned: its weights as images, its mistakes, what it makes of noise, of moved
+// digits and of digits between two others, and the images it would like best.
+//
+// Every figure has two parts. Its numbers are a struct with JSON tags, which a function computes from a [Network] and
+// images and nothing else; the same arguments give the same numbers. Its drawing shows these numbers and no others:
+//
+//	w, err := viz.NewWeights(network, viz.SharedScale)
+//	err = viz.Write(file, w, viz.PNG, viz.Light)
+//
+// What runs a network is not this package's to know: whoever calls it says what the network makes of images, and along
+// which pixels its outputs rise.
+package viz
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"vanilla/mnist"
+	"vanilla/model"
+)
+
+// Network is a trained chain of dense layers that sees images.
+type Network interface {
+	// Name is what figures call it.
+	Name() string
+	// Layers are its layers, first to last.
+	Layers() []model.Layer
+	// Probabilities runs images [n, inputs], bytes of which the network sees byte/255, and returns the probability, by
+	// its own account, of each class [n, classes]. Of a network trained with the quadratic loss these are its outputs,
+	// which need not sum to 1. It may be called concurrently.
+	Probabilities(pixels []byte) ([]float32, error)
+	// Classify returns the class with the largest probability for each of images like these. It may be called
+	// concurrently.
+	Classify(pixels []byte) ([]byte, error)
+	// Softmax says whether the probabilities are the softmax of what enters the last layer, and not each the sigmoid of
+	// its own.
+	Softmax() bool
+	// Activate runs one image x [inputs], from 0 to 1, and returns what enters each layer's units, z = weight·a + bias
+	// with the a of the layer before, and what leaves them, a. The last a are the probabilities.
+	Activate(x []float32) (z, a [][]float32, err error)
+	// InputGradient returns the gradient in x of Σ dz ⊙ z, where z enters the last layer's units: dz [classes] in,
+	// [inputs] out.
+	InputGradient(x, dz []float32) ([]float32, error)
+}
+
+// Picture is one image with what is known of it.
+type Picture struct {
+	// Name says which one it is, "test image 7" for example.
+	Name string `json:"name"`
+	// Label is what it shows, -1 if that is not known.
+	Label  int    `json:"label"`
+	Pixels []byte `json:"-"` // row-major
+}
+
+// TestPicture is image i of a set. It fails if there is none.
+func TestPicture(set *mnist.Images, i int) (Picture, error) {
+	if i < 0 || i >= set.Len() {
+		return Picture{}, fmt.Errorf("expected an index from 0 to %d, found %d", set.Len()-1, i)
+	}
+	return Picture{Name: fmt.Sprintf("test image %d", i), Label: int(set.Labels[i]), Pixels: set.Image(i)}, nil
+}
+
+// outputs is the number of classes that a network tells apart.
+func outputs(n Network) int {
+	layers := n.Layers()
+	return layers[len(layers)-1].Out
+}
+
+// inputs is the number of pixels that a network sees.
+func inputs(n Network) int { return n.Layers()[0].In }
+
+// arch writes a network's widths as in 784-16-16-10.
+func arch(layers []model.Layer) string {
+	widths := []string{fmt.Sprint(layers[0].In)}
+	for _, l := range layers {
+		widths = append(widths, fmt.Sprint(l.Out))
+	}
+	return strings.Join(widths, "-")
+}
+
+// top is the index of the largest value, the first of several, and the value.
+func top[T float32 | float64 | int](values []T) (int, T) {
+	best := 0
+	for i, v := range values {
+		if v > values[best] {
+			best = i
+		}
+	}
+	return best, values[best]
+}
+
+// largest is the largest absolute value.
+func largest(values []float32) float64 {
+	m := 0.
+	for _, v := range values {
+		m = math.Max(m, math.Abs(float64(v)))
+	}
+	return m
+}
+
+// unitInterval is an image as the network sees it.
+func unitInterval(pixels []byte) []float32 {
+	x := make([]float32, len(pixels))
+	for i, p := range pixels {
+		x[i] = float32(p) / 255
+	}
+	return x
+}
+
+// correlation is Pearson's, 0 where one side does not vary.
+func correlation[T, U float32 | float64 | byte](a []T, b []U) float64 {
+	var ma, mb float64
+	for i := range a {
+		ma += float64(a[i])
+		mb += float64(b[i])
+	}
+	n := float64(len(a))
+	ma, mb = ma/n, mb/n
+	var ab, aa, bb float64
+	for i := range a {
+		da, db := float64(a[i])-ma, float64(b[i])-mb
+		ab, aa, bb = ab+da*db, aa+da*da, bb+db*db
+	}
+	if aa == 0 || bb == 0 {
+		return 0
+	}
+	return ab / math.Sqrt(aa*bb)
+}
+
+// percent prints 0.9627 as "96.3 %", and what is nearly all as "> 99.9 %".
+func percent(f float64) string {
+	if f < 1 && f >= 0.9995 {
+		return "> 99.9 %"
+	}
+	return fmt.Sprintf("%.1f %%", 100*f)
+}
+
+// plural prints "1 unit" and "2 units".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
+}
+
+// thousands prints 13002 as "13,002".
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// signed prints numbers with a real minus sign, which is as wide as a plus, and without one where all digits are 0.
+func signed(format string, v float64) string {
+	s := fmt.Sprintf(format, v)
+	if !strings.ContainsAny(s, "123456789") {
+		s = strings.TrimPrefix(s, "-")
+	}
+	return strings.ReplaceAll(s, "-", "−")
+}
+
+// article is a class with the article that it is read with: a 3, an 8.
+func article(class int) string {
+	if class == 8 || class == 11 || class == 18 || class >= 80 && class < 90 {
+		return fmt.Sprintf("an %d", class)
+	}
+	return fmt.Sprintf("a %d", class)
+}

@@ -1,0 +1,300 @@
+package viz
+
+import (
+	"cmp"
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+)
+
+// Scale says what the strongest colour of a weight image stands for.
+type Scale string
+
+// The scales.
+const (
+	SharedScale Scale = "shared" // the largest weight of all units of a layer
+	UnitScale   Scale = "unit"   // that of the unit itself
+)
+
+// Weights are a network's weights, seen as images.
+type Weights struct {
+	Model string `json:"model"`
+	Arch  string `json:"arch"`
+	Rows  int    `json:"rows"` // of an image
+	Cols  int    `json:"cols"`
+	Scale Scale  `json:"scale"`
+	// First is the layer that sees the pixels, whose units' weights are images.
+	First Layer `json:"first"`
+	// Deeper are the layers after it.
+	Deeper []Layer `json:"deeper"`
+}
+
+// Layer is a layer's weights.
+type Layer struct {
+	// Number is the lesson's: the pixels are layer 1.
+	Number int `json:"number"`
+	// Largest is the largest absolute weight.
+	Largest float64 `json:"largest"`
+	Units   []Unit  `json:"units"`
+	// LargestOnPixels is that of the units' OnPixels.
+	LargestOnPixels float64 `json:"largest_on_pixels"`
+}
+
+// Unit is a unit's weights.
+type Unit struct {
+	Unit    int       `json:"unit"`
+	Bias    float32   `json:"bias"`
+	Largest float64   `json:"largest"` // absolute weight
+	Weights []float32 `json:"weights"`
+	// OnPixels are the weights projected back onto the pixels through all layers before, as if these were linear; nil
+	// in the first layer, whose weights are on the pixels.
+	OnPixels []float32 `json:"on_pixels,omitempty"`
+}
+
+// NewWeights reads a network's weights. Its inputs must be rows x cols images.
+func NewWeights(n Network, rows, cols int, scale Scale) (*Weights, error) {
+	if err := checkSize(n, rows, cols); err != nil {
+		return nil, err
+	}
+	layers := n.Layers()
+	w := &Weights{Model: n.Name(), Arch: arch(layers), Rows: rows, Cols: cols, Scale: scale}
+	var onPixels [][]float32 // of the last layer's units
+	for k, l := range layers {
+		layer := Layer{Number: k + 2, Largest: largest(l.Weight)}
+		var projected [][]float32
+		for j := range l.Out {
+			row := l.Weight[j*l.In : (j+1)*l.In]
+			u := Unit{Unit: j, Bias: l.Bias[j], Largest: largest(row), Weights: row}
+			if k > 0 {
+				u.OnPixels = project(row, onPixels)
+				layer.LargestOnPixels = math.Max(layer.LargestOnPixels, largest(u.OnPixels))
+				row = u.OnPixels
+			}
+			projected = append(projected, row)
+			layer.Units = append(layer.Units, u)
+		}
+		onPixels = projected
+		if k == 0 {
+			w.First = layer
+		} else {
+			w.Deeper = append(w.Deeper, layer)
+		}
+	}
+	return w, nil
+}
+
+// checkSize fails if a network does not see rows x cols images.
+func checkSize(n Network, rows, cols int) error {
+	if want := inputs(n); rows < 1 || cols < 1 || rows*cols != want {
+		return fmt.Errorf("%s: expected inputs that are images, found %d inputs and images of %dx%d pixels", n.Name(), want, rows, cols)
+	}
+	return nil
+}
+
+// project is the sum of images by their weights.
+func project(weights []float32, images [][]float32) []float32 {
+	sum := make([]float32, len(images[0]))
+	for i, w := range weights {
+		for p, v := range images[i] {
+			sum[p] += w * v
+		}
+	}
+	return sum
+}
+
+// bodyWidth is the width of most figures, in points.
+const bodyWidth = 580
+
+// weightsWidth fits eight images of 28 x 28 weights with room between them.
+const weightsWidth = 606
+
+// shownUnits is how many of a layer's units are drawn, those with the largest weights.
+const shownUnits = 64
+
+// shown are the units to draw.
+func (l *Layer) shown() []Unit {
+	if len(l.Units) <= shownUnits {
+		return l.Units
+	}
+	all := slices.Clone(l.Units)
+	slices.SortStableFunc(all, func(a, b Unit) int { return cmp.Compare(b.Largest, a.Largest) })
+	return all[:shownUnits]
+}
+
+// columns is how many of n tiles stand side by side.
+func columns(n int) int {
+	for _, c := range []int{8, 7, 6, 5} {
+		if n%c == 0 {
+			return c
+		}
+	}
+	return min(n, 8)
+}
+
+const (
+	tilePitch  = 76.5 // between weight images
+	smallPitch = 49.  // between projections
+	matrixSide = 160. // of a deeper layer's matrix, at most
+)
+
+func (w *Weights) page() page {
+	units := w.First.shown()
+	subtitle := fmt.Sprintf("%s · layer 2 has %s with %s weights each", w.Arch, plural(len(w.First.Units), "unit"), thousands(len(w.First.Units[0].Weights)))
+	if len(units) < len(w.First.Units) {
+		subtitle += fmt.Sprintf(" · the %d with the largest weights are shown", len(units))
+	}
+	rows := (len(units) + columns(len(units)) - 1) / columns(len(units))
+	height := 34 + float64(rows)*(tilePitch+11)
+	for i := range w.Deeper {
+		height += w.Deeper[i].height()
+	}
+	return page{
+		title:    "What the units look for: " + w.Model,
+		subtitle: subtitle,
+		caption: "Each image is one unit: blue pixels raise its activation, red ones lower it, b is its bias. Few are the clean edges or loops that one would expect. " +
+			"Deeper layers are matrices; beside them, what each of their units adds up to on the pixels if the layers before were linear.",
+		width: weightsWidth, height: height, body: w.draw,
+	}
+}
+
+func (l *Layer) height() float64 {
+	rows := (len(l.shown()) + projectionsPerRow - 1) / projectionsPerRow
+	m, n := l.drawn()
+	return 42 + math.Max(fit(n, m, matrixSide)*float64(n)+36, float64(rows)*(smallPitch+9)+22)
+}
+
+func (w *Weights) draw(c *canvas, _ int) {
+	y := 8.
+	scale := fmt.Sprintf("blue +, red −, 0 is %s", c.neutralName())
+	c.heading(0, y, "Layer 2", scale)
+	if w.Scale == SharedScale {
+		c.legend(weightsWidth-150, y-7, 150, "weight", w.First.Largest)
+	} else {
+		c.text(weightsWidth, y, "each unit has its own scale, ± the number under it", style{size: 8, color: c.muted, align: right})
+	}
+	y += 26
+	units := w.First.shown()
+	perRow := columns(len(units))
+	cell := fit(w.Rows, w.Cols, 70)
+	for i, u := range units {
+		x, y := float64(i%perRow)*tilePitch, y+float64(i/perRow)*(tilePitch+11)
+		limit := w.First.Largest
+		note := signed("b %+.2f", float64(u.Bias))
+		if w.Scale == UnitScale {
+			limit = u.Largest
+			note = fmt.Sprintf("±%.2f", u.Largest)
+		}
+		tw, th := c.weights(x, y, cell, w.Rows, w.Cols, u.Weights, limit)
+		c.text(x, y+th+9, fmt.Sprint(u.Unit), style{size: 7.5, bold: true})
+		c.text(x+tw, y+th+9, note, style{size: 7.5, color: c.muted, align: right})
+	}
+	y += float64((len(units)+perRow-1)/perRow) * (tilePitch + 12)
+	for i := range w.Deeper {
+		l := &w.Deeper[i]
+		l.draw(c, y, w.Rows, w.Cols, i == len(w.Deeper)-1)
+		y += l.height()
+	}
+}
+
+// neutralName is what zero looks like.
+func (c *colors) neutralName() string {
+	if c.neutral.L < 0.5 {
+		return "black"
+	}
+	return "white"
+}
+
+// matrixMost is how many rows and columns of a matrix are drawn.
+const matrixMost = 300
+
+// projectionsPerRow is how many projections stand beside a matrix in a row.
+const projectionsPerRow = 8
+
+// drawn is how many columns and rows of the matrix are.
+func (l *Layer) drawn() (cols, rows int) {
+	return min(len(l.Units[0].Weights), matrixMost), min(len(l.Units), matrixMost)
+}
+
+func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool) {
+	y += 20
+	from, to := len(l.Units[0].Weights), len(l.Units)
+	m, n := l.drawn()
+	about := fmt.Sprintf("%d × %d weights, and their sums on the pixels", to, from)
+	if m < from || n < to {
+		about += fmt.Sprintf(" (the first %d × %d)", n, m)
+	}
+	c.heading(0, y, fmt.Sprintf("Layer %d", l.Number), about)
+	y += 22
+	cell := fit(n, m, matrixSide)
+	left := 26.
+	w, h := c.grid(left, y, cell, n, m, func(i int) color.RGBA { return c.diverging(ratio(float64(l.Units[i/m].Weights[i%m]), l.Largest)) })
+	tick := style{size: 7, color: c.muted, align: right}
+	if cell >= 7 {
+		for j := range n {
+			c.text(left-4, y+(float64(j)+0.5)*cell+2.5, fmt.Sprint(j), tick)
+		}
+		for j := range m {
+			c.text(left+(float64(j)+0.5)*cell, y-3, fmt.Sprint(j), style{size: 7, color: c.muted, align: centred})
+		}
+	}
+	what := "unit"
+	if last {
+		what = "output"
+	}
+	c.text(left, y+h+11, fmt.Sprintf("row: %s, column: unit of layer %d", what, l.Number-1), style{size: 7.5, color: c.muted})
+	c.legend(left, y+h+17, math.Max(90, math.Min(w, 150)), "", l.Largest)
+
+	x0 := left + math.Max(w, 150) + 24
+	tile := fit(rows, cols, smallPitch-4)
+	for i, u := range l.shown() {
+		x, y := x0+float64(i%projectionsPerRow)*smallPitch, y+float64(i/projectionsPerRow)*(smallPitch+9)
+		tw, th := c.weights(x, y, tile, rows, cols, u.OnPixels, l.LargestOnPixels)
+		c.text(x+tw/2, y+th+8, fmt.Sprint(u.Unit), style{size: 7.5, bold: true, align: centred})
+	}
+	count := len(l.shown())
+	end := y + float64((count+projectionsPerRow-1)/projectionsPerRow)*(smallPitch+9)
+	c.legend(x0, end+4, 150, "", l.LargestOnPixels)
+}
+
+// UnitWeights is one unit's weights, large.
+type UnitWeights struct {
+	Model string `json:"model"`
+	Rows  int    `json:"rows"`
+	Cols  int    `json:"cols"`
+	Layer int    `json:"layer"`
+	Unit
+	Positive float64 `json:"positive"` // sum of the positive weights
+	Negative float64 `json:"negative"` // and of the negative ones
+}
+
+// NewUnitWeights reads the weights of one unit of the layer that sees the pixels.
+func NewUnitWeights(n Network, rows, cols, unit int) (*UnitWeights, error) {
+	w, err := NewWeights(n, rows, cols, SharedScale)
+	if err != nil {
+		return nil, err
+	}
+	if unit < 0 || unit >= len(w.First.Units) {
+		return nil, fmt.Errorf("%s: expected a unit from 0 to %d, found %d", n.Name(), len(w.First.Units)-1, unit)
+	}
+	u := &UnitWeights{Model: n.Name(), Rows: rows, Cols: cols, Layer: w.First.Number, Unit: w.First.Units[unit]}
+	for _, v := range u.Weights {
+		u.Positive += math.Max(float64(v), 0)
+		u.Negative += math.Min(float64(v), 0)
+	}
+	return u, nil
+}
+
+func (u *UnitWeights) page() page {
+	const side = 340
+	return page{
+		title:    fmt.Sprintf("Unit %d of layer %d: %s", u.Unit.Unit, u.Layer, u.Model),
+		subtitle: signed("bias %+.3f", float64(u.Bias)) + signed(" · positive weights sum to %+.1f", u.Positive) + signed(", negative ones to %+.1f", u.Negative),
+		caption:  "Blue pixels raise the unit's activation, red ones lower it. What lies outside of all digits was never trained: it is where the unit started, faded by weight decay if there was any.",
+		width:    side + 20, height: side + 40,
+		body: func(c *canvas, _ int) {
+			_, h := c.weights(10, 0, fit(u.Rows, u.Cols, side), u.Rows, u.Cols, u.Weights, u.Largest)
+			c.legend(10+side/2-75, h+12, 150, "weight", u.Largest)
+		},
+	}
+}
