@@ -67,7 +67,10 @@ generate: ## regenerate what is generated
 
 models: ## train the networks in model/zoo anew, with the commands of its README
 	go run ./cmd/vanilla train -o model/zoo/default.safetensors
-	go run ./cmd/vanilla train --loss quadratic --init lesson --schedule constant --weight-decay 0 --batch 10 --lr 0.3 --epochs 40 --seed 2 -o model/zoo/lesson.safetensors
+	go run ./cmd/vanilla train --recipe lesson -o model/zoo/lesson.safetensors
+
+kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
+	VANILLA_KILLS=200 go test ./cmd/vanilla -run TestKill -count 1 -v
 
 # What PEERS holds is downloaded: 5.5 GB once installed, most of it PyTorch.
 PEERS := .cache/peers
