@@ -34,6 +34,7 @@ func shellPeer(t *testing.T, script string) Peer {
 
 func TestPeers(t *testing.T) {
 	const answer = `echo "$@" >args
+for last; do true; done; wc -c <"$last" >size
 echo '{"ready": true, "versions": {}}'
 while read line; do echo "$line" >>asked; echo '{"seconds": 1, "loss": LOSS}'; done
 `
@@ -42,7 +43,7 @@ while read line; do echo "$line" >>asked; echo '{"seconds": 1, "loss": LOSS}'; d
 	if err != nil {
 		t.Fatal(err)
 	}
-	loss := fmt.Sprint(plain[0].Loss * 1.1)
+	loss := fmt.Sprint(plain[0].Loss * 1.01)
 
 	p := shellPeer(t, strings.Replace(answer, "LOSS", loss, 1))
 	c.Peers = []Peer{p}
@@ -54,8 +55,15 @@ while read line; do echo "$line" >>asked; echo '{"seconds": 1, "loss": LOSS}'; d
 		t.Errorf("%+v", r)
 	}
 	args, _ := os.ReadFile(filepath.Join(p.Dir, "args"))
-	if got, want := strings.TrimSpace(string(args)), "--case loop --batch 10 --threads 1 --examples 67"; got != want {
+	got, weights, _ := strings.Cut(strings.TrimSpace(string(args)), " --initial ")
+	if want := "--case loop --batch 10 --threads 1 --examples 67"; got != want {
 		t.Errorf("called with %s, want %s", got, want)
+	}
+	if size, err := os.ReadFile(filepath.Join(p.Dir, "size")); err != nil || strings.TrimSpace(string(size)) != "1372" { // 64·5+5+5·3+3 float32
+		t.Errorf("%s bytes of initial weights, %v", size, err)
+	}
+	if _, err := os.Stat(weights); !os.IsNotExist(err) {
+		t.Errorf("%s is left behind: %v", weights, err)
 	}
 	asked, _ := os.ReadFile(filepath.Join(p.Dir, "asked"))
 	if got := string(asked); got != "epoch\nepoch\nepoch\n" {
