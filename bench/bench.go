@@ -142,6 +142,9 @@ func Run(ctx context.Context, c Case, executors []kernels.Executor, rounds int, 
 			// The order rotates, so that nobody always runs after the same one.
 			k := (i + round) % len(runners)
 			progress(runners[k].name(), round)
+			if len(c.Peers) > 0 {
+				time.Sleep(settle)
+			}
 			start := time.Now()
 			loss, err := runners[k].round(ctx)
 			if err != nil {

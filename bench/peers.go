@@ -49,11 +49,20 @@ func LoadPeers(dir, python string) ([]Peer, error) {
 	if err := json.Unmarshal(text, &peers); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "peers.json"), err)
 	}
+	if strings.ContainsRune(python, filepath.Separator) { // the scripts run in dir
+		if python, err = filepath.Abs(python); err != nil {
+			return nil, err
+		}
+	}
 	for i := range peers {
 		peers[i].Python, peers[i].Dir = python, dir
 	}
 	return peers, nil
 }
+
+// settle is a pause before each round beside peers: OpenMP's threads go on
+// spinning for 200 ms after their work, at the cost of whoever runs next.
+const settle = 300 * time.Millisecond
 
 // process is a running peer. It is asked with a line "epoch" and answers with a
 // line of JSON.
