@@ -19,7 +19,10 @@ type Activations struct {
 	Layers        [][]float32 `json:"layers"`
 	Guess         int         `json:"guess"`
 	Probabilities []float32   `json:"probabilities"`
-	// Edges are the strongest connections into each layer, strongest first; those of the first layer start at pixels.
+	// Shown are the units of each layer that are drawn: all, or of many those with the largest activations.
+	Shown [][]int `json:"shown"`
+	// Edges are the strongest connections between them, into each layer, strongest first; those of the first layer
+	// start at pixels.
 	Edges [][]Edge `json:"edges"`
 	// Reveal is one unit of the first layer, taken apart.
 	Reveal Reveal `json:"reveal"`
@@ -75,12 +78,16 @@ func NewActivations(n Network, picture Picture, rows, cols, unit int) (*Activati
 	r.Guess, _ = top(r.Probabilities)
 	from := x
 	for k, l := range layers {
+		shown := mostActive(a[k])
 		var edges []Edge
-		for i, w := range l.Weight {
-			if p := float64(w) * float64(from[i%l.In]); p != 0 {
-				edges = append(edges, Edge{i % l.In, i / l.In, p})
+		for _, to := range shown {
+			for i := range l.In {
+				if p := float64(l.Weight[to*l.In+i]) * float64(from[i]); p != 0 && (k == 0 || slices.Contains(r.Shown[k-1], i)) {
+					edges = append(edges, Edge{i, to, p})
+				}
 			}
 		}
+		r.Shown = append(r.Shown, shown)
 		slices.SortStableFunc(edges, func(a, b Edge) int { return cmp.Compare(math.Abs(b.Product), math.Abs(a.Product)) })
 		r.Edges = append(r.Edges, edges[:min(len(edges), shownEdges)])
 		from = a[k]
@@ -111,31 +118,41 @@ func (r *Activations) page() page {
 	}
 }
 
-// shownNeurons is how many units of a layer are drawn; of more, those with the largest activation.
+// shownNeurons is how many units of a layer are drawn.
 const shownNeurons = 20
 
-// column is a layer as it is drawn.
-type column struct {
-	x     float64
-	units []int // shown
-	y     map[int]float64
-}
-
-func newColumn(x float64, n int, value func(int) float64) column {
-	units := make([]int, n)
+// mostActive are the units of a layer to draw, in their order.
+func mostActive(activations []float32) []int {
+	units := make([]int, len(activations))
 	for i := range units {
 		units[i] = i
 	}
-	if n > shownNeurons {
-		slices.SortStableFunc(units, func(a, b int) int { return cmp.Compare(value(b), value(a)) })
+	if len(units) > shownNeurons {
+		size := func(u int) float64 { return math.Abs(float64(activations[u])) }
+		slices.SortStableFunc(units, func(a, b int) int { return cmp.Compare(size(b), size(a)) })
 		units = units[:shownNeurons]
 		slices.Sort(units)
 	}
+	return units
+}
+
+// column is where the units of a layer are drawn.
+type column struct {
+	x     float64
+	units []int
+	y     map[int]float64
+}
+
+const (
+	columnTop    = 22.
+	columnHeight = 266.
+)
+
+func newColumn(x float64, units []int) column {
 	c := column{x: x, units: units, y: map[int]float64{}}
-	const top, height = 22., 266.
-	step := math.Min(24, height/float64(len(units)))
+	step := math.Min(24, columnHeight/float64(len(units)))
 	for i, u := range units {
-		c.y[u] = top + height/2 + (float64(i)-float64(len(units)-1)/2)*step
+		c.y[u] = columnTop + columnHeight/2 + (float64(i)-float64(len(units)-1)/2)*step
 	}
 	return c
 }
@@ -143,16 +160,16 @@ func newColumn(x float64, n int, value func(int) float64) column {
 func (r *Activations) draw(c *canvas, _ int) {
 	cell := fit(r.Rows, r.Cols, 112)
 	iw, ih := float64(r.Cols)*cell, float64(r.Rows)*cell
-	top := 22 + 133 - ih/2
+	top := columnTop + columnHeight/2 - ih/2
 	last := len(r.Layers) - 1
 	left, outX := iw+100, bodyWidth-118.
 	var columns []column
-	for k, a := range r.Layers {
+	for k := range r.Layers {
 		x := outX
 		if last > 0 {
 			x = left + (outX-left)*float64(k)/float64(last)
 		}
-		columns = append(columns, newColumn(x, len(a), func(i int) float64 { return math.Abs(float64(a[i])) }))
+		columns = append(columns, newColumn(x, r.Shown[k]))
 	}
 	for k, edges := range r.Edges {
 		if len(edges) == 0 {
@@ -161,21 +178,13 @@ func (r *Activations) draw(c *canvas, _ int) {
 		strongest := math.Abs(edges[0].Product)
 		for i := len(edges) - 1; i >= 0; i-- { // the strongest on top
 			e := edges[i]
-			y1, shown := columns[k].y[e.To]
-			if !shown {
-				continue
-			}
-			x0, y0 := 0., 0.
-			if k == 0 {
-				x0, y0 = (float64(e.From%r.Cols)+0.5)*cell, top+(float64(e.From/r.Cols)+0.5)*cell
-			} else if y0, shown = columns[k-1].y[e.From]; shown {
-				x0 = columns[k-1].x
-			} else {
-				continue
+			x0, y0 := (float64(e.From%r.Cols)+0.5)*cell, top+(float64(e.From/r.Cols)+0.5)*cell
+			if k > 0 {
+				x0, y0 = columns[k-1].x, columns[k-1].y[e.From]
 			}
 			strength := math.Abs(e.Product) / strongest
 			end := c.diverging(math.Copysign(0.25+0.75*strength, e.Product))
-			c.lines(end, 0.4+1.2*strength, x0, y0, columns[k].x, y1)
+			c.lines(end, 0.4+1.2*strength, x0, y0, columns[k].x, columns[k].y[e.To])
 		}
 	}
 	c.picture(0, top, cell, r.Rows, r.Cols, r.Picture.Pixels)
@@ -189,7 +198,7 @@ func (r *Activations) draw(c *canvas, _ int) {
 		c.text(col.x, 8, name, style{size: 8, color: c.muted, align: centred})
 		most := math.Max(1, largest(a)) // sigmoids end at 1
 		for _, u := range col.units {
-			radius := math.Min(8.5, 0.45*266/float64(len(col.units)))
+			radius := math.Min(8.5, 0.45*columnHeight/float64(len(col.units)))
 			v := float64(a[u]) / most
 			c.disc(col.x, col.y[u], radius, c.lamp(v), c.muted, 0.7)
 			if radius >= 6 && k < last {
@@ -221,14 +230,6 @@ func (c *colors) lamp(v float64) color.RGBA {
 		return c.diverging(v)
 	}
 	return oklab{L: 0.2}.to(oklab{L: 1}, math.Min(1, v)).rgba()
-}
-
-// contrast is black or white, whichever can be read on a colour.
-func contrast(on color.RGBA) color.RGBA {
-	if oklabOf(on).L > 0.6 {
-		return color.RGBA{0x1b, 0x1d, 0x21, 255}
-	}
-	return color.RGBA{0xe0, 0xe2, 0xe6, 255}
 }
 
 // reveal draws one unit taken apart.

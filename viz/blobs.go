@@ -48,7 +48,7 @@ type Look struct {
 	// Neighbours is the correlation of pixels next to each other, horizontally and vertically: 0 for noise, 1 for what
 	// is smooth.
 	Neighbours float64 `json:"neighbours"`
-	// Low is the share of power at waves longer than a quarter of the image.
+	// Low is the share of power at waves of a quarter of the image and longer.
 	Low float64 `json:"low_frequency"`
 	// Centre is the share of the squared weights in the middle half of the rows and columns.
 	Centre float64 `json:"centre"`
@@ -243,10 +243,10 @@ func radialPower(w []float32, rows, cols int) (power []float64, waves []int) {
 type bank struct{ edges, blobs [][]float32 }
 
 // newBank makes templates for images of a size: a blob is a Gaussian, an edge its slope in one of eight directions;
-// deviations are from a twentieth to a fifth of the image, centres lie a tenth apart.
+// deviations are from a twentieth to a fifth of the image, centres lie a fourteenth apart.
 func newBank(rows, cols int) *bank {
 	b := &bank{}
-	const places, directions = 9, 8
+	const places, directions = 13, 8
 	side := float64(max(rows, cols))
 	for _, deviation := range []float64{side / 20, side / 14, side / 10, side / 7, side / 5} {
 		for py := 1; py <= places; py++ {
@@ -317,9 +317,9 @@ const (
 )
 
 func (b *Blobs) page() page {
-	caption := "Neighbours: correlation of adjacent weights, 0 in noise. Low: share of power at waves longer than a quarter of the image. " +
-		"Edge, blob: variance that the best single edge or blob explains. " + fmt.Sprintf("Dead: share of the squared weights on the %d pixels that are 0 in all training images; ", b.DeadPixels) +
-		"they never get a gradient, so what is there is the start, or what decay has left of it."
+	caption := "Neighbours: correlation of adjacent weights, 0 in noise. Low frequencies: share of power at waves of a quarter of the image and longer. Centre: share of the squared weights in the middle quarter. " +
+		"Best edge, blob: variance that the best single edge or blob explains. " + fmt.Sprintf("Dead pixels: share of the squared weights on the %d pixels that are 0 in all training images; ", b.DeadPixels) +
+		"they never get a gradient, and hold the start or what decay left of it."
 	return page{
 		title:    "Are they edges?",
 		subtitle: "The first units of layer 2, untrained and trained, each on its own scale, and medians over all units",

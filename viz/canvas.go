@@ -102,9 +102,6 @@ func (c *canvas) text(x, y float64, t string, s style) {
 	}
 }
 
-// lineHeight is the distance of baselines, in sizes of the font.
-const lineHeight = 1.35
-
 // wrap breaks text into lines of a width.
 func (s style) wrap(t string, width float64) []string {
 	var lines []string
@@ -121,14 +118,6 @@ func (s style) wrap(t string, width float64) []string {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// paragraph writes text in lines of a width, the first baseline at y.
-func (c *canvas) paragraph(x, y, width float64, t string, s style) {
-	for _, line := range s.wrap(t, width) {
-		c.text(x, y, line, s)
-		y += s.size * lineHeight
-	}
 }
 
 // fit is the largest cell, in points, whose edges fall on pixels and with which rows x cols cells are not larger than
@@ -212,11 +201,15 @@ func (c *canvas) plotWithKey(p *plot.Plot, x, y, w, h float64, names []string) {
 	}
 	c.text(x+w/2, y+9, p.Title.Text, style{size: 9, bold: true, align: centred})
 	p.Title.Text = ""
-	const swatch, gap = 12., 9.
+	const swatch = 12.
 	s := style{size: 8}
-	total := -gap
+	total, gap := 0., 9.
 	for _, name := range names {
-		total += swatch + 3 + s.width(name) + gap
+		total += swatch + 3 + s.width(name)
+	}
+	if n := float64(len(names) - 1); n > 0 {
+		gap = math.Max(3, math.Min(gap, (w-total)/n))
+		total += n * gap
 	}
 	left := x + math.Max(0, (w-total)/2)
 	for i, name := range names {

@@ -76,6 +76,14 @@ func (c *colors) digit(v float64) color.RGBA {
 	return paper.to(ink, math.Max(0, math.Min(v, 1))).rgba()
 }
 
+// contrast is black or white, whichever can be read on a colour.
+func contrast(on color.RGBA) color.RGBA {
+	if oklabOf(on).L > 0.57 { // half-way between the two
+		return color.RGBA{0x1b, 0x1d, 0x21, 255}
+	}
+	return color.RGBA{0xe0, 0xe2, 0xe6, 255}
+}
+
 // blend is a over b, opaque.
 func blend(a, b color.RGBA, share float64) color.RGBA {
 	mix := func(p, q uint8) uint8 { return uint8(math.Round(share*float64(p) + (1-share)*float64(q))) }

@@ -251,12 +251,20 @@ func (d *Dream) draw(c *canvas, frame int) {
 		w, h := c.grid(x, y, cell, d.Rows, d.Cols, of(image))
 		if o.MeanImage != nil {
 			mw, mh := c.grid(x+w+4, y, small, d.Rows, d.Cols, of(o.MeanImage))
-			c.text(x+w+4, y+mh+9, fmt.Sprintf("%.0f %%", 100*o.Mean), style{size: 7.5, color: c.muted})
+			c.text(x+w+4, y+mh+9, fmt.Sprintf("%.0f %%", math.Floor(100*o.Mean)), style{size: 7.5, color: c.muted})
 			_ = mw
 		}
 		if frame == still {
-			c.text(x, y+h+11, fmt.Sprintf("%.4g %%", 100*o.End), style{size: 8.5})
+			c.text(x, y+h+11, certainty(o.End), style{size: 8.5})
 		}
 		c.text(x, y+h+22, signed("logit %.1f", o.Logits[0])+signed(" → %.1f", o.Logits[len(o.Logits)-1]), style{size: 7.5, color: c.muted})
 	}
+}
+
+// certainty prints a probability that may come close to 1.
+func certainty(p float64) string {
+	if p >= 0.9999 {
+		return "> 99.99 %"
+	}
+	return fmt.Sprintf("%.2f %%", 100*p)
 }

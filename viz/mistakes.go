@@ -54,19 +54,19 @@ func NewMistakes(networks []Network, set *mnist.Images) (*Mistakes, error) {
 		if err != nil {
 			return nil, err
 		}
-		errors, own := 0, outputs(n)
+		wrong, own := 0, outputs(n)
 		for i, label := range set.Labels {
 			guess, sure := top(p[i*own : (i+1)*own])
 			guesses[i] = append(guesses[i], guess)
 			m.Confusion[label][guess]++
 			if guess != int(label) {
-				errors++
+				wrong++
 			}
 			if k == 0 {
 				confidence[i] = float64(sure)
 			}
 		}
-		m.Errors = append(m.Errors, errors)
+		m.Errors = append(m.Errors, wrong)
 	}
 	for i, g := range guesses {
 		label := int(set.Labels[i])
@@ -96,7 +96,10 @@ func (m *Mistakes) page() page {
 		p.subtitle = fmt.Sprintf("%s of %s test images, the most confident mistakes first", thousands(m.Errors[0]), thousands(m.N))
 		return p
 	}
-	p.title = fmt.Sprintf("What all %d networks get wrong", len(m.Models))
+	p.title = "What both networks get wrong"
+	if len(m.Models) > 2 {
+		p.title = fmt.Sprintf("What all %d networks get wrong", len(m.Models))
+	}
 	for i, name := range m.Models {
 		if i > 0 {
 			p.subtitle += ", "
@@ -150,11 +153,9 @@ func (m *Mistakes) matrix(c *canvas, x, y float64) {
 				if v == 0 {
 					continue
 				}
-				s := style{size: 7.5, align: centred}
+				s := style{size: 7.5, align: centred, color: contrast(c.amount(ratio(float64(v), float64(most))))}
 				if r == k {
 					s.color = c.muted
-				} else if float64(v) > 0.55*float64(most) {
-					s.color = c.background
 				}
 				c.text(x+(float64(k)+0.5)*cell, y+(float64(r)+0.5)*cell+2.7, fmt.Sprint(v), s)
 			}

@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"vanilla/mnist"
 )
@@ -50,22 +51,22 @@ func NewNoise(n Network, set *mnist.Images, seed uint64) (*Noise, error) {
 	r := &Noise{Model: n.Name(), Rows: set.Rows, Cols: set.Cols, Seed: seed}
 	count, size := min(noiseCount, set.Len()), set.Features()
 	random := rand.New(rand.NewPCG(seed, 0x6e6f697365)) // "noise"
-	real := set.Pixels[:count*size]
+	digits := set.Pixels[:count*size]
 	mean, deviation := moments(set.Pixels)
-	make := func(of func(image, pixel int) byte) []byte {
+	each := func(of func() byte) []byte {
 		pixels := make([]byte, count*size)
 		for i := range pixels {
-			pixels[i] = of(i/size, i%size)
+			pixels[i] = of()
 		}
 		return pixels
 	}
-	uniform := make(func(int, int) byte { return byte(random.IntN(256)) })
-	shuffled := append([]byte{}, real...)
+	uniform := each(func() byte { return byte(random.IntN(256)) })
+	shuffled := slices.Clone(digits)
 	for i := range count {
 		image := shuffled[i*size : (i+1)*size]
 		random.Shuffle(size, func(a, b int) { image[a], image[b] = image[b], image[a] })
 	}
-	gaussian := make(func(int, int) byte {
+	gaussian := each(func() byte {
 		return byte(math.Max(0, math.Min(255, math.Round(mean+deviation*random.NormFloat64()))))
 	})
 	var blank []byte // each grey once
@@ -77,7 +78,7 @@ func NewNoise(n Network, set *mnist.Images, seed uint64) (*Noise, error) {
 	for _, k := range []struct {
 		name   string
 		pixels []byte
-	}{{"real digits", real}, {"uniform noise", uniform}, {"shuffled pixels", shuffled}, {"Gaussian noise", gaussian}, {"blank greys", blank}} {
+	}{{"real digits", digits}, {"uniform noise", uniform}, {"shuffled pixels", shuffled}, {"Gaussian noise", gaussian}, {"blank greys", blank}} {
 		kind, err := newKind(n, k.name, k.pixels)
 		if err != nil {
 			return nil, err

@@ -317,7 +317,7 @@ func (r *Robustness) page() page {
 	return page{
 		title:    "How little it takes: " + r.Model,
 		subtitle: fmt.Sprintf("Accuracy on %s test images, changed; unchanged it is %.2f %%", thousands(r.N), 100*r.Shifts[r.Shift][r.Shift]),
-		caption: "A network without convolutions knows each pixel by itself: moved by a few pixels, a digit means as little to it as another one. " +
+		caption: "A network without convolutions knows each pixel by itself: a digit that is moved by a few of them meets weights that learned something else. " +
 			"Below, one digit on its way, framed where it is first taken for something else.",
 		width: bodyWidth, height: 292 + 4*(trialPitch+13) + 6, body: r.draw,
 	}
@@ -342,10 +342,7 @@ func (r *Robustness) draw(c *canvas, _ int) {
 	c.text(x-22, y+float64(n)*cell/2+2, "down", style{size: 7.5, color: c.muted, align: right})
 	for i := range n * n {
 		v := r.Shifts[i/n][i%n]
-		s := style{size: 7, align: centred}
-		if v > 0.55 {
-			s.color = c.background
-		}
+		s := style{size: 7, align: centred, color: contrast(c.amount(v))}
 		if i == r.Shift*n+r.Shift {
 			s.bold = true
 		}

@@ -88,6 +88,7 @@ const (
 	trainingUnits   = 4 // of the figure that does not move
 	trainingColumns = 8
 	trainingPlots   = 185.
+	trainingPitch   = 69.
 )
 
 // moving is the run whose weights are shown: the first one with snapshots.
@@ -103,7 +104,7 @@ func (t *Training) moving() *Run {
 func (t *Training) page() page {
 	p := page{
 		title:   "How it learns",
-		caption: "Left: the loss of the batches as they were trained. Right: accuracy on the test images by the number of steps, on a logarithmic axis: most is learned before the first epoch ends.",
+		caption: "Left: the loss of the batches as they were trained. Right: accuracy on the test images by the number of steps, on a logarithmic axis.",
 		width:   bodyWidth, height: trainingPlots, body: t.draw,
 	}
 	for i, r := range t.Runs {
@@ -117,8 +118,10 @@ func (t *Training) page() page {
 	}
 	if run := t.moving(); run != nil {
 		p.frames = len(run.Snapshots)
-		p.height += 30 + max(trainingUnits, 2)*(smallPitch*1.5)
-		p.caption += fmt.Sprintf(" Below, the first units of %s on the way, all on one scale: the pattern grows out of the noise that it started from.", run.Name)
+		rows := (min(run.Snapshots[0].units, trainingColumns*trainingUnits) + trainingColumns - 1) / trainingColumns
+		p.movingHeight = p.height + 30 + float64(rows)*trainingPitch
+		p.height += 30 + float64(min(run.Snapshots[0].units, trainingUnits))*trainingPitch
+		p.caption += fmt.Sprintf(" Below, the first units of %s on the way, all on one scale: what they learn grows out of the noise that they start from.", run.Name)
 	}
 	return p
 }
@@ -141,15 +144,14 @@ func (t *Training) draw(c *canvas, frame int) {
 		limit = math.Max(limit, largest(s.weights))
 	}
 	size := t.Rows * t.Cols
-	pitch := smallPitch * 1.5
 	y := trainingPlots + 26
-	cell := fit(t.Rows, t.Cols, pitch-5)
+	cell := fit(t.Rows, t.Cols, trainingPitch-5)
 	c.legend(bodyWidth-110, trainingPlots+6, 110, "weight", limit)
 	if frame != still {
 		s := run.Snapshots[frame]
 		c.text(0, y-10, fmt.Sprintf("after %s: %s", plural(s.Step, "step"), percent(s.Accuracy)), style{size: 10, bold: true})
 		for u := range min(s.units, trainingColumns*trainingUnits) {
-			c.weights(float64(u%trainingColumns)*(bodyWidth+8)/trainingColumns, y+8+float64(u/trainingColumns)*pitch, cell, t.Rows, t.Cols, s.weights[u*size:(u+1)*size], limit)
+			c.weights(float64(u%trainingColumns)*(bodyWidth+8)/trainingColumns, y+8+float64(u/trainingColumns)*trainingPitch, cell, t.Rows, t.Cols, s.weights[u*size:(u+1)*size], limit)
 		}
 		return
 	}
@@ -160,7 +162,7 @@ func (t *Training) draw(c *canvas, frame int) {
 		x := float64(i) * (bodyWidth + 8) / trainingColumns
 		c.text(x, y+5, fmt.Sprintf("step %s: %s", thousands(s.Step), percent(s.Accuracy)), style{size: 7, color: c.muted})
 		for u := range min(trainingUnits, s.units) {
-			c.weights(x, y+10+float64(u)*pitch, cell, t.Rows, t.Cols, s.weights[u*size:(u+1)*size], limit)
+			c.weights(x, y+10+float64(u)*trainingPitch, cell, t.Rows, t.Cols, s.weights[u*size:(u+1)*size], limit)
 		}
 	}
 }

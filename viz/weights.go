@@ -134,6 +134,7 @@ func columns(n int) int {
 
 const (
 	tilePitch  = 76.5 // between weight images
+	tileRow    = 88.  // and between their rows, with what is written below
 	smallPitch = 49.  // between projections
 	matrixSide = 160. // of a deeper layer's matrix, at most
 )
@@ -145,15 +146,21 @@ func (w *Weights) page() page {
 		subtitle += fmt.Sprintf(" · the %d with the largest weights are shown", len(units))
 	}
 	rows := (len(units) + columns(len(units)) - 1) / columns(len(units))
-	height := 34 + float64(rows)*(tilePitch+11)
+	height := 34 + float64(rows)*tileRow
 	for i := range w.Deeper {
 		height += w.Deeper[i].height()
 	}
+	bias := ", b is its bias"
+	if w.Scale == UnitScale {
+		bias = ""
+	}
+	caption := "Each image is one unit: blue pixels raise its activation, red ones lower it" + bias + ". Does any look for an edge or a loop, as one would expect? The figure blobs measures it."
+	if len(w.Deeper) > 0 {
+		caption += " Deeper layers are matrices; beside them, what each of their units adds up to on the pixels if the layers before were linear."
+	}
 	return page{
 		title:    "What the units look for: " + w.Model,
-		subtitle: subtitle,
-		caption: "Each image is one unit: blue pixels raise its activation, red ones lower it, b is its bias. Few are the clean edges or loops that one would expect. " +
-			"Deeper layers are matrices; beside them, what each of their units adds up to on the pixels if the layers before were linear.",
+		subtitle: subtitle, caption: caption,
 		width: weightsWidth, height: height, body: w.draw,
 	}
 }
@@ -178,7 +185,7 @@ func (w *Weights) draw(c *canvas, _ int) {
 	perRow := columns(len(units))
 	cell := fit(w.Rows, w.Cols, 70)
 	for i, u := range units {
-		x, y := float64(i%perRow)*tilePitch, y+float64(i/perRow)*(tilePitch+11)
+		x, y := float64(i%perRow)*tilePitch, y+float64(i/perRow)*tileRow
 		limit := w.First.Largest
 		note := signed("b %+.2f", float64(u.Bias))
 		if w.Scale == UnitScale {
@@ -189,7 +196,7 @@ func (w *Weights) draw(c *canvas, _ int) {
 		c.text(x, y+th+9, fmt.Sprint(u.Unit), style{size: 7.5, bold: true})
 		c.text(x+tw, y+th+9, note, style{size: 7.5, color: c.muted, align: right})
 	}
-	y += float64((len(units)+perRow-1)/perRow) * (tilePitch + 12)
+	y += float64((len(units)+perRow-1)/perRow) * tileRow
 	for i := range w.Deeper {
 		l := &w.Deeper[i]
 		l.draw(c, y, w.Rows, w.Cols, i == len(w.Deeper)-1)

@@ -25,8 +25,10 @@ type page struct {
 	// caption says what to notice.
 	caption       string
 	width, height float64 // of the body, in points
-	// frames is how many images the figure moves through, 0 if it does not move.
-	frames int
+	// frames is how many images the figure moves through, 0 if it does not move, and movingHeight the body's height
+	// then, if it is another one.
+	frames       int
+	movingHeight float64
 	// body draws the figure with the upper left corner at x = 0, y = 0. What does not move ignores the frame, and
 	// still means one that is to stand for all.
 	body func(c *canvas, frame int)
@@ -55,7 +57,7 @@ func Write(w io.Writer, f Figure, format Format, theme Theme) error {
 	case PNG:
 		return png.Encode(w, p.image(theme, still, pixelsPerPoint))
 	case SVG:
-		width, height := p.size()
+		width, height := p.size(still)
 		c := vgsvg.New(vg.Length(width), vg.Length(height))
 		p.draw(c, theme, still)
 		_, err := c.WriteTo(w)
@@ -88,15 +90,23 @@ func (p *page) footer() (caption []string, height float64) {
 	return caption, belowBody + float64(len(caption)-1)*captionLead + margin
 }
 
+// bodyHeight is the body's height in a frame.
+func (p *page) bodyHeight(frame int) float64 {
+	if frame != still && p.movingHeight > 0 {
+		return p.movingHeight
+	}
+	return p.height
+}
+
 // size is that of the whole figure, in points.
-func (p *page) size() (w, h float64) {
+func (p *page) size(frame int) (w, h float64) {
 	_, above := p.header()
 	_, below := p.footer()
-	return math.Ceil(p.width + 2*margin), math.Ceil(above + p.height + below)
+	return math.Ceil(p.width + 2*margin), math.Ceil(above + p.bodyHeight(frame) + below)
 }
 
 func (p *page) draw(target vg.CanvasSizer, theme Theme, frame int) {
-	width, height := p.size()
+	width, height := p.size(frame)
 	c := &canvas{Canvas: draw.New(target), colors: theme.colors(), height: height}
 	c.fill(0, 0, width, height, c.background)
 	subtitle, above := p.header()
@@ -110,14 +120,14 @@ func (p *page) draw(target vg.CanvasSizer, theme Theme, frame int) {
 	c.Pop()
 	caption, _ := p.footer()
 	for i, line := range caption {
-		c.text(margin, above+p.height+belowBody+float64(i)*captionLead, line, style{size: textSize})
+		c.text(margin, above+p.bodyHeight(frame)+belowBody+float64(i)*captionLead, line, style{size: textSize})
 	}
 }
 
 // image draws a frame.
 func (p *page) image(theme Theme, frame, resolution int) image.Image {
 	const pointsPerInch = 72
-	width, height := p.size()
+	width, height := p.size(frame)
 	c := vgimg.NewWith(vgimg.UseWH(vg.Length(width), vg.Length(height)), vgimg.UseDPI(pointsPerInch*resolution))
 	p.draw(c, theme, frame)
 	return c.Image()

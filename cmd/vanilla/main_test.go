@@ -481,7 +481,9 @@ func TestOutputFails(t *testing.T) {
 
 // commands lists c and all commands below.
 func commands(c *cobra.Command) []*cobra.Command {
-	c.InitDefaultHelpCmd()
+	if !c.HasParent() { // the others' would be theirs alone
+		c.InitDefaultHelpCmd()
+	}
 	all := []*cobra.Command{c}
 	for _, c := range c.Commands() {
 		all = append(all, commands(c)...)

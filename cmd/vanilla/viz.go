@@ -1,18 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"html/template"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -70,7 +62,7 @@ and each deeper layer as a matrix and as what its units add up to on the pixels.
 			examples: []string{"weights default -o weights.png", "weights lesson --scale unit --dark -o weights.svg", "weights default --unit 3 -o unit.png"},
 			flags: func(v *vizFlags, c *cobra.Command) {
 				c.Flags().StringVar(&v.scale, "scale", string(viz.SharedScale), "`name` of what the colours' scale is the same for: shared (all units) or unit (each has its own)")
-				c.Flags().IntVar(&v.unit, "unit", -1, "`number` of one unit to draw large, from 0")
+				v.unitFlag(c, "`number` of one unit to draw large, from 0 (default: all of them)")
 			},
 			make: (*vizFlags).weights,
 		}, {
@@ -107,7 +99,7 @@ them, with the strongest connections, and takes one unit of the first layer apar
 			examples: []string{"activations default -o activations.png", "activations default --index 7 --unit 2 -o activations.svg", "activations lesson --image digit.png -o mine.png"},
 			flags: func(v *vizFlags, c *cobra.Command) {
 				picture(v, c)
-				c.Flags().IntVar(&v.unit, "unit", viz.MostActive, "`number` of the unit to take apart, from 0 (default: the most active one)")
+				v.unitFlag(c, "`number` of the unit to take apart, from 0 (default: the most active one)")
 			},
 			make: (*vizFlags).activations,
 		}, {
@@ -214,6 +206,12 @@ func (f figure) command() *cobra.Command {
 func (v *vizFlags) common(c *cobra.Command) {
 	c.Flags().StringVar(&v.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&v.dark, "dark", false, "draw on near-black, for slides")
+}
+
+// unitFlag is --unit, which says in words what it is by default.
+func (v *vizFlags) unitFlag(c *cobra.Command, usage string) {
+	c.Flags().IntVar(&v.unit, "unit", viz.MostActive, usage)
+	c.Flags().Lookup("unit").DefValue = "0" // which help leaves out
 }
 
 // prepare opens what figures need.
@@ -324,10 +322,32 @@ func (v *vizFlags) one(names []string) (*seen, *mnist.Dataset, error) {
 	return all[0], data, nil
 }
 
-// checkUnit reports a --unit that the first layer does not have. None is -1, if
-// it was not asked for.
+// picture is what --image or --index names, as the network sees it.
+func (v *vizFlags) picture(set *mnist.Images) (viz.Picture, error) {
+	if v.image == "" {
+		p, err := viz.TestPicture(set, v.index)
+		if err != nil {
+			return p, &train.SettingError{Flag: "--index", Value: v.index, Problem: fmt.Sprintf("want 0 to %d", set.Len()-1)}
+		}
+		return p, nil
+	}
+	if v.index != 0 {
+		return viz.Picture{}, &train.SettingError{Flag: "--index", Value: v.index, Problem: fmt.Sprintf("found --image %s too: want one or the other", v.image)}
+	}
+	decoded, err := decode(v.image)
+	if err != nil {
+		return viz.Picture{}, err
+	}
+	pixels, err := mnist.FromImage(decoded, set.Rows, set.Cols)
+	if err != nil {
+		return viz.Picture{}, fmt.Errorf("%s: %w", v.image, err)
+	}
+	return viz.Picture{Name: v.image, Label: -1, Pixels: pixels}, nil
+}
+
+// checkUnit reports a --unit that the first layer does not have.
 func (v *vizFlags) checkUnit(n *seen) error {
-	if units := n.layers[0].Out; v.unit < -1 || v.unit >= units {
+	if units := n.layers[0].Out; v.unit < viz.MostActive || v.unit >= units {
 		return &train.SettingError{Flag: "--unit", Value: v.unit, Problem: fmt.Sprintf("%s (%s) has %d units in layer 2: want 0 to %d",
 			n.name, n.model.Arch, units, units-1)}
 	}
@@ -395,7 +415,7 @@ func (v *vizFlags) robustness(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	example, err := pictureOf(data.Test, v.image, v.index)
+	example, err := v.picture(data.Test)
 	if err != nil {
 		return nil, err
 	}
@@ -410,7 +430,7 @@ func (v *vizFlags) activations(names []string) (viz.Figure, error) {
 	if err := v.checkUnit(n); err != nil {
 		return nil, err
 	}
-	picture, err := pictureOf(data.Test, v.image, v.index)
+	picture, err := v.picture(data.Test)
 	if err != nil {
 		return nil, err
 	}
@@ -477,238 +497,3 @@ func (v *vizFlags) training(dirs []string) (viz.Figure, error) {
 	}
 	return viz.NewTraining(courses, data.Test)
 }
-
-// course reads what vanilla train --history has kept in a directory: a course
-// for each of its networks.
-func (v *vizFlags) course(dir string, data *mnist.Dataset) ([]viz.Course, error) {
-	f, err := os.Open(filepath.Join(dir, "history.jsonl"))
-	if err != nil {
-		problem := reason(err)
-		if errors.Is(err, fs.ErrNotExist) {
-			problem = errors.New("found no history.jsonl")
-		}
-		return nil, fmt.Errorf("%s: want a directory that vanilla train --history has written: %w", dir, problem)
-	}
-	defer f.Close()
-	records, err := train.ReadRecords(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	of := map[int]*viz.Course{}
-	var order []int
-	for _, r := range records {
-		c := of[r.Variant]
-		if c == nil {
-			c = &viz.Course{Name: dir}
-			of[r.Variant] = c
-			order = append(order, r.Variant)
-		}
-		e := viz.Epoch{Epoch: r.Epoch, Step: r.Step, TrainLoss: finite(float64(r.TrainLoss))}
-		if r.Validation != nil {
-			e.ValidationAccuracy = finite(r.Validation.Accuracy)
-		}
-		c.Epochs = append(c.Epochs, e)
-	}
-	slices.Sort(order)
-	if len(order) == 0 { // no epoch has ended yet
-		order, of[0] = []int{0}, &viz.Course{Name: dir}
-	}
-	var courses []viz.Course
-	for _, variant := range order {
-		c := of[variant]
-		folder := filepath.Join(dir, "snapshots")
-		if one := filepath.Join(folder, fmt.Sprintf("network-%05d", variant)); isDirectory(one) || len(order) > 1 {
-			c.Name, folder = fmt.Sprintf("%s, network %d", dir, variant), one
-		}
-		if err := v.snapshots(c, folder, data); err != nil {
-			return nil, err
-		}
-		courses = append(courses, *c)
-	}
-	return courses, nil
-}
-
-func isDirectory(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
-// snapshots reads the networks that a run has kept on its way.
-func (v *vizFlags) snapshots(c *viz.Course, folder string, data *mnist.Dataset) error {
-	entries, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", folder, reason(err))
-	}
-	for _, e := range entries { // sorted, and the numbers have leading zeros
-		digits, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".safetensors"), "step-")
-		step, err := strconv.Atoi(digits)
-		if !ok || err != nil {
-			continue
-		}
-		n, err := v.open(filepath.Join(folder, e.Name()))
-		if err != nil {
-			return err
-		}
-		if err := fits(data, v.data, n.model, n.name); err != nil {
-			return err
-		}
-		c.Steps = append(c.Steps, step)
-		c.Networks = append(c.Networks, n)
-	}
-	return nil
-}
-
-func vizAllCommand() *cobra.Command {
-	var v vizFlags
-	c := &cobra.Command{
-		Use:   "all MODEL -o DIR",
-		Short: "All figures of one model, with a page that shows them",
-		Long: `All draws every figure that one model allows into a directory, with each one's numbers
-as JSON and an index.html that shows them and says what was left out, and why.
-` + models,
-		Example: "  vanilla viz all default -o figures",
-		Args:    modelArgument,
-		RunE: func(c *cobra.Command, args []string) error {
-			return v.all(c.Context(), args[0], c.OutOrStdout())
-		},
-	}
-	c.Flags().SortFlags = false
-	c.Flags().StringVarP(&v.out, "out", "o", "", "`directory` to draw into, made if need be")
-	c.Flags().Uint64Var(&v.seed, "seed", 1, "`number` that determines the noise")
-	v.common(c)
-	c.Flags().BoolVar(&v.json, "json", false, "print what was drawn and what was left out as one JSON object")
-	v.source.flags(c)
-	return c
-}
-
-// gallery is what viz all has made; --json prints it.
-type gallery struct {
-	Model string  `json:"model"`
-	Drawn []drawn `json:"drawn"`
-	Left  []left  `json:"left_out"`
-	Dark  bool    `json:"-"`
-}
-
-type drawn struct {
-	Figure string   `json:"figure"`
-	Files  []string `json:"files"`
-	Short  string   `json:"-"`
-}
-
-type left struct {
-	Figure string `json:"figure"`
-	Why    string `json:"why"`
-}
-
-func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) error {
-	if v.out == "" {
-		return &train.SettingError{Flag: "--out", Value: v.out, Problem: "want the name of a directory"}
-	}
-	v.scale, v.unit, v.from, v.to = string(viz.SharedScale), -1, defaultFrom, defaultTo
-	if err := v.prepare(); err != nil {
-		return err
-	}
-	// What keeps all figures from being drawn is no reason to leave out one after
-	// the other.
-	if _, _, err := v.openWithData(name); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(v.out, 0o755); err != nil {
-		return fmt.Errorf("--out %s: want a directory: %w", v.out, reason(err))
-	}
-	g := gallery{Model: name, Drawn: []drawn{}, Left: []left{}, Dark: v.dark}
-	for _, f := range figures() {
-		if ctx.Err() != nil {
-			return fmt.Errorf("interrupted after %d figures", len(g.Drawn))
-		}
-		if f.arguments != "" {
-			g.Left = append(g.Left, left{f.name, "it shows the course of training, which a model does not hold: vanilla train --history DIR keeps it, vanilla viz training DIR draws it"})
-			continue
-		}
-		made, err := f.make(v, []string{name})
-		if err != nil {
-			g.Left = append(g.Left, left{f.name, err.Error()})
-			continue
-		}
-		d := drawn{Figure: f.name, Short: f.short}
-		formats := []viz.Format{viz.PNG}
-		if viz.Moves(made) {
-			formats = append(formats, viz.GIF)
-		}
-		for _, format := range formats {
-			file := f.name + "." + string(format)
-			if err := v.save(filepath.Join(v.out, file), made, format); err != nil {
-				return err
-			}
-			d.Files = append(d.Files, file)
-		}
-		numbers, err := json.Marshal(made)
-		if err != nil {
-			return err
-		}
-		file := f.name + ".json"
-		if err := v.write(file, append(numbers, '\n')); err != nil {
-			return err
-		}
-		d.Files = append(d.Files, file)
-		g.Drawn = append(g.Drawn, d)
-	}
-	var page bytes.Buffer
-	if err := galleryPage.Execute(&page, g); err != nil {
-		return err
-	}
-	if err := v.write("index.html", page.Bytes()); err != nil {
-		return err
-	}
-	if v.json {
-		return writeJSON(stdout, g)
-	}
-	return g.print(stdout, filepath.Join(v.out, "index.html"))
-}
-
-func (v *vizFlags) write(file string, data []byte) error {
-	return model.Replace(filepath.Join(v.out, file), func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
-}
-
-func (g gallery) print(w io.Writer, index string) error {
-	var b bytes.Buffer
-	for _, d := range g.Drawn {
-		fmt.Fprintf(&b, "%-12s %s\n", d.Figure, strings.Join(d.Files, " "))
-	}
-	for _, l := range g.Left {
-		fmt.Fprintf(&b, "%-12s left out: %s\n", l.Figure, l.Why)
-	}
-	fmt.Fprintf(&b, "\nsee them all: %s\n", index)
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// galleryPage needs nothing but the files beside it.
-var galleryPage = template.Must(template.New("index.html").Parse(`<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Model}}: what it learned</title>
-<style>
-:root { color-scheme: {{if .Dark}}dark{{else}}light{{end}}; }
-body { margin: 2rem auto; max-width: 52rem; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif;
-  {{if .Dark}}background: #111316; color: #eceef1{{else}}background: #fff; color: #1b1d21{{end}} }
-img { max-width: 100%; height: auto; }
-section { margin-bottom: 3rem; }
-a { color: inherit; }
-</style>
-<h1>{{.Model}}: what it learned</h1>
-{{range .Drawn}}
-<section id="{{.Figure}}">
-<h2>{{.Short}}</h2>
-<img src="{{.Figure}}.png" alt="{{.Short}}">
-<p>{{range .Files}}<a href="{{.}}">{{.}}</a> {{end}}</p>
-</section>
-{{end}}
-{{with .Left}}<h2>Left out</h2>
-<ul>{{range .}}<li><b>{{.Figure}}</b>: {{.Why}}</li>{{end}}</ul>
-{{end}}</html>
-`))

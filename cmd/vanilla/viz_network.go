@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
@@ -160,25 +159,4 @@ func (s *seen) start() viz.Start {
 		return nil
 	}
 	return layers
-}
-
-// pictureOf is a picture of the user's as the network sees it: image N of the
-// test images, or a file.
-func pictureOf(set *mnist.Images, file string, index int) (viz.Picture, error) {
-	if file == "" {
-		p, err := viz.TestPicture(set, index)
-		if err != nil {
-			return p, &train.SettingError{Flag: "--index", Value: strconv.Itoa(index), Problem: fmt.Sprintf("want 0 to %d", set.Len()-1)}
-		}
-		return p, nil
-	}
-	picture, err := decode(file)
-	if err != nil {
-		return viz.Picture{}, err
-	}
-	pixels, err := mnist.FromImage(picture, set.Rows, set.Cols)
-	if err != nil {
-		return viz.Picture{}, fmt.Errorf("%s: %w", file, err)
-	}
-	return viz.Picture{Name: file, Label: -1, Pixels: pixels}, nil
 }

@@ -33,8 +33,6 @@ type dataset struct {
 	order []int
 	hot   int // a multiple of 16, of which those beyond the columns are zero
 	place []int
-	// lines is how many cache lines a record of the training set has on average.
-	lines int
 }
 
 // input is one split.
@@ -43,6 +41,9 @@ type input struct {
 	encode  sync.Once
 	records []byte
 	samples []packedSample
+	// values and index are rooms for the cold pixels of one record.
+	values []byte
+	index  []uint16
 }
 
 // packedSample is an example's record, the number of its cold pixels and its
@@ -82,11 +83,6 @@ func newDataset(data kernels.Data, hotDensity float64) *dataset {
 	// Columns that are neighbours stay close together.
 	slices.Sort(d.order[:min(d.hot, columns)])
 	slices.Sort(d.order[min(d.hot, columns):])
-	cold := 0
-	for _, c := range d.order[min(d.hot, columns):] {
-		cold += used[c]
-	}
-	d.lines = (d.hot+3*cold/max(seen, 1))/recordLine + 1
 	d.place = make([]int, columns)
 	for k, c := range d.order {
 		d.place[c] = k
@@ -108,40 +104,59 @@ func (d *dataset) find(e kernels.Examples) *input {
 	return &input{Examples: e}
 }
 
-// encode makes the split's records.
-func (d *dataset) encode(in *input) {
-	in.encode.Do(func() {
-		used := len(in.Pixels) - bytes.Count(in.Pixels, []byte{0})
-		// At most: the hot columns, three bytes for each of the others that is not
-		// zero, and padding. A record may be read in whole vectors.
-		most := in.Len()*(d.hot+3*(coldStep-1)+recordLine) + 3*used + recordLine
-		in.records, in.samples = hugePages[byte](most), make([]packedSample, in.Len())
-		at := 0
-		values, index := make([]byte, d.columns()+coldStep), make([]uint16, d.columns()+coldStep)
-		for i := range in.Len() {
-			r := in.records[at:]
-			n := 0
-			for c, v := range in.Row(i) {
-				if v == 0 {
-					continue
+// encode makes the split's records if they are not there.
+func (d *dataset) encode(in *input) { in.encode.Do(func() { d.write(in) }) }
+
+// write makes the records of in's examples, in the memory of those that were
+// there if it suffices.
+func (d *dataset) write(in *input) {
+	used := len(in.Pixels) - bytes.Count(in.Pixels, []byte{0})
+	// At most: the hot columns, three bytes for each of the others that is not
+	// zero, and padding. A record may be read in whole vectors.
+	most := in.Len()*(d.hot+3*(coldStep-1)+recordLine) + 3*used + recordLine
+	if cap(in.records) < most {
+		in.records = hugePages[byte](most)
+	} else {
+		in.records = in.records[:most]
+		clear(in.records)
+	}
+	if cap(in.samples) < in.Len() {
+		in.samples = make([]packedSample, in.Len())
+	}
+	if in.values == nil {
+		in.values, in.index = make([]byte, d.columns()+coldStep), make([]uint16, d.columns()+coldStep)
+	}
+	in.samples = in.samples[:in.Len()]
+	values, index := in.values, in.index
+	at := 0
+	for i := range in.Len() {
+		r := in.records[at:]
+		n := 0
+		row := in.Row(i)
+		for c := 0; c < len(row); c++ {
+			v := row[c]
+			if v == 0 {
+				if c+8 <= len(row) && binary.NativeEndian.Uint64(row[c:]) == 0 {
+					c += 7 // zeros come in runs
 				}
-				if k := d.place[c]; k < d.hot {
-					r[k] = v
-				} else {
-					values[n], index[n] = v, uint16((k-d.hot)*8)
-					n++
-				}
+				continue
 			}
-			for ; n%coldStep != 0; n++ {
-				values[n], index[n] = 0, uint16((d.columns()-d.hot)*8)
+			if k := d.place[c]; k < d.hot {
+				r[k] = v
+			} else {
+				values[n], index[n] = v, uint16((k-d.hot)*8)
+				n++
 			}
-			copy(r[d.hot:], values[:n])
-			for e, k := range index[:n] {
-				binary.LittleEndian.PutUint16(r[d.hot+n+2*e:], k)
-			}
-			in.samples[i] = packedSample(at/recordLine)<<32 | packedSample(n)<<8 | packedSample(in.Labels[i])
-			at += (d.hot + 3*n + recordLine - 1) / recordLine * recordLine
 		}
-		in.records = in.records[:at+recordLine]
-	})
+		for ; n%coldStep != 0; n++ {
+			values[n], index[n] = 0, uint16((d.columns()-d.hot)*8)
+		}
+		copy(r[d.hot:], values[:n])
+		for e, k := range index[:n] {
+			binary.LittleEndian.PutUint16(r[d.hot+n+2*e:], k)
+		}
+		in.samples[i] = packedSample(at/recordLine)<<32 | packedSample(n)<<8 | packedSample(in.Labels[i])
+		at += (d.hot + 3*n + recordLine - 1) / recordLine * recordLine
+	}
+	in.records = in.records[:at+recordLine]
 }

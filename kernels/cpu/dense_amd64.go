@@ -8,7 +8,7 @@ package cpu
 func multiplyAVX2(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 
 //go:noescape
-func accumulateAVX2(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32, records []byte, fetch []uint32, pace int)
+func accumulateAVX2(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32)
 
 //go:noescape
 func transposeAVX2(dst []float32, src []float32, blocks int, dstBlock int, srcBlock int)
@@ -56,7 +56,7 @@ func softmaxAVX2(t []float32, losses []float32, labels []byte, block int, classe
 func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 
 //go:noescape
-func accumulateAVX512(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32, records []byte, fetch []uint32, pace int)
+func accumulateAVX512(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32)
 
 //go:noescape
 func transposeAVX512(dst []float32, src []float32, blocks int, dstBlock int, srcBlock int)

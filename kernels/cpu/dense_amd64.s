@@ -204,95 +204,87 @@ DATA constants<>+784(SB)/4, $0x3f317218
 DATA constants<>+788(SB)/4, $0x3f317218
 DATA constants<>+792(SB)/4, $0x3f317218
 DATA constants<>+796(SB)/4, $0x3f317218
-DATA constants<>+800(SB)/4, $0x00000000
-DATA constants<>+804(SB)/4, $0x00000000
-DATA constants<>+808(SB)/4, $0x00000000
-DATA constants<>+812(SB)/4, $0x00000000
-DATA constants<>+816(SB)/4, $0x00000000
-DATA constants<>+820(SB)/4, $0x00000000
-DATA constants<>+824(SB)/4, $0x00000000
-DATA constants<>+828(SB)/4, $0x00000000
-DATA constants<>+832(SB)/4, $0x3d9021bb
-DATA constants<>+836(SB)/4, $0x3d9021bb
-DATA constants<>+840(SB)/4, $0x3d9021bb
-DATA constants<>+844(SB)/4, $0x3d9021bb
-DATA constants<>+848(SB)/4, $0x3d9021bb
-DATA constants<>+852(SB)/4, $0x3d9021bb
-DATA constants<>+856(SB)/4, $0x3d9021bb
-DATA constants<>+860(SB)/4, $0x3d9021bb
-DATA constants<>+864(SB)/4, $0xbdebd1b8
-DATA constants<>+868(SB)/4, $0xbdebd1b8
-DATA constants<>+872(SB)/4, $0xbdebd1b8
-DATA constants<>+876(SB)/4, $0xbdebd1b8
-DATA constants<>+880(SB)/4, $0xbdebd1b8
-DATA constants<>+884(SB)/4, $0xbdebd1b8
-DATA constants<>+888(SB)/4, $0xbdebd1b8
-DATA constants<>+892(SB)/4, $0xbdebd1b8
-DATA constants<>+896(SB)/4, $0x3def251a
-DATA constants<>+900(SB)/4, $0x3def251a
-DATA constants<>+904(SB)/4, $0x3def251a
-DATA constants<>+908(SB)/4, $0x3def251a
-DATA constants<>+912(SB)/4, $0x3def251a
-DATA constants<>+916(SB)/4, $0x3def251a
-DATA constants<>+920(SB)/4, $0x3def251a
-DATA constants<>+924(SB)/4, $0x3def251a
-DATA constants<>+928(SB)/4, $0xbdfe5d4f
-DATA constants<>+932(SB)/4, $0xbdfe5d4f
-DATA constants<>+936(SB)/4, $0xbdfe5d4f
-DATA constants<>+940(SB)/4, $0xbdfe5d4f
-DATA constants<>+944(SB)/4, $0xbdfe5d4f
-DATA constants<>+948(SB)/4, $0xbdfe5d4f
-DATA constants<>+952(SB)/4, $0xbdfe5d4f
-DATA constants<>+956(SB)/4, $0xbdfe5d4f
-DATA constants<>+960(SB)/4, $0x3e11e9bf
-DATA constants<>+964(SB)/4, $0x3e11e9bf
-DATA constants<>+968(SB)/4, $0x3e11e9bf
-DATA constants<>+972(SB)/4, $0x3e11e9bf
-DATA constants<>+976(SB)/4, $0x3e11e9bf
-DATA constants<>+980(SB)/4, $0x3e11e9bf
-DATA constants<>+984(SB)/4, $0x3e11e9bf
-DATA constants<>+988(SB)/4, $0x3e11e9bf
-DATA constants<>+992(SB)/4, $0xbe2aae50
-DATA constants<>+996(SB)/4, $0xbe2aae50
-DATA constants<>+1000(SB)/4, $0xbe2aae50
-DATA constants<>+1004(SB)/4, $0xbe2aae50
-DATA constants<>+1008(SB)/4, $0xbe2aae50
-DATA constants<>+1012(SB)/4, $0xbe2aae50
-DATA constants<>+1016(SB)/4, $0xbe2aae50
-DATA constants<>+1020(SB)/4, $0xbe2aae50
-DATA constants<>+1024(SB)/4, $0x3e4cceac
-DATA constants<>+1028(SB)/4, $0x3e4cceac
-DATA constants<>+1032(SB)/4, $0x3e4cceac
-DATA constants<>+1036(SB)/4, $0x3e4cceac
-DATA constants<>+1040(SB)/4, $0x3e4cceac
-DATA constants<>+1044(SB)/4, $0x3e4cceac
-DATA constants<>+1048(SB)/4, $0x3e4cceac
-DATA constants<>+1052(SB)/4, $0x3e4cceac
-DATA constants<>+1056(SB)/4, $0xbe7ffffc
-DATA constants<>+1060(SB)/4, $0xbe7ffffc
-DATA constants<>+1064(SB)/4, $0xbe7ffffc
-DATA constants<>+1068(SB)/4, $0xbe7ffffc
-DATA constants<>+1072(SB)/4, $0xbe7ffffc
-DATA constants<>+1076(SB)/4, $0xbe7ffffc
-DATA constants<>+1080(SB)/4, $0xbe7ffffc
-DATA constants<>+1084(SB)/4, $0xbe7ffffc
-DATA constants<>+1088(SB)/4, $0x3eaaaaaa
-DATA constants<>+1092(SB)/4, $0x3eaaaaaa
-DATA constants<>+1096(SB)/4, $0x3eaaaaaa
-DATA constants<>+1100(SB)/4, $0x3eaaaaaa
-DATA constants<>+1104(SB)/4, $0x3eaaaaaa
-DATA constants<>+1108(SB)/4, $0x3eaaaaaa
-DATA constants<>+1112(SB)/4, $0x3eaaaaaa
-DATA constants<>+1116(SB)/4, $0x3eaaaaaa
-DATA constants<>+1120(SB)/4, $0xbf000000
-DATA constants<>+1124(SB)/4, $0xbf000000
-DATA constants<>+1128(SB)/4, $0xbf000000
-DATA constants<>+1132(SB)/4, $0xbf000000
-DATA constants<>+1136(SB)/4, $0xbf000000
-DATA constants<>+1140(SB)/4, $0xbf000000
-DATA constants<>+1144(SB)/4, $0xbf000000
-DATA constants<>+1148(SB)/4, $0xbf000000
-GLOBL constants<>(SB), RODATA|NOPTR, $1152
+DATA constants<>+800(SB)/4, $0x3d9021bb
+DATA constants<>+804(SB)/4, $0x3d9021bb
+DATA constants<>+808(SB)/4, $0x3d9021bb
+DATA constants<>+812(SB)/4, $0x3d9021bb
+DATA constants<>+816(SB)/4, $0x3d9021bb
+DATA constants<>+820(SB)/4, $0x3d9021bb
+DATA constants<>+824(SB)/4, $0x3d9021bb
+DATA constants<>+828(SB)/4, $0x3d9021bb
+DATA constants<>+832(SB)/4, $0xbdebd1b8
+DATA constants<>+836(SB)/4, $0xbdebd1b8
+DATA constants<>+840(SB)/4, $0xbdebd1b8
+DATA constants<>+844(SB)/4, $0xbdebd1b8
+DATA constants<>+848(SB)/4, $0xbdebd1b8
+DATA constants<>+852(SB)/4, $0xbdebd1b8
+DATA constants<>+856(SB)/4, $0xbdebd1b8
+DATA constants<>+860(SB)/4, $0xbdebd1b8
+DATA constants<>+864(SB)/4, $0x3def251a
+DATA constants<>+868(SB)/4, $0x3def251a
+DATA constants<>+872(SB)/4, $0x3def251a
+DATA constants<>+876(SB)/4, $0x3def251a
+DATA constants<>+880(SB)/4, $0x3def251a
+DATA constants<>+884(SB)/4, $0x3def251a
+DATA constants<>+888(SB)/4, $0x3def251a
+DATA constants<>+892(SB)/4, $0x3def251a
+DATA constants<>+896(SB)/4, $0xbdfe5d4f
+DATA constants<>+900(SB)/4, $0xbdfe5d4f
+DATA constants<>+904(SB)/4, $0xbdfe5d4f
+DATA constants<>+908(SB)/4, $0xbdfe5d4f
+DATA constants<>+912(SB)/4, $0xbdfe5d4f
+DATA constants<>+916(SB)/4, $0xbdfe5d4f
+DATA constants<>+920(SB)/4, $0xbdfe5d4f
+DATA constants<>+924(SB)/4, $0xbdfe5d4f
+DATA constants<>+928(SB)/4, $0x3e11e9bf
+DATA constants<>+932(SB)/4, $0x3e11e9bf
+DATA constants<>+936(SB)/4, $0x3e11e9bf
+DATA constants<>+940(SB)/4, $0x3e11e9bf
+DATA constants<>+944(SB)/4, $0x3e11e9bf
+DATA constants<>+948(SB)/4, $0x3e11e9bf
+DATA constants<>+952(SB)/4, $0x3e11e9bf
+DATA constants<>+956(SB)/4, $0x3e11e9bf
+DATA constants<>+960(SB)/4, $0xbe2aae50
+DATA constants<>+964(SB)/4, $0xbe2aae50
+DATA constants<>+968(SB)/4, $0xbe2aae50
+DATA constants<>+972(SB)/4, $0xbe2aae50
+DATA constants<>+976(SB)/4, $0xbe2aae50
+DATA constants<>+980(SB)/4, $0xbe2aae50
+DATA constants<>+984(SB)/4, $0xbe2aae50
+DATA constants<>+988(SB)/4, $0xbe2aae50
+DATA constants<>+992(SB)/4, $0x3e4cceac
+DATA constants<>+996(SB)/4, $0x3e4cceac
+DATA constants<>+1000(SB)/4, $0x3e4cceac
+DATA constants<>+1004(SB)/4, $0x3e4cceac
+DATA constants<>+1008(SB)/4, $0x3e4cceac
+DATA constants<>+1012(SB)/4, $0x3e4cceac
+DATA constants<>+1016(SB)/4, $0x3e4cceac
+DATA constants<>+1020(SB)/4, $0x3e4cceac
+DATA constants<>+1024(SB)/4, $0xbe7ffffc
+DATA constants<>+1028(SB)/4, $0xbe7ffffc
+DATA constants<>+1032(SB)/4, $0xbe7ffffc
+DATA constants<>+1036(SB)/4, $0xbe7ffffc
+DATA constants<>+1040(SB)/4, $0xbe7ffffc
+DATA constants<>+1044(SB)/4, $0xbe7ffffc
+DATA constants<>+1048(SB)/4, $0xbe7ffffc
+DATA constants<>+1052(SB)/4, $0xbe7ffffc
+DATA constants<>+1056(SB)/4, $0x3eaaaaaa
+DATA constants<>+1060(SB)/4, $0x3eaaaaaa
+DATA constants<>+1064(SB)/4, $0x3eaaaaaa
+DATA constants<>+1068(SB)/4, $0x3eaaaaaa
+DATA constants<>+1072(SB)/4, $0x3eaaaaaa
+DATA constants<>+1076(SB)/4, $0x3eaaaaaa
+DATA constants<>+1080(SB)/4, $0x3eaaaaaa
+DATA constants<>+1084(SB)/4, $0x3eaaaaaa
+DATA constants<>+1088(SB)/4, $0xbf000000
+DATA constants<>+1092(SB)/4, $0xbf000000
+DATA constants<>+1096(SB)/4, $0xbf000000
+DATA constants<>+1100(SB)/4, $0xbf000000
+DATA constants<>+1104(SB)/4, $0xbf000000
+DATA constants<>+1108(SB)/4, $0xbf000000
+DATA constants<>+1112(SB)/4, $0xbf000000
+DATA constants<>+1116(SB)/4, $0xbf000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1120
 
 // func multiplyAVX2(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 // Requires: AVX, FMA3, SSE
@@ -715,9 +707,9 @@ done1:
 	VZEROUPPER
 	RET
 
-// func accumulateAVX2(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32, records []byte, fetch []uint32, pace int)
-// Requires: AVX, FMA3, MMX+, SSE
-TEXT ·accumulateAVX2(SB), NOSPLIT, $8-176
+// func accumulateAVX2(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·accumulateAVX2(SB), NOSPLIT, $8-120
 	STMXCSR (SP)
 	LDMXCSR constants<>+0(SB)
 	MOVQ    dst_base+0(FP), AX
@@ -727,22 +719,8 @@ TEXT ·accumulateAVX2(SB), NOSPLIT, $8-176
 	MOVQ    columns+88(FP), BX
 	MOVQ    aRows+80(FP), SI
 	SHLQ    $0x06, SI
-	XORQ    DI, DI
 
 blocks2:
-	// does the next line of the records begin here?
-	MOVQ DI, R8
-	SHRQ $0x10, R8
-	MOVQ pace+168(FP), R9
-	ADDQ R9, DI
-	MOVQ DI, R9
-	SHRQ $0x10, R9
-	CMPQ R9, R8
-	JE   plain3
-	SHLQ $0x06, R8
-	MOVQ records_base+120(FP), R9
-	ADDQ R9, R8
-
 	// columns 0 to 3 of 1 panels
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -752,121 +730,33 @@ blocks2:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   DX, R9
-	MOVQ   d_base+48(FP), R10
-	MOVQ   rows+72(FP), R11
-	LEAQ   (R10)(SI*2), R12
-	MOVQ   fetch_base+144(FP), R12
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row5:
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	MOVL         (R12), R13
-	ADDQ         $0x04, R12
-	SHLQ         $0x06, R13
-	PREFETCHT0   (R8)(R13*1)
-	VBROADCASTSS (R9), Y10
+row3:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (DI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(R9), Y10
+	VBROADCASTSS 4(DI), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(R9), Y10
+	VBROADCASTSS 8(DI), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(R9), Y10
+	VBROADCASTSS 12(DI), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $0x40, R9
-	ADDQ         $0x40, R10
-	DECQ         R11
-	JNE          row5
-	VBROADCASTSS keep+112(FP), Y10
-	VBROADCASTSS alpha+116(FP), Y11
-	LEAQ         (AX)(CX*2), R12
-	VMULPS       Y11, Y0, Y0
-	VMULPS       Y11, Y1, Y1
-	VMOVUPS      (AX), Y8
-	VMOVUPS      32(AX), Y9
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y1
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Y11, Y2, Y2
-	VMULPS       Y11, Y3, Y3
-	VMOVUPS      (AX), Y8
-	VMOVUPS      32(AX), Y9
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y3
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, 32(AX)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Y11, Y4, Y4
-	VMULPS       Y11, Y5, Y5
-	VMOVUPS      (AX), Y8
-	VMOVUPS      32(AX), Y9
-	VFMADD231PS  Y10, Y8, Y4
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      Y4, (AX)
-	VMOVUPS      Y5, 32(AX)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Y11, Y6, Y6
-	VMULPS       Y11, Y7, Y7
-	VMOVUPS      (AX), Y8
-	VMOVUPS      32(AX), Y9
-	VFMADD231PS  Y10, Y8, Y6
-	VFMADD231PS  Y10, Y9, Y7
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y7, 32(AX)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	JMP          next4
-
-plain3:
-	// columns 0 to 3 of 1 panels
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
-
-row6:
-	VMOVUPS      (R9), Y8
-	VMOVUPS      32(R9), Y9
-	VBROADCASTSS (R8), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(R8), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(R8), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(R8), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x40, R9
-	DECQ         R10
-	JNE          row6
+	DECQ         R9
+	JNE          row3
 	VBROADCASTSS keep+112(FP), Y10
 	VBROADCASTSS alpha+116(FP), Y11
-	LEAQ         (AX)(CX*2), R11
+	LEAQ         (AX)(CX*2), R10
 	VMULPS       Y11, Y0, Y0
 	VMULPS       Y11, Y1, Y1
 	VMOVUPS      (AX), Y8
@@ -912,7 +802,6 @@ row6:
 	DECQ         BX
 	JE           done1
 
-next4:
 	// columns 4 to 7 of 1 panels
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -922,33 +811,33 @@ next4:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row7:
-	VMOVUPS      (R9), Y8
-	VMOVUPS      32(R9), Y9
-	VBROADCASTSS 16(R8), Y10
+row4:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS 16(DI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 20(R8), Y10
+	VBROADCASTSS 20(DI), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 24(R8), Y10
+	VBROADCASTSS 24(DI), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 28(R8), Y10
+	VBROADCASTSS 28(DI), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x40, R9
-	DECQ         R10
-	JNE          row7
+	DECQ         R9
+	JNE          row4
 	VBROADCASTSS keep+112(FP), Y10
 	VBROADCASTSS alpha+116(FP), Y11
-	LEAQ         (AX)(CX*2), R11
+	LEAQ         (AX)(CX*2), R10
 	VMULPS       Y11, Y0, Y0
 	VMULPS       Y11, Y1, Y1
 	VMOVUPS      (AX), Y8
@@ -1003,33 +892,33 @@ row7:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row8:
-	VMOVUPS      (R9), Y8
-	VMOVUPS      32(R9), Y9
-	VBROADCASTSS 32(R8), Y10
+row5:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS 32(DI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 36(R8), Y10
+	VBROADCASTSS 36(DI), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 40(R8), Y10
+	VBROADCASTSS 40(DI), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 44(R8), Y10
+	VBROADCASTSS 44(DI), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x40, R9
-	DECQ         R10
-	JNE          row8
+	DECQ         R9
+	JNE          row5
 	VBROADCASTSS keep+112(FP), Y10
 	VBROADCASTSS alpha+116(FP), Y11
-	LEAQ         (AX)(CX*2), R11
+	LEAQ         (AX)(CX*2), R10
 	VMULPS       Y11, Y0, Y0
 	VMULPS       Y11, Y1, Y1
 	VMOVUPS      (AX), Y8
@@ -1084,33 +973,33 @@ row8:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row9:
-	VMOVUPS      (R9), Y8
-	VMOVUPS      32(R9), Y9
-	VBROADCASTSS 48(R8), Y10
+row6:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS 48(DI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 52(R8), Y10
+	VBROADCASTSS 52(DI), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 56(R8), Y10
+	VBROADCASTSS 56(DI), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 60(R8), Y10
+	VBROADCASTSS 60(DI), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x40, R9
-	DECQ         R10
-	JNE          row9
+	DECQ         R9
+	JNE          row6
 	VBROADCASTSS keep+112(FP), Y10
 	VBROADCASTSS alpha+116(FP), Y11
-	LEAQ         (AX)(CX*2), R11
+	LEAQ         (AX)(CX*2), R10
 	VMULPS       Y11, Y0, Y0
 	VMULPS       Y11, Y1, Y1
 	VMOVUPS      (AX), Y8
@@ -2217,16 +2106,18 @@ class4:
 	VFMADD231PS  Y1, Y11, Y11
 	VBROADCASTSS constants<>+768(SB), Y0
 	VBROADCASTSS constants<>+768(SB), Y1
-	VFMADD213PS  constants<>+800(SB), Y0, Y2
-	VFMADD213PS  constants<>+800(SB), Y1, Y3
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y1, Y3, Y3
 	VADDPS       Y10, Y2, Y2
 	VADDPS       Y11, Y3, Y3
 	VBROADCASTSS constants<>+64(SB), Y0
 	VBROADCASTSS constants<>+64(SB), Y1
 	VSUBPS       Y0, Y4, Y4
 	VSUBPS       Y1, Y5, Y5
-	VBROADCASTSS constants<>+832(SB), Y10
-	VBROADCASTSS constants<>+832(SB), Y11
+	VBROADCASTSS constants<>+800(SB), Y10
+	VBROADCASTSS constants<>+800(SB), Y11
+	VFMADD213PS  constants<>+832(SB), Y4, Y10
+	VFMADD213PS  constants<>+832(SB), Y5, Y11
 	VFMADD213PS  constants<>+864(SB), Y4, Y10
 	VFMADD213PS  constants<>+864(SB), Y5, Y11
 	VFMADD213PS  constants<>+896(SB), Y4, Y10
@@ -2243,8 +2134,6 @@ class4:
 	VFMADD213PS  constants<>+1056(SB), Y5, Y11
 	VFMADD213PS  constants<>+1088(SB), Y4, Y10
 	VFMADD213PS  constants<>+1088(SB), Y5, Y11
-	VFMADD213PS  constants<>+1120(SB), Y4, Y10
-	VFMADD213PS  constants<>+1120(SB), Y5, Y11
 	VMULPS       Y4, Y10, Y10
 	VMULPS       Y5, Y11, Y11
 	VMULPS       Y4, Y10, Y10
@@ -4561,9 +4450,9 @@ done1:
 	VZEROUPPER
 	RET
 
-// func accumulateAVX512(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32, records []byte, fetch []uint32, pace int)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE
-TEXT ·accumulateAVX512(SB), NOSPLIT, $8-176
+// func accumulateAVX512(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·accumulateAVX512(SB), NOSPLIT, $8-120
 	STMXCSR (SP)
 	LDMXCSR constants<>+0(SB)
 	MOVQ    dst_base+0(FP), AX
@@ -4573,25 +4462,11 @@ TEXT ·accumulateAVX512(SB), NOSPLIT, $8-176
 	MOVQ    columns+88(FP), BX
 	MOVQ    aRows+80(FP), SI
 	SHLQ    $0x06, SI
-	XORQ    DI, DI
-	MOVQ    panels+96(FP), R8
-	CMPQ    R8, $0x03
+	MOVQ    panels+96(FP), DI
+	CMPQ    DI, $0x03
 	JNE     fewer2
 
 blocks3:
-	// does the next line of the records begin here?
-	MOVQ DI, R8
-	SHRQ $0x10, R8
-	MOVQ pace+168(FP), R9
-	ADDQ R9, DI
-	MOVQ DI, R9
-	SHRQ $0x10, R9
-	CMPQ R9, R8
-	JE   plain4
-	SHLQ $0x06, R8
-	MOVQ records_base+120(FP), R9
-	ADDQ R9, R8
-
 	// columns 0 to 7 of 3 panels
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
@@ -4617,265 +4492,55 @@ blocks3:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-	MOVQ   DX, R9
-	MOVQ   d_base+48(FP), R10
-	MOVQ   rows+72(FP), R11
-	LEAQ   (R10)(SI*2), R12
-	MOVQ   fetch_base+144(FP), R13
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row6:
-	VMOVUPS      (R10), Z24
-	VMOVUPS      (R10)(SI*1), Z25
-	VMOVUPS      (R12), Z26
-	MOVL         (R13), R14
-	ADDQ         $0x04, R13
-	SHLQ         $0x06, R14
-	PREFETCHT0   (R8)(R14*1)
-	VBROADCASTSS (R9), Z27
+row4:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      (R8)(SI*1), Z25
+	VMOVUPS      (R10), Z26
+	VBROADCASTSS (DI), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
 	VFMADD231PS  Z26, Z27, Z2
-	VBROADCASTSS 4(R9), Z27
+	VBROADCASTSS 4(DI), Z27
 	VFMADD231PS  Z24, Z27, Z3
 	VFMADD231PS  Z25, Z27, Z4
 	VFMADD231PS  Z26, Z27, Z5
-	VBROADCASTSS 8(R9), Z27
+	VBROADCASTSS 8(DI), Z27
 	VFMADD231PS  Z24, Z27, Z6
 	VFMADD231PS  Z25, Z27, Z7
 	VFMADD231PS  Z26, Z27, Z8
-	VBROADCASTSS 12(R9), Z27
+	VBROADCASTSS 12(DI), Z27
 	VFMADD231PS  Z24, Z27, Z9
 	VFMADD231PS  Z25, Z27, Z10
 	VFMADD231PS  Z26, Z27, Z11
-	VBROADCASTSS 16(R9), Z27
+	VBROADCASTSS 16(DI), Z27
 	VFMADD231PS  Z24, Z27, Z12
 	VFMADD231PS  Z25, Z27, Z13
 	VFMADD231PS  Z26, Z27, Z14
-	VBROADCASTSS 20(R9), Z27
+	VBROADCASTSS 20(DI), Z27
 	VFMADD231PS  Z24, Z27, Z15
 	VFMADD231PS  Z25, Z27, Z16
 	VFMADD231PS  Z26, Z27, Z17
-	VBROADCASTSS 24(R9), Z27
+	VBROADCASTSS 24(DI), Z27
 	VFMADD231PS  Z24, Z27, Z18
 	VFMADD231PS  Z25, Z27, Z19
 	VFMADD231PS  Z26, Z27, Z20
-	VBROADCASTSS 28(R9), Z27
+	VBROADCASTSS 28(DI), Z27
 	VFMADD231PS  Z24, Z27, Z21
 	VFMADD231PS  Z25, Z27, Z22
 	VFMADD231PS  Z26, Z27, Z23
-	ADDQ         $0x40, R9
-	ADDQ         $0x40, R10
-	ADDQ         $0x40, R12
-	DECQ         R11
-	JNE          row6
-	VBROADCASTSS keep+112(FP), Z27
-	VBROADCASTSS alpha+116(FP), Z28
-	LEAQ         (AX)(CX*2), R12
-	VMULPS       Z28, Z0, Z0
-	VMOVUPS      (AX), Z24
-	VFMADD231PS  Z27, Z24, Z0
-	VMOVUPS      Z0, (AX)
-	VMULPS       Z28, Z1, Z1
-	VMOVUPS      (AX)(CX*1), Z24
-	VFMADD231PS  Z27, Z24, Z1
-	VMOVUPS      Z1, (AX)(CX*1)
-	VMULPS       Z28, Z2, Z2
-	VMOVUPS      (R12), Z24
-	VFMADD231PS  Z27, Z24, Z2
-	VMOVUPS      Z2, (R12)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, R12
-	DECQ         BX
-	JE           done1
-	VMULPS       Z28, Z3, Z3
-	VMOVUPS      (AX), Z24
-	VFMADD231PS  Z27, Z24, Z3
-	VMOVUPS      Z3, (AX)
-	VMULPS       Z28, Z4, Z4
-	VMOVUPS      (AX)(CX*1), Z24
-	VFMADD231PS  Z27, Z24, Z4
-	VMOVUPS      Z4, (AX)(CX*1)
-	VMULPS       Z28, Z5, Z5
-	VMOVUPS      (R12), Z24
-	VFMADD231PS  Z27, Z24, Z5
-	VMOVUPS      Z5, (R12)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, R12
-	DECQ         BX
-	JE           done1
-	VMULPS       Z28, Z6, Z6
-	VMOVUPS      (AX), Z24
-	VFMADD231PS  Z27, Z24, Z6
-	VMOVUPS      Z6, (AX)
-	VMULPS       Z28, Z7, Z7
-	VMOVUPS      (AX)(CX*1), Z24
-	VFMADD231PS  Z27, Z24, Z7
-	VMOVUPS      Z7, (AX)(CX*1)
-	VMULPS       Z28, Z8, Z8
-	VMOVUPS      (R12), Z24
-	VFMADD231PS  Z27, Z24, Z8
-	VMOVUPS      Z8, (R12)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, R12
-	DECQ         BX
-	JE           done1
-	VMULPS       Z28, Z9, Z9
-	VMOVUPS      (AX), Z24
-	VFMADD231PS  Z27, Z24, Z9
-	VMOVUPS      Z9, (AX)
-	VMULPS       Z28, Z10, Z10
-	VMOVUPS      (AX)(CX*1), Z24
-	VFMADD231PS  Z27, Z24, Z10
-	VMOVUPS      Z10, (AX)(CX*1)
-	VMULPS       Z28, Z11, Z11
-	VMOVUPS      (R12), Z24
-	VFMADD231PS  Z27, Z24, Z11
-	VMOVUPS      Z11, (R12)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, R12
-	DECQ         BX
-	JE           done1
-	VMULPS       Z28, Z12, Z12
-	VMOVUPS      (AX), Z24
-	VFMADD231PS  Z27, Z24, Z12
-	VMOVUPS      Z12, (AX)
-	VMULPS       Z28, Z13, Z13
-	VMOVUPS      (AX)(CX*1), Z24
-	VFMADD231PS  Z27, Z24, Z13
-	VMOVUPS      Z13, (AX)(CX*1)
-	VMULPS       Z28, Z14, Z14
-	VMOVUPS      (R12), Z24
-	VFMADD231PS  Z27, Z24, Z14
-	VMOVUPS      Z14, (R12)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, R12
-	DECQ         BX
-	JE           done1
-	VMULPS       Z28, Z15, Z15
-	VMOVUPS      (AX), Z24
-	VFMADD231PS  Z27, Z24, Z15
-	VMOVUPS      Z15, (AX)
-	VMULPS       Z28, Z16, Z16
-	VMOVUPS      (AX)(CX*1), Z24
-	VFMADD231PS  Z27, Z24, Z16
-	VMOVUPS      Z16, (AX)(CX*1)
-	VMULPS       Z28, Z17, Z17
-	VMOVUPS      (R12), Z24
-	VFMADD231PS  Z27, Z24, Z17
-	VMOVUPS      Z17, (R12)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, R12
-	DECQ         BX
-	JE           done1
-	VMULPS       Z28, Z18, Z18
-	VMOVUPS      (AX), Z24
-	VFMADD231PS  Z27, Z24, Z18
-	VMOVUPS      Z18, (AX)
-	VMULPS       Z28, Z19, Z19
-	VMOVUPS      (AX)(CX*1), Z24
-	VFMADD231PS  Z27, Z24, Z19
-	VMOVUPS      Z19, (AX)(CX*1)
-	VMULPS       Z28, Z20, Z20
-	VMOVUPS      (R12), Z24
-	VFMADD231PS  Z27, Z24, Z20
-	VMOVUPS      Z20, (R12)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, R12
-	DECQ         BX
-	JE           done1
-	VMULPS       Z28, Z21, Z21
-	VMOVUPS      (AX), Z24
-	VFMADD231PS  Z27, Z24, Z21
-	VMOVUPS      Z21, (AX)
-	VMULPS       Z28, Z22, Z22
-	VMOVUPS      (AX)(CX*1), Z24
-	VFMADD231PS  Z27, Z24, Z22
-	VMOVUPS      Z22, (AX)(CX*1)
-	VMULPS       Z28, Z23, Z23
-	VMOVUPS      (R12), Z24
-	VFMADD231PS  Z27, Z24, Z23
-	VMOVUPS      Z23, (R12)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, R12
-	DECQ         BX
-	JE           done1
-	JMP          next5
-
-plain4:
-	// columns 0 to 7 of 3 panels
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	VXORPS Z22, Z22, Z22
-	VXORPS Z23, Z23, Z23
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
-
-row7:
-	VMOVUPS      (R9), Z24
-	VMOVUPS      (R9)(SI*1), Z25
-	VMOVUPS      (R11), Z26
-	VBROADCASTSS (R8), Z27
-	VFMADD231PS  Z24, Z27, Z0
-	VFMADD231PS  Z25, Z27, Z1
-	VFMADD231PS  Z26, Z27, Z2
-	VBROADCASTSS 4(R8), Z27
-	VFMADD231PS  Z24, Z27, Z3
-	VFMADD231PS  Z25, Z27, Z4
-	VFMADD231PS  Z26, Z27, Z5
-	VBROADCASTSS 8(R8), Z27
-	VFMADD231PS  Z24, Z27, Z6
-	VFMADD231PS  Z25, Z27, Z7
-	VFMADD231PS  Z26, Z27, Z8
-	VBROADCASTSS 12(R8), Z27
-	VFMADD231PS  Z24, Z27, Z9
-	VFMADD231PS  Z25, Z27, Z10
-	VFMADD231PS  Z26, Z27, Z11
-	VBROADCASTSS 16(R8), Z27
-	VFMADD231PS  Z24, Z27, Z12
-	VFMADD231PS  Z25, Z27, Z13
-	VFMADD231PS  Z26, Z27, Z14
-	VBROADCASTSS 20(R8), Z27
-	VFMADD231PS  Z24, Z27, Z15
-	VFMADD231PS  Z25, Z27, Z16
-	VFMADD231PS  Z26, Z27, Z17
-	VBROADCASTSS 24(R8), Z27
-	VFMADD231PS  Z24, Z27, Z18
-	VFMADD231PS  Z25, Z27, Z19
-	VFMADD231PS  Z26, Z27, Z20
-	VBROADCASTSS 28(R8), Z27
-	VFMADD231PS  Z24, Z27, Z21
-	VFMADD231PS  Z25, Z27, Z22
-	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x40, R9
-	ADDQ         $0x40, R11
-	DECQ         R10
-	JNE          row7
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNE          row4
 	VBROADCASTSS keep+112(FP), Z27
 	VBROADCASTSS alpha+116(FP), Z28
-	LEAQ         (AX)(CX*2), R11
+	LEAQ         (AX)(CX*2), R10
 	VMULPS       Z28, Z0, Z0
 	VMOVUPS      (AX), Z24
 	VFMADD231PS  Z27, Z24, Z0
@@ -4885,11 +4550,11 @@ row7:
 	VFMADD231PS  Z27, Z24, Z1
 	VMOVUPS      Z1, (AX)(CX*1)
 	VMULPS       Z28, Z2, Z2
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z2
-	VMOVUPS      Z2, (R11)
+	VMOVUPS      Z2, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z3, Z3
@@ -4901,11 +4566,11 @@ row7:
 	VFMADD231PS  Z27, Z24, Z4
 	VMOVUPS      Z4, (AX)(CX*1)
 	VMULPS       Z28, Z5, Z5
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z5
-	VMOVUPS      Z5, (R11)
+	VMOVUPS      Z5, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z6, Z6
@@ -4917,11 +4582,11 @@ row7:
 	VFMADD231PS  Z27, Z24, Z7
 	VMOVUPS      Z7, (AX)(CX*1)
 	VMULPS       Z28, Z8, Z8
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z8
-	VMOVUPS      Z8, (R11)
+	VMOVUPS      Z8, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z9, Z9
@@ -4933,11 +4598,11 @@ row7:
 	VFMADD231PS  Z27, Z24, Z10
 	VMOVUPS      Z10, (AX)(CX*1)
 	VMULPS       Z28, Z11, Z11
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z11
-	VMOVUPS      Z11, (R11)
+	VMOVUPS      Z11, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z12, Z12
@@ -4949,11 +4614,11 @@ row7:
 	VFMADD231PS  Z27, Z24, Z13
 	VMOVUPS      Z13, (AX)(CX*1)
 	VMULPS       Z28, Z14, Z14
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z14
-	VMOVUPS      Z14, (R11)
+	VMOVUPS      Z14, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z15, Z15
@@ -4965,11 +4630,11 @@ row7:
 	VFMADD231PS  Z27, Z24, Z16
 	VMOVUPS      Z16, (AX)(CX*1)
 	VMULPS       Z28, Z17, Z17
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z17
-	VMOVUPS      Z17, (R11)
+	VMOVUPS      Z17, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z18, Z18
@@ -4981,11 +4646,11 @@ row7:
 	VFMADD231PS  Z27, Z24, Z19
 	VMOVUPS      Z19, (AX)(CX*1)
 	VMULPS       Z28, Z20, Z20
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z20
-	VMOVUPS      Z20, (R11)
+	VMOVUPS      Z20, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z21, Z21
@@ -4997,15 +4662,14 @@ row7:
 	VFMADD231PS  Z27, Z24, Z22
 	VMOVUPS      Z22, (AX)(CX*1)
 	VMULPS       Z28, Z23, Z23
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z23
-	VMOVUPS      Z23, (R11)
+	VMOVUPS      Z23, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 
-next5:
 	// columns 8 to 15 of 3 panels
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
@@ -5031,55 +4695,55 @@ next5:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row8:
-	VMOVUPS      (R9), Z24
-	VMOVUPS      (R9)(SI*1), Z25
-	VMOVUPS      (R11), Z26
-	VBROADCASTSS 32(R8), Z27
+row5:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      (R8)(SI*1), Z25
+	VMOVUPS      (R10), Z26
+	VBROADCASTSS 32(DI), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
 	VFMADD231PS  Z26, Z27, Z2
-	VBROADCASTSS 36(R8), Z27
+	VBROADCASTSS 36(DI), Z27
 	VFMADD231PS  Z24, Z27, Z3
 	VFMADD231PS  Z25, Z27, Z4
 	VFMADD231PS  Z26, Z27, Z5
-	VBROADCASTSS 40(R8), Z27
+	VBROADCASTSS 40(DI), Z27
 	VFMADD231PS  Z24, Z27, Z6
 	VFMADD231PS  Z25, Z27, Z7
 	VFMADD231PS  Z26, Z27, Z8
-	VBROADCASTSS 44(R8), Z27
+	VBROADCASTSS 44(DI), Z27
 	VFMADD231PS  Z24, Z27, Z9
 	VFMADD231PS  Z25, Z27, Z10
 	VFMADD231PS  Z26, Z27, Z11
-	VBROADCASTSS 48(R8), Z27
+	VBROADCASTSS 48(DI), Z27
 	VFMADD231PS  Z24, Z27, Z12
 	VFMADD231PS  Z25, Z27, Z13
 	VFMADD231PS  Z26, Z27, Z14
-	VBROADCASTSS 52(R8), Z27
+	VBROADCASTSS 52(DI), Z27
 	VFMADD231PS  Z24, Z27, Z15
 	VFMADD231PS  Z25, Z27, Z16
 	VFMADD231PS  Z26, Z27, Z17
-	VBROADCASTSS 56(R8), Z27
+	VBROADCASTSS 56(DI), Z27
 	VFMADD231PS  Z24, Z27, Z18
 	VFMADD231PS  Z25, Z27, Z19
 	VFMADD231PS  Z26, Z27, Z20
-	VBROADCASTSS 60(R8), Z27
+	VBROADCASTSS 60(DI), Z27
 	VFMADD231PS  Z24, Z27, Z21
 	VFMADD231PS  Z25, Z27, Z22
 	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x40, R9
-	ADDQ         $0x40, R11
-	DECQ         R10
-	JNE          row8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNE          row5
 	VBROADCASTSS keep+112(FP), Z27
 	VBROADCASTSS alpha+116(FP), Z28
-	LEAQ         (AX)(CX*2), R11
+	LEAQ         (AX)(CX*2), R10
 	VMULPS       Z28, Z0, Z0
 	VMOVUPS      (AX), Z24
 	VFMADD231PS  Z27, Z24, Z0
@@ -5089,11 +4753,11 @@ row8:
 	VFMADD231PS  Z27, Z24, Z1
 	VMOVUPS      Z1, (AX)(CX*1)
 	VMULPS       Z28, Z2, Z2
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z2
-	VMOVUPS      Z2, (R11)
+	VMOVUPS      Z2, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z3, Z3
@@ -5105,11 +4769,11 @@ row8:
 	VFMADD231PS  Z27, Z24, Z4
 	VMOVUPS      Z4, (AX)(CX*1)
 	VMULPS       Z28, Z5, Z5
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z5
-	VMOVUPS      Z5, (R11)
+	VMOVUPS      Z5, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z6, Z6
@@ -5121,11 +4785,11 @@ row8:
 	VFMADD231PS  Z27, Z24, Z7
 	VMOVUPS      Z7, (AX)(CX*1)
 	VMULPS       Z28, Z8, Z8
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z8
-	VMOVUPS      Z8, (R11)
+	VMOVUPS      Z8, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z9, Z9
@@ -5137,11 +4801,11 @@ row8:
 	VFMADD231PS  Z27, Z24, Z10
 	VMOVUPS      Z10, (AX)(CX*1)
 	VMULPS       Z28, Z11, Z11
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z11
-	VMOVUPS      Z11, (R11)
+	VMOVUPS      Z11, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z12, Z12
@@ -5153,11 +4817,11 @@ row8:
 	VFMADD231PS  Z27, Z24, Z13
 	VMOVUPS      Z13, (AX)(CX*1)
 	VMULPS       Z28, Z14, Z14
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z14
-	VMOVUPS      Z14, (R11)
+	VMOVUPS      Z14, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z15, Z15
@@ -5169,11 +4833,11 @@ row8:
 	VFMADD231PS  Z27, Z24, Z16
 	VMOVUPS      Z16, (AX)(CX*1)
 	VMULPS       Z28, Z17, Z17
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z17
-	VMOVUPS      Z17, (R11)
+	VMOVUPS      Z17, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z18, Z18
@@ -5185,11 +4849,11 @@ row8:
 	VFMADD231PS  Z27, Z24, Z19
 	VMOVUPS      Z19, (AX)(CX*1)
 	VMULPS       Z28, Z20, Z20
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z20
-	VMOVUPS      Z20, (R11)
+	VMOVUPS      Z20, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	VMULPS       Z28, Z21, Z21
@@ -5201,34 +4865,21 @@ row8:
 	VFMADD231PS  Z27, Z24, Z22
 	VMOVUPS      Z22, (AX)(CX*1)
 	VMULPS       Z28, Z23, Z23
-	VMOVUPS      (R11), Z24
+	VMOVUPS      (R10), Z24
 	VFMADD231PS  Z27, Z24, Z23
-	VMOVUPS      Z23, (R11)
+	VMOVUPS      Z23, (R10)
 	ADDQ         $0x40, AX
-	ADDQ         $0x40, R11
+	ADDQ         $0x40, R10
 	DECQ         BX
 	JE           done1
 	ADDQ         SI, DX
 	JMP          blocks3
 
 fewer2:
-	CMPQ R8, $0x02
-	JNE  fewer9
+	CMPQ DI, $0x02
+	JNE  fewer6
 
-blocks10:
-	// does the next line of the records begin here?
-	MOVQ DI, R8
-	SHRQ $0x10, R8
-	MOVQ pace+168(FP), R9
-	ADDQ R9, DI
-	MOVQ DI, R9
-	SHRQ $0x10, R9
-	CMPQ R9, R8
-	JE   plain11
-	SHLQ $0x06, R8
-	MOVQ records_base+120(FP), R9
-	ADDQ R9, R8
-
+blocks7:
 	// columns 0 to 7 of 2 panels
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
@@ -5246,197 +4897,45 @@ blocks10:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-	MOVQ   DX, R9
-	MOVQ   d_base+48(FP), R10
-	MOVQ   rows+72(FP), R11
-	LEAQ   (R10)(SI*2), R12
-	MOVQ   fetch_base+144(FP), R12
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row13:
-	VMOVUPS      (R10), Z16
-	VMOVUPS      (R10)(SI*1), Z17
-	MOVL         (R12), R13
-	ADDQ         $0x04, R12
-	SHLQ         $0x06, R13
-	PREFETCHT0   (R8)(R13*1)
-	VBROADCASTSS (R9), Z18
+row8:
+	VMOVUPS      (R8), Z16
+	VMOVUPS      (R8)(SI*1), Z17
+	VBROADCASTSS (DI), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 4(R9), Z18
+	VBROADCASTSS 4(DI), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 8(R9), Z18
+	VBROADCASTSS 8(DI), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(R9), Z18
+	VBROADCASTSS 12(DI), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 16(R9), Z18
+	VBROADCASTSS 16(DI), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 20(R9), Z18
+	VBROADCASTSS 20(DI), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 24(R9), Z18
+	VBROADCASTSS 24(DI), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 28(R9), Z18
+	VBROADCASTSS 28(DI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         $0x40, R9
-	ADDQ         $0x40, R10
-	DECQ         R11
-	JNE          row13
-	VBROADCASTSS keep+112(FP), Z18
-	VBROADCASTSS alpha+116(FP), Z19
-	LEAQ         (AX)(CX*2), R12
-	VMULPS       Z19, Z0, Z0
-	VMOVUPS      (AX), Z16
-	VFMADD231PS  Z18, Z16, Z0
-	VMOVUPS      Z0, (AX)
-	VMULPS       Z19, Z1, Z1
-	VMOVUPS      (AX)(CX*1), Z16
-	VFMADD231PS  Z18, Z16, Z1
-	VMOVUPS      Z1, (AX)(CX*1)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Z19, Z2, Z2
-	VMOVUPS      (AX), Z16
-	VFMADD231PS  Z18, Z16, Z2
-	VMOVUPS      Z2, (AX)
-	VMULPS       Z19, Z3, Z3
-	VMOVUPS      (AX)(CX*1), Z16
-	VFMADD231PS  Z18, Z16, Z3
-	VMOVUPS      Z3, (AX)(CX*1)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Z19, Z4, Z4
-	VMOVUPS      (AX), Z16
-	VFMADD231PS  Z18, Z16, Z4
-	VMOVUPS      Z4, (AX)
-	VMULPS       Z19, Z5, Z5
-	VMOVUPS      (AX)(CX*1), Z16
-	VFMADD231PS  Z18, Z16, Z5
-	VMOVUPS      Z5, (AX)(CX*1)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Z19, Z6, Z6
-	VMOVUPS      (AX), Z16
-	VFMADD231PS  Z18, Z16, Z6
-	VMOVUPS      Z6, (AX)
-	VMULPS       Z19, Z7, Z7
-	VMOVUPS      (AX)(CX*1), Z16
-	VFMADD231PS  Z18, Z16, Z7
-	VMOVUPS      Z7, (AX)(CX*1)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Z19, Z8, Z8
-	VMOVUPS      (AX), Z16
-	VFMADD231PS  Z18, Z16, Z8
-	VMOVUPS      Z8, (AX)
-	VMULPS       Z19, Z9, Z9
-	VMOVUPS      (AX)(CX*1), Z16
-	VFMADD231PS  Z18, Z16, Z9
-	VMOVUPS      Z9, (AX)(CX*1)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Z19, Z10, Z10
-	VMOVUPS      (AX), Z16
-	VFMADD231PS  Z18, Z16, Z10
-	VMOVUPS      Z10, (AX)
-	VMULPS       Z19, Z11, Z11
-	VMOVUPS      (AX)(CX*1), Z16
-	VFMADD231PS  Z18, Z16, Z11
-	VMOVUPS      Z11, (AX)(CX*1)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Z19, Z12, Z12
-	VMOVUPS      (AX), Z16
-	VFMADD231PS  Z18, Z16, Z12
-	VMOVUPS      Z12, (AX)
-	VMULPS       Z19, Z13, Z13
-	VMOVUPS      (AX)(CX*1), Z16
-	VFMADD231PS  Z18, Z16, Z13
-	VMOVUPS      Z13, (AX)(CX*1)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	VMULPS       Z19, Z14, Z14
-	VMOVUPS      (AX), Z16
-	VFMADD231PS  Z18, Z16, Z14
-	VMOVUPS      Z14, (AX)
-	VMULPS       Z19, Z15, Z15
-	VMOVUPS      (AX)(CX*1), Z16
-	VFMADD231PS  Z18, Z16, Z15
-	VMOVUPS      Z15, (AX)(CX*1)
-	ADDQ         $0x40, AX
-	DECQ         BX
-	JE           done1
-	JMP          next12
-
-plain11:
-	// columns 0 to 7 of 2 panels
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
-
-row14:
-	VMOVUPS      (R9), Z16
-	VMOVUPS      (R9)(SI*1), Z17
-	VBROADCASTSS (R8), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 4(R8), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 8(R8), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(R8), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 16(R8), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 20(R8), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 24(R8), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 28(R8), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x40, R9
-	DECQ         R10
-	JNE          row14
+	DECQ         R9
+	JNE          row8
 	VBROADCASTSS keep+112(FP), Z18
 	VBROADCASTSS alpha+116(FP), Z19
-	LEAQ         (AX)(CX*2), R11
+	LEAQ         (AX)(CX*2), R10
 	VMULPS       Z19, Z0, Z0
 	VMOVUPS      (AX), Z16
 	VFMADD231PS  Z18, Z16, Z0
@@ -5526,7 +5025,6 @@ row14:
 	DECQ         BX
 	JE           done1
 
-next12:
 	// columns 8 to 15 of 2 panels
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
@@ -5544,45 +5042,45 @@ next12:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row15:
-	VMOVUPS      (R9), Z16
-	VMOVUPS      (R9)(SI*1), Z17
-	VBROADCASTSS 32(R8), Z18
+row9:
+	VMOVUPS      (R8), Z16
+	VMOVUPS      (R8)(SI*1), Z17
+	VBROADCASTSS 32(DI), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 36(R8), Z18
+	VBROADCASTSS 36(DI), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 40(R8), Z18
+	VBROADCASTSS 40(DI), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 44(R8), Z18
+	VBROADCASTSS 44(DI), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 48(R8), Z18
+	VBROADCASTSS 48(DI), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 52(R8), Z18
+	VBROADCASTSS 52(DI), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 56(R8), Z18
+	VBROADCASTSS 56(DI), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 60(R8), Z18
+	VBROADCASTSS 60(DI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x40, R9
-	DECQ         R10
-	JNE          row15
+	DECQ         R9
+	JNE          row9
 	VBROADCASTSS keep+112(FP), Z18
 	VBROADCASTSS alpha+116(FP), Z19
-	LEAQ         (AX)(CX*2), R11
+	LEAQ         (AX)(CX*2), R10
 	VMULPS       Z19, Z0, Z0
 	VMOVUPS      (AX), Z16
 	VFMADD231PS  Z18, Z16, Z0
@@ -5672,23 +5170,10 @@ row15:
 	DECQ         BX
 	JE           done1
 	ADDQ         SI, DX
-	JMP          blocks10
+	JMP          blocks7
 
-fewer9:
-blocks16:
-	// does the next line of the records begin here?
-	MOVQ DI, R8
-	SHRQ $0x10, R8
-	MOVQ pace+168(FP), R9
-	ADDQ R9, DI
-	MOVQ DI, R9
-	SHRQ $0x10, R9
-	CMPQ R9, R8
-	JE   plain17
-	SHLQ $0x06, R8
-	MOVQ records_base+120(FP), R9
-	ADDQ R9, R8
-
+fewer6:
+blocks10:
 	// columns 0 to 15 of 1 panels
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
@@ -5706,203 +5191,36 @@ blocks16:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-	MOVQ   DX, R9
-	MOVQ   d_base+48(FP), R10
-	MOVQ   rows+72(FP), R11
-	LEAQ   (R10)(SI*2), R12
-	MOVQ   fetch_base+144(FP), R12
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
 
-row19:
-	VMOVUPS          (R10), Z16
-	MOVL             (R12), R13
-	ADDQ             $0x04, R12
-	SHLQ             $0x06, R13
-	PREFETCHT0       (R8)(R13*1)
-	VFMADD231PS.BCST (R9), Z16, Z0
-	VFMADD231PS.BCST 4(R9), Z16, Z1
-	VFMADD231PS.BCST 8(R9), Z16, Z2
-	VFMADD231PS.BCST 12(R9), Z16, Z3
-	VFMADD231PS.BCST 16(R9), Z16, Z4
-	VFMADD231PS.BCST 20(R9), Z16, Z5
-	VFMADD231PS.BCST 24(R9), Z16, Z6
-	VFMADD231PS.BCST 28(R9), Z16, Z7
-	VFMADD231PS.BCST 32(R9), Z16, Z8
-	VFMADD231PS.BCST 36(R9), Z16, Z9
-	VFMADD231PS.BCST 40(R9), Z16, Z10
-	VFMADD231PS.BCST 44(R9), Z16, Z11
-	VFMADD231PS.BCST 48(R9), Z16, Z12
-	VFMADD231PS.BCST 52(R9), Z16, Z13
-	VFMADD231PS.BCST 56(R9), Z16, Z14
-	VFMADD231PS.BCST 60(R9), Z16, Z15
-	ADDQ             $0x40, R9
-	ADDQ             $0x40, R10
-	DECQ             R11
-	JNE              row19
-	VBROADCASTSS     keep+112(FP), Z17
-	VBROADCASTSS     alpha+116(FP), Z18
-	LEAQ             (AX)(CX*2), R12
-	VMULPS           Z18, Z0, Z0
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z0
-	VMOVUPS          Z0, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z1, Z1
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z1
-	VMOVUPS          Z1, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z2, Z2
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z2
-	VMOVUPS          Z2, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z3, Z3
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z3
-	VMOVUPS          Z3, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z4, Z4
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z4
-	VMOVUPS          Z4, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z5, Z5
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z5
-	VMOVUPS          Z5, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z6, Z6
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z6
-	VMOVUPS          Z6, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z7, Z7
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z7
-	VMOVUPS          Z7, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z8, Z8
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z8
-	VMOVUPS          Z8, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z9, Z9
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z9
-	VMOVUPS          Z9, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z10, Z10
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z10
-	VMOVUPS          Z10, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z11, Z11
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z11
-	VMOVUPS          Z11, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z12, Z12
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z12
-	VMOVUPS          Z12, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z13, Z13
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z13
-	VMOVUPS          Z13, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z14, Z14
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z14
-	VMOVUPS          Z14, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	VMULPS           Z18, Z15, Z15
-	VMOVUPS          (AX), Z16
-	VFMADD231PS      Z17, Z16, Z15
-	VMOVUPS          Z15, (AX)
-	ADDQ             $0x40, AX
-	DECQ             BX
-	JE               done1
-	JMP              next18
-
-plain17:
-	// columns 0 to 15 of 1 panels
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	MOVQ   DX, R8
-	MOVQ   d_base+48(FP), R9
-	MOVQ   rows+72(FP), R10
-	LEAQ   (R9)(SI*2), R11
-
-row20:
-	VMOVUPS          (R9), Z16
-	VFMADD231PS.BCST (R8), Z16, Z0
-	VFMADD231PS.BCST 4(R8), Z16, Z1
-	VFMADD231PS.BCST 8(R8), Z16, Z2
-	VFMADD231PS.BCST 12(R8), Z16, Z3
-	VFMADD231PS.BCST 16(R8), Z16, Z4
-	VFMADD231PS.BCST 20(R8), Z16, Z5
-	VFMADD231PS.BCST 24(R8), Z16, Z6
-	VFMADD231PS.BCST 28(R8), Z16, Z7
-	VFMADD231PS.BCST 32(R8), Z16, Z8
-	VFMADD231PS.BCST 36(R8), Z16, Z9
-	VFMADD231PS.BCST 40(R8), Z16, Z10
-	VFMADD231PS.BCST 44(R8), Z16, Z11
-	VFMADD231PS.BCST 48(R8), Z16, Z12
-	VFMADD231PS.BCST 52(R8), Z16, Z13
-	VFMADD231PS.BCST 56(R8), Z16, Z14
-	VFMADD231PS.BCST 60(R8), Z16, Z15
+row11:
+	VMOVUPS          (R8), Z16
+	VFMADD231PS.BCST (DI), Z16, Z0
+	VFMADD231PS.BCST 4(DI), Z16, Z1
+	VFMADD231PS.BCST 8(DI), Z16, Z2
+	VFMADD231PS.BCST 12(DI), Z16, Z3
+	VFMADD231PS.BCST 16(DI), Z16, Z4
+	VFMADD231PS.BCST 20(DI), Z16, Z5
+	VFMADD231PS.BCST 24(DI), Z16, Z6
+	VFMADD231PS.BCST 28(DI), Z16, Z7
+	VFMADD231PS.BCST 32(DI), Z16, Z8
+	VFMADD231PS.BCST 36(DI), Z16, Z9
+	VFMADD231PS.BCST 40(DI), Z16, Z10
+	VFMADD231PS.BCST 44(DI), Z16, Z11
+	VFMADD231PS.BCST 48(DI), Z16, Z12
+	VFMADD231PS.BCST 52(DI), Z16, Z13
+	VFMADD231PS.BCST 56(DI), Z16, Z14
+	VFMADD231PS.BCST 60(DI), Z16, Z15
+	ADDQ             $0x40, DI
 	ADDQ             $0x40, R8
-	ADDQ             $0x40, R9
-	DECQ             R10
-	JNE              row20
+	DECQ             R9
+	JNE              row11
 	VBROADCASTSS     keep+112(FP), Z17
 	VBROADCASTSS     alpha+116(FP), Z18
-	LEAQ             (AX)(CX*2), R11
+	LEAQ             (AX)(CX*2), R10
 	VMULPS           Z18, Z0, Z0
 	VMOVUPS          (AX), Z16
 	VFMADD231PS      Z17, Z16, Z0
@@ -6015,10 +5333,8 @@ row20:
 	ADDQ             $0x40, AX
 	DECQ             BX
 	JE               done1
-
-next18:
-	ADDQ SI, DX
-	JMP  blocks16
+	ADDQ             SI, DX
+	JMP              blocks10
 
 done1:
 	LDMXCSR (SP)
@@ -6800,11 +6116,12 @@ class4:
 	VXORPS            Z5, Z5, Z5
 	VFMADD231PS       Z0, Z5, Z5
 	VBROADCASTSS      constants<>+768(SB), Z0
-	VFMADD213PS.BCST  constants<>+800(SB), Z0, Z1
+	VMULPS            Z0, Z1, Z1
 	VADDPS            Z5, Z1, Z1
 	VBROADCASTSS      constants<>+64(SB), Z0
 	VSUBPS            Z0, Z2, Z2
-	VBROADCASTSS      constants<>+832(SB), Z5
+	VBROADCASTSS      constants<>+800(SB), Z5
+	VFMADD213PS.BCST  constants<>+832(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+864(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+896(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+928(SB), Z2, Z5
@@ -6813,7 +6130,6 @@ class4:
 	VFMADD213PS.BCST  constants<>+1024(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+1056(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+1088(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+1120(SB), Z2, Z5
 	VMULPS            Z2, Z5, Z5
 	VMULPS            Z2, Z5, Z5
 	VADDPS            Z2, Z5, Z5

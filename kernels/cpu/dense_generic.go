@@ -30,7 +30,7 @@ func multiply(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, 
 				for k := 0; k < depth; k += lanes {
 					wk := w[k*lanes:]
 					for c, v := range a[(k/lanes*aRows+i)*lanes:][:min(lanes, depth-k)] {
-						row := (*[half]float32)(wk[c*lanes:])
+						row := (*[half]float32)(wk[c*lanes : c*lanes+half])
 						s0 += v * row[0]
 						s1 += v * row[1]
 						s2 += v * row[2]
@@ -53,10 +53,8 @@ func multiply(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, 
 //	dst[p][k] = keep · dst[p][k] + alpha · Σ_i a[i, k] · d[p][i]
 //
 // a and d hold panels of aRows rows, of which rows are summed. Panels of dst
-// are dstPanel apart. It is a good moment to fetch the next batch from memory:
-// of the records that begin at the lines in fetch, one for each row, pace/2¹⁶
-// lines per 16 columns. Portable Go cannot.
-func accumulate(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32, _ []byte, _ []uint32, _ int) {
+// are dstPanel apart.
+func accumulate(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32) {
 	for p := range panels {
 		for from := 0; from < lanes; from += half {
 			for k := range columns {
@@ -125,9 +123,8 @@ func entries(cold []float32, records []byte, s sample, hot int) (values []float3
 	return cold[s[sampleFirst]:][:count], records[int(s[sampleRecord])*recordLine+hot+count:][:2*count]
 }
 
-func coldRow(index []byte, e int) int {
-	return int(binary.LittleEndian.Uint16(index[2*e:])) / 8 * lanes
-}
+// coldRow is where the row of a record's first index stands in a panel.
+func coldRow(index []byte) int { return int(binary.LittleEndian.Uint16(index)) * (lanes / 8) }
 
 // convert makes float32 of a batch's records: panels of the hot columns, and
 // the cold values of one example after the other.
@@ -154,8 +151,11 @@ func gather(z, w, cold []float32, records []byte, samples []sample, hot int) {
 		for from := 0; from < lanes; from += half {
 			zi := (*[half]float32)(z[i*lanes+from:])
 			z0, z1, z2, z3, z4, z5, z6, z7 := zi[0], zi[1], zi[2], zi[3], zi[4], zi[5], zi[6], zi[7]
-			for e, x := range values {
-				row := (*[half]float32)(w[coldRow(index, e)+from:])
+			index := index
+			for _, x := range values {
+				at := coldRow(index) + from
+				index = index[2:]
+				row := (*[half]float32)(w[at : at+half])
 				z0 += x * row[0]
 				z1 += x * row[1]
 				z2 += x * row[2]
@@ -181,8 +181,10 @@ func scatter(w, d, cold []float32, records []byte, samples []sample, hot int, al
 		for l := range g {
 			g[l] *= alpha
 		}
-		for e, x := range values {
-			row := (*[lanes]float32)(w[coldRow(index, e):])
+		for _, x := range values {
+			at := coldRow(index)
+			index = index[2:]
+			row := (*[lanes]float32)(w[at : at+lanes])
 			row[0] += x * g[0]
 			row[1] += x * g[1]
 			row[2] += x * g[2]

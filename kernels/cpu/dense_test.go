@@ -122,8 +122,8 @@ func TestAccumulate(t *testing.T) {
 					d := newGuarded(n*aRows*lanes, offset, random)
 					got := newGuarded(n*dstPanel, offset, random)
 					want := append([]float32(nil), got.room...)
-					r.accumulate(got.room, a.room, d.room, rows, aRows, columns, n, dstPanel, 0.5, -2, nil, nil, 0)
-					accumulate(want, a.room, d.room, rows, aRows, columns, n, dstPanel, 0.5, -2, nil, nil, 0)
+					r.accumulate(got.room, a.room, d.room, rows, aRows, columns, n, dstPanel, 0.5, -2)
+					accumulate(want, a.room, d.room, rows, aRows, columns, n, dstPanel, 0.5, -2)
 					what := fmt.Sprintf("rows %d columns %d panels %d", rows, columns, n)
 					same(t, what, got.room, want, float64(rows+3)*float64(2*rows+1)*ulp, 0)
 					if !got.intact() {
@@ -144,7 +144,7 @@ func TestProducts(t *testing.T) {
 	multiply(z, bias, a, b, rows, aRows, depth, n, 0, lanes, bPanel)
 	dz := newGuarded(n*aRows*lanes, 0, random).room
 	w := append([]float32(nil), b...)
-	accumulate(w, a, dz, rows, aRows, depth, n, bPanel, 0.5, -2, nil, nil, 0)
+	accumulate(w, a, dz, rows, aRows, depth, n, bPanel, 0.5, -2)
 	for p := range n {
 		for l := range lanes {
 			for i := range rows {

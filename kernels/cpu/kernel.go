@@ -171,11 +171,10 @@ func (k weightGradient) run(m *machine) {
 func (m *machine) addWeightGradient(w ir.ID, keep, alpha float32, dz, in ir.ID, sparse bool) {
 	to, d, units, wPanel := m.values[w], m.batch(dz), m.cols(dz), m.weightPanel(w)
 	if !sparse {
-		m.denseWeight(to, m.values[in], d, m.cols(in), units, wPanel, keep, alpha, nil, 0)
+		m.denseWeight(to, m.values[in], d, m.cols(in), units, wPanel, keep, alpha)
 		return
 	}
-	m.denseWeight(to, m.x, d, m.hot, units, wPanel, keep, alpha, m.fetch, m.data.lines)
-	m.fetch = m.fetch[:0]
+	m.denseWeight(to, m.x, d, m.hot, units, wPanel, keep, alpha)
 	for p := range panels(units) {
 		cold := to[p*wPanel+m.hot*lanes : (p+1)*wPanel]
 		if keep != 1 {

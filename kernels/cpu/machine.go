@@ -49,12 +49,11 @@ type machine struct {
 	hot     int
 	records []byte
 	samples []sample // room for capacity
-	// fetch is where the records that the next step reads begin; room for capacity.
-	fetch []uint32
 
 	// Rooms that kernels use.
 	zeros, wt, transposed, losses []float32
 	rowRoom                       []int32
+	own                           input // of StepOn
 }
 
 func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
@@ -219,22 +218,6 @@ func (m *machine) loadRecords(in *input, rows []int32) {
 	m.convert(m.x, m.cold, m.records, m.samples, m.hot)
 }
 
-// Fetch has the records of the step after the next one fetched from memory
-// during the next one.
-func (m *machine) Fetch(rows []int32) {
-	in := &m.data.splits[kernels.Train]
-	m.fetch = m.fetch[:0]
-	if m.samples == nil || len(in.samples) == 0 || len(rows)*m.data.lines*recordLine > fetchBytes {
-		return
-	}
-	for _, r := range rows {
-		m.fetch = append(m.fetch, uint32(in.samples[r]>>32))
-	}
-}
-
-// fetchBytes is how much there may be to fetch: it shall stay in the caches.
-const fetchBytes = 1 << 19
-
 // lengths is how many classes of lengths are told apart.
 const lengths = 64
 
@@ -249,7 +232,11 @@ func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float6
 	for i := range rows {
 		rows[i] = int32(i)
 	}
-	return m.step(&input{Examples: e}, rows, stepSize, step)
+	if m.own.Examples = e; m.samples != nil {
+		m.own.encode.Do(func() {}) // each time:
+		m.data.write(&m.own)
+	}
+	return m.step(&m.own, rows, stepSize, step)
 }
 
 func (m *machine) step(in *input, rows []int32, stepSize float32, step int) (float64, error) {

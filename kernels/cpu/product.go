@@ -65,18 +65,11 @@ func (m *machine) addProduct(dst, a, bias, b []float32, i, k, depth, p, panels, 
 // denseWeight is the product behind DWeight, added to w:
 //
 //	w = keep · w + alpha · dzᵀ · a
-//
-// Meanwhile it fetches as many lines of records, each beginning at one of fetch.
-func (m *machine) denseWeight(w, a, dz []float32, inputs, units, wPanel int, keep, alpha float32, fetch []uint32, lines int) {
+func (m *machine) denseWeight(w, a, dz []float32, inputs, units, wPanel int, keep, alpha float32) {
 	for i := 0; i < m.n; i += gradientBlock {
-		rows, pace := min(gradientBlock, m.n-i), 0
-		if i+rows <= len(fetch) && inputs > 0 {
-			pace = min(lines, panels(inputs)) << 16 / panels(inputs)
-		}
 		for p := 0; p < panels(units) && inputs > 0; p += m.accumulatePanels {
-			m.accumulate(w[p*wPanel:], a[i*lanes:], dz[(p*m.n+i)*lanes:], rows, m.n,
-				inputs, min(m.accumulatePanels, panels(units)-p), wPanel, keep, alpha, m.records, fetch[min(i, len(fetch)):], pace)
-			pace = 0
+			m.accumulate(w[p*wPanel:], a[i*lanes:], dz[(p*m.n+i)*lanes:], min(gradientBlock, m.n-i), m.n,
+				inputs, min(m.accumulatePanels, panels(units)-p), wPanel, keep, alpha)
 		}
 		keep = 1
 	}

@@ -41,7 +41,7 @@ type routines struct {
 	hotDensity float64
 
 	multiply   func(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int)
-	accumulate func(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32, records []byte, fetch []uint32, pace int)
+	accumulate func(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32)
 	transpose  func(dst, src []float32, blocks, dstBlock, srcBlock int)
 	columnSums func(dst, d []float32, rows int, keep, alpha float32)
 	scale      func(w []float32, factor float32)

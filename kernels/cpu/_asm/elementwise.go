@@ -9,8 +9,9 @@ import (
 )
 
 // elementwise writes a function of slices of one length, whole vectors each:
-// the result, then the operands. body computes out from in, which it may
-// change; it has scratch vectors and single registers.
+// the result, then the operands. prepare fills single registers with what does
+// not change; body computes out from in, which it may change, with scratch
+// vectors.
 func (s set) elementwise(name string, operands []string, extra string, prepare func(single []reg.VecPhysical), vectors int, body func(out vector, in, scratch []vector)) {
 	list := ""
 	for _, o := range operands {
@@ -141,13 +142,7 @@ func (s set) tanh() {
 			VXORPS(k[j], h[j], h[j])
 		}
 		p.set(near)
-		for j := range z {
-			if s.wide() {
-				VCMPPS(Imm(30), x[j], p[j], reg.K1)
-			} else {
-				VCMPPS(Imm(30), x[j], p[j], k[j])
-			}
-		}
+		s.greater(p, x, k)
 		x.mul(z, z)
 		p.set(-1382. / 155925)
 		for _, c := range []float64{62. / 2835, -17. / 315, 2. / 15, -1. / 3, 1} {
@@ -210,7 +205,7 @@ func (s set) rectifyBackward() {
 		VBROADCASTSS(scalar("leak"), single[1])
 	}, 4, func(dz vector, in, scratch []vector) {
 		dz.mul(in[0], leak)
-		s.positive(in[1], zero, scratch[0])
+		s.greater(in[1], zero, scratch[0])
 		s.choose(dz, in[0], scratch[0])
 	})
 }

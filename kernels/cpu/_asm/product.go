@@ -156,18 +156,15 @@ func (m multiplication) tile(panels, rows int) {
 //		}
 //	}
 //
-// panels is 1 or, with AVX-512, up to 3. Beside the sums it fetches the records
-// that begin at the given lines, one for each row: pace/2¹⁶ lines of each per 16
-// columns. All at once they would hold up everything else.
+// panels is 1 or, with AVX-512, up to 3.
 func (s set) accumulate() {
-	r := s.begin("accumulate", "(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32, records []byte, fetch []uint32, pace int)")
+	r := s.begin("accumulate", "(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32)")
 	r.flushDenormals()
 	m := accumulation{
 		routine: r,
 		dst:     slice("dst"), dstPanel: scaled("dstPanel", 2), a: slice("a"),
-		columns: number("columns"), panelBytes: scaled("aRows", 6), fetched: GP64(),
+		columns: number("columns"), panelBytes: scaled("aRows", 6),
 	}
-	XORQ(m.fetched, m.fetched)
 	done := r.label("done")
 	if s.wide() {
 		panels := number("panels")
@@ -192,36 +189,20 @@ type accumulation struct {
 	dstPanel   reg.Register
 	columns    reg.Register // left
 	panelBytes reg.Register // from one panel of a or d to the next
-	fetched    reg.Register // lines, times 2¹⁶
 }
 
 // blocks goes over the 16 columns of each panel of a, tall at a time.
 func (m accumulation) blocks(panels, tall int, done string) {
-	loop, plain, next := m.label("blocks"), m.label("plain"), m.label("next")
+	loop := m.label("blocks")
 	Label(loop)
-	Comment("does the next line of the records begin here?")
-	line := copyOf(m.fetched)
-	SHRQ(Imm(16), line)
-	ADDQ(number("pace"), m.fetched)
-	after := copyOf(m.fetched)
-	SHRQ(Imm(16), after)
-	CMPQ(after, line)
-	JE(LabelRef(plain))
-	SHLQ(Imm(6), line)
-	ADDQ(slice("records"), line)
-	m.block(panels, 0, tall, line, done)
-	JMP(LabelRef(next))
-	Label(plain)
-	m.block(panels, 0, tall, nil, done)
-	Label(next)
-	for from := tall; from < 16; from += tall {
-		m.block(panels, from, tall, nil, done)
+	for from := 0; from < 16; from += tall {
+		m.block(panels, from, tall, done)
 	}
 	ADDQ(m.panelBytes, m.a)
 	JMP(LabelRef(loop))
 }
 
-func (m accumulation) block(panels, from, tall int, line reg.Register, done string) {
+func (m accumulation) block(panels, from, tall int, done string) {
 	Comment(fmt.Sprintf("columns %d to %d of %d panels", from, from+tall-1, panels))
 	n := tall*panels + panels
 	v, rest := m.vectors(n)
@@ -235,20 +216,10 @@ func (m accumulation) block(panels, from, tall int, line reg.Register, done stri
 	x, gradient, left := copyOf(m.a), slice("d"), number("rows")
 	second := GP64()
 	LEAQ(indexed(gradient, m.panelBytes, 2, 0), second)
-	var fetch, record reg.Register
-	if line != nil {
-		fetch, record = slice("fetch"), GP64()
-	}
 	row := m.label("row")
 	Label(row)
 	for p := range panels {
 		d[p].load([]Mem{at(gradient, 0), indexed(gradient, m.panelBytes, 1, 0), at(second, 0)}[p])
-	}
-	if line != nil {
-		MOVL(at(fetch, 0), record.(reg.GPVirtual).As32())
-		ADDQ(Imm(4), fetch)
-		SHLQ(Imm(6), record)
-		PREFETCHT0(indexed(line, record, 1, 0))
 	}
 	for k := range tall {
 		e := at(x, 4*(from+k))

@@ -134,7 +134,8 @@ func (s set) log(y, x, e, p vector) {
 	}
 	y.zero()
 	y.fma(y, x) // 0·x is NaN if x is
-	e.horner(s.splatConstant(x, math.Ln2), 0)
+	x.set(math.Ln2)
+	e.mul(e, x)
 	e.add(e, y)
 	x.set(1)
 	p.sub(p, x)
@@ -147,10 +148,4 @@ func (s set) log(y, x, e, p vector) {
 	y.mul(y, p)
 	y.add(y, p)
 	y.add(y, e)
-}
-
-// splatConstant fills v and is v.
-func (s set) splatConstant(v vector, c float64) vector {
-	v.set(c)
-	return v
 }

@@ -165,18 +165,18 @@ func (v vector) horner(x vector, c float64) {
 // set fills a vector with a constant.
 func (v vector) set(c float64) { v.broadcast(constant(c)) }
 
-// positive fills mask with ones in the lanes where a > 0. AVX-512 uses K1.
-func (s set) positive(a vector, zero, mask vector) {
+// greater fills mask with ones in the lanes where a > b. AVX-512 uses K1.
+func (s set) greater(a, b, mask vector) {
 	for j := range a {
 		if s.wide() {
-			VCMPPS(Imm(30), zero[j], a[j], reg.K1)
+			VCMPPS(Imm(30), b[j], a[j], reg.K1)
 		} else {
-			VCMPPS(Imm(30), zero[j], a[j], mask[j])
+			VCMPPS(Imm(30), b[j], a[j], mask[j])
 		}
 	}
 }
 
-// choose is v = mask ? a : v, with the mask of positive.
+// choose is v = mask ? a : v, with the mask of greater.
 func (s set) choose(v, a, mask vector) {
 	for j := range v {
 		if s.wide() {
