@@ -11,13 +11,13 @@ PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
 .PHONY: help build train test check format vet staticcheck race cross modules bench peers bench-peers generate \
-	models check-peers
+	models gallery check-peers
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/vanilla: pure Go, no C compiler needed
-	CGO_ENABLED=0 go build -trimpath -o bin/vanilla ./cmd/vanilla
+	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -o bin/vanilla ./cmd/vanilla
 
 train: ## train the default network and save model.safetensors
 	go run ./cmd/vanilla train
@@ -49,8 +49,8 @@ modules: ## fail if modules are damaged, missing or unused
 	go mod verify
 	go mod tidy -diff
 
-bench: ## seconds per epoch, side by side with other ways to train
-	go run ./cmd/vanilla bench
+bench: build ## seconds per epoch, side by side with other ways to train
+	bin/vanilla bench
 
 peers: $(BENCH_PEERS)/installed ## install PyTorch, JAX, numpy and scikit-learn in .cache/bench-peers: 6 GB on Linux
 
@@ -59,8 +59,8 @@ $(BENCH_PEERS)/installed: bench/peers/requirements.txt
 	$(BENCH_PEERS)/bin/pip install --requirement $<
 	touch $@
 
-bench-peers: peers ## the same beside PyTorch, JAX, numpy and scikit-learn
-	go run ./cmd/vanilla bench --peers $(BENCH_PEERS)/bin/python
+bench-peers: build peers ## the same beside PyTorch, JAX, numpy and scikit-learn
+	bin/vanilla bench --peers $(BENCH_PEERS)/bin/python
 
 generate: ## regenerate what is generated
 	go generate ./...
@@ -68,6 +68,9 @@ generate: ## regenerate what is generated
 models: ## train the networks in model/zoo anew, with the commands of its README
 	go run ./cmd/vanilla train -o model/zoo/default.safetensors
 	go run ./cmd/vanilla train --recipe lesson --seed 2 -o model/zoo/lesson.safetensors
+
+gallery: ## draw the pictures of viz/GALLERY.md anew, with the commands of that page
+	go test ./cmd/vanilla -run '^TestGallery$$' -count 1 -update
 
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
 	VANILLA_KILLS=200 go test ./cmd/vanilla -run TestKill -count 1 -v
