@@ -45,9 +45,9 @@ const (
 	lastStride  = 1e-6 // at which ascent has ended
 )
 
-// dreamStarts are the ranges of the noise that ascent starts from: nearly black, dim, and of all greys. It ends on the
-// nearest top, so the highest of several counts.
-func dreamStarts() []float64 { return []float64{0.1, 0.4, 1} }
+// dreamStarts are the ranges of the noise that ascent starts from: from nearly black to all greys. It ends on the
+// nearest top, so the highest of several counts; where weights are large, tops are many and some of them low.
+func dreamStarts() []float64 { return []float64{0.05, 0.1, 0.2, 0.4, 0.6, 1} }
 
 // NewDream climbs from noise, by a seed, to the image that each output likes best. Pixels stay from 0 to 1. The means
 // are of a set's images.
@@ -250,9 +250,8 @@ func (d *Dream) draw(c *canvas, frame int) {
 		y += 20
 		w, h := c.grid(x, y, cell, d.Rows, d.Cols, of(image))
 		if o.MeanImage != nil {
-			mw, mh := c.grid(x+w+4, y, small, d.Rows, d.Cols, of(o.MeanImage))
+			_, mh := c.grid(x+w+4, y, small, d.Rows, d.Cols, of(o.MeanImage))
 			c.text(x+w+4, y+mh+9, fmt.Sprintf("%.0f %%", math.Floor(100*o.Mean)), style{size: 7.5, color: c.muted})
-			_ = mw
 		}
 		if frame == still {
 			c.text(x, y+h+11, certainty(o.End), style{size: 8.5})

@@ -59,7 +59,7 @@ func figures() []figure {
 			name: "weights", short: "The units' weights as images",
 			long: `Weights draws each unit of the layer that sees the pixels as an image of its weights,
 and each deeper layer as a matrix and as what its units add up to on the pixels.`,
-			examples: []string{"weights default -o weights.png", "weights lesson --scale unit --dark -o weights.svg", "weights default --unit 3 -o unit.png"},
+			examples: []string{"weights lesson --scale unit --dark -o weights.svg", "weights default --unit 3 -o unit.png"},
 			flags: func(v *vizFlags, c *cobra.Command) {
 				c.Flags().StringVar(&v.scale, "scale", string(viz.SharedScale), "`name` of what the colours' scale is the same for: shared (all units) or unit (each has its own)")
 				v.unitFlag(c, "`number` of one unit to draw large, from 0 (default: all of them)")
@@ -76,7 +76,7 @@ networks that training started from, of one or several models.`,
 			long: `Mistakes draws the test images that a network misclassifies, the most confident
 mistakes first, and the confusion matrix; of several networks, the images that all get
 wrong.`,
-			examples: []string{"mistakes default -o mistakes.png", "mistakes default lesson -o both.png", "mistakes default --json"},
+			examples: []string{"mistakes default lesson -o both.png", "mistakes default --json"},
 			make:     (*vizFlags).mistakes,
 		}, {
 			name: "noise", short: "What a network makes of images that show nothing",
@@ -96,7 +96,7 @@ with another pen, and follows one digit to where it is first misclassified.`,
 			name: "activations", short: "One image on its way through a network",
 			long: `Activations draws the network as units that are lit as much as an image activates
 them, with the strongest connections, and takes one unit of the first layer apart.`,
-			examples: []string{"activations default -o activations.png", "activations default --index 7 --unit 2 -o activations.svg", "activations lesson --image digit.png -o mine.png"},
+			examples: []string{"activations default --index 7 --unit 2 -o activations.svg", "activations lesson --image digit.png -o mine.png"},
 			flags: func(v *vizFlags, c *cobra.Command) {
 				picture(v, c)
 				v.unitFlag(c, "`number` of the unit to take apart, from 0 (default: the most active one)")

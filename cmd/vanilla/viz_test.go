@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -399,37 +398,5 @@ func TestStart(t *testing.T) {
 	trained.model.Recipe = json.RawMessage("{}")
 	if trained.start() != nil {
 		t.Error("a network without a recipe has a start")
-	}
-}
-
-// The gallery has a section for each figure, whose commands begin as help says,
-// and the pictures that it shows.
-func TestGallery(t *testing.T) {
-	dir := filepath.Join("..", "..", "viz")
-	page := string(read(t, filepath.Join(dir, "GALLERY.md")))
-	for _, f := range figures() {
-		_, section, found := strings.Cut(page, "\n## "+f.name+"\n")
-		section, _, _ = strings.Cut(section, "\n## ")
-		if !found || !strings.Contains(section, "\nvanilla viz "+f.name+" ") {
-			t.Errorf("the gallery has no %s", f.name)
-		}
-		shown := regexp.MustCompile(`!\[[^]]+\]\((gallery/[a-z-]+\.png)\)`).FindAllStringSubmatch(section, -1)
-		if len(shown) == 0 {
-			t.Errorf("the gallery shows no %s", f.name)
-		}
-		for _, picture := range shown {
-			if _, err := png.Decode(bytes.NewReader(read(t, filepath.Join(dir, picture[1])))); err != nil {
-				t.Errorf("%s: %v", picture[1], err)
-			}
-		}
-	}
-	for _, name := range zoo.Names() {
-		m, err := zoo.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if accuracy := fmt.Sprintf("%.2f %%", 100*m.TestAccuracy); !strings.Contains(page, accuracy) {
-			t.Errorf("the gallery does not say that %s has %s", name, accuracy)
-		}
 	}
 }
