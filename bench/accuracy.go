@@ -72,8 +72,8 @@ func Complete(ctx context.Context, binary string, seeds int, progress func(Compl
 	return all, nil
 }
 
-// WriteCompletions prints the runs, a row each, and the medians.
-func WriteCompletions(c Completions) string {
+// String is a table of the runs, a row each, and the medians.
+func (c Completions) String() string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s, %d of %d cores, %s\n", c.Machine.CPU, c.Cores, runtime.NumCPU(), c.Machine.Go)
 	fmt.Fprintf(&b, "the default recipe from a cold process: start, train, evaluate, save\n\n")

@@ -65,9 +65,6 @@ type Result struct {
 	// GFLOPS counts the products that a dense computation needs, in 10⁹ a
 	// second. (An executor that skips zeros does less.)
 	GFLOPS float64 `json:"dense_gflops"`
-	// OfCeiling is GFLOPS over what Cores cores were measured to do in
-	// registers, zero if that could not be measured.
-	OfCeiling float64 `json:"of_ceiling"`
 	// MemoryMB is how much the live heap grew by the population, 10⁶ bytes. Of
 	// a peer it is the whole process's peak.
 	MemoryMB float64 `json:"memory_mb"`
@@ -99,7 +96,7 @@ type runner interface {
 
 // Run times the executors on a case, and the baseline if it has Widths.
 // progress is called before each timed round.
-func Run(ctx context.Context, c Case, executors []kernels.Executor, rounds int, ceiling float64, progress func(executor string, round int)) ([]Result, error) {
+func Run(ctx context.Context, c Case, executors []kernels.Executor, rounds int, progress func(executor string, round int)) ([]Result, error) {
 	if rounds < 1 {
 		return nil, fmt.Errorf("rounds %d: want 1 or more", rounds)
 	}
@@ -187,9 +184,6 @@ func Run(ctx context.Context, c Case, executors []kernels.Executor, rounds int, 
 			N: rounds, Samples: seconds[k], Median: median, LowerQuartile: low, UpperQuartile: high,
 			GFLOPS: flops / median / 1e9, MemoryMB: r.memoryMB(), Loss: losses[k],
 			Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine(),
-		}
-		if ceiling > 0 {
-			results[k].OfCeiling = results[k].GFLOPS / ceiling
 		}
 		if c.Widths != nil {
 			_, baseline, _ := Quartiles(seconds[0])

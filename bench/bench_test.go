@@ -42,7 +42,7 @@ func quiet(string, int) {}
 
 func TestRun(t *testing.T) {
 	var sequence []string
-	results, err := Run(context.Background(), testCase(t, 1), []kernels.Executor{ref.New(), cpu.New()}, 3, 0,
+	results, err := Run(context.Background(), testCase(t, 1), []kernels.Executor{ref.New(), cpu.New()}, 3,
 		func(executor string, round int) { sequence = append(sequence, executor) })
 	if err != nil {
 		t.Fatal(err)
@@ -77,16 +77,16 @@ func TestRun(t *testing.T) {
 func TestRunOtherWork(t *testing.T) {
 	c := testCase(t, 3)
 	c.Steps, c.Cores = 10, 2
-	results, err := Run(context.Background(), c, []kernels.Executor{ref.New(), cpu.New()}, 2, 100, quiet)
+	results, err := Run(context.Background(), c, []kernels.Executor{ref.New(), cpu.New()}, 2, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := results[1]; r.Networks != 3 || r.Cores != 2 || r.OfCeiling != r.GFLOPS/100 {
+	if r := results[1]; r.Networks != 3 || r.Cores != 2 {
 		t.Errorf("%+v", r)
 	}
 	e := testCase(t, 1)
 	e.Evaluate = true
-	results, err = Run(context.Background(), e, []kernels.Executor{cpu.New()}, 2, 0, quiet)
+	results, err = Run(context.Background(), e, []kernels.Executor{cpu.New()}, 2, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func (w wrong) Prepare(d kernels.Data, variants []kernels.Variant) (kernels.Popu
 // An executor that does other work gets no time.
 func TestWrongExecutorCannotWin(t *testing.T) {
 	for from, want := range map[int]string{1: "wrong: after 3 steps of", 2: "wrong: the first round's loss is"} {
-		_, err := Run(context.Background(), testCase(t, 1), []kernels.Executor{wrong{ref.New(), new(int), from}}, 1, 0, quiet)
+		_, err := Run(context.Background(), testCase(t, 1), []kernels.Executor{wrong{ref.New(), new(int), from}}, 1, quiet)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}

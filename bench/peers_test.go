@@ -39,7 +39,7 @@ echo '{"ready": true, "versions": {}}'
 while read line; do echo "$line" >>asked; echo '{"seconds": 1, "loss": LOSS}'; done
 `
 	c := testCase(t, 1)
-	plain, err := Run(context.Background(), c, []kernels.Executor{cpu.New()}, 1, 0, quiet)
+	plain, err := Run(context.Background(), c, []kernels.Executor{cpu.New()}, 1, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ while read line; do echo "$line" >>asked; echo '{"seconds": 1, "loss": LOSS}'; d
 
 	p := shellPeer(t, strings.Replace(answer, "LOSS", loss, 1))
 	c.Peers = []Peer{p}
-	results, err := Run(context.Background(), c, []kernels.Executor{cpu.New()}, 3, 0, quiet)
+	results, err := Run(context.Background(), c, []kernels.Executor{cpu.New()}, 3, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ while read line; do echo "$line" >>asked; echo '{"seconds": 1, "loss": LOSS}'; d
 		"shell: EOF":                          `echo '{"ready": true}'; read line`,
 	} {
 		c.Peers = []Peer{shellPeer(t, script)}
-		if _, err := Run(context.Background(), c, []kernels.Executor{cpu.New()}, 1, 0, quiet); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Run(context.Background(), c, []kernels.Executor{cpu.New()}, 1, quiet); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -22,11 +22,11 @@ func WriteTable(w io.Writer, results []Result) error {
 				return err
 			}
 			fmt.Fprintf(w, "\n%s\n", title)
-			fmt.Fprintln(t, "executor\tcores\tseconds\t[quartiles]\tnetwork-epochs/s\tdense GFLOP/s\tof ceiling\tMB\ttimes handrolled\t")
+			fmt.Fprintln(t, "executor\tcores\tseconds\t[quartiles]\tnetwork-epochs/s\tdense GFLOP/s\tMB\ttimes handrolled\t")
 			last = title
 		}
-		fmt.Fprintf(t, "%s\t%d\t%.4g\t[%.4g %.4g]\t%.3g\t%.1f\t%s\t%.0f\t%s\t\n", r.Executor, r.Cores, r.Median, r.LowerQuartile, r.UpperQuartile,
-			float64(1)/r.Median, r.GFLOPS, orDash(r.OfCeiling), r.MemoryMB, orDash(r.Ratio))
+		fmt.Fprintf(t, "%s\t%d\t%.4g\t[%.4g %.4g]\t%.3g\t%.1f\t%.0f\t%s\t\n", r.Executor, r.Cores, r.Median, r.LowerQuartile, r.UpperQuartile,
+			float64(1)/r.Median, r.GFLOPS, r.MemoryMB, orDash(r.Ratio))
 	}
 	return t.Flush()
 }

@@ -180,7 +180,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 			}
 			executors = append(executors, exec)
 		}
-		results, err := bench.Run(ctx, c, executors, b.rounds, 0, func(executor string, round int) {
+		results, err := bench.Run(ctx, c, executors, b.rounds, func(executor string, round int) {
 			fmt.Fprintf(stderr, "%5.0f s  %s, round %d of %d: %s\n", time.Since(start).Seconds(), c.Name, round+1, b.rounds, executor)
 		})
 		if err != nil {
@@ -224,7 +224,7 @@ func (b *benchFlags) complete(ctx context.Context, stdout, stderr io.Writer) err
 	if b.json {
 		return writeJSON(stdout, all)
 	}
-	_, err = io.WriteString(stdout, bench.WriteCompletions(all))
+	_, err = io.WriteString(stdout, all.String())
 	return err
 }
 
