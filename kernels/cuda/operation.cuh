@@ -101,7 +101,9 @@ __device__ inline void block_operation(Block &block, const Op &op) {
   const int activation = op.activation;
   const float scale = op.scale;
   switch (op.code) {
-  case CODE_DENSE: block_dense(block, op); break;
+  case CODE_DENSE:
+  case CODE_DINPUT:
+  case CODE_DWEIGHT: block_product(block, thread_product(block, op)); break;
   case CODE_ACT: block_elements(block, op, [=](float z, float) { return thread_activate(activation, z); }); break;
   case CODE_ADD: block_elements(block, op, [=](float a, float b) { return __fadd_rn(a, __fmul_rn(scale, b)); }); break;
   case CODE_XENT:
@@ -109,8 +111,6 @@ __device__ inline void block_operation(Block &block, const Op &op) {
   case CODE_DXENT:
   case CODE_DQUAD: block_dloss(block, op); break;
   case CODE_L2: block_l2(block, op); break;
-  case CODE_DINPUT: block_dinput(block, op); break;
-  case CODE_DWEIGHT: block_dweight(block, op); break;
   case CODE_DBIAS: block_dbias(block, op); break;
   case CODE_DACT: block_elements(block, op, [=](float dh, float z) { return dh * thread_slope(activation, z); }); break;
   }

@@ -67,74 +67,65 @@ __device__ inline void warp_tile(Block &block, float (&sum)[4][4], const Factor 
   }
 }
 
-// Where a product goes: element (row, col) at address[row·row_stride + col·col_stride], plus bias[col] if there is one.
-struct Target {
-  float *address;
+// Product is a·bᵀ, with a's outer index as rows, b's as columns, and sums of so many terms. Element (row, col) goes to
+// out[row·row_stride + col·col_stride], plus bias[col] if there is a bias.
+struct Product {
+  Factor a, b;
+  int terms;
+  float *out;
   int64_t row_stride, col_stride;
   const float *bias;
 };
 
-__device__ inline void thread_put(const Target &t, int row, int col, float v) {
-  if (t.bias) v = __fadd_rn(v, t.bias[col]);
-  t.address[row * t.row_stride + col * t.col_stride] = v;
+__device__ inline void thread_put(const Product &p, int row, int col, float v) {
+  if (row >= p.a.outer || col >= p.b.outer) return;
+  if (p.bias) v = __fadd_rn(v, p.bias[col]);
+  p.out[row * p.row_stride + col * p.col_stride] = v;
 }
 
-// block_product computes a·bᵀ, with a's outer index as rows, b's as columns, and sums of so many terms.
-__device__ inline void block_product(Block &block, const Target &target, const Factor &a, const Factor &b, int terms) {
-  const int tile_cols = (b.outer + TILE_COLS - 1) / TILE_COLS, tiles = (a.outer + TILE_ROWS - 1) / TILE_ROWS * tile_cols;
-  const int warp = thread_warp(), lane = thread_lane();
-  float sum[4][4];
-
-  if (terms < LONG_SUM) { // each warp takes its own tiles
-    for (int tile = warp; tile < tiles; tile += WARPS) {
-      const int row = tile / tile_cols * TILE_ROWS, col = tile % tile_cols * TILE_COLS;
-      warp_tile(block, sum, a, b, row, col, 0, terms);
-      for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) {
-          const int r = row + lane / 4 * 4 + i, c = col + lane % 4 * 4 + j;
-          if (r < a.outer && c < b.outer) thread_put(target, r, c, sum[i][j]);
-        }
-    }
-    return;
+// thread_product is what a dense layer or one of its gradients computes.
+__device__ inline Product thread_product(const Block &block, const Op &op) {
+  const Operand &first = op.args[0], &second = op.args[1];
+  float *out = thread_address(block, op.out);
+  switch (op.code) {
+  case CODE_DENSE: // z = a·wᵀ + b
+    return {thread_rows_factor(block, first), thread_rows_factor(block, second), first.cols,
+            out, op.out.cols, 1, thread_address(block, op.args[2])};
+  case CODE_DINPUT: // da = dz·w
+    return {thread_rows_factor(block, first), thread_cols_factor(block, second), first.cols,
+            out, op.out.cols, 1, nullptr};
+  default: // dw = dzᵀ·a, transposed: inputs are mostly more than units, and a tile has more rows
+    return {thread_cols_factor(block, second), thread_cols_factor(block, first), thread_rows(block, first),
+            out, 1, op.out.cols, nullptr};
   }
+}
 
-  // All warps take one tile, each a part of the sums.
-  const int part = (terms + WARPS * TILE_INNER - 1) / (WARPS * TILE_INNER) * TILE_INNER;
-  const int inner = min(terms, warp * part), inner_end = min(terms, inner + part);
-  for (int tile = 0; tile < tiles; tile++) {
+// block_product computes a product. Where sums are short, each warp takes its own tiles; where they are long, all warps
+// take one tile after the other, each a part of its sums.
+__device__ inline void block_product(Block &block, const Product &p) {
+  const int tile_cols = (p.b.outer + TILE_COLS - 1) / TILE_COLS, tiles = (p.a.outer + TILE_ROWS - 1) / TILE_ROWS * tile_cols;
+  const int warp = thread_warp(), lane = thread_lane();
+  const bool parts = p.terms >= LONG_SUM;
+  const int part = parts ? (p.terms + WARPS * TILE_INNER - 1) / (WARPS * TILE_INNER) * TILE_INNER : p.terms;
+  const int inner = parts ? min(p.terms, warp * part) : 0, inner_end = min(p.terms, inner + part);
+
+  for (int tile = parts ? 0 : warp; tile < tiles; tile += parts ? 1 : WARPS) {
     const int row = tile / tile_cols * TILE_ROWS, col = tile % tile_cols * TILE_COLS;
-    warp_tile(block, sum, a, b, row, col, inner, inner_end);
+    float sum[4][4];
+    warp_tile(block, sum, p.a, p.b, row, col, inner, inner_end);
     for (int i = 0; i < 4; i++)
-      for (int j = 0; j < 4; j++)
-        block.stage[warp][(lane / 4 * 4 + i) * TILE_COLS + lane % 4 * 4 + j] = sum[i][j];
+      for (int j = 0; j < 4; j++) {
+        const int r = lane / 4 * 4 + i, c = lane % 4 * 4 + j;
+        if (parts) block.stage[warp][r * TILE_COLS + c] = sum[i][j];
+        else thread_put(p, row + r, col + c, sum[i][j]);
+      }
+    if (!parts) continue;
     __syncthreads();
     for (int e = thread_index(); e < TILE_ROWS * TILE_COLS; e += THREADS) {
-      const int r = row + e / TILE_COLS, c = col + e % TILE_COLS;
       float total = block.stage[0][e];
       for (int w = 1; w < WARPS; w++) total = __fadd_rn(total, block.stage[w][e]);
-      if (r < a.outer && c < b.outer) thread_put(target, r, c, total);
+      thread_put(p, row + e / TILE_COLS, col + e % TILE_COLS, total);
     }
     __syncthreads(); // before stages are filled again
   }
-}
-
-// block_dense: z = a·wᵀ + b.
-__device__ inline void block_dense(Block &block, const Op &op) {
-  const Operand &a = op.args[0], &w = op.args[1], &bias = op.args[2];
-  const Target z = {thread_address(block, op.out), op.out.cols, 1, thread_address(block, bias)};
-  block_product(block, z, thread_rows_factor(block, a), thread_rows_factor(block, w), a.cols);
-}
-
-// block_dinput: da = dz·w.
-__device__ inline void block_dinput(Block &block, const Op &op) {
-  const Operand &dz = op.args[0], &w = op.args[1];
-  const Target da = {thread_address(block, op.out), op.out.cols, 1, nullptr};
-  block_product(block, da, thread_rows_factor(block, dz), thread_cols_factor(block, w), dz.cols);
-}
-
-// block_dweight: dw = dzᵀ·a, computed transposed: inputs are mostly more than units, and a tile has more rows.
-__device__ inline void block_dweight(Block &block, const Op &op) {
-  const Operand &dz = op.args[0], &a = op.args[1];
-  const Target dw = {thread_address(block, op.out), 1, op.out.cols, nullptr};
-  block_product(block, dw, thread_cols_factor(block, a), thread_cols_factor(block, dz), thread_rows(block, dz));
 }
