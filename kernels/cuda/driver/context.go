@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -72,7 +73,8 @@ type Context struct {
 	device Device
 	handle cu.CUContext
 	calls  chan func()
-	ended  chan struct{}
+	closed chan struct{}
+	close  func() error
 }
 
 // Open makes a context on the device with that index. It takes a few hundred
@@ -86,34 +88,50 @@ func Open(index int) (*Context, error) {
 	if index < 0 || index >= len(devices) {
 		return nil, fmt.Errorf("no CUDA device %d: there are %d, from 0", index, len(devices))
 	}
-	c := &Context{device: devices[index], calls: make(chan func()), ended: make(chan struct{})}
+	c := &Context{device: devices[index], calls: make(chan func()), closed: make(chan struct{})}
 	go func() {
-		defer close(c.ended)
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		for call := range c.calls {
-			call()
+		for {
+			select {
+			case call := <-c.calls:
+				call()
+			case <-c.closed:
+				return
+			}
 		}
 	}()
+	c.close = sync.OnceValue(func() error {
+		defer close(c.closed)
+		return c.do("close "+c.device.Name, func() error { return c.handle.Destroy() })
+	})
 	err = c.do("open "+c.device.Name, func() (err error) {
 		c.handle, err = cu.Device(index).MakeContext(cu.SchedBlockingSync)
 		return err
 	})
 	if err != nil {
-		close(c.calls)
+		close(c.closed)
 		return nil, err
 	}
 	return c, nil
 }
 
+// errClosed is the error of every call after Close.
+var errClosed = errors.New("the context is closed")
+
 // do runs a call on the context's thread.
 func (c *Context) do(doing string, call func() error) error {
 	var err error
 	done := make(chan struct{})
-	c.calls <- func() {
+	run := func() {
 		defer close(done)
 		err = call()
 	}
-	<-done
+	select {
+	case c.calls <- run:
+		<-done
+	case <-c.closed:
+		return fmt.Errorf("%s: %w", doing, errClosed)
+	}
 	var known *Error
 	if errors.As(err, &known) {
 		return err
@@ -124,14 +142,9 @@ func (c *Context) do(doing string, call func() error) error {
 // Device is the device that the context is on.
 func (c *Context) Device() Device { return c.device }
 
-// Close frees all that the context holds: memory, modules, launches under way. The
-// context must not be used afterwards.
-func (c *Context) Close() error {
-	err := c.do("close "+c.device.Name, func() error { return c.handle.Destroy() })
-	close(c.calls)
-	<-c.ended
-	return err
-}
+// Close frees all that the context holds: memory, modules, launches under way. Only
+// the first call does something; all return its error. Other calls fail afterwards.
+func (c *Context) Close() error { return c.close() }
 
 // Alloc reserves device memory, aligned to 256 bytes, with anything in it. It
 // fails with ErrOutOfMemory if there is not enough.
