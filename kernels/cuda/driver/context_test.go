@@ -31,13 +31,18 @@ type selftest struct {
 	numbers            []uint32
 }
 
-func load(t *testing.T, c *Context, n int) *selftest {
+func fatbin(t *testing.T) []byte {
 	t.Helper()
 	code, err := image.Load("selftest")
 	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := c.Load(code)
+	return code
+}
+
+func load(t *testing.T, c *Context, n int) *selftest {
+	t.Helper()
+	module, err := c.Load(fatbin(t))
 	if err != nil {
 		t.Fatal(err)
 	}
