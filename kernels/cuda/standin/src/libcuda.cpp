@@ -84,8 +84,9 @@ struct Compiled {
 };
 typedef std::map<std::string, Compiled> Image;
 
-// cubin reads a kernel's facts from the sections of an ELF file.
-Image cubin(const char *elf) {
+// cubin reads a kernel's facts from the sections of an ELF file. From 9.0 on, the
+// section of static shared memory begins with the part that CUDA keeps for itself.
+Image cubin(const char *elf, int kept) {
   Image kernels;
   const Elf64_Ehdr *h = (const Elf64_Ehdr *)elf;
   const Elf64_Shdr *sections = (const Elf64_Shdr *)(elf + h->e_shoff);
@@ -106,7 +107,7 @@ Image cubin(const char *elf) {
     if (const char *kernel = after(i, ".text.")) kernels[kernel];
   for (int i = 0; i < h->e_shnum; i++) {
     if (const char *kernel = after(i, ".nv.shared."))
-      if (kernels.count(kernel)) kernels[kernel].shared = sections[i].sh_size;
+      if (kernels.count(kernel)) kernels[kernel].shared = std::max<int>(0, sections[i].sh_size - kept);
     const char *kernel = after(i, ".nv.info");
     if (!kernel) continue;
     // Attributes: a byte for the format, one for the name, two that are the value
@@ -150,7 +151,7 @@ bool fatbin(const char *data, const Capability &want, Image *found) {
     memcpy(&size, p + 8, 8);
     memcpy(&arch, p + 28, 4);
     if (kind == 2 && (int)arch / 10 == want.major && (int)arch % 10 <= want.minor && memcmp(p + entry, ELFMAG, SELFMAG) == 0) {
-      *found = cubin(p + entry);
+      *found = cubin(p + entry, want.major >= 9 ? want.shared_reserved : 0);
       any = true;
     }
     p += entry + size;
