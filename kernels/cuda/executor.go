@@ -95,7 +95,11 @@ func open(index int) (*gpu, error) {
 }
 
 func (g *gpu) load() error {
-	module, err := g.context.Load(image.Fatbin)
+	code, err := image.Load("network")
+	if err != nil {
+		return err
+	}
+	module, err := g.context.Load(code)
 	if err != nil {
 		return err
 	}
