@@ -20,7 +20,7 @@ const module = "vanilla"
 // imports lists for each package of the module what it may import of the
 // module. Data flows one way:
 //
-//	ir <- graph <- tape,  ir <- kernels <- executors <- device
+//	ir <- graph <- tape,  ir <- kernels <- executors <- device,  driver, image <- cuda
 //	mnist, model, kernels <- train <- cmd, bench
 //
 // A new package gets a line here, which is the moment to think about where it
@@ -34,8 +34,9 @@ var imports = map[string][]string{
 	"kernels/cpu":         {"graph/ir", "kernels"},
 	"kernels/tape":        {"graph/ir", "kernels", "graph"},
 	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref"},
-	"kernels/device":      {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/cpu", "kernels/tape"},
+	"kernels/device":      {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "kernels/cuda/driver"},
 
+	"kernels/cuda":               {"graph/ir", "kernels", "kernels/cuda/driver", "kernels/cuda/image"},
 	"kernels/cuda/driver":        {},
 	"kernels/cuda/image":         {},
 	"kernels/cuda/image/compile": {"kernels/cuda/image"},

@@ -1,4 +1,4 @@
-//go:build gpu && !cpu && linux && amd64
+//go:build gpu && !cpu && linux && amd64 && cgo
 
 package driver
 
@@ -13,6 +13,9 @@ import (
 
 	"gorgonia.org/cu"
 )
+
+// Built is whether this binary was built with CUDA: -tags gpu, on linux/amd64, with cgo.
+const Built = true
 
 // Available says why this process can use no GPU, or nil if it can. The error is
 // ErrUnavailable.

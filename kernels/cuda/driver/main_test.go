@@ -1,4 +1,4 @@
-//go:build gpu && !cpu && linux && amd64
+//go:build gpu && !cpu && linux && amd64 && cgo
 
 package driver
 

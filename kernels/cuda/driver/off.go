@@ -3,7 +3,10 @@
 package driver
 
 // off is why this binary has no CUDA.
-const off = unavailable("this binary was built without CUDA: -tags gpu on linux/amd64, with cgo, has it")
+const off = unavailable("this binary was built without CUDA")
+
+// Built is whether this binary was built with CUDA: -tags gpu, on linux/amd64, with cgo.
+const Built = false
 
 // Available says why this process can use no GPU: it was built without CUDA.
 func Available() error { return off }

@@ -23,7 +23,7 @@ import (
 // wrong index, alignment or overflow is a signal that ends the launch.
 var flags = []string{
 	"-std=c++17", "-O2", "-fPIC", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
-	"-mavx2", "-mfma", "-ffp-contract=fast", "-fno-strict-aliasing",
+	"-mavx2", "-mfma", "-mtls-dialect=gnu2", "-ffp-contract=fast", "-fno-strict-aliasing",
 	"-fsanitize=alignment,bounds-strict,shift,integer-divide-by-zero,signed-integer-overflow,null", "-fsanitize-undefined-trap-on-error",
 }
 

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdarg>
+#include <link.h>
 #include <mutex>
 #include <sys/mman.h>
 #include <thread>
@@ -150,6 +151,34 @@ struct Pages {
 
 static const size_t stack_bytes = 128 << 10;
 
+static void fill_with_nans(char *from, size_t bytes) {
+  const uint32_t nan = 0xffbadbad;
+  for (size_t i = 0; i < bytes; i++) from[i] = ((const char *)&nan)[i % 4];
+}
+
+// A block's static shared memory is thread-local here: this library's part of the
+// OS thread's local storage.
+static void fill_static_shared_memory() {
+  Block *b = block;
+  Fiber *f = fiber;
+  dl_iterate_phdr(
+      [](dl_phdr_info *library, size_t, void *) {
+        bool ours = false;
+        const ElfW(Phdr) *local = nullptr;
+        for (int i = 0; i < library->dlpi_phnum; i++) {
+          const ElfW(Phdr) &p = library->dlpi_phdr[i];
+          uintptr_t begin = library->dlpi_addr + p.p_vaddr, here = (uintptr_t)&run;
+          ours |= p.p_type == PT_LOAD && begin <= here && here < begin + p.p_memsz;
+          if (p.p_type == PT_TLS) local = &p;
+        }
+        if (ours && local && library->dlpi_tls_data) fill_with_nans((char *)library->dlpi_tls_data, local->p_memsz);
+        return (int)ours;
+      },
+      nullptr);
+  block = b;
+  fiber = f;
+}
+
 // blocks runs blocks of the launch until none is left or one fails.
 static Code blocks(const Launch &launch, const std::function<void()> &body, std::atomic<unsigned> &taken, std::atomic<int> &ended) {
   char signal_stack[64 << 10];
@@ -190,10 +219,8 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
       b.warps[w].alive = ~0u >> (32 - std::min(32u, n - 32 * w));
       memset(b.warps[w].parity, 0, sizeof b.warps[w].parity);
     }
-    for (size_t k = 0; k + 4 <= dynamic_bytes; k += 4) {
-      const uint32_t nan = 0xffbadbad;
-      memcpy(b.dynamic + k, &nan, 4);
-    }
+    fill_with_nans(b.dynamic, dynamic_bytes);
+    fill_static_shared_memory();
     std::vector<Fiber *> all(n);
     for (unsigned t = 0; t < n; t++) {
       Fiber &f = b.fibers[t];

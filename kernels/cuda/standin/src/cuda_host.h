@@ -11,7 +11,7 @@
 // What it notices, and ends the launch for: an address outside of every
 // allocation, an index outside of an array, a misaligned access, an assertion,
 // __trap, a division by zero, threads at different barriers, a barrier that not all
-// reach. New dynamic shared memory holds signalling NaNs. What it cannot see: races
+// reach. A block's shared memory begins as signalling NaNs. What it cannot see: races
 // between blocks and between threads that run in either order with the same
 // result, bank conflicts, the time that anything takes.
 //
@@ -115,8 +115,8 @@ struct Block {
 };
 
 // What runs on this OS thread. Both are null outside of kernels.
-extern __attribute__((tls_model("initial-exec"))) __thread Block *block;
-extern __attribute__((tls_model("initial-exec"))) __thread Fiber *fiber;
+extern __thread Block *block;
+extern __thread Fiber *fiber;
 
 // fail says on stderr where the kernel failed, and abandons the launch.
 [[noreturn]] void fail(Code code, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -260,6 +260,7 @@ struct Context {
   }
 };
 
+// The current context of this OS thread. Threads that run kernels have none.
 __thread Context *current;
 
 // ready is the current context's state, after its launches.
