@@ -17,7 +17,7 @@ cuda: $(CUDA)/installed ## install the CUDA compiler in .cache/cuda: 310 MB, no 
 $(CUDA)/installed: kernels/cuda/requirements.txt
 	python3 -m venv --clear $(CUDA)
 	$(CUDA)/bin/pip install --quiet --no-deps --requirement $<
-	ln -s lib/python3*/site-packages/nvidia $(CUDA)/nvidia
+	cd $(CUDA) && ln -s lib/python3*/site-packages/nvidia nvidia
 	touch $@
 
 gpu: cuda ## build bin/vanilla-gpu: CUDA where there is a GPU, the CPU elsewhere
