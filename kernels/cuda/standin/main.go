@@ -16,8 +16,7 @@ const (
 func RequireGPU() bool { return os.Getenv(requireVariable) == "1" }
 
 // Main is the TestMain of packages that use the driver. It runs the tests with the
-// stand-in, which it builds if VANILLA_LIBCUDA does not name one that has been
-// built; or, with VANILLA_REQUIRE_GPU=1, with the driver of this machine.
+// stand-in, which it builds if VANILLA_LIBCUDA does not name one; or, with VANILLA_REQUIRE_GPU=1, with the driver of this machine.
 func Main(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -26,13 +25,7 @@ func run(m *testing.M) int {
 	if RequireGPU() || os.Getenv(libraryVariable) != "" {
 		return m.Run()
 	}
-	dir, err := os.MkdirTemp("", "standin")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	library, err := Build(dir, Options{})
+	library, err := Build("")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

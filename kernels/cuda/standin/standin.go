@@ -9,6 +9,7 @@ package standin
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 )
 
 // flags compile kernels like a GPU's compiler, which fuses products into sums; a
@@ -27,32 +29,86 @@ var flags = []string{
 	"-fsanitize=alignment,bounds-strict,shift,integer-divide-by-zero,signed-integer-overflow,null", "-fsanitize-undefined-trap-on-error",
 }
 
-// Options are what Build can do differently.
-type Options struct {
-	// Kernels is the directory of the .cu files; "" means those of kernels/cuda.
-	Kernels string
-	// Headers is the directory of cuda.h; "" means the pinned compiler's.
-	Headers string
-}
-
-// Build compiles the library into dir, with the kernels of all .cu files, and
-// returns its path: the value for VANILLA_LIBCUDA. It takes g++ several seconds,
-// and fails with the compiler's words.
-func Build(dir string, o Options) (string, error) {
+// Build returns the path of the library: the value for VANILLA_LIBCUDA. It has the
+// kernels of all .cu files in a directory, "" for kernels/cuda. Compiling takes g++ several seconds; .cache/standin
+// keeps the result for the next who asks with the same sources. It fails with the
+// compiler's words.
+func Build(kernels string) (string, error) {
 	here, err := here()
 	if err != nil {
 		return "", err
 	}
-	if o.Kernels == "" {
-		o.Kernels = filepath.Dir(here)
+	if kernels == "" {
+		kernels = filepath.Dir(here)
 	}
-	if o.Headers == "" {
-		o.Headers = filepath.Join(here, "../../../.cache/cuda/nvidia/cuda_runtime/include")
-	}
-	if _, err := os.Stat(filepath.Join(o.Headers, "cuda.h")); err != nil {
+	cache := filepath.Join(here, "../../../.cache")
+	headers := filepath.Join(cache, "cuda/nvidia/cuda_runtime/include")
+	if _, err := os.Stat(filepath.Join(headers, "cuda.h")); err != nil {
 		return "", fmt.Errorf("the stand-in needs cuda.h, which make cuda installs: %w", err)
 	}
-	sources, err := filepath.Glob(filepath.Join(o.Kernels, "*.cu"))
+	key, err := key(filepath.Join(here, "*.go"), filepath.Join(here, "src/*"), filepath.Join(kernels, "*.cu"), filepath.Join(kernels, "*.cuh"),
+		filepath.Join(filepath.Dir(here), "requirements.txt"))
+	if err != nil {
+		return "", err
+	}
+	library := filepath.Join(cache, "standin", key+".so")
+	if _, err := os.Stat(library); err == nil {
+		return library, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(library), 0o755); err != nil {
+		return "", err
+	}
+	prune(filepath.Dir(library))
+	dir, err := os.MkdirTemp(filepath.Dir(library), "build")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	built, err := build(dir, here, kernels, headers)
+	if err != nil {
+		return "", err
+	}
+	return library, os.Rename(built, library)
+}
+
+// key is a hash of what the library is made of: the compiler, its flags, and the
+// files that the patterns match.
+func key(patterns ...string) (string, error) {
+	version, err := exec.Command("g++", "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("the stand-in needs g++: %w", err)
+	}
+	h := sha256.New()
+	fmt.Fprintln(h, string(version), flags)
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", err
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(h, "%s %d\n%s", filepath.Base(file), len(text), text)
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:12]), nil
+}
+
+// prune removes libraries, and what is left of builds, from more than a day ago.
+func prune(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// build compiles the library into dir.
+func build(dir, here, kernels, headers string) (string, error) {
+	sources, err := filepath.Glob(filepath.Join(kernels, "*.cu"))
 	if err != nil {
 		return "", err
 	}
@@ -74,7 +130,7 @@ func Build(dir string, o Options) (string, error) {
 	if err := os.WriteFile(file, list(arrays), 0o644); err != nil {
 		return "", err
 	}
-	return link(dir, append(units, file), "-I"+filepath.Join(here, "src"), "-I"+o.Kernels, "-isystem", o.Headers)
+	return link(dir, append(units, file), "-I"+filepath.Join(here, "src"), "-I"+kernels, "-isystem", headers)
 }
 
 // link compiles the files, as many at a time as there are cores, and links them.

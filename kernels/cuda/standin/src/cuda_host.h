@@ -236,6 +236,7 @@ template <class T> T __shfl_up_sync(unsigned mask, T v, unsigned delta, int widt
   unsigned l = ch::lane();
   return ch::published<T>(ch::exchange(mask, v), (l & (width - 1)) >= delta ? l - delta : l);
 }
+inline unsigned __activemask() { return ch::warp().alive; }
 inline unsigned __ballot_sync(unsigned mask, bool v) { return ch::ballot(mask, v); }
 inline int __any_sync(unsigned mask, bool v) { return ch::ballot(mask, v) != 0; }
 inline int __all_sync(unsigned mask, bool v) { return ch::ballot(mask, !v) == 0; }
