@@ -52,35 +52,20 @@ __device__ inline int thread_rows(const Block &block, const Operand &v) {
   return v.rows == ROWS_BATCH ? block.count : v.rows;
 }
 
-// The three integers of each example in the running batch stand one kind after the other.
-__device__ inline int *thread_row_numbers(const Block &block) {
-  return reinterpret_cast<int *>(thread_address(block, block.plan.rows));
+// thread_labels are the classes of the batch's examples.
+__device__ inline int *thread_labels(const Block &block) {
+  return reinterpret_cast<int *>(thread_address(block, block.plan.labels));
 }
 
-// thread_label is the class of the batch's example i.
-__device__ inline int thread_label(const Block &block, int i) {
-  return reinterpret_cast<const uint8_t *>(block.job.labels)[thread_row_numbers(block)[i]];
-}
-
-// thread_input is element (i, feature) of x. Evaluating and training read bytes, moved if the job says so.
-__device__ inline float thread_input(const Block &block, int i, int feature) {
-  const Job &job = block.job;
-  const int features = block.plan.features;
-  if (job.kind == JOB_FORWARD) return reinterpret_cast<const float *>(job.pixels)[int64_t(i) * features + feature];
-  const int *rows = thread_row_numbers(block);
-  if (job.kind == JOB_TRAIN && job.shift > 0) {
-    const int y = feature / job.image_cols - rows[job.batch + i];
-    const int x = feature % job.image_cols - rows[2 * job.batch + i];
-    if (y < 0 || y >= job.image_rows || x < 0 || x >= job.image_cols) return 0.0f;
-    feature = y * job.image_cols + x;
-  }
-  return block.pixel[reinterpret_cast<const uint8_t *>(job.pixels)[int64_t(rows[i]) * features + feature]];
+// thread_input is element i of x in row-major order.
+__device__ inline float thread_input(const Block &block, int64_t i) {
+  if (block.job.kind == JOB_FORWARD) return reinterpret_cast<const float *>(block.job.pixels)[i];
+  return block.pixel[reinterpret_cast<const uint8_t *>(thread_address(block, block.plan.input))[i]];
 }
 
 // thread_element is element i of an operand in row-major order.
 __device__ inline float thread_element(const Block &block, const Operand &v, const float *address, int64_t i) {
-  if (v.space == SPACE_INPUT) return thread_input(block, int(i / v.cols), int(i % v.cols));
-  return address[i];
+  return v.space == SPACE_INPUT ? thread_input(block, i) : address[i];
 }
 
 // block_sum adds up one number per thread, in an order that depends on nothing, and returns the sum to all of them.

@@ -7,8 +7,8 @@
 // Where a value lives. A value's address is its space's beginning plus its offset, counted in floats.
 enum Space : int32_t {
   SPACE_NONE = 0,   // no operand
-  SPACE_INPUT = 1,  // x: the examples of the running batch
-  SPACE_TARGET = 2, // y: their labels
+  SPACE_INPUT = 1,  // x: the plan's input, or the floats given to JOB_FORWARD
+  SPACE_TARGET = 2, // y: the plan's labels
   SPACE_STATE = 3,  // the network's parameters and optimizer state, in global memory
   SPACE_WORK = 4,   // the block's room in global memory, or the job's own
   SPACE_SHARED = 5, // the block's shared memory
@@ -62,7 +62,8 @@ struct Param {
 
 // A program with a place for each of its values. Networks that differ only in numbers share one.
 struct Plan {
-  Operand rows; // room for three integers per example: its number in the data, how far it is moved down, to the right
+  Operand input;  // room for the batch's bytes, a row per example; not for JOB_FORWARD
+  Operand labels; // room for the batch's labels, integers; not for JOB_FORWARD
   Operand output, loss;
   int32_t op, ops;       // its operations: the first and how many
   int32_t array, arrays; // params arrays with the parameters, then params for each of the optimizer's slots
@@ -126,5 +127,5 @@ struct Launch {
 };
 
 static_assert(sizeof(Operand) == 24 && sizeof(Op) == 112 && sizeof(Array) == 24 && sizeof(Param) == 32, "pack.go");
-static_assert(sizeof(Plan) == 104 && sizeof(Job) == 136 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
+static_assert(sizeof(Plan) == 128 && sizeof(Job) == 136 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
 static_assert(sizeof(Launch) == 104, "pack.go");

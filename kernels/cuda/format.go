@@ -7,8 +7,8 @@ type space int32
 
 const (
 	noSpace     space = iota // no operand
-	inputSpace               // x
-	targetSpace              // y
+	inputSpace               // x: the plan's input, or the floats given to a forward job
+	targetSpace              // y: the plan's labels
 	stateSpace               // the network's parameters and optimizer state, in global memory
 	workSpace                // the block's room in global memory, or the job's own
 	sharedSpace              // the block's shared memory
@@ -44,11 +44,11 @@ type packedParam struct {
 }
 
 type packedPlan struct {
-	Rows, Output, Loss packedOperand
-	Op, Ops            int32
-	Array, Arrays      int32
-	Param, Params      int32
-	Features, Classes  int32
+	Input, Labels, Output, Loss packedOperand
+	Op, Ops                     int32
+	Array, Arrays               int32
+	Param, Params               int32
+	Features, Classes           int32
 }
 
 type jobKind int32

@@ -10,25 +10,53 @@
 #include "operation.cuh"
 #include "optimizer.cuh"
 
-// block_batch picks the examples of a training step, or the job's in an evaluation.
-__device__ inline void block_batch(Block &block, int step) {
-  const Job &job = block.job;
-  int *rows = thread_row_numbers(block);
-  if (job.kind == JOB_EVALUATE) {
-    if (thread_index() == 0) block.count = job.examples;
-    for (int i = thread_index(); i < job.examples; i += THREADS) rows[i] = job.from + i;
-    __syncthreads();
+// warp_copy copies an example's bytes to a row of the batch.
+__device__ inline void warp_copy(uint8_t *to, const uint8_t *from, int features) {
+  const int lane = thread_lane();
+  if (features % 4 == 0) { // then all rows are aligned to words
+    for (int i = lane; i < features / 4; i += WARP)
+      reinterpret_cast<uint32_t *>(to)[i] = reinterpret_cast<const uint32_t *>(from)[i];
     return;
   }
-  const int per_epoch = (job.examples - 1) / job.batch + 1, epoch = step / per_epoch;
-  const int from = step % per_epoch * job.batch, count = min(job.batch, job.examples - from);
-  if (thread_index() < ORDER_ROUNDS / 4) thread_order_keys(block.keys, job.order_seed, epoch, thread_index());
+  for (int i = lane; i < features; i += WARP) to[i] = from[i];
+}
+
+// warp_copy_moved copies an image, moved down and to the right; what enters is zero.
+__device__ inline void warp_copy_moved(uint8_t *to, const uint8_t *from, int rows, int cols, int down, int right) {
+  for (int i = thread_lane(); i < rows * cols; i += WARP) {
+    const int y = i / cols - down, x = i % cols - right;
+    to[i] = y >= 0 && y < rows && x >= 0 && x < cols ? from[y * cols + x] : 0;
+  }
+}
+
+// block_batch fetches the examples of a training step, or the job's in an evaluation. A warp fetches one at a time.
+__device__ inline void block_batch(Block &block, int step) {
+  const Job &job = block.job;
+  int epoch = 0, from = job.from, count = job.examples;
+  if (job.kind == JOB_TRAIN) {
+    const int per_epoch = (job.examples - 1) / job.batch + 1;
+    epoch = step / per_epoch;
+    from = step % per_epoch * job.batch;
+    count = min(job.batch, job.examples - from);
+    if (thread_index() < ORDER_ROUNDS / 4) thread_order_keys(block.keys, job.order_seed, epoch, thread_index());
+  }
   if (thread_index() == 0) block.count = count;
   __syncthreads();
-  for (int i = thread_index(); i < count; i += THREADS) {
-    rows[i] = int(thread_order_at(block.keys, job.examples, from + i));
-    if (job.shift > 0)
-      thread_shift(job.order_seed, epoch, rows[i], job.shift, &rows[job.batch + i], &rows[2 * job.batch + i]);
+  const int features = block.plan.features;
+  uint8_t *batch = reinterpret_cast<uint8_t *>(thread_address(block, block.plan.input));
+  for (int i = thread_warp(); i < count; i += WARPS) {
+    uint32_t example = from + i;
+    if (job.kind == JOB_TRAIN) example = thread_order_at(block.keys, job.examples, example);
+    uint8_t *to = batch + int64_t(i) * features;
+    const uint8_t *pixels = reinterpret_cast<const uint8_t *>(job.pixels) + int64_t(example) * features;
+    if (job.shift == 0) {
+      warp_copy(to, pixels, features);
+    } else {
+      int down, right;
+      thread_shift(job.order_seed, epoch, example, job.shift, &down, &right);
+      warp_copy_moved(to, pixels, job.image_rows, job.image_cols, down, right);
+    }
+    if (thread_lane() == 0) thread_labels(block)[i] = reinterpret_cast<const uint8_t *>(job.labels)[example];
   }
   __syncthreads();
 }

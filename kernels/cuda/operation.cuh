@@ -8,6 +8,7 @@ template <class F> __device__ inline void block_elements(Block &block, const Op 
   float *out = thread_address(block, op.out);
   const int64_t length = int64_t(thread_rows(block, op.out)) * op.out.cols;
   const float *first = thread_address(block, op.args[0]), *second = thread_address(block, op.args[1]);
+#pragma unroll 1 // f is long
   for (int64_t i = thread_index(); i < length; i += THREADS)
     out[i] = f(thread_element(block, op.args[0], first, i),
                op.args[1].space == SPACE_NONE ? 0.0f : thread_element(block, op.args[1], second, i));
@@ -28,8 +29,9 @@ __device__ inline void block_loss(Block &block, const Op &op) {
   const Operand &z = op.args[0];
   const float *address = thread_address(block, z);
   float sum = 0;
+#pragma unroll 1
   for (int row = thread_index(); row < block.count; row += THREADS) {
-    const int label = thread_label(block, row);
+    const int label = thread_labels(block)[row];
     if (op.code == CODE_XENT) {
       const Softmax s = thread_softmax(block, z, address, row);
       // In this order large logits do not swallow a small loss.
@@ -53,8 +55,9 @@ __device__ inline void block_dloss(Block &block, const Op &op) {
   const float *address = thread_address(block, z);
   float *out = thread_address(block, op.out);
   const float scale = op.scale / float(block.count);
+#pragma unroll 1
   for (int row = thread_index(); row < block.count; row += THREADS) {
-    const int label = thread_label(block, row);
+    const int label = thread_labels(block)[row];
     Softmax s = {0, 1};
     if (op.code == CODE_DXENT) s = thread_softmax(block, z, address, row);
     for (int j = 0; j < z.cols; j++) {

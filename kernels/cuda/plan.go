@@ -57,7 +57,7 @@ func makePlan(k planKey) (*plan, error) {
 	}
 
 	// Everything that needs a place, as operands by index: values by their ID,
-	// then the numbers of the batch's rows, then the state's arrays.
+	// then the batch's bytes and labels, then the state's arrays.
 	operands := make([]packedOperand, len(p.Values))
 	for id, v := range p.Values {
 		operands[id] = packedOperand{Rows: int32(v.Shape.Rows), Cols: int32(v.Shape.Cols)}
@@ -67,9 +67,9 @@ func makePlan(k planKey) (*plan, error) {
 	for _, op := range ops {
 		places = append(places, place{&operands[op.Out], int64(p.Value(op.Out).Shape.Len(k.batch)), workSpace})
 	}
-	rows := packedOperand{Rows: 3, Cols: int32(k.batch)}
 	if k.kind != forwardJob {
-		places = append(places, place{&rows, 3 * int64(k.batch), workSpace})
+		bytes := int64(k.batch) * int64(p.Features())
+		places = append(places, place{&l.head.Input, (bytes + 3) / 4, workSpace}, place{&l.head.Labels, int64(k.batch), workSpace})
 	}
 	arrays := make([]packedOperand, (1+k.slots)*len(p.Params))
 	for i := range arrays {
@@ -108,10 +108,8 @@ func makePlan(k planKey) (*plan, error) {
 			l.params = append(l.params, param)
 		}
 	}
-	l.head = packedPlan{
-		Rows: rows, Output: operands[p.Output], Loss: operands[p.Loss],
-		Features: int32(p.Features()), Classes: int32(p.Classes()),
-	}
+	l.head.Output, l.head.Loss = operands[p.Output], operands[p.Loss]
+	l.head.Features, l.head.Classes = int32(p.Features()), int32(p.Classes())
 	return l, nil
 }
 

@@ -13,17 +13,17 @@ struct Factor {
   const float *address;                // unless it is x
   int64_t outer_stride, inner_stride;  // in floats; one of them is 1
   int outer;                           // extent
-  bool input, input_transposed;        // x itself, with examples as the outer index, or as the inner one
+  bool input;                          // it is x
 };
 
 // rows_factor: the value's rows are the outer index.
 __device__ inline Factor thread_rows_factor(const Block &block, const Operand &v) {
-  return {thread_address(block, v), v.cols, 1, thread_rows(block, v), v.space == SPACE_INPUT, false};
+  return {thread_address(block, v), v.cols, 1, thread_rows(block, v), v.space == SPACE_INPUT};
 }
 
 // cols_factor: the value's columns are the outer index.
 __device__ inline Factor thread_cols_factor(const Block &block, const Operand &v) {
-  return {thread_address(block, v), 1, v.cols, v.cols, v.space == SPACE_INPUT, true};
+  return {thread_address(block, v), 1, v.cols, v.cols, v.space == SPACE_INPUT};
 }
 
 // warp_stage copies SIZE x TILE_INNER elements of a factor to stage[inner][outer] with rows of STRIDE floats; what lies
@@ -31,13 +31,13 @@ __device__ inline Factor thread_cols_factor(const Block &block, const Operand &v
 template <int SIZE, int STRIDE>
 __device__ inline void warp_stage(const Block &block, float *stage, const Factor &f, int outer, int inner, int inner_end) {
   const bool along_inner = f.inner_stride == 1;
+#pragma unroll 4
   for (int e = thread_lane(); e < SIZE * TILE_INNER; e += WARP) {
     const int o = along_inner ? e / TILE_INNER : e % SIZE, k = along_inner ? e % TILE_INNER : e / SIZE;
     float v = 0;
     if (outer + o < f.outer && inner + k < inner_end) {
-      if (!f.input) v = f.address[(outer + o) * f.outer_stride + (inner + k) * f.inner_stride];
-      else if (f.input_transposed) v = thread_input(block, inner + k, outer + o);
-      else v = thread_input(block, outer + o, inner + k);
+      const int64_t at = (outer + o) * f.outer_stride + (inner + k) * f.inner_stride;
+      v = f.input ? thread_input(block, at) : f.address[at];
     }
     stage[k * STRIDE + o] = v;
   }
