@@ -49,14 +49,14 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 	v := &n.variant
 	work := float64(evaluationChunk)*float64(v.Program.ForwardFLOPs()) + opWork*float64(v.Program.Forward)
 	score := kernels.Score{N: e.Len()}
-	var pace pace // a launch of chunks that is no longer than the first one of training
+	const sized pace = firstWork // a launch of chunks is no longer than the first one of training
 	for from := 0; from < e.Len(); {
 		if err := ctx.Err(); err != nil {
 			return kernels.Score{}, err
 		}
 		l.jobs = l.jobs[:0]
 		first := from
-		for chunks := grid * pace.steps(work, 1, grid); from < e.Len() && len(l.jobs) < chunks; from += evaluationChunk {
+		for chunks := grid * sized.steps(work, 1, grid, 0); from < e.Len() && len(l.jobs) < chunks; from += evaluationChunk {
 			data := &w.splits[split]
 			l.jobs = append(l.jobs, packedJob{
 				Kind: evaluateJob, State: uint64(w.state.at), Pixels: uint64(data.pixels.at), Labels: uint64(data.labels.at),

@@ -194,11 +194,12 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 		}
 		var scalars scalarTables
 		l.jobs = l.jobs[:0]
-		bound, steps := false, 0
+		steps, total, largest := 0, 0.0, 0.0
 		for _, i := range wave {
 			n := &t.nets[i]
-			j := t.job(w, n, w.pace.steps(n.stepWork(), len(wave), grid), t.until[i])
-			bound = bound || n.state.Step+int(j.Steps) < t.until[i]
+			j := t.job(w, n, w.pace.steps(n.stepWork(), len(wave), grid, n.perEpoch), t.until[i])
+			cost := float64(j.Steps) * n.stepWork()
+			total, largest = total+cost, max(largest, cost)
 			j.State = uint64(w.state.at) + 4*uint64(offset[i])
 			j.Plan = plan[i]
 			j.Scalars = scalars.add(scalarsKey{n.variant.Rate, n.variant.Optimizer, n.perEpoch, n.variant.Epochs, n.state.Step, int(j.Steps)})
@@ -217,7 +218,7 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 		if err := w.context.CopyOut(driver.Bytes(states), w.state.at); err != nil {
 			return err
 		}
-		w.pace.observe(time.Since(start), bound)
+		w.pace.observe(max(largest, total/float64(grid)), time.Since(start))
 		reports, err := t.keep(&l, order, offset, states)
 		t.report(reports)
 		if err != nil {
