@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"kernels/ref":         {"graph/ir", "kernels"},
 	"kernels/cpu":         {"graph/ir", "kernels"},
 	"kernels/tape":        {"graph/ir", "kernels", "graph"},
-	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref"},
+	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref", "mnist"},
 	"kernels/device":      {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "kernels/cuda/driver"},
 
 	"kernels/cuda":               {"graph/ir", "kernels", "kernels/cuda/driver", "kernels/cuda/image"},

@@ -35,3 +35,5 @@ func newExecutor(t *testing.T, devices ...int) Executor {
 func TestConformance(t *testing.T) {
 	conformance.Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return newExecutor(t) })
 }
+
+func TestPyTorch(t *testing.T) { conformance.PyTorch(t, newExecutor(t)) }
