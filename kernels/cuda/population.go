@@ -146,7 +146,10 @@ func (t *training) waves(ctx context.Context, w *worker, q *queue) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%d networks: %w", len(wave), err)
+			if len(wave) == 1 {
+				return fmt.Errorf("variant %d: %w", wave[0], err)
+			}
+			return fmt.Errorf("%d variants, variant %d and others: %w", len(wave), wave[0], err)
 		}
 	}
 	return nil
@@ -187,6 +190,7 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 		return err
 	}
 
+	wave = slices.Clone(wave)
 	for ctx.Err() == nil {
 		wave = slices.DeleteFunc(wave, t.done)
 		if len(wave) == 0 {
