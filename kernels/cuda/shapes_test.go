@@ -5,6 +5,7 @@ package cuda
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"vanilla/graph"
@@ -89,6 +90,72 @@ func TestShapes(t *testing.T) {
 				}
 				sameEpochs(t, e, data, v, 1, conformance.TrajectoryTolerance)
 				count++
+			}
+		}
+	}
+}
+
+// Sums of 128 terms and more are divided among the warps: over units of a layer and
+// over examples of a batch, up to the last warp's part.
+func TestLongSums(t *testing.T) {
+	e := newExecutor(t)
+	for _, width := range []int{127, 128, 129, 250} {
+		p := chain(t, ir.Tanh, graph.CrossEntropy, 20, width, 4)
+		data := conformance.Data(p, 61)
+		for range 2 {
+			data.Train.Pixels = append(data.Train.Pixels, data.Train.Pixels...)
+			data.Train.Labels = append(data.Train.Labels, data.Train.Labels...)
+		}
+		for _, batch := range []int{32, 127, 128, 129, 250} { // of 268
+			v := conformance.Variant(p, batch)
+			if err := conformance.Gradients(e, v, p); err != nil {
+				t.Errorf("%s, batch %d: %v", p.Name, batch, err)
+			}
+			v.Rate.StepSize = 1
+			sameEpochs(t, e, data, v, 2, conformance.TrajectoryTolerance)
+		}
+	}
+}
+
+// Every optimizer's updates, its arrays and a decay that shows: after three steps
+// they are the reference's but for the rounding of gradients.
+func TestUpdates(t *testing.T) {
+	e := newExecutor(t)
+	p := chain(t, ir.Sigmoid, graph.CrossEntropy, 20, 17, 4)
+	data := conformance.Data(p, 62)
+	for _, name := range kernels.OptimizerNames() {
+		v := conformance.Variant(p, 32)
+		var err error
+		if v.Optimizer, err = kernels.NewOptimizer(name); err != nil {
+			t.Fatal(err)
+		}
+		v.Optimizer.WeightDecay = 0.5
+		v.Rate = kernels.Rate{StepSize: 0.1, Schedule: "constant"}
+		if v.Optimizer.Slots() == 2 {
+			v.Rate.StepSize, v.Optimizer.Epsilon = 0.01, 1e-3
+		}
+		var ends [2]kernels.State
+		for k, executor := range []kernels.Executor{e, ref.New()} {
+			population := prepare(t, executor, data, v)
+			if err := population.Restore(0, conformance.Randomize(v)); err != nil {
+				t.Fatal(err)
+			}
+			if err := population.Advance(t.Context(), []int{3}, nil); err != nil {
+				t.Fatal(err)
+			}
+			ends[k] = states(t, population, 1)[0]
+		}
+		got, want := slices.Concat(ends[0].Params, ends[0].Slots), slices.Concat(ends[1].Params, ends[1].Slots)
+		for a := range want {
+			largest := 0.0
+			for _, w := range want[a] {
+				largest = max(largest, math.Abs(float64(w)))
+			}
+			for i := range want[a] {
+				if d := math.Abs(float64(got[a][i] - want[a][i])); !(d <= 3*conformance.Tolerance*largest) {
+					t.Errorf("%s: number %d of array %d is %g, want %g", name, i, a, got[a][i], want[a][i])
+					break
+				}
 			}
 		}
 	}
