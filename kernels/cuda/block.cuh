@@ -3,7 +3,6 @@
 // Names say who acts: kernel_ is a launch, block_ all threads of a block (they must all call it), warp_ the 32 threads of
 // a warp, thread_ one thread by itself.
 #pragma once
-#include "cuda.cuh"
 #include "format.cuh"
 #include "random.cuh"
 
