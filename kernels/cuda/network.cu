@@ -145,10 +145,10 @@ __device__ inline void block_job(Block &block) {
 }
 
 // kernel_network runs a launch's jobs. Launch it with THREADS threads per block, any number of blocks, and the dynamic
-// shared memory that the largest plan needs.
+// shared memory that the largest plan needs. Two blocks share a multiprocessor: one computes while the other waits.
 //
 //   launch  the jobs and everything that they refer to
-extern "C" __global__ void __launch_bounds__(THREADS) kernel_network(const Launch *launch) {
+extern "C" __global__ void __launch_bounds__(THREADS, 2) kernel_network(const Launch *launch) {
   __shared__ Block block;
   DYNAMIC_SHARED(float, arena);
   if (thread_index() == 0) {
