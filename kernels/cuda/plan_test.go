@@ -317,3 +317,16 @@ func TestTake(t *testing.T) {
 		t.Errorf("a wave of networks larger than a wave is %v", a)
 	}
 }
+
+// A step of twice the batch is not quite twice the work: barriers are the same.
+func TestStepWork(t *testing.T) {
+	n, err := graph.New(graph.Arch{Widths: []int{784, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := kernels.Variant{Program: n.Program}
+	one, two := stepWork(&v, 32), stepWork(&v, 64)
+	if products := 32 * float64(n.Program.FLOPs()); two-one != products || one <= products {
+		t.Errorf("steps of 32 and 64 examples are %g and %g, the products of 32 are %g", one, two, products)
+	}
+}

@@ -129,6 +129,10 @@ func TestExecutorNames(t *testing.T) {
 	if _, err := New(99); err == nil {
 		t.Error("device 99 was opened")
 	}
+	mixed := &executor{gpus: []*gpu{{device: driver.Device{Major: 9}}, {device: driver.Device{Index: 1, Major: 8, Minor: 6}}}}
+	if err := mixed.oneKind(); err == nil || !strings.Contains(err.Error(), "device 1 has compute capability 8.6, device 0 has 9.0") {
+		t.Errorf("devices of two kinds: %v", err)
+	}
 }
 
 // A network's bits do not depend on its neighbours, on the number of blocks or on
