@@ -159,20 +159,19 @@ func (w *worker) run(l *launch) error {
 		}
 		grid /= 2
 	}
-	for _, part := range []struct {
+	type part struct {
 		room  *room
 		bytes []byte
-	}{{&w.jobs, driver.Bytes(l.jobs)}, {&w.scalars, driver.Bytes(l.scalars)}} {
-		if err := w.put(part.room, part.bytes); err != nil {
+	}
+	results := part{&w.results, driver.Bytes(l.results)} // they go in as zeros: a job that does not run shows
+	for _, in := range []part{{&w.jobs, driver.Bytes(l.jobs)}, {&w.scalars, driver.Bytes(l.scalars)}, results} {
+		if err := w.put(in.room, in.bytes); err != nil {
 			return err
 		}
 	}
-	out := []struct {
-		room  *room
-		bytes []byte
-	}{{&w.results, driver.Bytes(l.results)}, {&w.losses, driver.Bytes(l.losses)}, {&w.classes, l.classes}}
-	for _, part := range out {
-		if err := w.fit(part.room, len(part.bytes)); err != nil {
+	outs := []part{results, {&w.losses, driver.Bytes(l.losses)}, {&w.classes, l.classes}}
+	for _, out := range outs {
+		if err := w.fit(out.room, len(out.bytes)); err != nil {
 			return err
 		}
 	}
@@ -199,8 +198,8 @@ func (w *worker) run(l *launch) error {
 	if err := w.context.Synchronize(); err != nil {
 		return err
 	}
-	for _, part := range out {
-		if err := w.context.CopyOut(part.bytes, part.room.at); err != nil {
+	for _, out := range outs {
+		if err := w.context.CopyOut(out.bytes, out.room.at); err != nil {
 			return err
 		}
 	}
