@@ -210,7 +210,7 @@ static void fill_static_shared_memory() {
 }
 
 // blocks runs blocks of the launch until none is left or one fails.
-static Code blocks(const Launch &launch, const std::function<void()> &body, std::atomic<unsigned> &taken, std::atomic<int> &ended) {
+static Code blocks(const Launch &launch, const std::function<void()> &body, std::atomic<unsigned> &taken, std::atomic<unsigned> &waiting, std::atomic<int> &ended) {
   char signal_stack[64 << 10];
   stack_t alternative = {}, before;
   alternative.ss_sp = signal_stack;
@@ -223,6 +223,9 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
   // Dynamic shared memory ends where its pages do, so that what is behind faults.
   Pages dynamic(launch.dynamic_bytes);
   size_t dynamic_bytes = (launch.dynamic_bytes + 15) & ~size_t(15);
+
+  // Begin together, so that blocks that share a queue do share it.
+  for (waiting--; waiting > 0;) std::this_thread::yield();
 
   Block b;
   b.kernel = launch.kernel;
@@ -291,11 +294,11 @@ Code run(const Launch &launch, const std::function<void()> &body) {
   catch_signals();
   std::atomic<unsigned> taken{0};
   std::atomic<int> ended{ok};
-  unsigned total = launch.grid.x * launch.grid.y * launch.grid.z;
+  unsigned threads = std::min(std::max(launch.os_threads, 1u), launch.grid.x * launch.grid.y * launch.grid.z);
+  std::atomic<unsigned> waiting{threads};
   std::vector<std::thread> others;
-  for (unsigned t = 1; t < std::min(launch.os_threads, total); t++)
-    others.emplace_back([&] { blocks(launch, body, taken, ended); });
-  blocks(launch, body, taken, ended);
+  for (unsigned t = 1; t < threads; t++) others.emplace_back([&] { blocks(launch, body, taken, waiting, ended); });
+  blocks(launch, body, taken, waiting, ended);
   for (auto &t : others) t.join();
   return (Code)ended.load();
 }
