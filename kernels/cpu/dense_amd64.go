@@ -53,6 +53,9 @@ func rectifyBackwardAVX2(dz []float32, dh []float32, h []float32, leak float32)
 func softmaxAVX2(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
 
 //go:noescape
+func ceilingAVX2(sums []float32, factor float32, addend float32, turns int)
+
+//go:noescape
 func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 
 //go:noescape
@@ -99,3 +102,6 @@ func rectifyBackwardAVX512(dz []float32, dh []float32, h []float32, leak float32
 
 //go:noescape
 func softmaxAVX512(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
+
+//go:noescape
+func ceilingAVX512(sums []float32, factor float32, addend float32, turns int)

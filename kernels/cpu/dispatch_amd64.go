@@ -27,6 +27,7 @@ var avx2 = routines{
 	sigmoid: sigmoidAVX2, tanh: tanhAVX2, relu: reluAVX2, leakyReLU: leakyReLUAVX2,
 	sigmoidBackward: sigmoidBackwardAVX2, tanhBackward: tanhBackwardAVX2, rectifyBackward: rectifyBackwardAVX2,
 	softmax: softmaxAVX2,
+	ceiling: ceilingAVX2, ceilingSums: 12 * 8,
 }
 
 var avx512 = routines{
@@ -37,4 +38,5 @@ var avx512 = routines{
 	sigmoid: sigmoidAVX512, tanh: tanhAVX512, relu: reluAVX512, leakyReLU: leakyReLUAVX512,
 	sigmoidBackward: sigmoidBackwardAVX512, tanhBackward: tanhBackwardAVX512, rectifyBackward: rectifyBackwardAVX512,
 	softmax: softmaxAVX512,
+	ceiling: ceilingAVX512, ceilingSums: 12 * 16,
 }

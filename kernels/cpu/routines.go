@@ -55,6 +55,10 @@ type routines struct {
 	sigmoidBackward, tanhBackward func(dz, dh, h []float32)
 	rectifyBackward               func(dz, dh, h []float32, leak float32)
 	softmax                       func(t, losses []float32, labels []byte, block, classes int, scale float32)
+
+	// ceiling is what Ceiling measures, on ceilingSums numbers.
+	ceiling     func(sums []float32, factor, addend float32, turns int)
+	ceilingSums int
 }
 
 // portable is every processor's set.
@@ -70,6 +74,7 @@ var portable = routines{
 	tanhBackward:    func(dz, dh, h []float32) { backward(ir.Tanh, true, dz, dh, h) },
 	rectifyBackward: rectifyBackward,
 	softmax:         softmax,
+	ceiling:         ceiling, ceilingSums: 12,
 }
 
 // activate computes h = f(z). h may be z.

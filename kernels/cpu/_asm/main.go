@@ -29,6 +29,7 @@ func main() {
 		s.tanhBackward()
 		s.rectifyBackward()
 		s.softmax()
+		s.ceiling()
 	}
 	Generate()
 }
