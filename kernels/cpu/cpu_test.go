@@ -258,6 +258,8 @@ func TestPrograms(t *testing.T) {
 		"shared":        shared(t, 12, 5),
 		"two heads":     twoHeads(t, 12, 9, 5),
 		"one layer":     chain(t, ir.Sigmoid, ir.Xent, 20, 5),
+		"both of x":     both(t, 17, true),
+		"both":          both(t, 17, false),
 	} {
 		for _, density := range []float64{sparseData, mixedData, denseData} {
 			for _, decay := range []float64{0, 0.01} {
@@ -287,6 +289,7 @@ func TestOptimizersTrain(t *testing.T) {
 			"penalised": penalised(t, 20, 9, 5),
 			"shared":    shared(t, 12, 5),
 			"two heads": twoHeads(t, 12, 9, 5),
+			"both":      both(t, 17, true),
 		} {
 			for _, batch := range []int{7, 200} {
 				t.Run(fmt.Sprint(o.Name, " ", name, " ", batch), func(t *testing.T) {
@@ -383,6 +386,23 @@ func TestPlan(t *testing.T) {
 			"dweight dz15 sparse x0 + update by sgd decay 0.26 -> W2",
 			"dweight dz11 h5 + update by sgd decay 0.27 -> W3",
 			"dbias dz11 + update by sgd -> b6",
+		}},
+		{"weights and bias at once", both(t, 4, true), sgd, []string{
+			"x0 as float32",
+			"dense sparse x0 W2 W3 copied to a row + act tanh -> h5",
+			"dense x0 W3 -> z6",
+			"dense z6 W7 b8 -> z9",
+			"add h5 + 1·z9 -> s10",
+			"xent s10 + dxent -> l11 dz12",
+			"dinput dz12 W7 -> dh15",
+			"dweight dh15 x0 -> dW16",
+			"dact tanh at h5 dz12 -> dz17",
+			"dbias dz17 copied from a row -> db19",
+			"add dW16 + 1·db19 -> s20",
+			"dweight dz17 sparse x0 + update by sgd decay 0.25 -> W2",
+			"update s20 by sgd decay 0.25 -> W3",
+			"dweight dz12 z6 + update by sgd decay 0.25 -> W7",
+			"dbias dz12 + update by sgd -> b8",
 		}},
 		{"shared weights", shared(t, 4, 3), kernels.Optimizer{Name: "sgd"}, []string{
 			"x0 as float32",

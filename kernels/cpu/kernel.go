@@ -41,6 +41,7 @@ type denseLayer struct {
 	out, in, w, bias ir.ID
 	act              ir.Activation // zero without
 	sparse           bool          // in is x, read as records
+	biasMatrix       bool          // bias is also weights: a matrix of one row
 }
 
 func (k denseLayer) run(m *machine) {
@@ -48,6 +49,12 @@ func (k denseLayer) run(m *machine) {
 	out, w, bias := m.batch(k.out), m.values[k.w], m.zeros
 	if k.bias != none {
 		bias = m.values[k.bias]
+	}
+	if k.biasMatrix {
+		for j := range units {
+			m.row[j] = bias[m.place(k.bias, 0, j)]
+		}
+		bias = m.row
 	}
 	if k.sparse {
 		m.dense(out, m.x, w, bias, m.hot, units, wPanel)
@@ -186,11 +193,24 @@ func (k weightGradient) add(m *machine, w []float32, p, end, wPanel int, keep, a
 }
 
 // biasGradient is DBias.
-type biasGradient struct{ out, dz ir.ID }
+type biasGradient struct {
+	out, dz ir.ID
+	matrix  bool // out is laid out as weights, as its parameter is
+}
 
 func (k biasGradient) run(m *machine) {
-	clear(m.values[k.out])
-	k.add(m, m.values[k.out], 1, 1)
+	out, row := m.values[k.out], m.values[k.out]
+	clear(out)
+	if k.matrix {
+		row = m.row
+		clear(row)
+	}
+	k.add(m, row, 1, 1)
+	if k.matrix {
+		for j := range m.cols(k.out) {
+			out[m.place(k.out, 0, j)] = row[j]
+		}
+	}
 }
 
 // add is b = keep · b + alpha · DBias(dz).
@@ -332,6 +352,9 @@ func (k denseLayer) line(p *ir.Program) string {
 	if k.bias != none {
 		s += " " + p.Value(k.bias).Name
 	}
+	if k.biasMatrix {
+		s += " copied to a row"
+	}
 	if k.act != 0 {
 		s += " + act " + k.act.String()
 	}
@@ -379,7 +402,11 @@ func (k weightGradient) line(p *ir.Program) string {
 }
 
 func (k biasGradient) line(p *ir.Program) string {
-	return "dbias " + p.Value(k.dz).Name + to(p, k)
+	s := "dbias " + p.Value(k.dz).Name
+	if k.matrix {
+		s += " copied from a row"
+	}
+	return s + to(p, k)
 }
 
 func (k updateWeight) line(p *ir.Program) string {

@@ -50,6 +50,7 @@ type machine struct {
 	// Rooms that kernels use.
 	zeros, wt, transposed, losses []float32
 	gradient                      []float32 // of a few panels, or a bias
+	row                           []float32 // of a bias that is also weights
 	rowRoom                       []int32
 	own                           input // of StepOn
 }
@@ -102,7 +103,7 @@ func (m *machine) rooms(batch int) {
 	for _, v := range p.Values {
 		widest = max(widest, padded(v.Shape.Cols), padded(v.Shape.Rows))
 	}
-	m.zeros = make([]float32, widest)
+	m.zeros, m.row = make([]float32, widest), make([]float32, widest)
 	m.wt = make([]float32, m.multiplyPanels*min(widest, deepBlock)*lanes)
 	m.transposed = make([]float32, padded(batch)*padded(p.Classes()))
 	m.losses = make([]float32, padded(batch))

@@ -44,11 +44,7 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
-	l, err := layouts(p)
-	if err != nil {
-		return nil, err
-	}
-	c := &plan{program: p, optimizer: o, layout: l}
+	c := &plan{program: p, optimizer: o, layout: layouts(p)}
 	forward, afterLoss, err := splitAtLoss(p)
 	if err != nil {
 		return nil, err
@@ -116,8 +112,9 @@ const (
 // layouts chooses them: weights with which dense layers read x stand in its
 // order of columns, if nothing else needs another. What is combined element by
 // element shares one layout: a parameter with its gradient, the operands of a
-// sum. It refuses a parameter that is both weights and a bias.
-func layouts(p *ir.Program) ([]layout, error) {
+// sum. A parameter that is weights and a bias at once, of one row, is a matrix:
+// kernels for biases copy it to a row and back.
+func layouts(p *ir.Program) []layout {
 	class := make([]ir.ID, len(p.Values)) // a forest: each points towards its class
 	for id := range class {
 		class[id] = ir.ID(id)
@@ -166,16 +163,13 @@ func layouts(p *ir.Program) ([]layout, error) {
 	for id := range all {
 		c := find(ir.ID(id))
 		switch {
-		case other[c]:
+		case other[c], readsX[c] && bias[c]:
 			all[id] = matrix
 		case readsX[c]:
 			all[id] = matrixByDensity
 		}
-		if v := p.Value(ir.ID(id)); bias[c] && all[id] != rows {
-			return nil, fmt.Errorf("program %q: %s%v is weights and bias at once, want a parameter for each", p.Name, v.Name, v.Shape)
-		}
 	}
-	return all, nil
+	return all
 }
 
 // splitAtLoss sorts the forward operations for evaluation in chunks: those that
@@ -220,7 +214,8 @@ func (s *schedule) choose(op ir.Op) kernel {
 		if len(op.Args) == 3 {
 			bias = arg(2)
 		}
-		return denseLayer{out: op.Out, in: arg(0), w: arg(1), bias: bias, sparse: sparse(arg(0), arg(1))}
+		return denseLayer{out: op.Out, in: arg(0), w: arg(1), bias: bias, sparse: sparse(arg(0), arg(1)),
+			biasMatrix: bias != none && s.layout[bias] != rows}
 	case ir.Act:
 		return activation{out: op.Out, in: arg(0), act: op.Act}
 	case ir.Add:
@@ -238,7 +233,7 @@ func (s *schedule) choose(op ir.Op) kernel {
 	case ir.DWeight:
 		return weightGradient{out: op.Out, dz: arg(0), in: arg(1), sparse: sparse(arg(1), op.Out)}
 	case ir.DBias:
-		return biasGradient{out: op.Out, dz: arg(0)}
+		return biasGradient{out: op.Out, dz: arg(0), matrix: s.layout[op.Out] != rows}
 	case ir.DAct:
 		return activationGradient{out: op.Out, dh: arg(0), at: arg(1), act: op.Act}
 	}
@@ -350,6 +345,9 @@ func fuseUpdates(s *schedule) {
 		case weightGradient:
 			s.kernels[i] = updateWeight{u, g}
 		case biasGradient:
+			if g.matrix {
+				continue
+			}
 			s.kernels[i] = updateBias{u, g}
 		default:
 			continue
