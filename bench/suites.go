@@ -86,7 +86,9 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 		}
 		for _, batch := range or(o.Batches, []int{10, 32, 128, 1024}) {
 			recipe.Batch = batch
-			if err := add(build(fmt.Sprintf("%s, batch %d", recipe.Arch, batch), 1, recipe)); err != nil {
+			c, err := build(fmt.Sprintf("%s, batch %d", recipe.Arch, batch), 1, recipe)
+			c.Slices = 8
+			if err := add(c, err); err != nil {
 				return nil, err
 			}
 		}
@@ -107,7 +109,9 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 						recipes[i].Arch = mixedShapes[i%len(mixedShapes)]
 					}
 				}
-				if err := add(build(fmt.Sprintf("%s shapes, %d networks", kind, n), cores, recipes...)); err != nil {
+				c, err := build(fmt.Sprintf("%s shapes, %s", kind, plural(n, "network")), cores, recipes...)
+				c.Slices = 4
+				if err := add(c, err); err != nil {
 					return nil, err
 				}
 			}
@@ -124,7 +128,8 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 				return nil, err
 			}
 			c.Widths = nil // the baseline's units are sigmoid
-			const roundFLOPs = 4e11
+			c.Slices = 4
+			const roundFLOPs = 2e11
 			perStep := float64(c.Variants[0].Program.FLOPs()) * float64(recipe.Batch)
 			c.Steps = max(2, min(c.Steps, int(roundFLOPs/perStep)))
 			cases = append(cases, c)

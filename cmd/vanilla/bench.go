@@ -154,7 +154,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	if b.python != "" {
-		if b.options.Peers, err = bench.LoadPeers(b.peers, b.python); err != nil {
+		if b.options.Peers, err = bench.LoadPeers(b.peers, b.python, "cpu"); err != nil {
 			return err
 		}
 	}
@@ -165,6 +165,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	var all []bench.Result
 	start := time.Now()
+	harness := bench.Bench{Rounds: b.rounds}
 	for _, c := range cases {
 		if !slices.Contains(b.executors, bench.Handrolled) {
 			c.Widths = nil
@@ -180,9 +181,14 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 			}
 			executors = append(executors, exec)
 		}
-		results, err := bench.Run(ctx, c, executors, b.rounds, func(executor string, round int) {
-			fmt.Fprintf(stderr, "%5.0f s  %s, round %d of %d: %s\n", time.Since(start).Seconds(), c.Name, round+1, b.rounds, executor)
-		})
+		harness.Progress = func(executor string, round int) {
+			at := fmt.Sprintf("round %d of %d: %s", round+1, b.rounds, executor)
+			if round < 0 {
+				at = "compared with " + executor
+			}
+			fmt.Fprintf(stderr, "%5.0f s  %s, %s\n", time.Since(start).Seconds(), c.Name, at)
+		}
+		results, err := harness.Run(ctx, c, executors)
 		if err != nil {
 			return err
 		}
