@@ -85,3 +85,5 @@ $(PEERS)/installed: model/peers/requirements.txt
 	python3 -m venv --clear $(PEERS)
 	$(PEERS)/bin/pip install --quiet --requirement $<
 	touch $@
+
+include gpu.mk

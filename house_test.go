@@ -20,7 +20,7 @@ const module = "vanilla"
 // imports lists for each package of the module what it may import of the
 // module. Data flows one way:
 //
-//	ir <- graph <- tape,  ir <- kernels <- executors <- device
+//	ir <- graph <- tape,  ir <- kernels <- executors <- device,  driver, image <- cuda
 //	mnist, model, kernels <- train <- cmd, bench
 //
 // A new package gets a line here, which is the moment to think about where it
@@ -33,8 +33,14 @@ var imports = map[string][]string{
 	"kernels/ref":         {"graph/ir", "kernels"},
 	"kernels/cpu":         {"graph/ir", "kernels"},
 	"kernels/tape":        {"graph/ir", "kernels", "graph"},
-	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref"},
-	"kernels/device":      {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/cpu", "kernels/tape"},
+	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref", "mnist"},
+	"kernels/device":      {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "kernels/cuda/driver"},
+
+	"kernels/cuda":               {"graph/ir", "kernels", "kernels/cuda/driver", "kernels/cuda/image"},
+	"kernels/cuda/driver":        {},
+	"kernels/cuda/image":         {},
+	"kernels/cuda/image/compile": {"kernels/cuda/image"},
+	"kernels/cuda/standin":       {},
 
 	"mnist": {},
 	"model": {"graph/ir"},
@@ -56,9 +62,9 @@ var imports = map[string][]string{
 var standardOnly = []string{"graph/ir", "kernels", "kernels/ref", "bench/handrolled"}
 
 // gorgonians are the packages that may import Gorgonia and what belongs to it:
-// graph lowers its graphs, tape runs them, and the conformance suite writes some
-// by hand.
-var gorgonians = []string{"graph", "kernels/tape", "kernels/conformance"}
+// graph lowers its graphs, tape runs them, the conformance suite writes some by
+// hand, and driver stands on its binding of CUDA.
+var gorgonians = []string{"graph", "kernels/tape", "kernels/conformance", "kernels/cuda/driver"}
 
 // listed is a package as go list describes it.
 type listed struct {
@@ -111,7 +117,7 @@ func TestImportDirection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tags := range []string{"", "cpu"} {
+	for _, tags := range []string{"", "cpu", "gpu"} {
 		out, err := exec.Command("go", "list", "-deps", "-tags="+tags, "-json=ImportPath,Standard,Imports", "./...").Output()
 		if err != nil {
 			var exit *exec.ExitError

@@ -223,7 +223,7 @@ func (h *host) Restore(i int, s State) error {
 	if err != nil {
 		return err
 	}
-	if err := s.check(n.variant); err != nil {
+	if err := s.Check(n.variant); err != nil {
 		return fmt.Errorf("variant %d: %w", i, err)
 	}
 	if err := n.machine.SetParams(s.Params, s.Slots); err != nil {

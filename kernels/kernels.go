@@ -184,8 +184,8 @@ func Argmax[T float32 | float64](row []T) int {
 	return best
 }
 
-// check compares a state's shapes with what a variant needs.
-func (s State) check(v Variant) error {
+// Check compares the state's shapes with what a variant needs.
+func (s State) Check(v Variant) error {
 	p := v.Program
 	if len(s.Params) != len(p.Params) {
 		return fmt.Errorf("state holds %d parameters, the program has %d", len(s.Params), len(p.Params))

@@ -265,7 +265,7 @@ func TestInitialState(t *testing.T) {
 		if s.Step != 0 || s.LossSum != 0 || s.Diverged || len(s.Slots) != 0 {
 			t.Errorf("%s: begins at step %d, loss sum %g, diverged %v, %d slots", init, s.Step, s.LossSum, s.Diverged, len(s.Slots))
 		}
-		if err := s.check(v); err != nil {
+		if err := s.Check(v); err != nil {
 			t.Error(err)
 		}
 		for i, q := range net.Program.Params {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ type placement struct{ device, executor string }
 func (p *placement) flags(c *cobra.Command) { p.addTo(c.Flags()) }
 
 func (p *placement) addTo(f *pflag.FlagSet) {
-	f.StringVar(&p.device, "device", "auto", "`name` of the hardware, see vanilla devices: auto, cpu, cuda or cuda:N")
+	f.StringVar(&p.device, "device", "auto", "`name` of the hardware, see vanilla devices: auto, cpu, cuda (all GPUs) or cuda:N (one)")
 	f.StringVar(&p.executor, "executor", device.Fast, "`name` of what runs the network: fast, tape (Gorgonia's own machine) or ref (the definition)")
 }
 
@@ -32,6 +33,15 @@ func (p *placement) open(networks *train.Networks) (kernels.Executor, error) {
 		return nil, &train.SettingError{Flag: name.Flag, Value: name.Name, Problem: name.Problem}
 	}
 	return exec, err
+}
+
+// note says why auto means the CPU, if the binary was built for GPUs too.
+func (p *placement) note(stderr io.Writer) {
+	if p.device == "auto" && p.executor == device.Fast {
+		if err := device.Missing(); err != nil {
+			fmt.Fprintf(stderr, "no GPU: %v; training on the CPU\n", err)
+		}
+	}
 }
 
 // plan says how the executor would run a network's program.
@@ -46,7 +56,7 @@ func devicesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "devices",
 		Short: "List the hardware that networks can run on",
-		Long:  "Devices lists what --device can be on this machine, and what this binary was built without.",
+		Long:  "Devices lists what --device can be on this machine, or why there is no GPU.",
 		Example: `  vanilla devices
   vanilla train --device cpu`,
 		Args: noArguments,

@@ -234,6 +234,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	t.note(stderr)
 	// Better now than when there is something to lose.
 	if err := writable(t.out); err != nil {
 		return err

@@ -31,6 +31,13 @@ func TestReference(t *testing.T) {
 	Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return ref.New() })
 }
 
+// The reference and the CPU's executor train as PyTorch does.
+func TestPyTorch(t *testing.T) {
+	for _, exec := range []kernels.Executor{ref.New(), cpu.New()} {
+		t.Run(exec.Name(), func(t *testing.T) { PyTorch(t, exec) })
+	}
+}
+
 // Central differences in float64: truncation is of order h² = 1e-10 and
 // rounding of order 2⁻⁵³/h = 1e-11, both relative to the loss and its third
 // derivatives, which are of order 1 here.

@@ -2,18 +2,24 @@
 package device
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
+	"vanilla/kernels/cuda"
+	"vanilla/kernels/cuda/driver"
 	"vanilla/kernels/ref"
 	"vanilla/kernels/tape"
 )
 
-// The names of executors. Fast is the device's own: package cpu on a CPU.
+// The names of executors. Fast is the device's own: package cpu on a CPU, cuda on
+// GPUs. The others run on the CPU.
 const (
 	Fast = "fast"
 	Tape = "tape"
@@ -29,38 +35,59 @@ type NameError struct {
 
 func (e *NameError) Error() string { return fmt.Sprintf("%s %.60q: %s", e.Flag, e.Name, e.Problem) }
 
-// Open returns the named executor for the named device: "auto", "cpu", "cuda"
-// or "cuda:N", where auto is the best device of this machine that this binary
-// can use. networks gives the graph behind each program that will be run; only
-// the executor tape asks for it. It fails with a *NameError if there is no such
-// name, or if the binary was built without the device: nothing else is opened in
-// its place.
+// Open returns the named executor for the named device: "auto", "cpu", "cuda",
+// which is all GPUs together, or "cuda:N", which is one of them. auto is the best
+// device of this machine that this binary can use: the GPUs if there are any.
+// networks gives the graph behind each program that will be run; only the executor
+// tape asks for it. It fails with a *NameError if there is no such name, if the
+// binary or the machine has no such device, or if the executor does not run on it:
+// nothing else is opened in its place. An executor that is an io.Closer should be
+// closed.
 func Open(device, executor string, networks func(*ir.Program) *graph.Network) (kernels.Executor, error) {
-	if err := check(device); err != nil {
+	gpus, err := choose(device, executor)
+	if err != nil {
 		return nil, err
 	}
-	switch executor {
-	case Fast:
-		return cpu.New(), nil
-	case Tape:
+	switch {
+	case gpus != nil:
+		return cuda.New(gpus...)
+	case executor == Tape:
 		return tape.New(networks), nil
-	case Ref:
+	case executor == Ref:
 		return ref.New(), nil
 	}
-	return nil, &NameError{"--executor", executor, fmt.Sprintf("want %s, %s or %s", Fast, Tape, Ref)}
+	return cpu.New(), nil
+}
+
+// OpenMeasured is Open for benchmarks. It refuses what stands in for a device.
+func OpenMeasured(device, executor string, networks func(*ir.Program) *graph.Network) (kernels.Executor, error) {
+	exec, err := Open(device, executor, networks)
+	if c, ok := exec.(cuda.Executor); err == nil && ok && c.StandIn() {
+		err = &NameError{"--device", device, c.Device() + ": it is no device to measure"}
+		return nil, errors.Join(err, c.Close())
+	}
+	return exec, err
 }
 
 // Explain says how the executor that Open returns for the same names runs a
 // program, a line for each step of the plan. It fails as Open does,
 // and if the executor cannot run the program.
 func Explain(device, executor string, p *ir.Program, o kernels.Optimizer) ([]string, error) {
-	if _, err := Open(device, executor, nil); err != nil {
+	gpus, err := choose(device, executor)
+	if err != nil {
 		return nil, err
 	}
-	switch executor {
-	case Tape:
+	switch {
+	case gpus != nil:
+		exec, err := cuda.New(gpus...)
+		if err != nil {
+			return nil, err
+		}
+		lines, err := exec.Explain(p, o)
+		return lines, errors.Join(err, exec.Close())
+	case executor == Tape:
 		return []string{"Gorgonia's TapeMachine runs the graph itself, node by node; the program is not used"}, nil
-	case Ref:
+	case executor == Ref:
 		return []string{"every operation as it is listed, one after the other"}, nil
 	}
 	return cpu.Explain(p, o)
@@ -68,12 +95,48 @@ func Explain(device, executor string, p *ir.Program, o kernels.Optimizer) ([]str
 
 var cudaName = regexp.MustCompile(`^cuda(:[0-9]+)?$`)
 
-func check(device string) error {
+// choose returns the GPUs that two names mean, nil for the CPU.
+func choose(device, executor string) ([]int, error) {
+	named := cudaName.MatchString(device)
 	switch {
-	case device == "auto" || device == "cpu":
-		return nil
-	case cudaName.MatchString(device):
-		return &NameError{"--device", device, "this binary was built without CUDA: want --device cpu"}
+	case !named && device != "auto" && device != "cpu":
+		return nil, &NameError{"--device", device, "want auto, cpu, cuda or cuda:N"}
+	case executor != Fast && executor != Tape && executor != Ref:
+		return nil, &NameError{"--executor", executor, fmt.Sprintf("want %s, %s or %s", Fast, Tape, Ref)}
+	case device == "cpu" || device == "auto" && executor != Fast:
+		return nil, nil
 	}
-	return &NameError{"--device", device, "want auto, cpu, cuda or cuda:N"}
+	all, err := driver.Devices()
+	switch {
+	case errors.Is(err, driver.ErrUnavailable) && named:
+		return nil, &NameError{"--device", device, err.Error() + ": want --device cpu"}
+	case errors.Is(err, driver.ErrUnavailable):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case executor != Fast:
+		return nil, &NameError{"--executor", executor, "it runs on the CPU: want --device cpu, or --executor " + Fast}
+	}
+	if _, digits, one := strings.Cut(device, ":"); one {
+		n, err := strconv.Atoi(digits)
+		if err != nil || n >= len(all) {
+			return nil, &NameError{"--device", device, fmt.Sprintf("the last GPU of this machine is cuda:%d", len(all)-1)}
+		}
+		return []int{n}, nil
+	}
+	indices := make([]int, len(all))
+	for i := range indices {
+		indices[i] = i
+	}
+	return indices, nil
+}
+
+// Missing says why this machine has no GPU that this binary, which was built to
+// use one, can use: what auto passes over in silence. Nil if there is one, or if
+// the binary was built without CUDA.
+func Missing() error {
+	if !driver.Built {
+		return nil
+	}
+	return driver.Available()
 }

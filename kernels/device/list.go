@@ -1,6 +1,7 @@
 package device
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"time"
@@ -8,24 +9,34 @@ import (
 	features "golang.org/x/sys/cpu"
 
 	"vanilla/kernels/cpu"
+	"vanilla/kernels/cuda/driver"
 )
 
-// Info is a kind of device, whether this machine has one or not.
+// Info is a device, or a kind of device that there is none of.
 type Info struct {
 	Name        string // as Open takes it
 	Description string
 }
 
-// Devices lists what there is for Open, and what this binary was built without.
+// Devices lists what there is for Open, and why there is no GPU if there is none.
 func Devices() []Info {
 	processor := []string{cpu.New().Device(), runtime.GOARCH}
 	if sets := instructionSets(); sets != nil {
 		processor = append(processor, strings.Join(sets, " "))
 	}
-	return []Info{
-		{"cpu", strings.Join(processor, ", ")},
-		{"cuda", "not in this binary: it was built without CUDA"},
+	return append([]Info{{"cpu", strings.Join(processor, ", ")}}, gpus()...)
+}
+
+func gpus() []Info {
+	all, err := driver.Devices()
+	if err != nil {
+		return []Info{{"cuda", "none: " + err.Error()}}
 	}
+	var infos []Info
+	for _, d := range all {
+		infos = append(infos, Info{fmt.Sprintf("cuda:%d", d.Index), d.String()})
+	}
+	return infos
 }
 
 // instructionSets are those of the processor that matter to dense layers.

@@ -2,17 +2,15 @@ package conformance
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"testing"
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
-	"vanilla/kernels/cpu"
-	"vanilla/kernels/ref"
 	"vanilla/mnist"
 )
 
@@ -25,8 +23,12 @@ const (
 	pytorchRight  = 1 // test image of 2,000 that may be as close to one class as to another
 )
 
-// TestPyTorch trains as PyTorch did: testdata/pytorch.py says what and how.
-func TestPyTorch(t *testing.T) {
+//go:embed testdata/pytorch.json
+var pytorchRuns []byte
+
+// PyTorch trains on MNIST as PyTorch did, and compares: testdata/pytorch.py says
+// what and how.
+func PyTorch(t *testing.T, exec kernels.Executor) {
 	var stored struct {
 		Examples, Epochs, Test int
 		Seed                   uint64
@@ -45,11 +47,7 @@ func TestPyTorch(t *testing.T) {
 			TestCorrect int       `json:"test_correct"`
 		}
 	}
-	text, err := os.ReadFile("testdata/pytorch.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &stored); err != nil {
+	if err := json.Unmarshal(pytorchRuns, &stored); err != nil {
 		t.Fatal(err)
 	}
 	set, err := mnist.Embedded()
@@ -82,46 +80,44 @@ func TestPyTorch(t *testing.T) {
 			Rate:  kernels.Rate{StepSize: r.LR, Schedule: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup},
 			Batch: r.Batch, Epochs: stored.Epochs, Init: kernels.Init(r.Init), Seed: stored.Seed, OrderSeed: stored.OrderSeed,
 		}
-		for _, exec := range []kernels.Executor{ref.New(), cpu.New()} {
-			t.Run(exec.Name()+": "+name, func(t *testing.T) {
-				pop, err := exec.Prepare(data, []kernels.Variant{v})
+		t.Run(name, func(t *testing.T) {
+			pop, err := exec.Prepare(data, []kernels.Variant{v})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pop.Close()
+			expect := func(what string, got, want, tolerance float64) {
+				t.Helper()
+				if d := math.Abs(got-want) / want; !(d <= tolerance) {
+					t.Errorf("%s is %.9g, PyTorch's %.9g (relative difference %.2g, allowed %.2g)", what, got, want, d, tolerance)
+				}
+			}
+			sum := 0.0
+			for step, want := range run.FirstLosses {
+				if err := pop.Advance(context.Background(), []int{step + 1}, nil); err != nil {
+					t.Fatal(err)
+				}
+				s, err := pop.State(0)
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer pop.Close()
-				expect := func(what string, got, want, tolerance float64) {
-					t.Helper()
-					if d := math.Abs(got-want) / want; !(d <= tolerance) {
-						t.Errorf("%s is %.9g, PyTorch's %.9g (relative difference %.2g, allowed %.2g)", what, got, want, d, tolerance)
-					}
-				}
-				sum := 0.0
-				for step, want := range run.FirstLosses {
-					if err := pop.Advance(context.Background(), []int{step + 1}, nil); err != nil {
-						t.Fatal(err)
-					}
-					s, err := pop.State(0)
-					if err != nil {
-						t.Fatal(err)
-					}
-					expect(fmt.Sprintf("loss of step %d", step), s.LossSum-sum, want, pytorchFirst)
-					sum = s.LossSum
-				}
-				err = pop.Advance(context.Background(), []int{stored.Epochs * v.StepsPerEpoch(stored.Examples)}, func(r kernels.Report) {
-					expect(fmt.Sprintf("mean loss of epoch %d", r.Epoch), r.Loss, run.EpochLosses[r.Epoch-1], pytorchEpochs)
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				score, err := pop.Evaluate(context.Background(), 0, kernels.Test)
-				if err != nil {
-					t.Fatal(err)
-				}
-				expect("test loss", score.Loss, run.TestLoss, pytorchEpochs)
-				if d := score.Correct - run.TestCorrect; d < -pytorchRight || d > pytorchRight {
-					t.Errorf("%d test images right, PyTorch's %d", score.Correct, run.TestCorrect)
-				}
+				expect(fmt.Sprintf("loss of step %d", step), s.LossSum-sum, want, pytorchFirst)
+				sum = s.LossSum
+			}
+			err = pop.Advance(context.Background(), []int{stored.Epochs * v.StepsPerEpoch(stored.Examples)}, func(r kernels.Report) {
+				expect(fmt.Sprintf("mean loss of epoch %d", r.Epoch), r.Loss, run.EpochLosses[r.Epoch-1], pytorchEpochs)
 			})
-		}
+			if err != nil {
+				t.Fatal(err)
+			}
+			score, err := pop.Evaluate(context.Background(), 0, kernels.Test)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect("test loss", score.Loss, run.TestLoss, pytorchEpochs)
+			if d := score.Correct - run.TestCorrect; d < -pytorchRight || d > pytorchRight {
+				t.Errorf("%d test images right, PyTorch's %d", score.Correct, run.TestCorrect)
+			}
+		})
 	}
 }

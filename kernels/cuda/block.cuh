@@ -1,0 +1,80 @@
+// What the threads of a block share, and how they reach the values of the network that they train.
+//
+// Names say who acts: kernel_ is a launch, block_ all threads of a block (they must all call it), warp_ the 32 threads of
+// a warp, thread_ one thread by itself.
+#pragma once
+#include "cuda.cuh"
+#include "format.cuh"
+#include "random.cuh"
+
+constexpr int WARP = 32, WARPS = 8, THREADS = WARP * WARPS;
+
+// A product is computed in tiles of its result, TILE_ROWS x TILE_COLS by one warp, TILE_INNER terms of the sums at a time.
+// The factors are staged with the inner index first. A row's padding keeps it aligned to 16 bytes and spreads columns over
+// the banks of shared memory.
+constexpr int TILE_ROWS = 32, TILE_COLS = 16, TILE_INNER = 16;
+constexpr int STAGE_ROWS = TILE_ROWS + 4, STAGE_COLS = TILE_COLS + 4;
+constexpr int STAGE = TILE_INNER * (STAGE_ROWS + STAGE_COLS);
+static_assert(STAGE >= TILE_ROWS * TILE_COLS, "a warp's stage also holds its part of a sum");
+
+// Block lives in static shared memory.
+struct Block {
+  alignas(16) float stage[WARPS][STAGE]; // each warp's own
+  float pixel[256];                      // what a byte means: byte / 255
+  float part[WARPS];                     // of a sum over the block
+  uint32_t keys[ORDER_ROUNDS];           // of the running epoch's order
+  Launch launch;
+  Job job;
+  Plan plan;
+  const Op *ops;
+  float *work, *shared; // the beginnings of SPACE_WORK and SPACE_SHARED
+  int32_t taken;        // the job's number
+  int32_t count;        // examples in the running batch
+  int32_t stop;         // the network has diverged
+};
+
+__device__ inline int thread_index() { return int(threadIdx.x); }
+__device__ inline int thread_lane() { return int(threadIdx.x) % WARP; }
+__device__ inline int thread_warp() { return int(threadIdx.x) / WARP; }
+
+// thread_address is where an operand's first element lives. x and y have no address.
+__device__ inline float *thread_address(const Block &block, const Operand &v) {
+  switch (v.space) {
+  case SPACE_STATE: return reinterpret_cast<float *>(block.job.state) + v.offset;
+  case SPACE_WORK: return block.work + v.offset;
+  case SPACE_SHARED: return block.shared + v.offset;
+  }
+  return nullptr;
+}
+
+// thread_rows is an operand's number of rows in the running batch.
+__device__ inline int thread_rows(const Block &block, const Operand &v) {
+  return v.rows == ROWS_BATCH ? block.count : v.rows;
+}
+
+// thread_labels are the classes of the batch's examples.
+__device__ inline int *thread_labels(const Block &block) {
+  return reinterpret_cast<int *>(thread_address(block, block.plan.labels));
+}
+
+// thread_input is element i of x in row-major order.
+__device__ inline float thread_input(const Block &block, int64_t i) {
+  if (block.job.kind == JOB_FORWARD) return reinterpret_cast<const float *>(block.job.pixels)[i];
+  return block.pixel[reinterpret_cast<const uint8_t *>(thread_address(block, block.plan.input))[i]];
+}
+
+// thread_element is element i of an operand in row-major order.
+__device__ inline float thread_element(const Block &block, const Operand &v, const float *address, int64_t i) {
+  return v.space == SPACE_INPUT ? thread_input(block, i) : address[i];
+}
+
+// block_sum adds up one number per thread, in an order that depends on nothing, and returns the sum to all of them.
+__device__ inline float block_sum(Block &block, float v) {
+  for (int distance = WARP / 2; distance > 0; distance /= 2) v += __shfl_xor_sync(~0u, v, distance);
+  if (thread_lane() == 0) block.part[thread_warp()] = v;
+  __syncthreads();
+  float sum = 0;
+  for (int w = 0; w < WARPS; w++) sum += block.part[w];
+  __syncthreads();
+  return sum;
+}

@@ -1,0 +1,180 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"vanilla/kernels"
+	"vanilla/kernels/cuda/driver"
+)
+
+// forwardBytes bounds the values that a launch computes for Forward.
+const forwardBytes = 64 << 20
+
+// Evaluate divides the split into chunks, which are jobs of one or several
+// launches.
+func (p *population) Evaluate(ctx context.Context, i int, split kernels.Split) (kernels.Score, error) {
+	if err := ctx.Err(); err != nil {
+		return kernels.Score{}, err
+	}
+	n, err := p.network(i)
+	if err != nil {
+		return kernels.Score{}, err
+	}
+	e := p.data.Split(split)
+	if e.Len() == 0 {
+		return kernels.Score{}, fmt.Errorf("the data has no %s examples", split)
+	}
+	w := <-p.free
+	defer func() { p.free <- w }()
+	score, err := w.evaluate(ctx, n, e, split)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("variant %d: %w", i, w.fail(err))
+	}
+	return score, err
+}
+
+func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, split kernels.Split) (kernels.Score, error) {
+	l, err := w.prepare(n, evaluateJob, w.sharedFloats)
+	if err != nil {
+		return kernels.Score{}, err
+	}
+	grid, err := w.grid(l.sharedFloats)
+	if err != nil {
+		return kernels.Score{}, err
+	}
+	v := &n.variant
+	work := float64(evaluationChunk)*float64(v.Program.ForwardFLOPs()) + opWork*float64(v.Program.Forward)
+	score := kernels.Score{N: e.Len()}
+	const sized pace = firstWork // a launch of chunks is no longer than the first one of training
+	for from := 0; from < e.Len(); {
+		if err := ctx.Err(); err != nil {
+			return kernels.Score{}, err
+		}
+		l.jobs = l.jobs[:0]
+		first := from
+		for chunks := grid * sized.steps(work, 1, grid, 0); from < e.Len() && len(l.jobs) < chunks; from += evaluationChunk {
+			data := &w.splits[split]
+			l.jobs = append(l.jobs, packedJob{
+				Kind: evaluateJob, State: uint64(w.state.at), Pixels: uint64(data.pixels.at), Labels: uint64(data.labels.at),
+				From: int32(from), Examples: int32(min(evaluationChunk, e.Len()-from)),
+				Losses: int64(len(l.jobs)), Classes: int64(from - first),
+			})
+		}
+		l.results = make([]packedResult, len(l.jobs))
+		l.losses, l.classes = make([]float32, len(l.jobs)), make([]byte, min(from, e.Len())-first)
+		if err := w.run(l); err != nil {
+			return kernels.Score{}, err
+		}
+		// A chunk's loss is a mean; chunks weigh by their size. Penalties on
+		// parameters are the same in each and keep their weight of one.
+		for k, j := range l.jobs {
+			score.Loss += float64(l.losses[k]) * float64(j.Examples) / float64(e.Len())
+		}
+		score.Classes = append(score.Classes, l.classes...)
+	}
+	for i, label := range e.Labels {
+		if score.Classes[i] == label {
+			score.Correct++
+		}
+	}
+	return score, nil
+}
+
+// prepare copies a network's parameters and its plan of that kind to the device.
+func (w *worker) prepare(n *network, kind jobKind, sharedFloats int) (*launch, error) {
+	made, err := w.plans.of(planKey{n.variant.Program, kind, evaluationChunk, 0, sharedFloats})
+	if err != nil {
+		return nil, err
+	}
+	var (
+		l       launch
+		program program
+		params  []float32
+	)
+	program.add(made)
+	for _, a := range n.at().Params {
+		params = append(params, a...)
+	}
+	if err := w.put(&w.state, driver.Bytes(params)); err != nil {
+		return nil, err
+	}
+	if err := w.upload(&program, &l); err != nil {
+		return nil, err
+	}
+	l.needs(made)
+	return &l, nil
+}
+
+// Forward computes chunks of rows, whose values stay in the jobs' own rooms until
+// they are copied out.
+func (p *population) Forward(i int, x []float32) ([][]float32, error) {
+	n, err := p.network(i)
+	if err != nil {
+		return nil, err
+	}
+	if f := n.variant.Program.Features(); len(x) == 0 || len(x)%f != 0 {
+		return nil, fmt.Errorf("input of %d numbers, want rows of %d", len(x), f)
+	}
+	w := <-p.free
+	defer func() { p.free <- w }()
+	values, err := w.forward(n, x)
+	if err != nil {
+		return nil, fmt.Errorf("variant %d: %w", i, w.fail(err))
+	}
+	return values, nil
+}
+
+func (w *worker) forward(n *network, x []float32) (values [][]float32, err error) {
+	p := n.variant.Program
+	l, err := w.prepare(n, forwardJob, 0) // none of it in shared memory
+	if err != nil {
+		return nil, err
+	}
+	made := w.plans[planKey{p, forwardJob, evaluationChunk, 0, 0}]
+	l.workFloats = 0 // jobs have rooms of their own
+	rows := len(x) / p.Features()
+	values = make([][]float32, len(p.Values))
+	for _, op := range made.source {
+		values[op.Out] = make([]float32, rows*p.Value(op.Out).Shape.Cols)
+	}
+	stride := 4 * int(made.workFloats)
+	most := max(1, forwardBytes/stride)
+	var input, work room
+	defer func() { err = errors.Join(err, w.empty(&input), w.empty(&work)) }()
+	for from := 0; from < rows; from += most * evaluationChunk {
+		to := min(rows, from+most*evaluationChunk)
+		l.jobs = l.jobs[:0]
+		chunks := (to - from + evaluationChunk - 1) / evaluationChunk
+		if err := w.put(&input, driver.Bytes(x[from*p.Features():to*p.Features()])); err != nil {
+			return nil, err
+		}
+		if err := w.fit(&work, chunks*stride); err != nil {
+			return nil, err
+		}
+		for k := range chunks {
+			l.jobs = append(l.jobs, packedJob{
+				Kind: forwardJob, State: uint64(w.state.at), Pixels: uint64(input.at) + uint64(4*k*evaluationChunk*p.Features()),
+				Work: uint64(work.at) + uint64(k*stride), Examples: int32(min(evaluationChunk, to-from-k*evaluationChunk)),
+			})
+		}
+		l.results = make([]packedResult, len(l.jobs))
+		if err := w.run(l); err != nil {
+			return nil, err
+		}
+		computed := make([]float32, chunks*stride/4)
+		if err := w.context.CopyOut(driver.Bytes(computed), work.at); err != nil {
+			return nil, err
+		}
+		for k, j := range l.jobs {
+			for i, op := range made.ops {
+				cols, at := int(op.Out.Cols), k*stride/4+int(op.Out.Offset)
+				copy(values[made.source[i].Out][(from+k*evaluationChunk)*cols:], computed[at:at+int(j.Examples)*cols])
+			}
+		}
+	}
+	return values, nil
+}

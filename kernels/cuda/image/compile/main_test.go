@@ -1,0 +1,80 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// words are what nvcc 13.0 prints with -Xptxas -v; the numbers are made up.
+const words = `ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function 'train' for 'sm_80'
+ptxas info    : Function properties for train
+    24 bytes stack frame, 16 bytes spill stores, 32 bytes spill loads
+ptxas info    : Used 128 registers, used 1 barriers, 1440 bytes smem, 392 bytes cmem[0]
+ptxas info    : Compile time = 31.139 ms
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function 'evaluate' for 'sm_80'
+ptxas info    : Function properties for evaluate
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 16 registers
+`
+
+func TestTable(t *testing.T) {
+	rows, err := usages(words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(string(table(rows)), "kernel ")
+	want := `   arch   registers  stack  spill_stores  spill_loads  static_shared
+evaluate  sm_80  16         0      0             0            0
+train     sm_80  128        24     16            32           1440
+`
+	if got != want {
+		t.Errorf("printed\n%swant\n%s", got, want)
+	}
+	for _, text := range []string{"", "warning\n", strings.ReplaceAll(words, "bytes stack frame", "")} {
+		if rows, err := usages(text); err == nil {
+			t.Errorf("%q: found %v", text, rows)
+		}
+	}
+}
+
+// Every kind of difference fails the check, and names the file.
+func TestCompare(t *testing.T) {
+	made := map[string][]byte{"a.fatbin": []byte("code"), "stamp.txt": []byte("stamp\n")}
+	for _, c := range []struct {
+		name   string
+		change func(map[string][]byte)
+		want   string
+	}{
+		{"nothing", func(map[string][]byte) {}, ""},
+		{"code", func(m map[string][]byte) { m["a.fatbin"] = []byte("c0de") }, "a.fatbin: other bytes"},
+		{"stamp", func(m map[string][]byte) { m["stamp.txt"] = []byte("other\n") }, "stamp.txt: there is\nother\nwant\nstamp\n"},
+		{"missing", func(m map[string][]byte) { delete(m, "a.fatbin") }, "a.fatbin: missing"},
+		{"left over", func(m map[string][]byte) { m["b.fatbin"] = nil }, "b.fatbin: no .cu file"},
+	} {
+		dir := t.TempDir()
+		there := maps.Clone(made)
+		c.change(there)
+		for name, content := range there {
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		switch err := compare(made, dir); {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestNoCompiler(t *testing.T) {
+	if err := run("nowhere/nvcc", "../..", true); err == nil || !strings.Contains(err.Error(), "make cuda installs it") {
+		t.Errorf("without nvcc: %v", err)
+	}
+}

@@ -1,0 +1,164 @@
+// The generic kernel: a block trains a network by interpreting its program. It runs every program of graph/ir, at any
+// depth, widths and batch size, on any device from compute capability 7.5 on, and is what faster kernels are compared with.
+//
+// A launch holds any mix of jobs. Blocks take them from a queue, costliest first, so that nothing is compiled or arranged
+// for an architecture and short jobs fill in behind long ones. A network's results depend on the network alone: every sum
+// has an order of its own that neither the grid, the neighbours, the slicing of its steps nor the place of its values
+// changes.
+//
+// Built by nvcc into the image that package driver loads; the same source, compiled for the CPU, runs in tests.
+#include "operation.cuh"
+#include "optimizer.cuh"
+
+// warp_copy copies an example's bytes to a row of the batch.
+__device__ inline void warp_copy(uint8_t *to, const uint8_t *from, int features) {
+  const int lane = thread_lane();
+  if (features % 4 == 0) { // then all rows are aligned to words
+    for (int i = lane; i < features / 4; i += WARP)
+      reinterpret_cast<uint32_t *>(to)[i] = reinterpret_cast<const uint32_t *>(from)[i];
+    return;
+  }
+  for (int i = lane; i < features; i += WARP) to[i] = from[i];
+}
+
+// warp_copy_moved copies an image, moved down and to the right; what enters is zero.
+__device__ inline void warp_copy_moved(uint8_t *to, const uint8_t *from, int rows, int cols, int down, int right) {
+  for (int i = thread_lane(); i < rows * cols; i += WARP) {
+    const int y = i / cols - down, x = i % cols - right;
+    to[i] = y >= 0 && y < rows && x >= 0 && x < cols ? from[y * cols + x] : 0;
+  }
+}
+
+// block_batch fetches the examples of a training step, or the job's in an evaluation. A warp fetches one at a time.
+__device__ inline void block_batch(Block &block, int step) {
+  const Job &job = block.job;
+  int epoch = 0, from = job.from, count = job.examples;
+  if (job.kind == JOB_TRAIN) {
+    const int per_epoch = (job.examples - 1) / job.batch + 1;
+    epoch = step / per_epoch;
+    from = step % per_epoch * job.batch;
+    count = min(job.batch, job.examples - from);
+    if (thread_index() < ORDER_ROUNDS / 4) thread_order_keys(block.keys, job.order_seed, epoch, thread_index());
+  }
+  if (thread_index() == 0) block.count = count;
+  __syncthreads();
+  const int features = block.plan.features;
+  uint8_t *batch = reinterpret_cast<uint8_t *>(thread_address(block, block.plan.input));
+  for (int i = thread_warp(); i < count; i += WARPS) {
+    uint32_t example = from + i;
+    if (job.kind == JOB_TRAIN) example = thread_order_at(block.keys, job.examples, example);
+    uint8_t *to = batch + int64_t(i) * features;
+    const uint8_t *pixels = reinterpret_cast<const uint8_t *>(job.pixels) + int64_t(example) * features;
+    if (job.shift == 0) {
+      warp_copy(to, pixels, features);
+    } else {
+      int down, right;
+      thread_shift(job.order_seed, epoch, example, job.shift, &down, &right);
+      warp_copy_moved(to, pixels, job.image_rows, job.image_cols, down, right);
+    }
+    if (thread_lane() == 0) thread_labels(block)[i] = reinterpret_cast<const uint8_t *>(job.labels)[example];
+  }
+  __syncthreads();
+}
+
+__device__ inline void block_program(Block &block) {
+  for (int i = 0; i < block.plan.ops; i++) block_operation(block, block.ops[i]);
+}
+
+// block_train takes the job's steps. A network whose loss is not finite has taken its last one.
+__device__ inline void block_train(Block &block) {
+  const Job &job = block.job;
+  const Scalars *scalars = reinterpret_cast<const Scalars *>(block.launch.scalars) + job.scalars;
+  float *losses = reinterpret_cast<float *>(block.launch.losses) + job.losses;
+  if (thread_index() == 0) block.stop = 0;
+  int done = 0;
+  while (done < job.steps) {
+    block_batch(block, job.step + done);
+    block_program(block);
+    block_update(block, scalars[done]);
+    if (thread_index() == 0) {
+      const float loss = *thread_address(block, block.plan.loss);
+      losses[done] = loss;
+      block.stop = !isfinite(loss);
+    }
+    __syncthreads();
+    done++;
+    if (block.stop) break;
+  }
+  if (thread_index() == 0) reinterpret_cast<Result *>(block.launch.results)[block.taken] = {done, block.stop};
+}
+
+// block_evaluate computes one loss and a class for each example: kernels.Argmax of its outputs.
+__device__ inline void block_evaluate(Block &block) {
+  const Job &job = block.job;
+  block_batch(block, 0);
+  block_program(block);
+  const Operand &output = block.plan.output;
+  const float *address = thread_address(block, output);
+  uint8_t *classes = reinterpret_cast<uint8_t *>(block.launch.classes) + job.classes;
+  for (int i = thread_index(); i < block.count; i += THREADS) {
+    const float *row = address + int64_t(i) * output.cols;
+    int best = 0;
+    for (int j = 1; j < output.cols; j++)
+      if (row[j] > row[best] || (row[best] != row[best] && row[j] == row[j])) best = j;
+    classes[i] = uint8_t(best);
+  }
+  if (thread_index() == 0) reinterpret_cast<float *>(block.launch.losses)[job.losses] = *thread_address(block, block.plan.loss);
+}
+
+// block_state copies the arrays that live in shared memory while the network runs, in or out.
+__device__ inline void block_state(Block &block, bool out) {
+  const Array *arrays = reinterpret_cast<const Array *>(block.launch.arrays) + block.plan.array;
+  for (int a = 0; a < block.plan.arrays; a++) {
+    if (arrays[a].space != SPACE_SHARED) continue;
+    float *state = reinterpret_cast<float *>(block.job.state) + arrays[a].state, *shared = block.shared + arrays[a].offset;
+    for (int i = thread_index(); i < arrays[a].length; i += THREADS) {
+      if (out) state[i] = shared[i];
+      else shared[i] = state[i];
+    }
+  }
+  __syncthreads();
+}
+
+// block_job runs the job that the block has taken.
+__device__ inline void block_job(Block &block) {
+  if (thread_index() == 0) {
+    block.job = reinterpret_cast<const Job *>(block.launch.jobs)[block.taken];
+    block.plan = reinterpret_cast<const Plan *>(block.launch.plans)[block.job.plan];
+    block.ops = reinterpret_cast<const Op *>(block.launch.ops) + block.plan.op;
+    block.work = block.job.work ? reinterpret_cast<float *>(block.job.work)
+                                : reinterpret_cast<float *>(block.launch.work) + blockIdx.x * block.launch.work_stride;
+    block.count = block.job.examples;
+  }
+  __syncthreads();
+  block_state(block, false);
+  switch (block.job.kind) {
+  case JOB_TRAIN:
+    block_train(block);
+    block_state(block, true);
+    break;
+  case JOB_EVALUATE: block_evaluate(block); break;
+  case JOB_FORWARD: block_program(block); break;
+  }
+  __syncthreads(); // before the block's notes change
+}
+
+// kernel_network runs a launch's jobs. Launch it with THREADS threads per block, any number of blocks, and the dynamic
+// shared memory that the largest plan needs.
+//
+//   launch  the jobs and everything that they refer to
+extern "C" __global__ void __launch_bounds__(THREADS) kernel_network(const Launch *launch) {
+  __shared__ Block block;
+  DYNAMIC_SHARED(float, arena);
+  if (thread_index() == 0) {
+    block.launch = *launch;
+    block.shared = arena;
+  }
+  block.pixel[thread_index()] = float(thread_index()) / 255.0f;
+  while (true) {
+    if (thread_index() == 0) block.taken = int(atomicAdd(reinterpret_cast<unsigned *>(launch->queue), 1u));
+    __syncthreads();
+    if (block.taken >= block.launch.jobs_count) return;
+    block_job(block);
+  }
+}

@@ -1,0 +1,8 @@
+//go:build !gpu || cpu || !linux || !amd64 || !cgo
+
+package cuda
+
+import "vanilla/kernels/cuda/driver"
+
+// New fails: this binary was built without CUDA.
+func New(devices ...int) (Executor, error) { return nil, driver.Available() }

@@ -1,0 +1,63 @@
+package cuda
+
+import (
+	"slices"
+	"sync"
+)
+
+// waveBytes bounds the state of the networks that are on a device at a time.
+// Their states come back to the host after each launch, so that nothing finished
+// is lost with a device; at a host's copying speed this takes some hundredths of
+// a launch. It is thousands of small networks, many times what a device runs at
+// once.
+const waveBytes = 256 << 20
+
+// queue is the networks still to be trained, costliest first. Devices take waves
+// from it.
+type queue struct {
+	mutex   sync.Mutex
+	todo    []int // variants
+	devices int
+	bytes   func(variant int) int
+	cost    func(variant int) float64
+}
+
+// take returns a device's next wave, at most limit networks: a part of what is
+// left, from the costliest to the cheapest, so that all devices end together. It
+// is empty when nothing is left.
+func (q *queue) take(limit int) []int {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	var wave, rest []int
+	bytes := 0
+	for i, v := range q.todo {
+		size := q.bytes(v)
+		if i%q.devices != 0 || len(wave) >= limit || len(wave) > 0 && bytes+size > waveBytes {
+			rest = append(rest, v)
+			continue
+		}
+		wave, bytes = append(wave, v), bytes+size
+	}
+	q.todo = rest
+	return wave
+}
+
+// put gives networks back.
+func (q *queue) put(wave []int) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	q.todo = append(q.todo, wave...)
+	q.sort()
+}
+
+func (q *queue) sort() {
+	slices.SortStableFunc(q.todo, func(a, b int) int {
+		switch ca, cb := q.cost(a), q.cost(b); {
+		case ca > cb:
+			return -1
+		case ca < cb:
+			return 1
+		}
+		return a - b
+	})
+}

@@ -1,0 +1,274 @@
+// The scheduler behind cuda_host.h: fibers, barriers, and what ends a launch early.
+#include "cuda_host.h"
+
+#include <csignal>
+#include <cstdarg>
+#include <link.h>
+#include <mutex>
+#include <sys/mman.h>
+#include <thread>
+
+namespace ch {
+
+__thread Block *block;
+__thread Fiber *fiber;
+
+// ---- switching ----------------------------------------------------------------
+
+// System V x86-64: save the registers that a callee keeps, exchange the stacks.
+__attribute__((naked, noinline)) static void exchange_stacks(void **, void *) {
+  __asm__("push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
+          "mov %rsp,(%rdi)\nmov %rsi,%rsp\n"
+          "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n");
+}
+
+// next leaves the current fiber for the next that is ready, or for the scheduler.
+static void next() {
+  Block *b = block;
+  Fiber *from = fiber, *to = b->next < b->ready.size() ? b->ready[b->next++] : &b->scheduler;
+  if (b->next == b->ready.size()) {
+    b->ready.clear();
+    b->next = 0;
+  }
+  if (to == from) return;
+  fiber = to;
+  exchange_stacks(&from->stack_pointer, to->stack_pointer);
+}
+
+static uint32_t hash(uint32_t a, uint32_t b) {
+  uint64_t x = (uint64_t)a << 32 | b;
+  x = (x ^ x >> 31) * 0x9e3779b97f4a7c15u;
+  x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9u;
+  return x >> 32;
+}
+
+// make_ready appends fibers in the order that is set.
+static void make_ready(Block *b, std::vector<Fiber *> &fibers) {
+  unsigned round = b->releases++;
+  auto before = [&](Fiber *p, Fiber *q) {
+    switch (b->order) {
+    case Order::forward: return p->index < q->index;
+    case Order::reverse: return p->index > q->index;
+    case Order::shuffled: break;
+    }
+    return std::make_pair(hash(round, p->index), p->index) < std::make_pair(hash(round, q->index), q->index);
+  };
+  if (!std::is_sorted(fibers.begin(), fibers.end(), before)) std::sort(fibers.begin(), fibers.end(), before);
+  b->ready.insert(b->ready.end(), fibers.begin(), fibers.end());
+  fibers.clear();
+}
+
+static void release_if_full(Barrier &barrier, unsigned need) {
+  if (need && barrier.waiting.size() == need) make_ready(block, barrier.waiting);
+}
+
+void wait(Barrier &barrier, unsigned need, int line, const char *what) {
+  if (!barrier.waiting.empty() && barrier.line != line)
+    fail(failed, "threads wait at different barriers: %s in line %d and in line %d", what, barrier.line, line);
+  barrier.line = line;
+  barrier.waiting.push_back(fiber);
+  release_if_full(barrier, need);
+  next();
+}
+
+// thread runs one CUDA thread. It never returns: its fiber is left.
+static void thread() {
+  (*block->body)();
+  Block *b = block;
+  Warp &w = warp();
+  fiber->done = true;
+  // Barriers wait for threads that have not returned.
+  release_if_full(b->barrier, --b->live);
+  w.alive &= ~(1u << lane());
+  release_if_full(w.barrier, __builtin_popcount(w.alive));
+  next();
+  abort();
+}
+
+// ---- failing --------------------------------------------------------------------
+
+void fail(Code code, const char *format, ...) {
+  char words[400];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(words, sizeof words, format, arguments);
+  va_end(arguments);
+  Block *b = block;
+  fprintf(stderr, "stand-in for CUDA: %s, block %u, thread %u: %s\n", b->kernel, b->index.x, fiber->index, words);
+  siglongjmp(b->abandon, code);
+}
+
+static struct sigaction previous[NSIG];
+
+// on_signal abandons the launch if a kernel caused the signal. Others are passed on.
+static void on_signal(int signal, siginfo_t *info, void *context) {
+  if (block && fiber) {
+    switch (signal) {
+    case SIGSEGV:
+    case SIGBUS: fail(illegal_address, "an access to %p, which is not allocated", info->si_addr);
+    case SIGFPE: fail(misaligned_or_trap, "a division by zero");
+    default: fail(misaligned_or_trap, "an index outside of its array, a misaligned access, or an overflow");
+    }
+  }
+  struct sigaction &p = previous[signal];
+  if (p.sa_flags & SA_SIGINFO) p.sa_sigaction(signal, info, context);
+  else if (p.sa_handler != SIG_DFL && p.sa_handler != SIG_IGN) p.sa_handler(signal);
+  else {
+    sigaction(signal, &p, nullptr);
+    raise(signal);
+  }
+}
+
+static void catch_signals() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct sigaction a = {};
+    a.sa_sigaction = on_signal;
+    a.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(s, &a, &previous[s]);
+  });
+}
+
+// ---- blocks ---------------------------------------------------------------------
+
+static const size_t page_bytes = 4096;
+
+// Pages are memory with a page behind and before it that must not be touched.
+struct Pages {
+  char *data = nullptr;
+  size_t bytes = 0;
+  char *map = nullptr;
+  explicit Pages(size_t want) : bytes((want + page_bytes - 1) / page_bytes * page_bytes) {
+    void *m = mmap(nullptr, bytes + 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (m == MAP_FAILED) abort();
+    map = (char *)m;
+    data = map + page_bytes;
+    if (bytes && mprotect(data, bytes, PROT_READ | PROT_WRITE)) abort();
+  }
+  Pages(const Pages &) = delete;
+  ~Pages() { munmap(map, bytes + 2 * page_bytes); }
+};
+
+static const size_t stack_bytes = 128 << 10;
+
+static void fill_with_nans(char *from, size_t bytes) {
+  const uint32_t nan = 0xffbadbad;
+  for (size_t i = 0; i < bytes; i++) from[i] = ((const char *)&nan)[i % 4];
+}
+
+// A block's static shared memory is thread-local here: this library's part of the
+// OS thread's local storage.
+static void fill_static_shared_memory() {
+  Block *b = block;
+  Fiber *f = fiber;
+  dl_iterate_phdr(
+      [](dl_phdr_info *library, size_t, void *) {
+        bool ours = false;
+        const ElfW(Phdr) *local = nullptr;
+        for (int i = 0; i < library->dlpi_phnum; i++) {
+          const ElfW(Phdr) &p = library->dlpi_phdr[i];
+          uintptr_t begin = library->dlpi_addr + p.p_vaddr, here = (uintptr_t)&run;
+          ours |= p.p_type == PT_LOAD && begin <= here && here < begin + p.p_memsz;
+          if (p.p_type == PT_TLS) local = &p;
+        }
+        if (ours && local && library->dlpi_tls_data) fill_with_nans((char *)library->dlpi_tls_data, local->p_memsz);
+        return (int)ours;
+      },
+      nullptr);
+  block = b;
+  fiber = f;
+}
+
+// blocks runs blocks of the launch until none is left or one fails.
+static Code blocks(const Launch &launch, const std::function<void()> &body, std::atomic<unsigned> &taken, std::atomic<int> &ended) {
+  char signal_stack[64 << 10];
+  stack_t alternative = {}, before;
+  alternative.ss_sp = signal_stack;
+  alternative.ss_size = sizeof signal_stack;
+  sigaltstack(&alternative, &before);
+
+  unsigned n = launch.block.x * launch.block.y * launch.block.z;
+  unsigned total = launch.grid.x * launch.grid.y * launch.grid.z;
+  // Stacks lie one behind the other, with a page between that must not be touched.
+  Pages stacks((stack_bytes + page_bytes) * n);
+  for (unsigned i = 0; i < n; i++) mprotect(stacks.data + (stack_bytes + page_bytes) * i, page_bytes, PROT_NONE);
+  // Dynamic shared memory ends where its pages do, so that what is behind faults.
+  Pages dynamic(launch.dynamic_bytes);
+  size_t dynamic_bytes = (launch.dynamic_bytes + 15) & ~size_t(15);
+
+  Block b;
+  b.kernel = launch.kernel;
+  b.size = launch.block;
+  b.grid = launch.grid;
+  b.order = launch.order;
+  b.body = &body;
+  b.dynamic = dynamic.data + dynamic.bytes - dynamic_bytes;
+  b.fibers.resize(n);
+  b.warps.resize((n + 31) / 32);
+  int code = ok;
+  for (unsigned i; code == ok && ended == ok && (i = taken++) < total;) {
+    b.index = {i % launch.grid.x, i / launch.grid.x % launch.grid.y, i / launch.grid.x / launch.grid.y};
+    b.ready.clear();
+    b.next = 0;
+    b.live = n;
+    b.releases = 0;
+    b.votes[0] = 0;
+    b.barrier.waiting.clear();
+    for (unsigned w = 0; w < b.warps.size(); w++) {
+      b.warps[w].barrier.waiting.clear();
+      b.warps[w].alive = ~0u >> (32 - std::min(32u, n - 32 * w));
+      memset(b.warps[w].parity, 0, sizeof b.warps[w].parity);
+    }
+    fill_with_nans(b.dynamic, dynamic_bytes);
+    fill_static_shared_memory();
+    std::vector<Fiber *> all(n);
+    for (unsigned t = 0; t < n; t++) {
+      Fiber &f = b.fibers[t];
+      f.thread = {t % launch.block.x, t / launch.block.x % launch.block.y, t / launch.block.x / launch.block.y};
+      f.index = t;
+      f.done = false;
+      // exchange_stacks pops six registers and returns to thread, which finds the
+      // stack as a call leaves it.
+      void **top = (void **)(stacks.data + (stack_bytes + page_bytes) * (t + 1));
+      *--top = nullptr;
+      *--top = (void *)thread;
+      for (int k = 0; k < 6; k++) *--top = nullptr;
+      f.stack_pointer = top;
+      all[t] = &f;
+    }
+    block = &b;
+    fiber = &b.scheduler;
+    make_ready(&b, all);
+    if ((code = sigsetjmp(b.abandon, 1)) == 0) {
+      next();
+      if (b.live) {
+        fiber = &b.fibers[0];
+        for (Fiber &f : b.fibers)
+          if (!f.done) fiber = &f;
+        code = failed;
+        fprintf(stderr, "stand-in for CUDA: %s, block %u: %u threads wait at a barrier that the others do not reach\n", b.kernel, b.index.x, b.live);
+      }
+    }
+    block = nullptr;
+    fiber = nullptr;
+  }
+  sigaltstack(&before, nullptr);
+  int none = ok;
+  if (code != ok) ended.compare_exchange_strong(none, code);
+  return (Code)code;
+}
+
+Code run(const Launch &launch, const std::function<void()> &body) {
+  catch_signals();
+  std::atomic<unsigned> taken{0};
+  std::atomic<int> ended{ok};
+  unsigned total = launch.grid.x * launch.grid.y * launch.grid.z;
+  std::vector<std::thread> others;
+  for (unsigned t = 1; t < std::min(launch.os_threads, total); t++)
+    others.emplace_back([&] { blocks(launch, body, taken, ended); });
+  blocks(launch, body, taken, ended);
+  for (auto &t : others) t.join();
+  return (Code)ended.load();
+}
+
+} // namespace ch

@@ -1,0 +1,206 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"vanilla/kernels"
+	"vanilla/kernels/cuda/driver"
+)
+
+// worker is a population's part on one device.
+type worker struct {
+	*gpu
+	splits [3]struct{ pixels, labels room } // by kernels.Split
+	plans  plans
+	pace   pace // of training
+
+	state, program, jobs, scalars, results, losses, classes, work, control room
+}
+
+// room is device memory that grows when more is needed. What was in it is then
+// lost.
+type room struct {
+	at    driver.Pointer
+	bytes int
+}
+
+// fit makes the room hold so many bytes.
+func (w *worker) fit(r *room, bytes int) error {
+	if bytes <= r.bytes {
+		return nil
+	}
+	if err := w.empty(r); err != nil {
+		return err
+	}
+	at, err := w.context.Alloc(bytes)
+	if err == nil {
+		*r = room{at, bytes}
+	}
+	return err
+}
+
+func (w *worker) empty(r *room) error {
+	if r.bytes == 0 {
+		return nil
+	}
+	err := w.context.Free(r.at)
+	*r = room{}
+	return err
+}
+
+// put copies to a room.
+func (w *worker) put(r *room, b []byte) error {
+	if err := w.fit(r, len(b)); err != nil {
+		return err
+	}
+	return w.context.CopyIn(r.at, b)
+}
+
+// load copies the data to the device.
+func (w *worker) load(data *kernels.Data) error {
+	for s := range w.splits {
+		e := data.Split(kernels.Split(s))
+		if err := w.put(&w.splits[s].pixels, e.Pixels); err != nil {
+			return fmt.Errorf("%s pixels: %w", kernels.Split(s), err)
+		}
+		if err := w.put(&w.splits[s].labels, e.Labels); err != nil {
+			return fmt.Errorf("%s labels: %w", kernels.Split(s), err)
+		}
+	}
+	return nil
+}
+
+func (w *worker) close() error {
+	rooms := []*room{&w.state, &w.program, &w.jobs, &w.scalars, &w.results, &w.losses, &w.classes, &w.work, &w.control}
+	for s := range w.splits {
+		rooms = append(rooms, &w.splits[s].pixels, &w.splits[s].labels)
+	}
+	var errs []error
+	for _, r := range rooms {
+		errs = append(errs, w.empty(r))
+	}
+	return errors.Join(errs...)
+}
+
+// fail says which device an error is of, and what it means for the networks.
+func (w *worker) fail(err error) error {
+	err = fmt.Errorf("device %d, %s: %w", w.device.Index, w.device.Name, err)
+	if errors.Is(err, driver.ErrDeviceLost) {
+		err = fmt.Errorf("%w; networks keep the state of their last finished launch, and this process can use the device no more", err)
+	}
+	return err
+}
+
+// launch is jobs with what they refer to, and room for what they compute.
+type launch struct {
+	program packedLaunch // with the addresses of the plans
+	jobs    []packedJob
+	scalars []packedScalars
+	// sharedFloats and workFloats are the most that a plan of a job needs in a
+	// block.
+	sharedFloats, workFloats int64
+
+	results []packedResult // a job
+	losses  []float32
+	classes []byte
+}
+
+// needs makes a launch's blocks hold a plan.
+func (l *launch) needs(p *plan) {
+	l.sharedFloats = max(l.sharedFloats, p.sharedFloats)
+	l.workFloats = max(l.workFloats, p.workFloats)
+}
+
+// upload copies plans to the device, and puts their addresses in l.
+func (w *worker) upload(p *program, l *launch) error {
+	parts := [][]byte{driver.Bytes(p.plans), driver.Bytes(p.ops), driver.Bytes(p.arrays), driver.Bytes(p.params)}
+	addresses := []*uint64{&l.program.Plans, &l.program.Ops, &l.program.Arrays, &l.program.Params}
+	var all []byte
+	for i, part := range parts { // their sizes are multiples of 8 bytes: all are aligned
+		*addresses[i] = uint64(len(all))
+		all = append(all, part...)
+	}
+	if err := w.put(&w.program, all); err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		*a += uint64(w.program.at)
+	}
+	return nil
+}
+
+// grid is how many blocks of a launch run at a time on the device.
+func (w *worker) grid(sharedFloats int64) (int, error) {
+	blocks, err := w.kernel.BlocksPerSM(blockThreads, int(4*sharedFloats))
+	return max(1, blocks) * w.device.SMs, err
+}
+
+// run runs a launch to its end. Where the device has no memory for a grid of
+// blocks, fewer run.
+func (w *worker) run(l *launch) error {
+	grid, err := w.grid(l.sharedFloats)
+	if err != nil {
+		return err
+	}
+	grid = min(grid, len(l.jobs))
+	for {
+		err := w.fit(&w.work, 4*grid*int(l.workFloats))
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, driver.ErrOutOfMemory) || grid == 1 {
+			return fmt.Errorf("room for values of %d blocks: %w", grid, err)
+		}
+		grid /= 2
+	}
+	for _, part := range []struct {
+		room  *room
+		bytes []byte
+	}{{&w.jobs, driver.Bytes(l.jobs)}, {&w.scalars, driver.Bytes(l.scalars)}} {
+		if err := w.put(part.room, part.bytes); err != nil {
+			return err
+		}
+	}
+	out := []struct {
+		room  *room
+		bytes []byte
+	}{{&w.results, driver.Bytes(l.results)}, {&w.losses, driver.Bytes(l.losses)}, {&w.classes, l.classes}}
+	for _, part := range out {
+		if err := w.fit(part.room, len(part.bytes)); err != nil {
+			return err
+		}
+	}
+	control := make([]struct {
+		launch packedLaunch
+		queue  uint64 // of jobs taken
+	}, 1)
+	if err := w.fit(&w.control, int(unsafe.Sizeof(control[0]))); err != nil {
+		return err
+	}
+	c := l.program
+	c.Jobs, c.Scalars = uint64(w.jobs.at), uint64(w.scalars.at)
+	c.Results, c.Losses, c.Classes = uint64(w.results.at), uint64(w.losses.at), uint64(w.classes.at)
+	c.Queue = uint64(w.control.at) + uint64(unsafe.Offsetof(control[0].queue))
+	c.Work, c.WorkStride = uint64(w.work.at), l.workFloats
+	c.JobsCount = int32(len(l.jobs))
+	control[0].launch = c
+	if err := w.context.CopyIn(w.control.at, driver.Bytes(control)); err != nil {
+		return err
+	}
+	if err := w.context.Launch(w.kernel, grid, blockThreads, int(4*l.sharedFloats), uint64(w.control.at)); err != nil {
+		return err
+	}
+	if err := w.context.Synchronize(); err != nil {
+		return err
+	}
+	for _, part := range out {
+		if err := w.context.CopyOut(part.bytes, part.room.at); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package device
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+	"vanilla/kernels/cuda/driver"
+	"vanilla/kernels/cuda/standin"
+)
+
+func TestMain(m *testing.M) { standin.Main(m) }
+
+func TestOpenCUDA(t *testing.T) {
+	exec, err := Open("cuda:0", Fast, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exec.(io.Closer).Close()
+	if exec.Name() != "cuda" {
+		t.Errorf("cuda:0 is %s", exec.Name())
+	}
+	if standin.RequireGPU() == strings.Contains(exec.Device(), "not a GPU") {
+		t.Errorf("cuda:0 is on %s; a GPU is required: %v", exec.Device(), standin.RequireGPU())
+	}
+	for _, executor := range []string{Ref, Tape} {
+		exec, err := Open("cuda", executor, nil)
+		var name *NameError
+		if exec != nil || !errors.As(err, &name) || name.Flag != "--executor" || !strings.Contains(name.Problem, "it runs on the CPU") {
+			t.Errorf("cuda, %s: %v, err %v; want an error in --executor", executor, exec, err)
+		}
+	}
+	for _, executor := range []string{Ref, Tape} {
+		if exec, err := Open("auto", executor, func(*ir.Program) *graph.Network { return nil }); err != nil || exec.Name() != executor {
+			t.Errorf("auto, %s: %v, err %v", executor, exec, err)
+		}
+	}
+}
+
+func TestExplainCUDA(t *testing.T) {
+	network, err := graph.New(graph.Arch{Widths: []int{5, 4, 3}, Activation: ir.Tanh, Loss: graph.CrossEntropy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := Explain("cuda:0", Fast, network.Program, kernels.Optimizer{Name: "sgd"})
+	if err != nil || len(lines) == 0 {
+		t.Errorf("explained with %q, err %v", lines, err)
+	}
+}
+
+// cuda is all GPUs, cuda:N one of them.
+func TestSeveralGPUs(t *testing.T) {
+	if standin.RequireGPU() {
+		t.Skip("needs the stand-in, which can be several devices")
+	}
+	t.Setenv("VANILLA_STANDIN_DEVICES", "3")
+	if devices := Devices(); len(devices) != 4 || devices[3].Name != "cuda:2" {
+		t.Errorf("found %v", devices)
+	}
+	for _, c := range []struct{ device, want string }{
+		{"cuda", "3 devices, the first one stand-in"},
+		{"auto", "3 devices, the first one stand-in"},
+		{"cuda:2", "stand-in"},
+	} {
+		exec, err := Open(c.device, Fast, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(exec.Device(), c.want) {
+			t.Errorf("%s is %s, want %s", c.device, exec.Device(), c.want)
+		}
+		if err := exec.(io.Closer).Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := Open("cuda:3", Fast, nil)
+	if err == nil || !strings.Contains(err.Error(), "the last GPU of this machine is cuda:2") {
+		t.Errorf("cuda:3: %v", err)
+	}
+}
+
+// No benchmark takes the stand-in for a device.
+func TestOpenMeasured(t *testing.T) {
+	exec, err := OpenMeasured("cuda:0", Fast, nil)
+	if standin.RequireGPU() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec.(io.Closer).Close()
+		return
+	}
+	var name *NameError
+	if !errors.As(err, &name) || !strings.Contains(name.Problem, "no device to measure") {
+		t.Errorf("opened %v, err %v", exec, err)
+	}
+	if exec, err := OpenMeasured("cpu", Fast, nil); err != nil || exec.Name() != "cpu" {
+		t.Errorf("cpu: %v, err %v", exec, err)
+	}
+}
+
+// A machine without a driver: this test again, in a process that finds none.
+func TestWithoutDriver(t *testing.T) {
+	if os.Getenv("VANILLA_TEST_NO_DRIVER") == "" {
+		c := exec.Command(os.Args[0], "-test.run=^(TestWithoutDriver|TestOpen|TestAuto|TestDevices|TestExplain)$", "-test.v")
+		c.Env = append(os.Environ(), "VANILLA_TEST_NO_DRIVER=1", driver.LibraryVariable+"=/nowhere/libcuda.so.1")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	_, err := Open("cuda", Fast, nil)
+	if err == nil || err.Error() != `--device "cuda": no NVIDIA driver: /nowhere/libcuda.so.1 not found: want --device cpu` {
+		t.Errorf("cuda: %v", err)
+	}
+	exec, err := Open("auto", Fast, nil)
+	if err != nil || exec.Name() != "cpu" {
+		t.Errorf("auto: %v, err %v", exec, err)
+	}
+	if err := Missing(); err == nil || err.Error() != "no NVIDIA driver: /nowhere/libcuda.so.1 not found" {
+		t.Errorf("the GPU is missing because %v", err)
+	}
+}
