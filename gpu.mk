@@ -10,7 +10,7 @@ CUDA_CFLAGS  := -O2 -g -I$(CUDA)/nvidia/cuda_runtime/include
 CUDA_LDFLAGS := -L$(CURDIR)/kernels/cuda/driver/link
 GPU := CGO_ENABLED=1 CGO_CFLAGS="$(CUDA_CFLAGS)" CGO_LDFLAGS="$(CUDA_LDFLAGS)"
 
-.PHONY: cuda gpu gpu-env functions
+.PHONY: cuda gpu gpu-env functions kernels check-kernels test-gpu vet-gpu race-gpu bundle-files gpu-bundle gpu-check gpu-bench
 
 cuda: $(CUDA)/installed ## install the CUDA compiler in .cache/cuda: 310 MB, no root
 
@@ -29,3 +29,54 @@ gpu-env: cuda ## print what the go command needs in its environment for -tags gp
 functions: cuda ## list anew the driver's functions that the binary calls
 	$(GPU) kernels/cuda/driver/functions.sh >functions.h.new
 	mv functions.h.new kernels/cuda/driver/functions.h
+
+kernels: cuda ## compile kernels/cuda/*.cu into kernels/cuda/image, which is committed
+	go run ./kernels/cuda/image/compile
+
+check-kernels: cuda ## fail unless the committed kernels are what the sources compile to, byte for byte
+	go run ./kernels/cuda/image/compile -check
+
+# The packages that are different, or tested differently, with the tag gpu.
+GPU_PACKAGES := ./kernels/cuda/... ./kernels/device
+
+test-gpu: cuda ## run the tests of the tag gpu: kernels on the CPU, in the place of a GPU
+	$(GPU) go test -tags gpu $(GPU_PACKAGES)
+
+vet-gpu: cuda ## go vet and staticcheck with the tag gpu
+	$(GPU) go vet -tags gpu ./...
+	$(GPU) go run $(STATICCHECK) -tags gpu $(GPU_PACKAGES) ./cmd/...
+
+race-gpu: cuda ## the driver's tests under the race detector
+	$(GPU) go test -race -tags gpu ./kernels/cuda/driver
+
+# What a machine with a GPU, and without Go, needs: see kernels/cuda/bundle/README.md.
+BUNDLE := bin/vanilla-gpu-bundle
+GPU_TESTS := kernels/cuda kernels/cuda/driver kernels/device
+SANITIZER := $(CUDA)/nvidia/cu13
+
+bundle-files: gpu
+	rm -rf $(BUNDLE)
+	mkdir -p $(BUNDLE)/bin $(BUNDLE)/bench $(BUNDLE)/mnist $(BUNDLE)/sanitizer/bin $(BUNDLE)/sanitizer/lib
+	cp kernels/cuda/bundle/* $(BUNDLE)
+	$(GPU) go build -tags gpu -buildvcs=auto -trimpath -ldflags='-s -w' -o $(BUNDLE)/bin/vanilla-gpu ./cmd/vanilla
+	set -e; for p in $(GPU_TESTS); do \
+		mkdir -p $(BUNDLE)/tests/$$p; \
+		$(GPU) go test -c -tags gpu -trimpath -ldflags='-s -w' -o $(BUNDLE)/tests/$$p/$${p##*/}.test ./$$p; \
+		if [ -d $$p/testdata ]; then cp -r $$p/testdata $(BUNDLE)/tests/$$p; fi; \
+	done
+	cp -r bench/peers $(BUNDLE)/bench
+	rm -rf $(BUNDLE)/bench/peers/__pycache__
+	cp -r mnist/data $(BUNDLE)/mnist
+	cp -P $(SANITIZER)/bin/compute-sanitizer $(SANITIZER)/bin/libsanitizer-collection.so $(BUNDLE)/sanitizer/bin
+	cp -P $(SANITIZER)/lib/libInterceptorInjectionTarget.so $(SANITIZER)/lib/libTreeLauncher*.so $(SANITIZER)/lib/libsanitizer-public.so $(BUNDLE)/sanitizer/lib
+
+# 64 MiB, so that it can be carried anywhere.
+gpu-bundle: bundle-files ## pack the GPU's binaries, tests, scripts and peers for a machine without Go
+	tar -C bin --owner=0 --group=0 -czf $(BUNDLE).tar.gz $(notdir $(BUNDLE))
+	@bytes=$$(stat -c %s $(BUNDLE).tar.gz); echo "$(BUNDLE).tar.gz: $$bytes bytes"; [ $$bytes -lt 67108864 ]
+
+gpu-check: bundle-files ## prove the CUDA executor on this machine's GPU; fails without one
+	$(BUNDLE)/gpu-check
+
+gpu-bench: bundle-files ## time the CUDA executor on this machine's GPU
+	$(BUNDLE)/gpu-bench --out bench/results

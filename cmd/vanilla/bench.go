@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,7 +33,24 @@ type benchFlags struct {
 }
 
 // benchExecutors are what --executors can list, by what device.Open calls it.
-var benchExecutors = map[string]string{"cpu": device.Fast, "tape": device.Tape, "ref": device.Ref, bench.Handrolled: ""}
+var benchExecutors = map[string]string{"cpu": device.Fast, onGPUs: device.Fast, "tape": device.Tape, "ref": device.Ref, bench.Handrolled: ""}
+
+// onGPUs is the executor whose device is not the CPU.
+const onGPUs = "cuda"
+
+// openExecutor opens what --executors calls by a name. It refuses what is no device.
+func openExecutor(name string, networks *train.Networks) (kernels.Executor, error) {
+	where := "cpu"
+	if name == onGPUs {
+		where = onGPUs
+	}
+	exec, err := device.OpenMeasured(where, benchExecutors[name], networks.Of)
+	var no *device.NameError
+	if errors.As(err, &no) {
+		return nil, &train.SettingError{Flag: "--executors", Value: name, Problem: no.Problem}
+	}
+	return exec, err
+}
 
 const toAccuracy = "to-accuracy"
 
@@ -73,7 +91,7 @@ images. peers is one network and 64, beside other frameworks. to-accuracy runs "
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of the work: "+strings.Join(bench.SuiteNames(), ", ")+" or "+toAccuracy)
-	c.Flags().StringSliceVar(&b.executors, "executors", nil, "`names` of what to time: handrolled, tape, cpu, ref (default: the first three; of populations and wide networks cpu, with handrolled)")
+	c.Flags().StringSliceVar(&b.executors, "executors", nil, "`names` of what to time: handrolled, tape, cpu, cuda (all GPUs), ref (default: the first three; of populations and wide networks cpu, with handrolled)")
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "`widths` of the layers, suite step (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "`images` in a step, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "`sizes` of populations, suite population (default 1,4,16,64,256,1024,4096)")
@@ -116,7 +134,12 @@ func (b *benchFlags) check() error {
 	}
 	for i, name := range b.executors {
 		if _, ok := benchExecutors[name]; !ok {
-			return &train.SettingError{Flag: "--executors", Value: name, Problem: "want handrolled, tape, cpu or ref"}
+			return &train.SettingError{Flag: "--executors", Value: name, Problem: "want handrolled, tape, cpu, cuda or ref"}
+		}
+		if name == onGPUs {
+			if err := device.NoGPU(); err != nil {
+				return &train.SettingError{Flag: "--executors", Value: name, Problem: err.Error()}
+			}
 		}
 		if slices.Contains(b.executors[:i], name) {
 			return &train.SettingError{Flag: "--executors", Value: name, Problem: "want each once"}
@@ -175,7 +198,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 			if name == bench.Handrolled || name == device.Tape && len(c.Variants) > 1 && b.suite == "peers" {
 				continue // a minute a round
 			}
-			exec, err := device.Open("cpu", benchExecutors[name], networks.Of)
+			exec, err := openExecutor(name, &networks)
 			if err != nil {
 				return err
 			}

@@ -37,10 +37,11 @@ func (p *placement) open(networks *train.Networks) (kernels.Executor, error) {
 
 // note says why auto means the CPU, if the binary was built for GPUs too.
 func (p *placement) note(stderr io.Writer) {
-	if p.device == "auto" && p.executor == device.Fast {
-		if err := device.Missing(); err != nil {
-			fmt.Fprintf(stderr, "no GPU: %v; training on the CPU\n", err)
-		}
+	if !device.ForGPUs || p.device != "auto" || p.executor != device.Fast {
+		return
+	}
+	if err := device.NoGPU(); err != nil {
+		fmt.Fprintf(stderr, "no GPU: %v; training on the CPU\n", err)
 	}
 }
 

@@ -124,7 +124,7 @@ func TestWithoutDriver(t *testing.T) {
 	if err != nil || exec.Name() != "cpu" {
 		t.Errorf("auto: %v, err %v", exec, err)
 	}
-	if err := Missing(); err == nil || err.Error() != "no NVIDIA driver: /nowhere/libcuda.so.1 not found" {
-		t.Errorf("the GPU is missing because %v", err)
+	if err := NoGPU(); err == nil || err.Error() != "no NVIDIA driver: /nowhere/libcuda.so.1 not found" {
+		t.Errorf("there is no GPU because %v", err)
 	}
 }

@@ -131,12 +131,9 @@ func choose(device, executor string) ([]int, error) {
 	return indices, nil
 }
 
-// Missing says why this machine has no GPU that this binary, which was built to
-// use one, can use: what auto passes over in silence. Nil if there is one, or if
-// the binary was built without CUDA.
-func Missing() error {
-	if !driver.Built {
-		return nil
-	}
-	return driver.Available()
-}
+// ForGPUs is whether this binary was built to use GPUs.
+const ForGPUs = driver.Built
+
+// NoGPU says why this process has no GPU to use, or nil if it has one. It is what
+// auto passes over in silence.
+func NoGPU() error { return driver.Available() }
