@@ -61,7 +61,7 @@ func Compare(before, after []Result) []Change {
 	var changes []Change
 	for _, b := range before {
 		for _, a := range after {
-			if a.Suite != b.Suite || a.Case != b.Case || a.Executor != b.Executor {
+			if a.Suite != b.Suite || a.Case != b.Case || a.Executor != b.Executor || a.Networks != b.Networks {
 				continue
 			}
 			c := Change{Before: b, After: a}
@@ -129,7 +129,7 @@ func WriteChanges(w io.Writer, changes []Change) error {
 	fmt.Fprintf(w, "before: %s, revision %s, %s\nafter:  %s, revision %s, %s\n\n",
 		a.Machine.CPU, a.Revision, a.Date, b.Machine.CPU, b.Revision, b.Date)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "case\texecutor\tbefore\tafter\ttime\t95 % interval\t")
+	fmt.Fprintln(t, "case\texecutor\tbefore\tafter\tchange of\t\t95 % interval\t")
 	for _, c := range changes {
 		verdict := "no change found"
 		switch {
@@ -138,8 +138,16 @@ func WriteChanges(w io.Writer, changes []Change) error {
 		case c.High < 1:
 			verdict = "faster"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.4g s\t%.4g s\t%+.1f %%\t%+.1f to %+.1f %%\t%s\n", c.Before.Case, c.Before.Executor,
-			c.Before.Median, c.After.Median, 100*(c.Ratio-1), 100*(c.Low-1), 100*(c.High-1), verdict)
+		of := "time"
+		if c.Relative {
+			of = "time / " + Handrolled
+		}
+		interval := "unknown: a single round"
+		if !math.IsInf(c.High, 1) {
+			interval = fmt.Sprintf("%+.1f to %+.1f %%", 100*(c.Low-1), 100*(c.High-1))
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.4g s\t%.4g s\t%s\t%+.1f %%\t%s\t%s\n", c.Before.Case, c.Before.Executor,
+			c.Before.Median, c.After.Median, of, 100*(c.Ratio-1), interval, verdict)
 	}
 	return t.Flush()
 }

@@ -35,6 +35,16 @@ func (m Machine) Slug() string {
 	return strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name+" "+m.widest()), "-"), "-")
 }
 
+// String is the machine in short: AMD EPYC, AVX2.
+func (m Machine) String() string {
+	return short(m.CPU) + ", " + strings.Replace(m.widest(), "AVX512", "AVX-512", 1)
+}
+
+// short leaves out of a processor's name what says nothing.
+func short(name string) string {
+	return strings.Join(strings.Fields(regexp.MustCompile(`\(\w+\)| Processor\b`).ReplaceAllString(name, "")), " ")
+}
+
 // widest is the widest of the machine's vectors, AVX2 or the like.
 func (m Machine) widest() string {
 	for _, set := range []struct{ found, name string }{{"avx512", "AVX512"}, {"avx2", "AVX2"}, {"sve", "SVE"}, {"neon", "NEON"}} {

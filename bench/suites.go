@@ -13,7 +13,7 @@ import (
 )
 
 // SuiteNames lists the suites of [Cases].
-func SuiteNames() []string { return []string{"step", "population", "wide", "eval", "peers"} }
+func SuiteNames() []string { return []string{"step", "population", "wide", "eval", "peers", "repeat"} }
 
 // Options change what a suite runs. The zero value of each means the suite's
 // own.
@@ -39,6 +39,7 @@ const maxNetworkEpochs = 64
 //     of Ciresan, Meier, Gambardella and Schmidhuber (arXiv:1003.0358), a few
 //     steps of 256 examples;
 //   - eval: one network on one core, forward over the training images;
+//   - repeat: one network on one core at batch 32, for [Bench.Repeat];
 //   - peers: one network of batch 32 and a population of 64, on one core and on
 //     all, beside other frameworks.
 func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Options) ([]Case, error) {
@@ -80,7 +81,10 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 	}
 
 	switch suite {
-	case "step":
+	case "step", "repeat":
+		if suite == "repeat" {
+			o.Batches = []int{32}
+		}
 		if o.Arch != "" {
 			recipe.Arch = o.Arch
 		}
