@@ -21,6 +21,79 @@ import (
 	"vanilla/train"
 )
 
+// The suites that time or judge whole trainings.
+const (
+	AccuracySuite    = "accuracy"
+	CompletionsSuite = "to-accuracy"
+)
+
+// Accuracy is what a recipe comes to from one seed.
+type Accuracy struct {
+	Executor     string       `json:"executor"`
+	Device       string       `json:"device"`
+	Recipe       train.Recipe `json:"recipe"`
+	Seed         uint64       `json:"seed"` // of the weights and the order
+	TestAccuracy float64      `json:"test_accuracy"`
+	Diverged     bool         `json:"diverged"`
+	Version      string       `json:"version"`
+	Revision     string       `json:"revision"`
+	Date         string       `json:"date"`
+	Machine      Machine      `json:"machine"`
+}
+
+// NamedRecipe is a recipe and what it is called.
+type NamedRecipe struct {
+	Name   string
+	File   string // from the repository's root; empty if it is built in
+	Recipe train.Recipe
+}
+
+// NamedRecipes are those that are built in and those of a folder.
+func NamedRecipes(dir string) ([]NamedRecipe, error) {
+	var all []NamedRecipe
+	for _, name := range train.Recipes() {
+		r, err := train.NamedRecipe(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, NamedRecipe{name, "", r})
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		r, err := train.ReadRecipe(f)
+		if err != nil {
+			return nil, err
+		}
+		name := "recipes/" + filepath.Base(f)
+		all = append(all, NamedRecipe{name, name, r})
+	}
+	return all, nil
+}
+
+// Accuracies trains a recipe from the seeds 1 to seeds, all at once.
+func Accuracies(ctx context.Context, e kernels.Executor, networks *train.Networks, data *mnist.Dataset, recipe train.Recipe, seeds int) ([]Accuracy, error) {
+	var specs []train.Spec
+	for seed := uint64(1); seed <= uint64(seeds); seed++ {
+		specs = append(specs, train.Spec{Recipe: recipe, Seed: seed, OrderSeed: seed})
+	}
+	results, err := train.Run(ctx, e, networks, data, specs, train.Options{})
+	if err != nil {
+		return nil, err
+	}
+	var all []Accuracy
+	for _, r := range results {
+		if r.Interrupted {
+			return nil, context.Cause(ctx)
+		}
+		all = append(all, Accuracy{Executor: e.Name(), Device: e.Device(), Recipe: recipe, Seed: r.Spec.Seed, TestAccuracy: r.Test.Accuracy(), Diverged: r.Diverged,
+			Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine()})
+	}
+	return all, nil
+}
+
 // Completion is one run of the whole command from a cold process: starting,
 // loading the data, training all epochs, evaluating, saving.
 type Completion struct {
@@ -41,11 +114,11 @@ type Completions struct {
 	CPUSeconds   float64      `json:"cpu_seconds"`
 	Runs         []Completion `json:"runs"`
 	// Goal is the training of a population to an accuracy.
-	Goal     *Goal    `json:"goal,omitempty"`
-	Version      string       `json:"version"`
-	Revision     string       `json:"revision"`
-	Date         string       `json:"date"`
-	Machine      Machine      `json:"machine"`
+	Goal     *Goal   `json:"goal,omitempty"`
+	Version  string  `json:"version"`
+	Revision string  `json:"revision"`
+	Date     string  `json:"date"`
+	Machine  Machine `json:"machine"`
 }
 
 // Goal is how fast networks reach an accuracy: each of a population trains by
@@ -179,7 +252,7 @@ func (g *Goal) evaluate(ctx context.Context, pop kernels.Population, there []boo
 // Complete runs `binary train` with the default recipe once for each seed from
 // 1 to seeds, each in a process of its own that may use one core.
 func Complete(ctx context.Context, binary string, seeds int, progress func(Completion)) (Completions, error) {
-	all := Completions{Suite: "to-accuracy", Cores: 1, N: seeds, Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine()}
+	all := Completions{Suite: CompletionsSuite, Cores: 1, N: seeds, Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine()}
 	dir, err := os.MkdirTemp("", "vanilla")
 	if err != nil {
 		return all, err

@@ -23,8 +23,8 @@ type Page struct {
 
 // sections are the page's, in order.
 var sections = []struct{ suite, title, about string }{
-	{accuracySuite, "Accuracy", "Test accuracy of 784-16-16-10, trained on all 60,000 images, a seed a run."},
-	{completionsSuite, "To accuracy", "`vanilla train` from a cold process on one core: start, train 40 epochs, evaluate, save. Then populations of which each network trains until its accuracy on the test images is 95 %, evaluations included."},
+	{AccuracySuite, "Accuracy", "Test accuracy of 784-16-16-10, trained on all 60,000 images, a seed a run."},
+	{CompletionsSuite, "To accuracy", "`vanilla train` from a cold process on one core: start, train 40 epochs, evaluate, save. Then populations of which each network trains until its accuracy on the test images is 95 %, evaluations included."},
 	{"step", "One network, one core", "An epoch of 784-16-16-10 with sigmoid units, at several batch sizes."},
 	{portableSuite, "One network, one core, portable Go", "The same with the binary of the tag `purego`, whose `cpu` has no assembly."},
 	{"population", "Populations, all cores", "Networks with their own seeds and orders, all of one shape (equal) or of eight (mixed). Per network and epoch."},
@@ -41,7 +41,7 @@ func NewPage(dir, recipes string) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	named, err := namedRecipes(recipes)
+	named, err := NamedRecipes(recipes)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +68,9 @@ prepares and takes its first step (of a peer: its whole process). Versions, devi
 		for _, f := range ours {
 			fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", f.Machine, origin(f, f.Name))
 			switch s.suite {
-			case accuracySuite:
+			case AccuracySuite:
 				b.WriteString(accuracyTable(f, named, "../../"))
-			case completionsSuite:
+			case CompletionsSuite:
 				b.WriteString(completionsText(f))
 			case "repeat":
 				b.WriteString(repeatText(f))
@@ -136,6 +136,9 @@ func origin(f File, link string) string {
 		if r.Ceiling > 0 {
 			parts = append(parts, fmt.Sprintf("ceiling of a core %.0f GFLOP/s", r.Ceiling/float64(r.Cores)))
 		}
+	case len(f.Accuracies) > 0 && f.Accuracies[0].Revision != "":
+		a := f.Accuracies[0]
+		parts = append(parts, "revision "+a.Revision, "vanilla "+a.Version, a.Machine.Go)
 	case len(f.Completions) > 0:
 		c := f.Completions[0]
 		parts = append(parts, "revision "+c.Revision, "vanilla "+c.Version, c.Machine.Go, plural(c.N, "seed"))
@@ -288,38 +291,8 @@ func repeated(results []Result) string {
 	return Handrolled
 }
 
-// namedRecipe is a recipe and what it is called.
-type namedRecipe struct {
-	name, file string
-	recipe     train.Recipe
-}
-
-// namedRecipes are those that are built in and those of a folder.
-func namedRecipes(dir string) ([]namedRecipe, error) {
-	var all []namedRecipe
-	for _, name := range train.Recipes() {
-		r, err := train.NamedRecipe(name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, namedRecipe{name, "", r})
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range files {
-		r, err := train.ReadRecipe(f)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, namedRecipe{"recipes/" + filepath.Base(f), "recipes/" + filepath.Base(f), r})
-	}
-	return all, nil
-}
-
 // accuracyTable has a row for each recipe; root is where links to recipes start.
-func accuracyTable(f File, named []namedRecipe, root string) string {
+func accuracyTable(f File, named []NamedRecipe, root string) string {
 	type group struct {
 		recipe     train.Recipe
 		accuracies []float64
@@ -337,10 +310,10 @@ func accuracyTable(f File, named []namedRecipe, root string) string {
 	for _, g := range groups {
 		title := ""
 		for _, n := range named {
-			if reflect.DeepEqual(n.recipe, g.recipe) {
-				title = "`" + n.name + "`"
-				if n.file != "" {
-					title = fmt.Sprintf("[%s](%s%s)", title, root, n.file)
+			if reflect.DeepEqual(n.Recipe, g.recipe) {
+				title = "`" + n.Name + "`"
+				if n.File != "" {
+					title = fmt.Sprintf("[%s](%s%s)", title, root, n.File)
 				}
 				title += ": "
 			}
@@ -410,8 +383,8 @@ func (p *Page) picture(f File, alt, root string) (string, error) {
 // resultsRoot leads from the repository's README to the results.
 const resultsRoot = "bench/results/"
 
-func accuracyBlock(files []File, named []namedRecipe) string {
-	ours := newest(files, accuracySuite)
+func accuracyBlock(files []File, named []NamedRecipe) string {
+	ours := newest(files, AccuracySuite)
 	if len(ours) == 0 {
 		return ""
 	}
@@ -423,7 +396,7 @@ func accuracyBlock(files []File, named []namedRecipe) string {
 // what one would write or use otherwise.
 func (p *Page) speedBlock(files []File) (string, error) {
 	var b strings.Builder
-	if ours := newest(files, completionsSuite); len(ours) > 0 {
+	if ours := newest(files, CompletionsSuite); len(ours) > 0 {
 		var parts []string
 		for _, f := range ours {
 			parts = append(parts, fmt.Sprintf("**%.2f s** (%s)", f.Completions[0].Seconds, f.Machine))

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"vanilla/train"
 )
 
 // FileName is what the results of a suite, measured here and today, are called.
@@ -26,14 +24,6 @@ func HasRevision(file, revision string) bool {
 	return err == nil && bytes.Contains(text, fmt.Appendf(nil, `"revision":%q`, revision))
 }
 
-// Accuracy is a line of vanilla train --json in the files accuracy-….
-type Accuracy struct {
-	Device       string       `json:"device"`
-	Recipe       train.Recipe `json:"recipe"`
-	Seed         uint64       `json:"seed"`
-	TestAccuracy float64      `json:"test_accuracy"`
-}
-
 // File is what a file of results holds of one suite. Most hold one suite.
 type File struct {
 	Name        string // without the folder
@@ -44,12 +34,8 @@ type File struct {
 	Accuracies  []Accuracy    // of accuracy
 }
 
-const (
-	accuracySuite    = "accuracy"
-	completionsSuite = "to-accuracy"
-	// portableSuite is the suite step with the binary of the tag purego.
-	portableSuite = "step-portable"
-)
+// portableSuite is the suite step with the binary of the tag purego.
+const portableSuite = "step-portable"
 
 var dateInName = regexp.MustCompile(`\d{4}-\d\d-\d\d`)
 
@@ -83,13 +69,13 @@ func readFile(path string) ([]File, error) {
 	switch {
 	case f.Date == "":
 		return nil, fmt.Errorf("%s: want a name like step-MACHINE-2006-01-02.jsonl", path)
-	case strings.HasPrefix(name, accuracySuite+"-"):
-		f.Suite = accuracySuite
+	case strings.HasPrefix(name, AccuracySuite+"-"):
+		f.Suite = AccuracySuite
 		if f.Accuracies, err = readLines[Accuracy](text); err == nil {
 			f.Machine = regexp.MustCompile(`, \d+ cores?$`).ReplaceAllString(short(f.Accuracies[0].Device), "")
 		}
-	case strings.HasPrefix(name, completionsSuite+"-"):
-		f.Suite = completionsSuite
+	case strings.HasPrefix(name, CompletionsSuite+"-"):
+		f.Suite = CompletionsSuite
 		if f.Completions, err = readLines[Completions](text); err == nil {
 			f.Machine = f.Completions[0].Machine.String()
 		}

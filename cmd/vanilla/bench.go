@@ -35,6 +35,7 @@ type benchFlags struct {
 	peers     string
 	on        string
 	results   string
+	recipes   string
 }
 
 // benchExecutors are what --executors can list, by what device.Open calls it.
@@ -57,7 +58,10 @@ func openExecutor(name string, networks *train.Networks) (kernels.Executor, erro
 	return exec, err
 }
 
-const toAccuracy = "to-accuracy"
+// suiteNames are all suites.
+func suiteNames() []string {
+	return append(bench.SuiteNames(), bench.CompletionsSuite, bench.AccuracySuite)
+}
 
 func benchCommand() *cobra.Command {
 	var b benchFlags
@@ -76,6 +80,7 @@ images. peers is one network and 64, beside other frameworks. to-accuracy runs
 "vanilla train" from a cold process on one core, a seed a round, and then trains a
 population until each network reaches 95 %. repeat runs the same work several times,
 and once slowed by a tenth, and holds the differences against their intervals.
+accuracy trains each recipe from several seeds.
 
 --compare reads two files that --json wrote and says what changed, with 95 % intervals.
 Where both have handrolled, times are taken relative to it, round by round.
@@ -103,12 +108,12 @@ was built from a commit. What is there already, of the same commit, is not run a
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of the work: "+strings.Join(bench.SuiteNames(), ", ")+" or "+toAccuracy)
+	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of the work: "+strings.Join(suiteNames(), ", "))
 	c.Flags().StringSliceVar(&b.executors, "executors", nil, "`names` of what to time: handrolled, tape, cpu, cuda (all GPUs), ref (default: the first three; of populations and wide networks cpu, with handrolled)")
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "`widths` of the layers, suite step (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "`images` in a step, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "`sizes` of populations, suite population (default 1,4,16,64,256,1024,4096)")
-	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3; seeds of to-accuracy 10)")
+	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3; seeds of to-accuracy and accuracy 10)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
@@ -116,6 +121,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.python, "peers", "", "`python` with which to run other frameworks: implies the suite peers, see bench/peers")
 	c.Flags().StringVar(&b.peers, "peers-dir", "bench/peers", "`directory` of the scripts that run them")
 	c.Flags().StringVar(&b.on, "peers-device", "cpu", "where they run: "+strings.Join(bench.PeerDevices(), " or "))
+	c.Flags().StringVar(&b.recipes, "recipes", "recipes", "`directory` of recipes beside the built-in ones, suite accuracy")
 	c.Flags().StringVar(&b.results, "results", "", "`directory` to keep the results in")
 	c.Flags().BoolVar(&b.compare, "compare", false, "compare two files that --json wrote")
 	return c
@@ -129,8 +135,8 @@ func (b *benchFlags) check() error {
 	if b.suite == "peers" && b.python == "" {
 		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "it needs --peers, a Python with other frameworks (make peers installs one)"}
 	}
-	if b.suite != toAccuracy && !slices.Contains(bench.SuiteNames(), b.suite) {
-		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "want " + strings.Join(bench.SuiteNames(), ", ") + " or " + toAccuracy}
+	if !slices.Contains(suiteNames(), b.suite) {
+		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "want one of " + strings.Join(suiteNames(), ", ")}
 	}
 	if b.rounds < 0 {
 		return &train.SettingError{Flag: "--rounds", Value: b.rounds, Problem: "want 1 or more"}
@@ -138,7 +144,7 @@ func (b *benchFlags) check() error {
 	if b.rounds == 0 {
 		b.rounds = 7
 		switch b.suite {
-		case toAccuracy:
+		case bench.CompletionsSuite, bench.AccuracySuite:
 			b.rounds = 10
 		case "population", "wide":
 			b.rounds = 5
@@ -151,7 +157,7 @@ func (b *benchFlags) check() error {
 	}
 	if len(b.executors) == 0 {
 		b.executors = []string{bench.Handrolled, "tape", "cpu"}
-		if b.suite == "population" || b.suite == "wide" || b.suite == "repeat" || b.suite == toAccuracy {
+		if b.suite == "population" || b.suite == "wide" || b.suite == "repeat" || b.trains() {
 			b.executors = []string{bench.Handrolled, "cpu"}
 		}
 	}
@@ -174,11 +180,16 @@ func (b *benchFlags) check() error {
 	if ext := plotExtension(b.plot); b.plot != "" && !slices.Contains([]string{"png", "svg", "pdf"}, ext) {
 		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "want a file that ends in .png, .svg or .pdf"}
 	}
-	if b.plot != "" && b.suite == toAccuracy {
-		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "the suite to-accuracy is not drawn"}
+	if b.plot != "" && b.trains() {
+		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "the suite " + b.suite + " is not drawn"}
 	}
 	b.options.Rounds = b.rounds
 	return nil
+}
+
+// trains is whether the suite is of whole trainings.
+func (b *benchFlags) trains() bool {
+	return b.suite == bench.CompletionsSuite || b.suite == bench.AccuracySuite
 }
 
 func plotExtension(file string) string {
@@ -229,8 +240,11 @@ func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) erro
 		}
 		executors = append(executors, exec)
 	}
-	if b.suite == toAccuracy {
+	switch b.suite {
+	case bench.CompletionsSuite:
 		return b.complete(ctx, executors, &networks, data, stdout, stderr)
+	case bench.AccuracySuite:
+		return b.accuracies(ctx, executors, &networks, data, stdout, stderr)
 	}
 	if b.python != "" {
 		if b.options.Peers, err = bench.LoadPeers(b.peers, b.python, b.on); err != nil {
@@ -336,6 +350,35 @@ func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor,
 		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// accuracies is the suite accuracy.
+func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executor, networks *train.Networks, data *mnist.Dataset, stdout, stderr io.Writer) error {
+	recipes, err := bench.NamedRecipes(b.recipes)
+	if err != nil {
+		return err
+	}
+	for _, e := range executors {
+		for _, r := range recipes {
+			fmt.Fprintf(stderr, "%s: %s\n", e.Name(), r.Name)
+			all, err := bench.Accuracies(ctx, e, networks, data, r.Recipe, b.rounds)
+			if err != nil {
+				return err
+			}
+			for _, a := range all {
+				a.Version = version
+				if b.json {
+					err = writeJSON(stdout, a)
+				} else {
+					_, err = fmt.Fprintf(stdout, "%s, %s, seed %d: %.2f %%\n", a.Executor, r.Name, a.Seed, 100*a.TestAccuracy)
+				}
+				if err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
