@@ -26,10 +26,12 @@ fi
 commit=$(git log -1 --format=%H -- "${measured[@]}")
 cache=$PWD/.cache/bench/$commit
 if [ ! -x "$cache/vanilla" ]; then
-	git worktree prune
-	git worktree add --quiet --force --detach "$cache/source" "$commit"
+	# A clone: without changes, and Go finds no revision in a linked work tree.
+	rm -rf "$cache/source"
+	git clone --quiet --shared --no-checkout . "$cache/source"
+	git -C "$cache/source" checkout --quiet --detach "$commit"
 	(cd "$cache/source" && CGO_ENABLED=0 go build -buildvcs=true -trimpath -o ../vanilla ./cmd/vanilla)
-	git worktree remove --force "$cache/source"
+	rm -rf "$cache/source"
 fi
 
 for suite in "${suites[@]}"; do
