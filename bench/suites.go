@@ -26,13 +26,16 @@ type Options struct {
 	Peers    []Peer // suite peers
 }
 
-// maxNetworkEpochs bounds the work of a round: larger populations train a part
-// of an epoch.
-const maxNetworkEpochs = 64
+// A round is half an epoch, and less for larger populations, so that it is
+// roundEpochs for all networks together at most.
+const (
+	partOfEpoch = 2
+	roundEpochs = 32
+)
 
 // Cases are the pieces of work of a suite on a data set:
 //
-//   - step: one network on one core, an epoch, at several batch sizes;
+//   - step: one network on one core at several batch sizes;
 //   - population: 1 to 4,096 networks on all cores, all of one shape (equal) or
 //     of eight (mixed), with their own sample orders;
 //   - wide: one network on one core, from 784-100-10 to the 12 million weights
@@ -66,7 +69,7 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 			c.Variants = append(c.Variants, train.Spec{Recipe: r, Seed: uint64(i + 1), OrderSeed: uint64(i + 1)}.Variant(network.Program))
 		}
 		perEpoch := c.Variants[0].StepsPerEpoch(set.Train.Len())
-		c.Steps = max(1, perEpoch*maxNetworkEpochs/max(maxNetworkEpochs, len(recipes)))
+		c.Steps = max(1, perEpoch*roundEpochs/max(roundEpochs*partOfEpoch, len(recipes)))
 		var err error
 		c.Widths, err = model.Widths(recipes[0].Arch)
 		return c, err

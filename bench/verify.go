@@ -77,13 +77,13 @@ const (
 	// witnessFLOPs is how far the reference goes for one network. A network
 	// that costs more is a witness of the last timed steps alone: the reference
 	// starts where the executor was before them.
-	witnessFLOPs = 4e10
+	witnessFLOPs = 2e10
 	// A case has a witness for each different program and its last network, and
 	// more of them, evenly spread, up to caseFLOPs and maxWitnesses.
 	caseFLOPs    = 1e10
 	maxWitnesses = 64
 	// lossTolerance is the largest relative difference between losses after the
-	// same steps. Rounding grows along them: 2e-4 was seen after seven epochs. A
+	// same steps. Rounding grows along them: 1e-4 was seen after seven epochs. A
 	// step size wrong by one per cent moves the loss of five by 4e-3.
 	lossTolerance = 1e-3
 	// peerTolerance is that for the mean over the networks of a peer, which

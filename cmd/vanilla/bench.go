@@ -73,7 +73,7 @@ that a student of the lesson writes by hand (handrolled). A time counts only if 
 networks have come to the same loss, after the timed steps, as the networks that the
 reference trains.
 
-Suites: step is one network on one core, an epoch at several batch sizes. population
+Suites: step is one network on one core, at several batch sizes. population
 is 1 to 4,096 networks on all cores, of one shape and of eight. wide is one network on
 one core, up to 12 million weights. eval is one network forward over all training
 images. peers is one network and 64, beside other frameworks. to-accuracy runs
