@@ -10,7 +10,7 @@ CUDA_CFLAGS  := -O2 -g -I$(CUDA)/nvidia/cuda_runtime/include
 CUDA_LDFLAGS := -L$(CURDIR)/kernels/cuda/driver/link
 GPU := CGO_ENABLED=1 CGO_CFLAGS="$(CUDA_CFLAGS)" CGO_LDFLAGS="$(CUDA_LDFLAGS)"
 
-.PHONY: cuda gpu gpu-env functions kernels check-kernels test-gpu vet-gpu race-gpu bundle-files gpu-bundle gpu-check gpu-bench
+.PHONY: cuda gpu gpu-env functions kernels check-kernels test-gpu vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
 
 cuda: $(CUDA)/installed ## install the CUDA compiler in .cache/cuda: 310 MB, no root
 
@@ -39,12 +39,16 @@ check-kernels: cuda ## fail unless the committed kernels are what the sources co
 # The packages that are different, or tested differently, with the tag gpu.
 GPU_PACKAGES := ./kernels/cuda/... ./kernels/device
 
-test-gpu: cuda ## run the tests of the tag gpu: kernels on the CPU, in the place of a GPU
-	$(GPU) go test -tags gpu $(GPU_PACKAGES)
+# -count=1: go test does not see that the stand-in's library changes with the kernels.
+test-gpu: cuda ## run the tests of the tag gpu, with kernels on the CPU in the place of a GPU
+	$(GPU) go test -count=1 -tags gpu $(GPU_PACKAGES)
+	$(GPU) go test -count=1 -tags gpu ./cmd/vanilla -run 'GPU|StandIn|Help|Devices'
 
 vet-gpu: cuda ## go vet and staticcheck with the tag gpu
 	$(GPU) go vet -tags gpu ./...
 	$(GPU) go run $(STATICCHECK) -tags gpu $(GPU_PACKAGES) ./cmd/...
+
+check-gpu: check-kernels gpu vet-gpu test-gpu ## all that must hold with the tag gpu: the parts above
 
 race-gpu: cuda ## the driver's tests under the race detector
 	$(GPU) go test -race -tags gpu ./kernels/cuda/driver
@@ -80,3 +84,11 @@ gpu-check: bundle-files ## prove the CUDA executor on this machine's GPU; fails 
 
 gpu-bench: bundle-files ## time the CUDA executor on this machine's GPU
 	$(BUNDLE)/gpu-bench --out bench/results
+
+check-bundle: gpu-bundle test-gpu ## try the bundle's scripts on a machine without a GPU, which they must refuse
+	! $(BUNDLE)/gpu-check
+	! $(BUNDLE)/gpu-bench
+	set -e; library=$$(ls -t $(CURDIR)/.cache/standin/cuda-*.so | head -1); \
+		if VANILLA_LIBCUDA=$$library $(BUNDLE)/gpu-check; then exit 1; fi; \
+		if VANILLA_LIBCUDA=$$library $(BUNDLE)/gpu-bench; then exit 1; fi; \
+		$(BUNDLE)/gpu-check --rehearse $$library

@@ -120,7 +120,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.plot, "plot", "", "`file` to draw the results to: .png, .svg or .pdf")
 	c.Flags().StringVar(&b.python, "peers", "", "`python` with which to run other frameworks: implies the suite peers, see bench/peers")
 	c.Flags().StringVar(&b.peers, "peers-dir", "bench/peers", "`directory` of the scripts that run them")
-	c.Flags().StringVar(&b.on, "peers-device", "cpu", "where they run: "+strings.Join(bench.PeerDevices(), " or "))
+	c.Flags().StringVar(&b.on, "peers-device", "cpu", "`device` that they run on: "+strings.Join(bench.PeerDevices(), " or "))
 	c.Flags().StringVar(&b.recipes, "recipes", "recipes", "`directory` of recipes beside the built-in ones, suite accuracy")
 	c.Flags().StringVar(&b.results, "results", "", "`directory` to keep the results in")
 	c.Flags().BoolVar(&b.compare, "compare", false, "compare two files that --json wrote")

@@ -3,7 +3,6 @@
 // Names say who acts: kernel_ is a launch, block_ all threads of a block (they must all call it), warp_ the 32 threads of
 // a warp, thread_ one thread by itself.
 #pragma once
-#include "cuda.cuh"
 #include "format.cuh"
 #include "random.cuh"
 
@@ -57,15 +56,20 @@ __device__ inline int *thread_labels(const Block &block) {
   return reinterpret_cast<int *>(thread_address(block, block.plan.labels));
 }
 
-// thread_input is element i of x in row-major order.
-__device__ inline float thread_input(const Block &block, int64_t i) {
-  if (block.job.kind == JOB_FORWARD) return reinterpret_cast<const float *>(block.job.pixels)[i];
-  return block.pixel[reinterpret_cast<const uint8_t *>(thread_address(block, block.plan.input))[i]];
+// The elements of an operand that is read, in row-major order: numbers, or the bytes of x.
+struct Elements {
+  const float *numbers;
+  const uint8_t *bytes;
+};
+
+__device__ inline Elements thread_elements(const Block &block, const Operand &v) {
+  if (v.space != SPACE_INPUT) return {thread_address(block, v), nullptr};
+  if (block.job.kind == JOB_FORWARD) return {reinterpret_cast<const float *>(block.job.pixels), nullptr};
+  return {nullptr, reinterpret_cast<const uint8_t *>(thread_address(block, block.plan.input))};
 }
 
-// thread_element is element i of an operand in row-major order.
-__device__ inline float thread_element(const Block &block, const Operand &v, const float *address, int64_t i) {
-  return v.space == SPACE_INPUT ? thread_input(block, i) : address[i];
+__device__ inline float thread_element(const Block &block, const Elements &e, int64_t i) {
+  return e.bytes ? block.pixel[e.bytes[i]] : e.numbers[i];
 }
 
 // block_sum adds up one number per thread, in an order that depends on nothing, and returns the sum to all of them.

@@ -14,7 +14,6 @@ import (
 	"vanilla/kernels/cuda/standin"
 )
 
-
 // newExecutor opens devices: the stand-in's, or GPUs if they are required.
 func newExecutor(t *testing.T, devices ...int) Executor {
 	t.Helper()

@@ -64,7 +64,6 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 				Losses: int64(len(l.jobs)), Classes: int64(from - first),
 			})
 		}
-		l.results = make([]packedResult, len(l.jobs))
 		l.losses, l.classes = make([]float32, len(l.jobs)), make([]byte, min(from, e.Len())-first)
 		if err := w.run(l); err != nil {
 			return kernels.Score{}, err
@@ -161,7 +160,6 @@ func (w *worker) forward(n *network, x []float32) (values [][]float32, err error
 				Work: uint64(work.at) + uint64(k*stride), Examples: int32(min(evaluationChunk, to-from-k*evaluationChunk)),
 			})
 		}
-		l.results = make([]packedResult, len(l.jobs))
 		if err := w.run(l); err != nil {
 			return nil, err
 		}

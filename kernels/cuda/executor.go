@@ -32,12 +32,22 @@ func New(devices ...int) (Executor, error) {
 			return nil, errors.Join(err, e.Close())
 		}
 		e.gpus = append(e.gpus, g)
-		if first, d := e.gpus[0].device, g.device; d.Major != first.Major || d.Minor != first.Minor {
-			return nil, errors.Join(fmt.Errorf("device %d has compute capability %d.%d, device %d has %d.%d: want devices of one kind",
-				d.Index, d.Major, d.Minor, first.Index, first.Major, first.Minor), e.Close())
-		}
+	}
+	if err := e.oneKind(); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
+}
+
+// oneKind fails if the devices' compute capabilities differ.
+func (e *executor) oneKind() error {
+	for _, g := range e.gpus[1:] {
+		if first, d := e.gpus[0].device, g.device; d.Major != first.Major || d.Minor != first.Minor {
+			return fmt.Errorf("device %d has compute capability %d.%d, device %d has %d.%d: want devices of one kind",
+				d.Index, d.Major, d.Minor, first.Index, first.Major, first.Minor)
+		}
+	}
+	return nil
 }
 
 type executor struct{ gpus []*gpu }

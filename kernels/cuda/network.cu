@@ -7,6 +7,7 @@
 // changes.
 //
 // Built by nvcc into the image that package driver loads; the same source, compiled for the CPU, runs in tests.
+#include "cuda.cuh"
 #include "operation.cuh"
 #include "optimizer.cuh"
 

@@ -7,39 +7,40 @@
 template <class F> __device__ inline void block_elements(Block &block, const Op &op, F f) {
   float *out = thread_address(block, op.out);
   const int64_t length = int64_t(thread_rows(block, op.out)) * op.out.cols;
-  const float *first = thread_address(block, op.args[0]), *second = thread_address(block, op.args[1]);
+  const Elements first = thread_elements(block, op.args[0]), second = thread_elements(block, op.args[1]);
+  const bool two = op.args[1].space != SPACE_NONE;
 #pragma unroll 1 // f is long
   for (int64_t i = thread_index(); i < length; i += THREADS)
-    out[i] = f(thread_element(block, op.args[0], first, i),
-               op.args[1].space == SPACE_NONE ? 0.0f : thread_element(block, op.args[1], second, i));
+    out[i] = f(thread_element(block, first, i), two ? thread_element(block, second, i) : 0.0f);
 }
 
 // A row of logits: its largest and the sum of e to the power of what they lie below it.
 struct Softmax { float top, sum; };
 
-__device__ inline Softmax thread_softmax(const Block &block, const Operand &z, const float *address, int row) {
+__device__ inline Softmax thread_softmax(const Block &block, const Elements &z, int64_t row, int cols) {
   Softmax s = {-INFINITY, 0};
-  for (int j = 0; j < z.cols; j++) s.top = fmaxf(s.top, thread_element(block, z, address, int64_t(row) * z.cols + j));
-  for (int j = 0; j < z.cols; j++) s.sum += expf(thread_element(block, z, address, int64_t(row) * z.cols + j) - s.top);
+  for (int j = 0; j < cols; j++) s.top = fmaxf(s.top, thread_element(block, z, row + j));
+  for (int j = 0; j < cols; j++) s.sum += expf(thread_element(block, z, row + j) - s.top);
   return s;
 }
 
-// block_loss: l = s/B times the sum of the rows' losses. A thread computes a row.
+// block_loss: l = s/B times the sum of the examples' losses. A thread computes an example's.
 __device__ inline void block_loss(Block &block, const Op &op) {
-  const Operand &z = op.args[0];
-  const float *address = thread_address(block, z);
+  const Elements z = thread_elements(block, op.args[0]);
+  const int cols = op.args[0].cols;
   float sum = 0;
 #pragma unroll 1
-  for (int row = thread_index(); row < block.count; row += THREADS) {
-    const int label = thread_labels(block)[row];
+  for (int i = thread_index(); i < block.count; i += THREADS) {
+    const int label = thread_labels(block)[i];
+    const int64_t row = int64_t(i) * cols;
     if (op.code == CODE_XENT) {
-      const Softmax s = thread_softmax(block, z, address, row);
+      const Softmax s = thread_softmax(block, z, row, cols);
       // In this order large logits do not swallow a small loss.
-      sum += logf(s.sum) - (thread_element(block, z, address, int64_t(row) * z.cols + label) - s.top);
+      sum += logf(s.sum) - (thread_element(block, z, row + label) - s.top);
     } else {
       float squares = 0;
-      for (int j = 0; j < z.cols; j++) {
-        const float d = thread_element(block, z, address, int64_t(row) * z.cols + j) - (j == label ? 1.0f : 0.0f);
+      for (int j = 0; j < cols; j++) {
+        const float d = thread_element(block, z, row + j) - (j == label ? 1.0f : 0.0f);
         squares += d * d;
       }
       sum += squares;
@@ -49,20 +50,21 @@ __device__ inline void block_loss(Block &block, const Op &op) {
   if (thread_index() == 0) *thread_address(block, op.out) = op.scale / float(block.count) * sum;
 }
 
-// block_dloss: s/B times the gradient of the rows' losses.
+// block_dloss: s/B times the gradient of the examples' losses.
 __device__ inline void block_dloss(Block &block, const Op &op) {
-  const Operand &z = op.args[0];
-  const float *address = thread_address(block, z);
+  const Elements z = thread_elements(block, op.args[0]);
+  const int cols = op.args[0].cols;
   float *out = thread_address(block, op.out);
   const float scale = op.scale / float(block.count);
 #pragma unroll 1
-  for (int row = thread_index(); row < block.count; row += THREADS) {
-    const int label = thread_labels(block)[row];
+  for (int i = thread_index(); i < block.count; i += THREADS) {
+    const int label = thread_labels(block)[i];
+    const int64_t row = int64_t(i) * cols;
     Softmax s = {0, 1};
-    if (op.code == CODE_DXENT) s = thread_softmax(block, z, address, row);
-    for (int j = 0; j < z.cols; j++) {
-      const float v = thread_element(block, z, address, int64_t(row) * z.cols + j), y = j == label ? 1.0f : 0.0f;
-      out[int64_t(row) * z.cols + j] = scale * (op.code == CODE_DXENT ? expf(v - s.top) / s.sum - y : 2.0f * (v - y));
+    if (op.code == CODE_DXENT) s = thread_softmax(block, z, row, cols);
+    for (int j = 0; j < cols; j++) {
+      const float v = thread_element(block, z, row + j), y = j == label ? 1.0f : 0.0f;
+      out[row + j] = scale * (op.code == CODE_DXENT ? expf(v - s.top) / s.sum - y : 2.0f * (v - y));
     }
   }
 }
@@ -80,20 +82,19 @@ __device__ inline void block_l2(Block &block, const Op &op) {
 
 // block_dbias: db = the sum of dz's rows. A warp adds up every eighth row of 32 columns, then the parts are added.
 __device__ inline void block_dbias(Block &block, const Op &op) {
-  const Operand &dz = op.args[0];
-  const float *address = thread_address(block, dz);
+  const Elements dz = thread_elements(block, op.args[0]);
+  const int cols = op.args[0].cols, lane = thread_lane(), warp = thread_warp();
   float *out = thread_address(block, op.out);
-  for (int col = 0; col < dz.cols; col += WARP) {
-    const int c = col + thread_lane();
+  for (int from = 0; from < cols; from += WARP) {
+    const int col = from + lane;
     float sum = 0;
-    if (c < dz.cols)
-      for (int row = thread_warp(); row < block.count; row += WARPS)
-        sum += thread_element(block, dz, address, int64_t(row) * dz.cols + c);
-    block.stage[thread_warp()][thread_lane()] = sum;
+    if (col < cols)
+      for (int i = warp; i < block.count; i += WARPS) sum += thread_element(block, dz, int64_t(i) * cols + col);
+    block.stage[warp][lane] = sum;
     __syncthreads();
-    if (thread_warp() == 0 && c < dz.cols) {
-      for (int w = 1; w < WARPS; w++) sum += block.stage[w][thread_lane()];
-      out[c] = sum;
+    if (warp == 0 && col < cols) {
+      for (int w = 1; w < WARPS; w++) sum += block.stage[w][lane];
+      out[col] = sum;
     }
     __syncthreads();
   }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vanilla/kernels"
@@ -37,6 +39,32 @@ func (n *network) at() *kernels.State {
 		n.state = &s
 	}
 	return n.state
+}
+
+// left is how many steps the network has to go, none if it has diverged.
+func (n *network) left(until int) int {
+	switch {
+	case n.state == nil:
+		return until
+	case n.state.Diverged:
+		return 0
+	}
+	return until - n.state.Step
+}
+
+// start draws the initial states of networks that have none yet, on all cores:
+// there may be thousands.
+func (p *population) start(wave []int) {
+	var next atomic.Int64
+	var drawing sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(wave)) {
+		drawing.Go(func() {
+			for k := int(next.Add(1)) - 1; k < len(wave); k = int(next.Add(1)) - 1 {
+				p.nets[wave[k]].at()
+			}
+		})
+	}
+	drawing.Wait()
 }
 
 // stateFloats is the size of the network's state.
@@ -89,9 +117,9 @@ func (p *population) Advance(ctx context.Context, until []int, report func(kerne
 	}
 	q := &queue{devices: len(p.workers)}
 	q.bytes = func(i int) int { return 4 * p.nets[i].stateFloats() }
-	q.cost = func(i int) float64 { return float64(until[i]-p.nets[i].at().Step) * p.nets[i].stepWork() }
+	q.cost = func(i int) float64 { return float64(p.nets[i].left(until[i])) * p.nets[i].stepWork() }
 	for i := range p.nets {
-		if s := p.nets[i].at(); s.Step < until[i] && !s.Diverged {
+		if p.nets[i].left(until[i]) > 0 {
 			q.todo = append(q.todo, i)
 		}
 	}
@@ -155,10 +183,7 @@ func (t *training) waves(ctx context.Context, w *worker, q *queue) error {
 	return nil
 }
 
-func (t *training) done(i int) bool {
-	s := t.nets[i].at()
-	return s.Step >= t.until[i] || s.Diverged
-}
+func (t *training) done(i int) bool { return t.nets[i].left(t.until[i]) <= 0 }
 
 // wave trains networks whose states are on the device together, launch by launch.
 func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
@@ -169,6 +194,7 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 		offset  = map[int]int{}   // of states
 		states  []float32
 	)
+	t.start(wave)
 	for _, i := range wave {
 		n := &t.nets[i]
 		made, err := w.plans.of(planKey{n.variant.Program, trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})

@@ -114,7 +114,7 @@ func sameStates(t *testing.T, what string, got, want []kernels.State) {
 	}
 }
 
-func TestExecutor(t *testing.T) {
+func TestExecutorNames(t *testing.T) {
 	e := newExecutor(t)
 	if e.Name() != "cuda" || !strings.Contains(e.Device(), "compute capability") {
 		t.Errorf("the executor is called %q on %q", e.Name(), e.Device())
@@ -128,6 +128,10 @@ func TestExecutor(t *testing.T) {
 	}
 	if _, err := New(99); err == nil {
 		t.Error("device 99 was opened")
+	}
+	mixed := &executor{gpus: []*gpu{{device: driver.Device{Major: 9}}, {device: driver.Device{Index: 1, Major: 8, Minor: 6}}}}
+	if err := mixed.oneKind(); err == nil || !strings.Contains(err.Error(), "device 1 has compute capability 8.6, device 0 has 9.0") {
+		t.Errorf("devices of two kinds: %v", err)
 	}
 }
 
@@ -147,7 +151,7 @@ func TestQueue(t *testing.T) {
 
 // The bits do not depend on where values live, which differs by capability, nor on
 // the order in which the threads of a block run.
-func TestPlaces(t *testing.T) {
+func TestPlacesChangeNothing(t *testing.T) {
 	onlyStandIn(t)
 	variants, until := mix(t, 20), targets(20)
 	wide := conformance.Variant(chain(t, ir.ReLU, graph.CrossEntropy, 20, 300, 300, 4), 32) // in no shared memory

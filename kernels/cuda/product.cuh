@@ -10,20 +10,19 @@ constexpr int LONG_SUM = 128;
 
 // One factor of a product: element (outer, inner), where inner numbers the terms of the sums.
 struct Factor {
-  const float *address;                // unless it is x
-  int64_t outer_stride, inner_stride;  // in floats; one of them is 1
-  int outer;                           // extent
-  bool input;                          // it is x
+  Elements elements;
+  int64_t outer_stride, inner_stride; // in elements; one of them is 1
+  int outer;                          // extent
 };
 
 // rows_factor: the value's rows are the outer index.
 __device__ inline Factor thread_rows_factor(const Block &block, const Operand &v) {
-  return {thread_address(block, v), v.cols, 1, thread_rows(block, v), v.space == SPACE_INPUT};
+  return {thread_elements(block, v), v.cols, 1, thread_rows(block, v)};
 }
 
 // cols_factor: the value's columns are the outer index.
 __device__ inline Factor thread_cols_factor(const Block &block, const Operand &v) {
-  return {thread_address(block, v), 1, v.cols, v.cols, v.space == SPACE_INPUT};
+  return {thread_elements(block, v), 1, v.cols, v.cols};
 }
 
 // warp_stage copies SIZE x TILE_INNER elements of a factor to stage[inner][outer] with rows of STRIDE floats; what lies
@@ -35,10 +34,8 @@ __device__ inline void warp_stage(const Block &block, float *stage, const Factor
   for (int e = thread_lane(); e < SIZE * TILE_INNER; e += WARP) {
     const int o = along_inner ? e / TILE_INNER : e % SIZE, k = along_inner ? e % TILE_INNER : e / SIZE;
     float v = 0;
-    if (outer + o < f.outer && inner + k < inner_end) {
-      const int64_t at = (outer + o) * f.outer_stride + (inner + k) * f.inner_stride;
-      v = f.input ? thread_input(block, at) : f.address[at];
-    }
+    if (outer + o < f.outer && inner + k < inner_end)
+      v = thread_element(block, f.elements, (outer + o) * f.outer_stride + (inner + k) * f.inner_stride);
     stage[k * STRIDE + o] = v;
   }
 }

@@ -5,6 +5,7 @@ package cuda
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"vanilla/graph"
@@ -94,12 +95,79 @@ func TestShapes(t *testing.T) {
 	}
 }
 
+// Sums of 128 terms and more are divided among the warps: over units of a layer and
+// over examples of a batch, up to the last warp's part.
+func TestLongSums(t *testing.T) {
+	e := newExecutor(t)
+	for _, width := range []int{127, 128, 129, 250} {
+		p := chain(t, ir.Tanh, graph.CrossEntropy, 20, width, 4)
+		data := conformance.Data(p, 61)
+		for range 2 {
+			data.Train.Pixels = append(data.Train.Pixels, data.Train.Pixels...)
+			data.Train.Labels = append(data.Train.Labels, data.Train.Labels...)
+		}
+		for _, batch := range []int{32, 127, 128, 129, 250} { // of 268
+			v := conformance.Variant(p, batch)
+			if err := conformance.Gradients(e, v, p); err != nil {
+				t.Errorf("%s, batch %d: %v", p.Name, batch, err)
+			}
+			v.Rate.StepSize = 1
+			sameEpochs(t, e, data, v, 2, conformance.TrajectoryTolerance)
+		}
+	}
+}
+
+// Every optimizer's updates, its arrays and a decay that shows: after three steps
+// they are the reference's but for the rounding of gradients.
+func TestUpdates(t *testing.T) {
+	e := newExecutor(t)
+	p := chain(t, ir.Sigmoid, graph.CrossEntropy, 20, 17, 4)
+	data := conformance.Data(p, 62)
+	for _, name := range kernels.OptimizerNames() {
+		v := conformance.Variant(p, 32)
+		var err error
+		if v.Optimizer, err = kernels.NewOptimizer(name); err != nil {
+			t.Fatal(err)
+		}
+		v.Optimizer.WeightDecay = 0.5
+		v.Rate = kernels.Rate{StepSize: 0.1, Schedule: "constant"}
+		if v.Optimizer.Slots() == 2 {
+			v.Rate.StepSize, v.Optimizer.Epsilon = 0.01, 1e-3
+		}
+		var ends [2]kernels.State
+		for k, executor := range []kernels.Executor{e, ref.New()} {
+			population := prepare(t, executor, data, v)
+			if err := population.Restore(0, conformance.Randomize(v)); err != nil {
+				t.Fatal(err)
+			}
+			if err := population.Advance(t.Context(), []int{3}, nil); err != nil {
+				t.Fatal(err)
+			}
+			ends[k] = states(t, population, 1)[0]
+		}
+		got, want := slices.Concat(ends[0].Params, ends[0].Slots), slices.Concat(ends[1].Params, ends[1].Slots)
+		for a := range want {
+			largest := 0.0
+			for _, w := range want[a] {
+				largest = max(largest, math.Abs(float64(w)))
+			}
+			for i := range want[a] {
+				if d := math.Abs(float64(got[a][i] - want[a][i])); !(d <= 3*conformance.Tolerance*largest) {
+					t.Errorf("%s: number %d of array %d is %g, want %g", name, i, a, got[a][i], want[a][i])
+					break
+				}
+			}
+		}
+	}
+}
+
 // strange writes programs that no chain of layers gives: x as operand of every
 // operation that takes values per example, a parameter that is weights here and a
-// bias there, weights used twice, a row of weights. They are no network's gradients;
+// bias there, weights used twice, a row of weights. Every activation is applied to x,
+// of which most is exactly zero. They are no network's gradients;
 // the reference computes the same.
-func strange(xent, onInput bool) *ir.Program {
-	p := &ir.Program{Name: fmt.Sprintf("strange, cross-entropy %t, of x %t", xent, onInput)}
+func strange(act ir.Activation, xent, onInput bool) *ir.Program {
+	p := &ir.Program{Name: fmt.Sprintf("strange %s, cross-entropy %t, of x %t", act, xent, onInput)}
 	value := func(name string, s ir.Shape) ir.ID {
 		p.Values = append(p.Values, ir.Value{Name: name, Shape: s})
 		return ir.ID(len(p.Values) - 1)
@@ -118,7 +186,7 @@ func strange(xent, onInput bool) *ir.Program {
 
 	z1 := emit("z1", batch, ir.Op{Code: ir.Dense}, x, w, v)
 	h1 := emit("h1", batch, ir.Op{Code: ir.Act, Act: ir.Tanh}, z1)
-	ax := emit("ax", batch, ir.Op{Code: ir.Act, Act: ir.SiLU}, x)
+	ax := emit("ax", batch, ir.Op{Code: ir.Act, Act: act}, x)
 	s := emit("s", batch, ir.Op{Code: ir.Add, Scale: 0.5}, h1, x)
 	s2 := emit("s2", batch, ir.Op{Code: ir.Add, Scale: -0.25}, s, ax)
 	u := emit("u", ir.Shape{Rows: ir.Batch, Cols: 1}, ir.Op{Code: ir.Dense}, s2, v)
@@ -139,7 +207,7 @@ func strange(xent, onInput bool) *ir.Program {
 	dv = emit("dv.bias", row, ir.Op{Code: ir.Add, Scale: 1}, dv, emit("dv.rows", row, ir.Op{Code: ir.DBias}, ds))
 	dv = emit("dv.x", row, ir.Op{Code: ir.Add, Scale: 0.1}, dv, emit("x.rows", row, ir.Op{Code: ir.DBias}, x))
 	dv = emit("dv", row, ir.Op{Code: ir.Add, Scale: 0.2}, dv, v)
-	dz1 := emit("dz1", batch, ir.Op{Code: ir.DAct, Act: ir.GELUTanh}, ds, x)
+	dz1 := emit("dz1", batch, ir.Op{Code: ir.DAct, Act: act}, ds, x)
 	dx := emit("dx", batch, ir.Op{Code: ir.DAct, Act: ir.Softplus}, x, z2)
 	dw := emit("dw.first", matrix, ir.Op{Code: ir.DWeight}, dz1, x)
 	dw = emit("dw.second", matrix, ir.Op{Code: ir.Add, Scale: 1}, dw, emit("dw.z", matrix, ir.Op{Code: ir.DWeight}, dz, s2))
@@ -155,25 +223,26 @@ func strange(xent, onInput bool) *ir.Program {
 
 func TestStrangePrograms(t *testing.T) {
 	e := newExecutor(t)
-	for _, xent := range []bool{false, true} {
-		for _, onInput := range []bool{false, true} {
-			p := strange(xent, onInput)
-			for _, batch := range []int{1, 10, 67} {
-				v := conformance.Variant(p, batch)
-				if err := conformance.Gradients(e, v, p); err != nil {
-					t.Errorf("%s, batch %d: %v", p.Name, batch, err)
-				}
-				got, err := conformance.Trajectory(e, v)
-				if err != nil {
-					t.Fatal(err)
-				}
-				want, err := conformance.Trajectory(ref.New(), v)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := conformance.SameTrajectory(got, want); err != nil {
-					t.Errorf("%s, batch %d: %v", p.Name, batch, err)
-				}
+	for k, act := range ir.Activations() {
+		p := strange(act, k%2 == 0, k%4 < 2)
+		if err := p.Verify(); err != nil {
+			t.Fatal(err)
+		}
+		for _, batch := range []int{1, 10, 67} {
+			v := conformance.Variant(p, batch)
+			if err := conformance.Gradients(e, v, p); err != nil {
+				t.Errorf("%s, batch %d: %v", p.Name, batch, err)
+			}
+			got, err := conformance.Trajectory(e, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := conformance.Trajectory(ref.New(), v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := conformance.SameTrajectory(got, want); err != nil {
+				t.Errorf("%s, batch %d: %v", p.Name, batch, err)
 			}
 		}
 	}

@@ -81,7 +81,9 @@ func (w *worker) close() error {
 	}
 	var errs []error
 	for _, r := range rooms {
-		errs = append(errs, w.empty(r))
+		if err := w.empty(r); !errors.Is(err, driver.ErrDeviceLost) { // the rooms are lost with it
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -104,7 +106,7 @@ type launch struct {
 	// block.
 	sharedFloats, workFloats int64
 
-	results []packedResult // a job
+	results []packedResult // of training jobs
 	losses  []float32
 	classes []byte
 }

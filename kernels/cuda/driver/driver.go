@@ -78,17 +78,14 @@ var (
 
 // The CUresults that are told apart, from cuda.h.
 const (
-	codeOutOfMemory   = 2
-	codeDeinitialized = 4
-	codeNoDevice      = 100
-	codeNotFound      = 500
-	codeNotReady      = 600
+	codeOutOfMemory = 2
+	codeNoDevice    = 100
 )
 
 // lost are the CUresults after which cuda.h says that the process, or the
 // context, must be abandoned, and those of a device that is gone.
 var lost = [...]int{
-	codeDeinitialized,
+	4,   // DEINITIALIZED
 	46,  // DEVICE_UNAVAILABLE
 	101, // INVALID_DEVICE
 	201, // INVALID_CONTEXT

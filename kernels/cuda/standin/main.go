@@ -17,6 +17,9 @@ func RequireGPU() bool { return os.Getenv(requireVariable) == "1" }
 
 // Main is the TestMain of packages that use the driver. It runs the tests with the
 // stand-in, which it builds if VANILLA_LIBCUDA does not name one; or, with VANILLA_REQUIRE_GPU=1, with the driver of this machine.
+//
+// go test does not see that the library comes from other files. It repeats results
+// of runs before they changed, unless it is told -count=1.
 func Main(m *testing.M) {
 	os.Exit(run(m))
 }

@@ -51,7 +51,7 @@ func Build(kernels string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	library := filepath.Join(cache, "standin", key+".so")
+	library := filepath.Join(cache, "standin", filepath.Base(kernels)+"-"+key+".so")
 	if _, err := os.Stat(library); err == nil {
 		return library, nil
 	}

@@ -21,40 +21,50 @@ func TestMain(m *testing.M) {
 		fmt.Println("skipped: this is about the stand-in")
 		return
 	}
-	kernels, err := filepath.Abs("testdata")
-	if err == nil {
-		var library string
-		if library, err = standin.Build(kernels); err == nil {
-			err = os.Setenv(driver.LibraryVariable, library)
-		}
-	}
-	if err != nil {
+	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
+func prepare() error {
+	kernels, err := filepath.Abs("testdata")
+	if err != nil {
+		return err
+	}
+	library, err := standin.Build(kernels)
+	if err != nil {
+		return err
+	}
+	if image, err = compile(); err != nil {
+		return err
+	}
+	return os.Setenv(driver.LibraryVariable, library)
+}
+
 const threads = 64
 
-// compiled is the kernels' image for devices of compute capability 9.0.
-func compiled(t *testing.T) []byte {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "faults.fatbin")
+// image is the kernels' compiled code, for devices of compute capability 9.0.
+var image []byte
+
+func compile() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "faults")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "faults.fatbin")
 	out, err := exec.Command("../../../.cache/cuda/nvidia/cu13/bin/nvcc", "-fatbin", "-std=c++17", "-gencode", "arch=compute_90,code=sm_90",
 		"-diag-suppress", "128", "-o", file, "testdata/faults.cu").CombinedOutput()
 	if err != nil {
-		t.Fatalf("nvcc: %v\n%s", err, out)
+		return nil, fmt.Errorf("nvcc: %v\n%s", err, out)
 	}
-	image, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
+	return os.ReadFile(file)
 }
 
 // launch runs one block of a kernel on n zeros, and returns what they became.
-func launch(t *testing.T, image []byte, kernel string, n int) ([]float32, error) {
+func launch(t *testing.T, kernel string, n int) ([]float32, error) {
 	t.Helper()
 	c, err := driver.Open(0)
 	if err != nil {
@@ -88,7 +98,6 @@ func launch(t *testing.T, image []byte, kernel string, n int) ([]float32, error)
 
 // Each mistake ends the launch, as on a GPU, and loses the context.
 func TestFaults(t *testing.T) {
-	image := compiled(t)
 	for _, c := range []struct {
 		kernel string
 		code   int
@@ -111,7 +120,7 @@ func TestFaults(t *testing.T) {
 		if c.kernel == "just_outside" {
 			n = 65
 		}
-		_, err := launch(t, image, c.kernel, n)
+		_, err := launch(t, c.kernel, n)
 		var failed *driver.Error
 		if !errors.As(err, &failed) || failed.Code != c.code || !errors.Is(err, driver.ErrDeviceLost) {
 			t.Errorf("%s: %v, want CUresult %d, a lost device", c.kernel, err, c.code)
@@ -121,7 +130,6 @@ func TestFaults(t *testing.T) {
 
 // A barrier that is missing shows in one order of the threads or the other.
 func TestMissingBarriers(t *testing.T) {
-	image := compiled(t)
 	for _, c := range []struct {
 		kernel string
 		want   func(i int) int
@@ -132,7 +140,7 @@ func TestMissingBarriers(t *testing.T) {
 	} {
 		for order, shows := range c.shows {
 			t.Setenv("VANILLA_STANDIN_ORDER", order)
-			x, err := launch(t, image, c.kernel, threads)
+			x, err := launch(t, c.kernel, threads)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,9 +157,8 @@ func TestMissingBarriers(t *testing.T) {
 
 // Shared memory that nobody has set is not a number.
 func TestUnset(t *testing.T) {
-	image := compiled(t)
 	for _, kernel := range []string{"unset_dynamic", "unset_static"} {
-		x, err := launch(t, image, kernel, threads)
+		x, err := launch(t, kernel, threads)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +171,7 @@ func TestUnset(t *testing.T) {
 }
 
 func TestThreadsThatReturned(t *testing.T) {
-	x, err := launch(t, compiled(t), "returned_early", threads)
+	x, err := launch(t, "returned_early", threads)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +189,7 @@ func TestThreadsThatReturned(t *testing.T) {
 func TestVotes(t *testing.T) {
 	for _, order := range []string{"forward", "reverse", "shuffled"} {
 		t.Setenv("VANILLA_STANDIN_ORDER", order)
-		x, err := launch(t, compiled(t), "votes", threads)
+		x, err := launch(t, "votes", threads)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -149,7 +149,37 @@ struct Pages {
   ~Pages() { munmap(map, bytes + 2 * page_bytes); }
 };
 
-static const size_t stack_bytes = 128 << 10;
+// Stacks are those of a block's threads, one behind the other, with a page between
+// that must not be touched. They are kept for later launches: to map them takes
+// longer than many a launch.
+struct Stacks {
+  static constexpr size_t bytes = 128 << 10;
+  unsigned threads;
+  Pages pages;
+  explicit Stacks(unsigned threads) : threads(threads), pages((bytes + page_bytes) * threads) {
+    for (unsigned i = 0; i < threads; i++) mprotect(pages.data + (bytes + page_bytes) * i, page_bytes, PROT_NONE);
+  }
+  void **top(unsigned i) { return (void **)(pages.data + (bytes + page_bytes) * (i + 1)); }
+};
+static std::mutex kept_mutex;
+static std::vector<std::unique_ptr<Stacks>> kept;
+
+static std::unique_ptr<Stacks> take_stacks(unsigned threads) {
+  std::lock_guard<std::mutex> lock(kept_mutex);
+  for (auto &s : kept)
+    if (s->threads >= threads) {
+      std::unique_ptr<Stacks> taken = std::move(s);
+      s = std::move(kept.back());
+      kept.pop_back();
+      return taken;
+    }
+  return std::unique_ptr<Stacks>(new Stacks(threads));
+}
+
+static void keep_stacks(std::unique_ptr<Stacks> s) {
+  std::lock_guard<std::mutex> lock(kept_mutex);
+  kept.push_back(std::move(s));
+}
 
 static void fill_with_nans(char *from, size_t bytes) {
   const uint32_t nan = 0xffbadbad;
@@ -189,9 +219,7 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
 
   unsigned n = launch.block.x * launch.block.y * launch.block.z;
   unsigned total = launch.grid.x * launch.grid.y * launch.grid.z;
-  // Stacks lie one behind the other, with a page between that must not be touched.
-  Pages stacks((stack_bytes + page_bytes) * n);
-  for (unsigned i = 0; i < n; i++) mprotect(stacks.data + (stack_bytes + page_bytes) * i, page_bytes, PROT_NONE);
+  std::unique_ptr<Stacks> stacks = take_stacks(n);
   // Dynamic shared memory ends where its pages do, so that what is behind faults.
   Pages dynamic(launch.dynamic_bytes);
   size_t dynamic_bytes = (launch.dynamic_bytes + 15) & ~size_t(15);
@@ -229,7 +257,7 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
       f.done = false;
       // exchange_stacks pops six registers and returns to thread, which finds the
       // stack as a call leaves it.
-      void **top = (void **)(stacks.data + (stack_bytes + page_bytes) * (t + 1));
+      void **top = stacks->top(t);
       *--top = nullptr;
       *--top = (void *)thread;
       for (int k = 0; k < 6; k++) *--top = nullptr;
@@ -252,6 +280,7 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
     block = nullptr;
     fiber = nullptr;
   }
+  keep_stacks(std::move(stacks));
   sigaltstack(&before, nullptr);
   int none = ok;
   if (code != ok) ended.compare_exchange_strong(none, code);

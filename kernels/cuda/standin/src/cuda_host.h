@@ -8,12 +8,12 @@
 // because one thread runs far ahead of another. Blocks of a grid run on several
 // OS threads at once.
 //
-// What it notices, and ends the launch for: an address outside of every
-// allocation, an index outside of an array, a misaligned access, an assertion,
-// __trap, a division by zero, threads at different barriers, a barrier that not all
-// reach. A block's shared memory begins as signalling NaNs. What it cannot see: races
-// between blocks and between threads that run in either order with the same
-// result, bank conflicts, the time that anything takes.
+// What it notices, and ends the launch for: an address where nothing is mapped, an
+// index outside of an array, a misaligned access, an assertion, __trap, a division
+// by zero, threads at different barriers, a barrier that not all reach. A block's
+// shared memory begins as NaNs. What it cannot see: races between blocks, and
+// between threads whose order does not change the result; bank conflicts; the time
+// that anything takes.
 //
 // Kernels ask for dynamic shared memory with DYNAMIC_SHARED (see cuda.cuh), and
 // masks of warp operations must name every thread of the warp that has not

@@ -2,8 +2,8 @@
 // package driver makes, with kernels compiled by g++ through cuda_host.h. It says
 // everywhere that it is no GPU.
 //
-// It is stricter than a GPU. New memory holds signalling NaNs, and a page behind
-// each allocation must not be touched, by copies or by kernels. Launches run on a
+// It is stricter than a GPU. New memory holds NaNs, and what is around an
+// allocation must not be touched, by copies or by kernels. Launches run on a
 // thread of their own, in order, so that waiting for them is real; a kernel that
 // fails loses the context, as on a GPU.
 //
@@ -164,12 +164,46 @@ bool fatbin(const char *data, const Capability &want, Image *found) {
 const size_t page_bytes = 4096, alignment = 256;
 const unsigned char canary = 0xc5;
 
-// Allocation is pages of which the last bytes are handed out.
+// Arena is the addresses of device memory. Each allocation has a slot of its own and
+// lies in the middle of it; the rest must not be touched, so that an index or pointer
+// that is wrong by up to half a slot meets no other memory of the process.
+class Arena {
+  static constexpr size_t slot_bytes = 16ull << 30, slots = 1024;
+  std::mutex mutex;
+  char *base;
+  std::vector<bool> taken = std::vector<bool>(slots);
+
+public:
+  Arena() : base((char *)mmap(nullptr, slots * slot_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
+
+  // take makes pages usable, and returns null if there are none.
+  char *take(size_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex);
+    auto slot = std::find(taken.begin(), taken.end(), false);
+    if (base == MAP_FAILED || slot == taken.end() || bytes > slot_bytes / 4) return nullptr;
+    char *pages = base + (slot - taken.begin()) * slot_bytes + slot_bytes / 2;
+    if (mprotect(pages, bytes, PROT_READ | PROT_WRITE)) return nullptr;
+    *slot = true;
+    return pages;
+  }
+
+  void give_back(char *pages, size_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex);
+    mmap(pages, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    taken[(pages - base) / slot_bytes] = false;
+  }
+};
+
+Arena &arena() {
+  static Arena a;
+  return a;
+}
+
+// Allocation is pages of which the last bytes, but for alignment, are handed out.
 struct Allocation {
-  char *map, *data;
-  size_t map_bytes, bytes;
-  char *pages_begin() const { return map + page_bytes; }
-  char *pages_end() const { return map + map_bytes - page_bytes; }
+  char *pages, *data;
+  size_t page_count, bytes;
+  char *end() const { return pages + page_count * page_bytes; }
 };
 
 struct Failure {
@@ -255,7 +289,7 @@ struct Context {
     auto clean = [](const char *from, const char *to) {
       return std::all_of(from, to, [](char c) { return (unsigned char)c == canary; });
     };
-    if (clean(a.pages_begin(), a.data) && clean(a.data + a.bytes, a.pages_end())) return false;
+    if (clean(a.pages, a.data) && clean(a.data + a.bytes, a.end())) return false;
     fprintf(stderr, "stand-in for CUDA: a kernel wrote beside an allocation of %zu bytes\n", a.bytes);
     return true;
   }
@@ -409,7 +443,7 @@ CUresult cuCtxDestroy(CUcontext handle) {
     c->changed.notify_all();
   }
   c->worker.join();
-  for (auto &a : c->allocations) munmap(a.second.map, a.second.map_bytes);
+  for (auto &a : c->allocations) arena().give_back(a.second.pages, a.second.page_count * page_bytes);
   if (current == c) current = nullptr;
   delete c;
   return r;
@@ -443,12 +477,11 @@ CUresult cuMemAlloc(CUdeviceptr *p, size_t n) {
   if (aligned > current->memory - current->used) return CUDA_ERROR_OUT_OF_MEMORY;
   Allocation a;
   a.bytes = n;
-  a.map_bytes = (aligned + page_bytes - 1) / page_bytes * page_bytes + 2 * page_bytes;
-  a.map = (char *)mmap(nullptr, a.map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (a.map == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
-  mprotect(a.pages_begin(), a.pages_end() - a.pages_begin(), PROT_READ | PROT_WRITE);
-  a.data = a.pages_end() - aligned;
-  memset(a.pages_begin(), canary, a.data - a.pages_begin());
+  a.page_count = (aligned + page_bytes - 1) / page_bytes;
+  a.pages = arena().take(a.page_count * page_bytes);
+  if (!a.pages) return CUDA_ERROR_OUT_OF_MEMORY;
+  a.data = a.end() - aligned;
+  memset(a.pages, canary, a.data - a.pages);
   memset(a.data + n, canary, aligned - n);
   const unsigned char nan[4] = {0xad, 0xdb, 0xba, 0xff};
   for (size_t i = 0; i < n; i++) a.data[i] = nan[i % 4];
@@ -464,7 +497,7 @@ CUresult cuMemFree(CUdeviceptr p) {
   if (found == current->allocations.end()) return CUDA_ERROR_INVALID_VALUE;
   Allocation a = found->second;
   bool damaged = current->damaged(a);
-  munmap(a.map, a.map_bytes);
+  arena().give_back(a.pages, a.page_count * page_bytes);
   current->used -= (a.bytes + alignment - 1) / alignment * alignment;
   current->allocations.erase(found);
   return damaged ? current->lost = CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_SUCCESS;

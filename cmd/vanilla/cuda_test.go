@@ -1,0 +1,167 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"vanilla/kernels/cuda/driver"
+	"vanilla/kernels/cuda/standin"
+)
+
+// command runs this binary as the command, with environment variables set.
+func command(t *testing.T, environment []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append(append(os.Environ(), "VANILLA_TEST_MAIN=1"), environment...)
+	var out, err bytes.Buffer
+	c.Stdout, c.Stderr = &out, &err
+	var exit *exec.ExitError
+	if e := c.Run(); e != nil && !errors.As(e, &exit) {
+		t.Fatal(e)
+	}
+	return out.String(), err.String(), c.ProcessState.ExitCode()
+}
+
+// standIn sets the environment in which the CPU stands in for a GPU.
+func standIn(t *testing.T) string {
+	t.Helper()
+	if standin.RequireGPU() {
+		t.Skip("needs the stand-in")
+	}
+	library, err := standin.Build("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(driver.LibraryVariable, library)
+	return library
+}
+
+// Without a driver the binary starts, says why there is no GPU, trains on the CPU
+// if it may, and does not if it may not.
+func TestWithoutGPU(t *testing.T) {
+	inData(t)
+	nowhere := []string{driver.LibraryVariable + "=/nowhere/libcuda.so.1"}
+	const reason = "no NVIDIA driver: /nowhere/libcuda.so.1 not found"
+	stdout, stderr, code := command(t, nowhere, "devices")
+	if code != done || !strings.Contains(stdout, "\ncuda  none: "+reason+"\n") {
+		t.Errorf("devices: exit code %d, printed %s%s", code, stdout, stderr)
+	}
+	stdout, stderr, code = command(t, nowhere, tiny("--json")...)
+	var trained trainReport
+	if err := json.Unmarshal([]byte(stdout), &trained); err != nil || code != done || trained.Executor != "cpu" {
+		t.Errorf("auto: exit code %d, executor %q, err %v: %s", code, trained.Executor, err, stderr)
+	}
+	if !strings.Contains(stderr, "no GPU: "+reason+"; training on the CPU\n") {
+		t.Errorf("auto: on stderr %s", stderr)
+	}
+	_, stderr, code = command(t, nowhere, tiny("--device", "cuda")...)
+	if code != misuse || !strings.Contains(stderr, "--device cuda: "+reason+": want --device cpu\n") {
+		t.Errorf("cuda: exit code %d, on stderr %s", code, stderr)
+	}
+	_, stderr, code = command(t, nowhere, "bench", "--executors", "cuda")
+	if code != misuse || !strings.Contains(stderr, "--executors cuda: "+reason+"\n") {
+		t.Errorf("bench: exit code %d, on stderr %s", code, stderr)
+	}
+}
+
+// The command on a GPU, for which the CPU stands in: it says so in every place.
+func TestStandIn(t *testing.T) {
+	inData(t)
+	standIn(t)
+	const name = "stand-in for CUDA on the CPU, not a GPU"
+	if stdout, stderr, code := command(t, nil, "devices"); code != done || !strings.Contains(stdout, "\ncuda:0  "+name) {
+		t.Errorf("devices: exit code %d, printed %s%s", code, stdout, stderr)
+	}
+	accuracy := map[string]float64{}
+	for _, device := range []string{"cpu", "cuda", "cuda:0", "auto"} {
+		stdout, stderr, code := command(t, nil, tiny("--json", "--device", device, "--out", strings.ReplaceAll(device, ":", "")+".safetensors")...)
+		var trained trainReport
+		if err := json.Unmarshal([]byte(stdout), &trained); err != nil || code != done || trained.TestAccuracy == nil {
+			t.Fatalf("%s: exit code %d, err %v: %s", device, code, err, stderr)
+		}
+		if onGPU := device != "cpu"; onGPU != (trained.Executor == "cuda") || onGPU != strings.HasPrefix(trained.Device, name) {
+			t.Errorf("%s: trained by %s on %s", device, trained.Executor, trained.Device)
+		}
+		accuracy[device] = *trained.TestAccuracy
+	}
+	for device, a := range accuracy {
+		if a != accuracy["cpu"] {
+			t.Errorf("%s: accuracy %v, on the CPU %v", device, a, accuracy["cpu"])
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{tiny("--device", "cuda:1"), "--device cuda:1: the last GPU of this machine is cuda:0"},
+		{tiny("--device", "cuda", "--executor", "ref"), "--executor ref: it runs on the CPU: want --device cpu, or --executor fast"},
+		{[]string{"bench", "--executors", "cpu,cuda"}, "--executors cuda: " + name},
+	} {
+		if _, stderr, code := command(t, nil, c.args...); code != misuse || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: exit code %d, on stderr %s; want %s", c.args, code, stderr, c.want)
+		}
+	}
+	for _, args := range [][]string{
+		{"eval", "cuda.safetensors", "--data", "tiny", "--device", "cuda"},
+		tiny("--device", "cuda", "--explain"),
+	} {
+		if stdout, stderr, code := command(t, nil, args...); code != done || stdout == "" {
+			t.Errorf("%v: exit code %d, printed %s%s", args, code, stdout, stderr)
+		}
+	}
+}
+
+// A GPU that fails is an error, and no model.
+func TestLostGPU(t *testing.T) {
+	inData(t)
+	standIn(t)
+	_, stderr, code := command(t, []string{"VANILLA_STANDIN_FAIL=launch:1:700"}, tiny("--device", "cuda")...)
+	if code != failed || !strings.Contains(stderr, "CUDA_ERROR_ILLEGAL_ADDRESS") {
+		t.Errorf("exit code %d, on stderr %s", code, stderr)
+	}
+	if _, err := os.Stat("model.safetensors"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is a model: %v", err)
+	}
+}
+
+// Ctrl-C ends training on a GPU within a second or so, keeps what there is, and
+// --resume ends with the bytes of a run without it.
+func TestCtrlCAndResumeOnStandIn(t *testing.T) {
+	inData(t)
+	standIn(t)
+	long := []string{"--device", "cuda", "--history", "run", "--epochs", "300"}
+	t.Setenv("VANILLA_STANDIN_DELAY", "20")
+	c, _ := start(t, "epoch ", tiny(append(long, "--out", "a.safetensors")...)...)
+	asked := time.Now()
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != failed {
+		t.Fatalf("found %v, want exit code %d: was it too fast?", err, failed)
+	}
+	if took := time.Since(asked); took > 5*time.Second {
+		t.Errorf("Ctrl-C took %v", took)
+	}
+	t.Setenv("VANILLA_STANDIN_DELAY", "0")
+	if _, stderr, code := command(t, nil, tiny(append(long, "--out", "a.safetensors", "--resume")...)...); code != done {
+		t.Fatalf("resumed: exit code %d: %s", code, stderr)
+	}
+	long[3] = "whole"
+	if _, stderr, code := command(t, nil, tiny(append(long, "--out", "b.safetensors")...)...); code != done {
+		t.Fatalf("without a break: exit code %d: %s", code, stderr)
+	}
+	a, errA := os.ReadFile("a.safetensors")
+	b, errB := os.ReadFile("b.safetensors")
+	if err := errors.Join(errA, errB); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("resumed, the model is another one; err %v", err)
+	}
+}

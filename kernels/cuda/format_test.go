@@ -1,0 +1,87 @@
+package cuda
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"vanilla/graph/ir"
+)
+
+func source(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The sizes that format.cuh asserts are those of the structs here.
+func TestSizes(t *testing.T) {
+	sizes := map[string]uintptr{
+		"Operand": unsafe.Sizeof(packedOperand{}), "Op": unsafe.Sizeof(packedOp{}), "Array": unsafe.Sizeof(packedArray{}),
+		"Param": unsafe.Sizeof(packedParam{}), "Plan": unsafe.Sizeof(packedPlan{}), "Job": unsafe.Sizeof(packedJob{}),
+		"Scalars": unsafe.Sizeof(packedScalars{}), "Result": unsafe.Sizeof(packedResult{}), "Launch": unsafe.Sizeof(packedLaunch{}),
+	}
+	found := regexp.MustCompile(`sizeof\((\w+)\) == (\d+)`).FindAllStringSubmatch(source(t, "format.cuh"), -1)
+	if len(found) != len(sizes) {
+		t.Errorf("format.cuh asserts %d sizes, want %d", len(found), len(sizes))
+	}
+	for _, m := range found {
+		if want, err := strconv.Atoi(m[2]); err != nil || int(sizes[m[1]]) != want {
+			t.Errorf("%s has %d bytes here, %s in format.cuh", m[1], sizes[m[1]], m[2])
+		}
+	}
+}
+
+// enumerators are the names of an enumeration in format.cuh, without comments.
+func enumerators(t *testing.T, name string) []string {
+	t.Helper()
+	m := regexp.MustCompile(`(?s)enum ` + name + ` : int32_t \{(.*?)\}`).FindStringSubmatch(source(t, "format.cuh"))
+	if m == nil {
+		t.Fatalf("format.cuh has no enumeration %s", name)
+	}
+	text := regexp.MustCompile(`//[^\n]*`).ReplaceAllString(m[1], "")
+	var names []string
+	for _, n := range strings.Split(text, ",") {
+		if n = strings.TrimSpace(n); n != "" {
+			names = append(names, strings.TrimSpace(strings.Split(n, "=")[0]))
+		}
+	}
+	return names
+}
+
+// The numbers in format.cuh are those of package ir, and all of them.
+func TestNumbers(t *testing.T) {
+	codes := enumerators(t, "Code")
+	for i, name := range codes {
+		if want := "CODE_" + strings.ToUpper(ir.Code(i+1).String()); name != want {
+			t.Errorf("operation %d is %s, want %s", i+1, name, want)
+		}
+	}
+	if next := ir.Code(len(codes) + 1); next.String() != "unknown" {
+		t.Errorf("format.cuh has no operation %s", next)
+	}
+	acts := enumerators(t, "Activation")
+	for i, a := range ir.Activations() {
+		if want := "ACT_" + strings.ToUpper(strings.ReplaceAll(a.String(), "-", "_")); i >= len(acts) || acts[i] != want {
+			t.Errorf("activation %d of %q is not %s", i+1, acts, want)
+		}
+	}
+	for i, name := range enumerators(t, "OptimizerKind") {
+		if kind := optimizerKinds[strings.ToLower(strings.TrimPrefix(name, "OPTIMIZER_"))]; int(kind) != i {
+			t.Errorf("%s is number %d here, %d in format.cuh", name, kind, i)
+		}
+	}
+	if m := regexp.MustCompile(`WARP = (\d+), WARPS = (\d+)`).FindStringSubmatch(source(t, "block.cuh")); m == nil {
+		t.Error("block.cuh does not say how many threads a block has")
+	} else if warp, _ := strconv.Atoi(m[1]); true {
+		if warps, _ := strconv.Atoi(m[2]); warp*warps != blockThreads {
+			t.Errorf("a block has %d threads here, %d x %d in block.cuh", blockThreads, warp, warps)
+		}
+	}
+}

@@ -1,0 +1,332 @@
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+	"vanilla/kernels/conformance"
+)
+
+func networks(t *testing.T) []*ir.Program {
+	t.Helper()
+	nets, err := conformance.Networks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var programs []*ir.Program
+	for _, n := range nets {
+		programs = append(programs, n.Program)
+	}
+	return programs
+}
+
+// interval is a part of a space.
+type interval struct {
+	what     string
+	from, to int64
+}
+
+// intervals lists what a plan puts into shared memory and into work space.
+func intervals(l *plan) map[space][]interval {
+	found := map[space][]interval{}
+	add := func(what string, o packedOperand, floats int64) {
+		if o.Space == sharedSpace || o.Space == workSpace {
+			found[o.Space] = append(found[o.Space], interval{what, o.Offset, o.Offset + floats})
+		}
+	}
+	p := l.key.program
+	for i, op := range l.ops {
+		v := p.Value(l.source[i].Out)
+		add(v.Name, op.Out, int64(v.Shape.Len(l.key.batch)))
+	}
+	if l.key.kind != forwardJob {
+		add("the batch's bytes", l.head.Input, int64(l.key.batch*p.Features()+3)/4)
+		add("the batch's labels", l.head.Labels, int64(l.key.batch))
+	}
+	for i, a := range l.arrays {
+		add(fmt.Sprintf("array %d", i), packedOperand{Space: a.Space, Offset: a.Offset}, int64(a.Length))
+	}
+	return found
+}
+
+// Everything has a place of its own within the plan's rooms, whatever the room.
+func TestPlaces(t *testing.T) {
+	for _, p := range networks(t) {
+		for _, k := range []planKey{
+			{p, trainJob, 32, 0, 0}, {p, trainJob, 32, 1, 500}, {p, trainJob, 10, 2, 20000}, {p, trainJob, 1, 2, 1 << 20},
+			{p, evaluateJob, evaluationChunk, 0, 20000}, {p, forwardJob, evaluationChunk, 0, 0},
+		} {
+			l, err := makePlan(k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.sharedFloats > int64(k.sharedFloats) {
+				t.Errorf("%s: %d floats of shared memory, there are %d", p.Name, l.sharedFloats, k.sharedFloats)
+			}
+			size := map[space]int64{sharedSpace: l.sharedFloats, workSpace: l.workFloats}
+			count := 0
+			for where, all := range intervals(l) {
+				slices.SortFunc(all, func(a, b interval) int { return int(a.from - b.from) })
+				end := int64(0)
+				for _, at := range all {
+					if at.from < end || at.to > size[where] || at.from%alignment != 0 {
+						t.Errorf("%s: %s is in %s from %d to %d; what is before it ends at %d, the space at %d",
+							p.Name, at.what, where, at.from, at.to, end, size[where])
+					}
+					end = at.to
+				}
+				count += len(all)
+			}
+			inState := 0
+			for _, a := range l.arrays {
+				if a.Space == stateSpace {
+					inState++
+					if a.Offset != a.State {
+						t.Errorf("%s: an array of the state is at %d, not %d", p.Name, a.Offset, a.State)
+					}
+				}
+			}
+			want := len(l.ops) + len(l.arrays)
+			if k.kind != forwardJob {
+				want += 2
+			}
+			if count+inState != want {
+				t.Errorf("%s: %d places, want %d", p.Name, count+inState, want)
+			}
+			if k.sharedFloats == 1<<20 && (l.workFloats != 0 || inState != 0) {
+				t.Errorf("%s: with room for all, %d floats are in global memory and %d arrays in the state", p.Name, l.workFloats, inState)
+			}
+			if want := int64(p.Parameters() * (1 + k.slots)); l.stateFloats != want {
+				t.Errorf("%s: a state of %d floats, want %d", p.Name, l.stateFloats, want)
+			}
+			for _, op := range l.source {
+				if k.kind == forwardJob && p.Value(op.Out).Shape.Rows != ir.Batch {
+					t.Errorf("%s: Forward computes %s", p.Name, p.Value(op.Out).Name)
+				}
+			}
+		}
+	}
+}
+
+// Programs are packed once, whoever uses them, with their parts one after the other.
+func TestProgram(t *testing.T) {
+	all, programs := plans{}, networks(t)[:3]
+	var packed program
+	for range 2 {
+		for i, p := range programs {
+			l, err := all.of(planKey{p, trainJob, 10, 1, 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if number := packed.add(l); int(number) != i {
+				t.Errorf("plan %d is packed as number %d", i, number)
+			}
+		}
+	}
+	var ops, arrays, params int32
+	for i, head := range packed.plans {
+		if head.Op != ops || head.Array != arrays || head.Param != params || int(head.Ops) != len(programs[i].Ops) ||
+			int(head.Arrays) != 2*len(programs[i].Params) || int(head.Params) != len(programs[i].Params) {
+			t.Errorf("plan %d is %+v", i, head)
+		}
+		ops, arrays, params = ops+head.Ops, arrays+head.Arrays, params+head.Params
+	}
+	if len(packed.plans) != 3 || len(packed.ops) != int(ops) || len(packed.arrays) != int(arrays) || len(packed.params) != int(params) {
+		t.Errorf("%d plans of %d operations, %d arrays and %d parameters", len(packed.plans), len(packed.ops), len(packed.arrays), len(packed.params))
+	}
+}
+
+// A parameter that no array can hold is refused.
+func TestLargeParameter(t *testing.T) {
+	p := &ir.Program{
+		Values: []ir.Value{{Name: "x", Shape: ir.Shape{Rows: ir.Batch, Cols: 1 << 16}}, {Name: "W", Shape: ir.Shape{Rows: 1 << 16, Cols: 1 << 16}}},
+		Params: []ir.Param{{Value: 1}},
+	}
+	if _, err := makePlan(planKey{p, trainJob, 1, 0, 0}); err == nil || !strings.Contains(err.Error(), "W has 4294967296 numbers") {
+		t.Errorf("a parameter of 2³² numbers: %v", err)
+	}
+	if _, err := (plans{}).of(planKey{p, trainJob, 1, 0, 0}); err == nil {
+		t.Error("of hides the error")
+	}
+}
+
+func TestExplain(t *testing.T) {
+	n, err := graph.New(graph.Arch{Widths: []int{784, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for floats, want := range map[int]string{0: "W1 lives in the network's state", 1 << 20: "W1 lives in shared memory"} {
+		lines, err := explain(n.Program, kernels.Optimizer{Name: "momentum", Momentum: 0.9}, floats)
+		text := strings.Join(lines, "\n")
+		if err != nil || !strings.Contains(text, want) || !strings.Contains(text, "momentum updates 4 parameters") {
+			t.Errorf("with %d floats of shared memory: %s, %v", floats, text, err)
+		}
+		if want := 2 + len(n.Program.Ops) + len(n.Program.Params); len(lines) != want {
+			t.Errorf("%d lines, want %d", len(lines), want)
+		}
+	}
+	if _, err := explain(&ir.Program{}, kernels.Optimizer{}, 0); err == nil {
+		t.Error("an empty program is explained")
+	}
+}
+
+// The scalars of a step, used as optimizer.cuh uses them, give kernels.Update's
+// very bits.
+func TestScalars(t *testing.T) {
+	for _, name := range kernels.OptimizerNames() {
+		o, err := kernels.NewOptimizer(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.WeightDecay = 0.013
+		for _, step := range []int{0, 1, 7, 1000, 123456} {
+			for _, bias := range []bool{false, true} {
+				const rate = float32(0.37)
+				w, slots := []float32{0.7}, [][]float32{{0.11}, {0.05}}[:o.Slots()]
+				g := []float32{-0.3}
+				var j packedJob
+				j.setOptimizer(o)
+				got := update(j, scalarsOf(o, rate, step), bias, w[0], g[0], slots)
+				kernels.Update(o, rate, step, bias, w, g, slots)
+				if got != w[0] {
+					t.Errorf("%s, step %d, bias %t: %g, want %g", name, step, bias, got, w[0])
+				}
+			}
+		}
+	}
+}
+
+// update is optimizer.cuh's thread_update for one number.
+func update(j packedJob, now packedScalars, bias bool, w, g float32, slots [][]float32) float32 {
+	decay, shrink := j.Decay, now.Shrink
+	if bias {
+		decay, shrink = 0, 1
+	}
+	switch j.Optimizer {
+	case 0:
+		return w - float32(now.StepSize*(g+float32(decay*w)))
+	case 1, 2:
+		d := g + float32(decay*w)
+		velocity := float32(j.Keep*slots[0][0]) + d
+		if j.Optimizer == 2 {
+			d += float32(j.Keep * velocity)
+		} else {
+			d = velocity
+		}
+		return w - float32(now.StepSize*d)
+	}
+	w *= shrink
+	d := g + float32(decay*w)
+	mean := float32(j.Beta1*slots[0][0]) + float32(j.Rest1*d)
+	square := float32(j.Beta2*slots[1][0]) + float32(j.Rest2*float32(d*d))
+	below := float32(float32(math.Sqrt(float64(square)))/now.Root) + j.Epsilon
+	return w - float32(now.Rate*mean)/below
+}
+
+// Networks that share a schedule share its table.
+func TestScalarTables(t *testing.T) {
+	var s scalarTables
+	rate := kernels.Rate{StepSize: 0.5, Schedule: "cosine"}
+	a := scalarsKey{rate, kernels.Optimizer{Name: "sgd"}, 10, 3, 5, 12}
+	b := a
+	b.step, b.steps = 17, 2
+	if s.add(a) != 0 || s.add(b) != 12 || s.add(a) != 0 || s.add(b) != 12 || len(s.all) != 14 {
+		t.Errorf("%d scalars", len(s.all))
+	}
+	for i, got := range s.all[:12] {
+		if want := rate.At(5+i, 10, 3); got.StepSize != want {
+			t.Errorf("step %d has the step size %g, want %g", 5+i, got.StepSize, want)
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	var c pace
+	if n := c.steps(1e6, 1, 1, 7); n != 7 {
+		t.Errorf("the first launch has %d steps, want an epoch's 7", n)
+	}
+	if n := c.steps(1e6, 1, 1, 1e6); n != 500 {
+		t.Errorf("the first launch has %d steps, want 500", n)
+	}
+	if n := c.steps(1e6, 10, 2, 1e6); n != 100 {
+		t.Errorf("the first launch of ten jobs for two blocks has %d steps each, want 100", n)
+	}
+	if n := c.steps(1e12, 1, 1, 1e6); n != 1 {
+		t.Errorf("a long step: %d steps, want 1", n)
+	}
+	// A device that does 1e9 a second: launches double until they take half a second.
+	total := 0
+	for range 20 {
+		n := c.steps(1e6, 1, 1, 10)
+		total += n
+		c.observe(float64(n)*1e6, time.Duration(n)*time.Millisecond)
+	}
+	if n := c.steps(1e6, 1, 1, 10); n < 499 || n > 500 {
+		t.Errorf("after %d steps, %d a launch, want 500", total, n)
+	}
+	// Short launches say nothing about long ones.
+	for range 100 {
+		c.observe(1e3, time.Microsecond)
+	}
+	if n := c.steps(1e6, 1, 1, 10); n < 499 || n > 500 {
+		t.Errorf("after short launches, %d steps a launch, want 500", n)
+	}
+	c.observe(5e8, 5*time.Second) // the device has become slow
+	if n := c.steps(1e6, 1, 1, 10); n != 50 {
+		t.Errorf("after a launch that took ten times as long, %d steps, want 50", n)
+	}
+}
+
+func TestTake(t *testing.T) {
+	fresh := func(n, devices int) *queue {
+		q := &queue{devices: devices, bytes: func(int) int { return waveBytes / 8 }, cost: func(v int) float64 { return float64(v % 10) }}
+		for v := range n {
+			q.todo = append(q.todo, v)
+		}
+		q.sort()
+		return q
+	}
+	q := fresh(20, 1)
+	if want := []int{9, 19, 8, 18, 7, 17, 6, 16}; !slices.Equal(q.take(100), want) { // as many as a wave's bytes hold
+		t.Error("the first wave is not of the costliest")
+	}
+	if want := []int{5, 15, 4}; !slices.Equal(q.take(3), want) {
+		t.Error("the limit is not kept")
+	}
+	q.put([]int{19, 0})
+	if want := []int{19, 14, 3}; !slices.Equal(q.take(3), want) {
+		t.Error("what is put back is not in its place")
+	}
+	q = fresh(6, 2)
+	if a, b := q.take(100), q.take(100); !slices.Equal(a, []int{5, 3, 1}) || !slices.Equal(b, []int{4, 0}) {
+		t.Errorf("two devices take %v and %v", a, b)
+	}
+	if a, b := q.take(100), q.take(100); !slices.Equal(a, []int{2}) || b != nil {
+		t.Errorf("then they take %v and %v", a, b)
+	}
+	big := fresh(2, 1)
+	big.bytes = func(int) int { return 2 * waveBytes }
+	if a := big.take(100); len(a) != 1 {
+		t.Errorf("a wave of networks larger than a wave is %v", a)
+	}
+}
+
+// A step of twice the batch is not quite twice the work: barriers are the same.
+func TestStepWork(t *testing.T) {
+	n, err := graph.New(graph.Arch{Widths: []int{784, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := kernels.Variant{Program: n.Program}
+	one, two := stepWork(&v, 32), stepWork(&v, 64)
+	if products := 32 * float64(n.Program.FLOPs()); two-one != products || one <= products {
+		t.Errorf("steps of 32 and 64 examples are %g and %g, the products of 32 are %g", one, two, products)
+	}
+}

@@ -1,0 +1,216 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vanilla/kernels/cuda/driver"
+	"vanilla/kernels/cuda/standin"
+)
+
+// mistake is a wrong line that a test must find. In new, PLANTED is true when this
+// mistake is asked for, so that one build holds all of them.
+type mistake struct {
+	file, old, new string
+	test           string // that must fail
+	says           string // what its output must say
+}
+
+var mistakes = []mistake{
+	// In the kernel.
+	{"random.cuh", "x *= 0x846ca68bu;", "x *= PLANTED ? 0x846ca68du : 0x846ca68bu;",
+		"TestConformance/Trajectories", "loss of step"},
+	{"random.cuh", "*right = int(r.word[1]", "*right = int(r.word[PLANTED ? 0 : 1]",
+		"TestConformance/Recipes", "shift, 784-16-16-10"},
+	{"activation.cuh", "return s * (1.0f - s);", "return PLANTED ? s : s * (1.0f - s);",
+		"TestConformance/Gradients", "gradient of W1"},
+	{"activation.cuh", "case ACT_RECTIFY: return z >= 0 ?", "case ACT_RECTIFY: return (PLANTED ? z > 0 : z >= 0) ?",
+		"TestStrangePrograms", "rectify"},
+	{"activation.cuh", "log1pf(expf(-fabsf(z)))", "(PLANTED ? expf(-fabsf(z)) : log1pf(expf(-fabsf(z))))",
+		"TestConformance/Values", "softplus"},
+	{"product.cuh", "inner + k < inner_end)", "inner + k < inner_end - (PLANTED ? 1 : 0))",
+		"TestConformance/Values", "z1"},
+	{"product.cuh", "for (int w = 1; w < WARPS; w++) total", "for (int w = 1; w < WARPS - (PLANTED ? 1 : 0); w++) total",
+		"TestLongSums", "gradient of W"},
+	{"product.cuh", "if (p.bias) v", "if (p.bias && !PLANTED) v",
+		"TestConformance/Values", "z1"},
+	{"product.cuh", "__syncthreads(); // before stages are filled again", "if (!PLANTED) __syncthreads();",
+		"TestConformance/Gradients", "gradient of W1"},
+	{"operation.cuh", "const float scale = op.scale / float(block.count);", "const float scale = op.scale / float(PLANTED ? block.job.batch : block.count);",
+		"TestConformance/Trajectories", "loss of step"},
+	{"operation.cuh", "op.scale / 2 * sum", "op.scale / (PLANTED ? 1 : 2) * sum",
+		"TestConformance/Values", "penalties"},
+	{"operation.cuh", "for (int w = 1; w < WARPS; w++) sum", "for (int w = 1; w < WARPS - (PLANTED ? 1 : 0); w++) sum",
+		"TestConformance/Gradients", "gradient of b1"},
+	{"operation.cuh", "  }\n  __syncthreads();\n}", "  }\n  if (!PLANTED) __syncthreads();\n}",
+		"TestConformance/Gradients", "gradient of"},
+	{"optimizer.cuh", "params[p].bias ? 0.0f : job.decay", "params[p].bias && !PLANTED ? 0.0f : job.decay",
+		"TestUpdates", "sgd: number 0 of array 1"},
+	{"optimizer.cuh", "__fdiv_rn(__fsqrt_rn(square), now.root)", "__fdiv_rn(__fsqrt_rn(square), PLANTED ? 1.0f : now.root)",
+		"TestConformance/Recipes", "adam"},
+	{"optimizer.cuh", "*slot0 = velocity;", "if (!PLANTED) *slot0 = velocity;",
+		"TestUpdates", "momentum"},
+	{"network.cu", "epoch = step / per_epoch;", "epoch = PLANTED ? 0 : step / per_epoch;",
+		"TestConformance/Trajectories", "loss of step"},
+	{"network.cu", "block.stop = !isfinite(loss);", "block.stop = PLANTED ? 0 : !isfinite(loss);",
+		"TestConformance/Divergence", "diver"},
+	{"network.cu", "row[j] > row[best] ||", "(PLANTED ? row[j] >= row[best] : row[j] > row[best]) ||",
+		"TestNaN", "classes"},
+	{"network.cu", "block_state(block, true);", "if (!PLANTED) block_state(block, true);",
+		"TestConformance/Gradients", "gradient of"},
+	{"network.cu", "(launch->queue), 1u)", "(launch->queue), PLANTED ? 2u : 1u)",
+		"TestQueue", "the kernel took"},
+	// In the host's code.
+	{"population.go", "wave = slices.Clone(wave)", "if !PLANTED { wave = slices.Clone(wave) }",
+		"TestFailures", "alloc"},
+	{"population.go", "n.state.LossSum = 0", "if !PLANTED { n.state.LossSum = 0 }",
+		"TestLongSums", "loss of epoch 2"},
+	{"population.go", "4*uint64(offset[i])", "4*uint64(either(PLANTED, 0, offset[i]))",
+		"TestQueue", "in other bits"},
+	{"population.go", "min(most, until-n.state.Step)", "either(PLANTED, most, min(most, until-n.state.Step))",
+		"TestConformance/Trajectories", "loss of step"},
+	{"population.go", "jobs[k], order[k] = at.job, at.variant", "jobs[k], order[k] = at.job, either(PLANTED, wave[k], at.variant)",
+		"TestQueue", "variant"},
+	{"population.go", "slices.Concat(s.Params, s.Slots)", "slices.Concat(s.Params, either(PLANTED, nil, s.Slots))",
+		"TestConformance/Slices", "variant"},
+	{"population.go", "int32(v.Shift)", "either(PLANTED, 0, int32(v.Shift))",
+		"TestConformance/Recipes", "shift"},
+	{"evaluate.go", "float64(l.losses[k]) * float64(j.Examples) / float64(e.Len())",
+		"float64(l.losses[k]) * either(PLANTED, 1/float64(len(l.jobs)), float64(j.Examples)/float64(e.Len()))",
+		"TestChunks", "loss"},
+	{"evaluate.go", "values[made.source[i].Out][(from+k*evaluationChunk)*cols:]", "values[made.source[i].Out][either(PLANTED, 0, (from+k*evaluationChunk)*cols):]",
+		"TestChunks", "value"},
+	{"scalars.go", "share1 := 1 - math.Pow(o.Beta1, float64(t+1))", "share1 := 1 - math.Pow(o.Beta1, float64(t+either(PLANTED, 2, 1)))",
+		"TestConformance/Recipes", "adam"},
+	{"plan.go", "l.sharedFloats = end", "if !PLANTED || at.floats < 100 { l.sharedFloats = end }",
+		"TestConformance/Gradients", "CUDA_ERROR_ILLEGAL_ADDRESS"},
+	{"worker.go", "c.WorkStride = uint64(w.work.at), l.workFloats", "c.WorkStride = uint64(w.work.at), l.workFloats+either[int64](PLANTED, 1<<30, 0)",
+		"TestConformance/Population", "CUDA_ERROR_ILLEGAL_ADDRESS"},
+}
+
+// plant copies the sources that mistakes are in, with all of them, to a directory,
+// and returns the copies by the files that they replace.
+func plant(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	text := map[string]string{}
+	for i, m := range mistakes {
+		if text[m.file] == "" {
+			b, err := os.ReadFile(m.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text[m.file] = string(b)
+		}
+		if n := strings.Count(text[m.file], m.old); n != 1 {
+			t.Fatalf("%s holds %q %d times, want once", m.file, m.old, n)
+		}
+		text[m.file] = strings.Replace(text[m.file], m.old, strings.ReplaceAll(m.new, "PLANTED", fmt.Sprintf("planted(%d)", i+1)), 1)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const cuda = "#include <cstdlib>\ninline bool planted(int n) { static const int set = atoi(getenv(\"VANILLA_PLANTED\")); return set == n; }\n"
+	const golang = `package cuda
+
+import (
+	"os"
+	"strconv"
+)
+
+var set, _ = strconv.Atoi(os.Getenv("VANILLA_PLANTED"))
+
+func planted(n int) bool { return set == n }
+
+func either[T any](first bool, a, b T) T {
+	if first {
+		return a
+	}
+	return b
+}
+`
+	text["planted.go"] = golang
+	files, err := filepath.Glob("*.cu*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if text[f] == "" {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text[f] = string(b)
+		}
+	}
+	text["cuda.cuh"] = strings.Replace(text["cuda.cuh"], "#pragma once\n", "#pragma once\n"+cuda, 1)
+	replaced := map[string]string{}
+	for name, content := range text {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		replaced[filepath.Join(here, name)] = path
+	}
+	return replaced
+}
+
+// Every mistake in the kernel or in the host's code is found by the test that is
+// there for it, and without one the same build passes.
+func TestPlantedMistakes(t *testing.T) {
+	onlyStandIn(t)
+	if testing.Short() {
+		t.Skip("it compiles everything anew")
+	}
+	dir := t.TempDir()
+	overlay, err := json.Marshal(map[string]any{"Replace": plant(t, dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "planted.test")
+	build := exec.Command("go", "test", "-c", "-tags", "gpu", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	library, err := standin.Build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(planted int, test string) (string, error) {
+		var patterns []string
+		for part := range strings.SplitSeq(test, "/") {
+			patterns = append(patterns, "^"+part+"$")
+		}
+		c := exec.Command(program, "-test.failfast", "-test.v", "-test.run", strings.Join(patterns, "/"))
+		c.Env = append(os.Environ(), fmt.Sprintf("VANILLA_PLANTED=%d", planted), driver.LibraryVariable+"="+library)
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		for _, test := range []string{"TestConformance/Gradients", "TestUpdates", "TestQueue"} {
+			if out, err := run(0, test); err != nil || !strings.Contains(out, "PASS: "+strings.Split(test, "/")[0]) {
+				t.Errorf("%s: %v\n%s", test, err, out)
+			}
+		}
+	})
+	for i, m := range mistakes {
+		t.Run(fmt.Sprintf("%d in %s", i+1, m.file), func(t *testing.T) {
+			t.Parallel()
+			out, err := run(i+1, m.test)
+			if err == nil || !strings.Contains(out, "FAIL: "+strings.Split(m.test, "/")[0]) || !strings.Contains(out, m.says) {
+				t.Errorf("%s with\n%s\nwant a failure that says %q: %v\n%.3000s", m.test, m.new, m.says, err, out)
+			}
+		})
+	}
+}
