@@ -11,7 +11,8 @@ import (
 // plan is a compiled program: lists of kernels for a training step and for
 // evaluation.
 type plan struct {
-	program *ir.Program
+	program   *ir.Program
+	optimizer kernels.Optimizer
 	// layout is how values are stored.
 	layout []layout
 	// step trains on a batch. Its updates come last.
@@ -43,11 +44,7 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
-	l, err := layouts(p)
-	if err != nil {
-		return nil, err
-	}
-	c := &plan{program: p, layout: l}
+	c := &plan{program: p, optimizer: o, layout: layouts(p)}
 	forward, afterLoss, err := splitAtLoss(p)
 	if err != nil {
 		return nil, err
@@ -115,8 +112,9 @@ const (
 // layouts chooses them: weights with which dense layers read x stand in its
 // order of columns, if nothing else needs another. What is combined element by
 // element shares one layout: a parameter with its gradient, the operands of a
-// sum. It refuses a parameter that is both weights and a bias.
-func layouts(p *ir.Program) ([]layout, error) {
+// sum. A parameter that is weights and a bias at once, of one row, is a matrix:
+// kernels for biases copy it to a row and back.
+func layouts(p *ir.Program) []layout {
 	class := make([]ir.ID, len(p.Values)) // a forest: each points towards its class
 	for id := range class {
 		class[id] = ir.ID(id)
@@ -165,16 +163,13 @@ func layouts(p *ir.Program) ([]layout, error) {
 	for id := range all {
 		c := find(ir.ID(id))
 		switch {
-		case other[c]:
+		case other[c], readsX[c] && bias[c]:
 			all[id] = matrix
 		case readsX[c]:
 			all[id] = matrixByDensity
 		}
-		if v := p.Value(ir.ID(id)); bias[c] && all[id] != rows {
-			return nil, fmt.Errorf("program %q: %s%v is weights and bias at once, want a parameter for each", p.Name, v.Name, v.Shape)
-		}
 	}
-	return all, nil
+	return all
 }
 
 // splitAtLoss sorts the forward operations for evaluation in chunks: those that
@@ -219,7 +214,8 @@ func (s *schedule) choose(op ir.Op) kernel {
 		if len(op.Args) == 3 {
 			bias = arg(2)
 		}
-		return denseLayer{out: op.Out, in: arg(0), w: arg(1), bias: bias, sparse: sparse(arg(0), arg(1))}
+		return denseLayer{out: op.Out, in: arg(0), w: arg(1), bias: bias, sparse: sparse(arg(0), arg(1)),
+			biasMatrix: bias != none && s.layout[bias] != rows}
 	case ir.Act:
 		return activation{out: op.Out, in: arg(0), act: op.Act}
 	case ir.Add:
@@ -237,7 +233,7 @@ func (s *schedule) choose(op ir.Op) kernel {
 	case ir.DWeight:
 		return weightGradient{out: op.Out, dz: arg(0), in: arg(1), sparse: sparse(arg(1), op.Out)}
 	case ir.DBias:
-		return biasGradient{out: op.Out, dz: arg(0)}
+		return biasGradient{out: op.Out, dz: arg(0), matrix: s.layout[op.Out] != rows}
 	case ir.DAct:
 		return activationGradient{out: op.Out, dh: arg(0), at: arg(1), act: op.Act}
 	}
@@ -248,7 +244,8 @@ func (s *schedule) choose(op ir.Op) kernel {
 // runs before them, so all of the step sees the parameters that it began with.
 func appendUpdates(s *schedule) {
 	for i, q := range s.program.Params {
-		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, param: i, bias: q.Bias})
+		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, param: i, bias: q.Bias,
+			decay: gradientDecay(s.optimizer, q.Bias)})
 	}
 }
 
@@ -326,36 +323,32 @@ func fuseInputActivationGradient(s *schedule) {
 	s.compact()
 }
 
-// fuseUpdates subtracts gradients from parameters where they are computed,
-// without storing them: for plain gradient descent, and gradients that nothing
-// else reads. Decay that the program adds to the gradient (dw + s·w) becomes
+// fuseUpdates updates parameters where their gradients are computed, without
+// storing these, if nothing else reads them. Decay that the program adds to the gradient (dw + s·w) becomes
 // part of the update too. The fused kernels stand at the updates' places, at
 // the end: there they read nothing that an update changes.
 func fuseUpdates(s *schedule) {
-	if !plain(s.optimizer) {
-		return
-	}
 	for i, k := range s.kernels {
 		u, ok := k.(update)
 		if !ok || s.onlyReader(u.grad) != i {
 			continue
 		}
-		decay, grad := 0.0, u.grad
-		if !u.bias {
-			decay = s.optimizer.WeightDecay
-		}
-		sum := -1
+		grad, sum := u.grad, -1
 		if j := s.producer(grad); j >= 0 {
 			if a, ok := s.kernels[j].(addition); ok && a.b == u.w && s.onlyReader(a.a) == j {
-				decay, grad, sum = decay+a.scale, a.a, j
+				u.decay, grad, sum = u.decay+a.scale, a.a, j
 			}
 		}
 		j := s.producer(grad)
+		u.grad = none
 		switch g := s.kernels[j].(type) {
 		case weightGradient:
-			s.kernels[i] = updateWeight{w: u.w, dz: g.dz, in: g.in, decay: decay, sparse: g.sparse}
+			s.kernels[i] = updateWeight{u, g}
 		case biasGradient:
-			s.kernels[i] = updateBias{b: u.w, dz: g.dz, decay: decay}
+			if g.matrix {
+				continue
+			}
+			s.kernels[i] = updateBias{u, g}
 		default:
 			continue
 		}
@@ -369,7 +362,7 @@ func fuseUpdates(s *schedule) {
 
 // plain reports whether an optimizer's update is stepSize · (gradient +
 // decay · w), with nothing kept from step to step.
-func plain(o kernels.Optimizer) bool { return o.Name == "sgd" && o.Slots() == 0 }
+func plain(o kernels.Optimizer) bool { return o.Slots() == 0 }
 
 // expandInput converts x in front of a list in which any kernel reads it as
 // numbers.

@@ -185,6 +185,20 @@ func shared(t testing.TB, features, classes int) *ir.Program {
 	return b.program(t)
 }
 
+// both uses one parameter of one row as a bias and as weights: of x if first,
+// else of the layer that it is the bias of.
+func both(t testing.TB, features int, first bool) *ir.Program {
+	b := newBuilder(features, features)
+	x, w, v := b.p.Input, b.weight(features, features), b.weight(1, features)
+	h := b.act(ir.Tanh, b.dense(x, w, v))
+	in := h
+	if first {
+		in = x
+	}
+	b.loss(ir.Xent, b.add(h, b.layer(b.dense(in, v), features), 1), 1)
+	return b.program(t)
+}
+
 // twoHeads reads x by two layers, one sum by two activations, and multiplies
 // with a sum of parameters.
 func twoHeads(t testing.TB, features, units, classes int) *ir.Program {
