@@ -1,8 +1,8 @@
 # The version of staticcheck is pinned so that the same code passes tomorrow.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# The Python environment of bench/peers.
-BENCH_PEERS := .cache/bench-peers
+# The Python environment of other frameworks, which are timed and compared with.
+PEERS := .cache/peers
 
 # Where goroutines share memory.
 CONCURRENT := ./graph ./kernels/... ./mnist ./train ./cmd/...
@@ -10,8 +10,8 @@ CONCURRENT := ./graph ./kernels/... ./mnist ./train ./cmd/...
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
-.PHONY: help build train test check format vet staticcheck race cross modules bench peers bench-peers generate \
-	models gallery check-peers
+.PHONY: help build train test check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
+	bench-all bench-repeat results generate models gallery kills check-peers
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,15 +52,27 @@ modules: ## fail if modules are damaged, missing or unused
 bench: build ## seconds per epoch, side by side with other ways to train
 	bin/vanilla bench
 
-peers: $(BENCH_PEERS)/installed ## install PyTorch, JAX, numpy and scikit-learn in .cache/bench-peers: 6 GB on Linux
+peers: $(PEERS)/installed ## install PyTorch, JAX, numpy, scikit-learn and ONNX in .cache/peers: 6 GB on Linux
 
-$(BENCH_PEERS)/installed: bench/peers/requirements.txt
-	python3 -m venv $(BENCH_PEERS)
-	$(BENCH_PEERS)/bin/pip install --requirement $<
+$(PEERS)/installed: bench/peers/requirements.txt
+	python3 -m venv --clear $(PEERS)
+	$(PEERS)/bin/pip install --quiet --requirement $<
 	touch $@
 
+peers-cuda: peers ## what JAX needs besides to run on an NVIDIA GPU
+	$(PEERS)/bin/pip install --quiet --requirement bench/peers/requirements-cuda.txt
+
 bench-peers: build peers ## the same beside PyTorch, JAX, numpy and scikit-learn
-	bin/vanilla bench --peers $(BENCH_PEERS)/bin/python
+	bin/vanilla bench --peers $(PEERS)/bin/python
+
+bench-all: peers ## measure all suites into bench/results: 15 minutes, on a machine that does nothing else
+	bench/all.sh $(PEERS)/bin/python
+
+bench-repeat: build ## hold the harness against its own intervals: equal runs, and a planted slowdown
+	bin/vanilla bench --suite repeat
+
+results: ## make the page of bench/results and the README's figures from the results
+	go test ./bench -run '^TestPage$$' -count 1 -update
 
 generate: ## regenerate what is generated
 	go generate ./...
@@ -75,15 +87,8 @@ gallery: ## draw the pictures of viz/GALLERY.md anew, with the commands of that 
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
 	VANILLA_KILLS=200 go test ./cmd/vanilla -run TestKill -count 1 -v
 
-# What PEERS holds is downloaded: 5.5 GB once installed, most of it PyTorch.
-PEERS := .cache/peers
-
-check-peers: build $(PEERS)/installed ## compare with ONNX Runtime and PyTorch on all test images; downloads them into .cache
+check-peers: build peers ## compare with ONNX Runtime and PyTorch on all test images
 	$(PEERS)/bin/python model/peers/check.py bin/vanilla
-
-$(PEERS)/installed: model/peers/requirements.txt
-	python3 -m venv --clear $(PEERS)
-	$(PEERS)/bin/pip install --quiet --requirement $<
-	touch $@
+	$(PEERS)/bin/python bench/peers/check.py
 
 include gpu.mk

@@ -4,14 +4,95 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
+
+	"vanilla/kernels"
+	"vanilla/kernels/ref"
+	"vanilla/mnist"
+	"vanilla/train"
 )
+
+// The suites that time or judge whole trainings.
+const (
+	AccuracySuite    = "accuracy"
+	CompletionsSuite = "to-accuracy"
+)
+
+// Accuracy is what a recipe comes to from one seed.
+type Accuracy struct {
+	Executor     string       `json:"executor"`
+	Device       string       `json:"device"`
+	Recipe       train.Recipe `json:"recipe"`
+	Seed         uint64       `json:"seed"` // of the weights and the order
+	TestAccuracy float64      `json:"test_accuracy"`
+	Diverged     bool         `json:"diverged"`
+	Version      string       `json:"version"`
+	Revision     string       `json:"revision"`
+	Date         string       `json:"date"`
+	Machine      Machine      `json:"machine"`
+}
+
+// NamedRecipe is a recipe and what it is called.
+type NamedRecipe struct {
+	Name   string
+	File   string // from the repository's root; empty if it is built in
+	Recipe train.Recipe
+}
+
+// NamedRecipes are those that are built in and those of a folder.
+func NamedRecipes(dir string) ([]NamedRecipe, error) {
+	var all []NamedRecipe
+	for _, name := range train.Recipes() {
+		r, err := train.NamedRecipe(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, NamedRecipe{name, "", r})
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		r, err := train.ReadRecipe(f)
+		if err != nil {
+			return nil, err
+		}
+		name := "recipes/" + filepath.Base(f)
+		all = append(all, NamedRecipe{name, name, r})
+	}
+	return all, nil
+}
+
+// Accuracies trains a recipe from the seeds 1 to seeds, all at once.
+func Accuracies(ctx context.Context, e kernels.Executor, networks *train.Networks, data *mnist.Dataset, recipe train.Recipe, seeds int) ([]Accuracy, error) {
+	var specs []train.Spec
+	for seed := uint64(1); seed <= uint64(seeds); seed++ {
+		specs = append(specs, train.Spec{Recipe: recipe, Seed: seed, OrderSeed: seed})
+	}
+	results, err := train.Run(ctx, e, networks, data, specs, train.Options{})
+	if err != nil {
+		return nil, err
+	}
+	var all []Accuracy
+	for _, r := range results {
+		if r.Interrupted {
+			return nil, context.Cause(ctx)
+		}
+		all = append(all, Accuracy{Executor: e.Name(), Device: e.Device(), Recipe: recipe, Seed: r.Spec.Seed, TestAccuracy: r.Test.Accuracy(), Diverged: r.Diverged,
+			Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine()})
+	}
+	return all, nil
+}
 
 // Completion is one run of the whole command from a cold process: starting,
 // loading the data, training all epochs, evaluating, saving.
@@ -32,16 +113,146 @@ type Completions struct {
 	Seconds      float64      `json:"seconds"`
 	CPUSeconds   float64      `json:"cpu_seconds"`
 	Runs         []Completion `json:"runs"`
-	Version      string       `json:"version"`
-	Revision     string       `json:"revision"`
-	Date         string       `json:"date"`
-	Machine      Machine      `json:"machine"`
+	// Goal is the training of a population to an accuracy.
+	Goal     *Goal   `json:"goal,omitempty"`
+	Version  string  `json:"version"`
+	Revision string  `json:"revision"`
+	Date     string  `json:"date"`
+	Machine  Machine `json:"machine"`
+}
+
+// Goal is how fast networks reach an accuracy: each of a population trains by
+// the default recipe, is evaluated on the test images after every epoch, and
+// stops when it is there. All of this is in the time.
+type Goal struct {
+	TestAccuracy float64 `json:"test_accuracy"`
+	Executor     string  `json:"executor"`
+	Device       string  `json:"device"`
+	Networks     int     `json:"networks"`
+	Cores        int     `json:"cores"`
+	// Epochs is the mean over the networks.
+	Epochs float64 `json:"epochs"`
+	// Samples are seconds for the whole population, one of each round.
+	Samples   []float64 `json:"samples"`
+	PerSecond float64   `json:"networks_per_second"` // of the median
+}
+
+// goalNetworks train at once.
+const goalNetworks = 32
+
+// Reach trains populations to a test accuracy, one a round. The reference
+// evaluates the weights that they end with: an executor that flatters its
+// networks fails.
+func Reach(ctx context.Context, e kernels.Executor, networks *train.Networks, data *mnist.Dataset, accuracy float64, rounds int) (Goal, error) {
+	recipe := train.Default()
+	network, err := networks.Build(recipe.Arch, recipe.Activation, recipe.Loss)
+	if err != nil {
+		return Goal{}, err
+	}
+	var variants []kernels.Variant
+	for i := range uint64(goalNetworks) {
+		variants = append(variants, train.Spec{Recipe: recipe, Seed: i + 1, OrderSeed: i + 1}.Variant(network.Program))
+	}
+	g := Goal{TestAccuracy: accuracy, Executor: e.Name(), Device: e.Device(), Networks: goalNetworks, Cores: runtime.GOMAXPROCS(0)}
+	for range rounds {
+		if err := g.reach(ctx, e, train.Data(data), variants); err != nil {
+			return g, err
+		}
+	}
+	_, median, _ := Quartiles(g.Samples)
+	g.PerSecond = goalNetworks / median
+	return g, nil
+}
+
+// reach is a round of Reach.
+func (g *Goal) reach(ctx context.Context, e kernels.Executor, data kernels.Data, variants []kernels.Variant) error {
+	start := time.Now()
+	pop, err := e.Prepare(data, variants)
+	if err != nil {
+		return err
+	}
+	defer pop.Close()
+	perEpoch := variants[0].StepsPerEpoch(data.Train.Len())
+	until, there := make([]int, len(variants)), make([]bool, len(variants))
+	epochs := 0
+	for epoch := 1; slices.Contains(there, false); epoch++ {
+		if epoch > variants[0].Epochs {
+			return fmt.Errorf("%s: a network does not reach %.2f in %d epochs", e.Name(), g.TestAccuracy, variants[0].Epochs)
+		}
+		for i := range variants {
+			if !there[i] {
+				until[i] = epoch * perEpoch
+			}
+		}
+		if err := pop.Advance(ctx, until, nil); err != nil {
+			return err
+		}
+		evaluated, err := g.evaluate(ctx, pop, there)
+		if err != nil {
+			return err
+		}
+		epochs += evaluated
+	}
+	g.Samples = append(g.Samples, time.Since(start).Seconds())
+	g.Epochs = float64(epochs) / float64(len(variants))
+
+	judge, err := ref.New().Prepare(data, variants[:1])
+	if err != nil {
+		return err
+	}
+	defer judge.Close()
+	for i := range variants {
+		s, err := pop.State(i)
+		if err != nil {
+			return err
+		}
+		if err := judge.Restore(0, s); err != nil {
+			return err
+		}
+		score, err := judge.Evaluate(ctx, 0, kernels.Test)
+		if err != nil {
+			return err
+		}
+		if score.Accuracy() < g.TestAccuracy-evaluationTolerance*10 {
+			return fmt.Errorf("%s: network %d should have reached %.4f, the reference finds %.4f: its time does not count", e.Name(), i, g.TestAccuracy, score.Accuracy())
+		}
+	}
+	return nil
+}
+
+// evaluate finds out which networks that were not there are there now, on all
+// cores, and returns how many it looked at.
+func (g *Goal) evaluate(ctx context.Context, pop kernels.Population, there []bool) (int, error) {
+	todo := make(chan int, len(there))
+	for i, done := range there {
+		if !done {
+			todo <- i
+		}
+	}
+	close(todo)
+	looked := len(todo)
+	errs := make([]error, g.Cores)
+	var workers sync.WaitGroup
+	for k := range errs {
+		workers.Go(func() {
+			for i := range todo {
+				score, err := pop.Evaluate(ctx, i, kernels.Test)
+				if err != nil {
+					errs[k] = err
+					return
+				}
+				there[i] = score.Accuracy() >= g.TestAccuracy
+			}
+		})
+	}
+	workers.Wait()
+	return looked, errors.Join(errs...)
 }
 
 // Complete runs `binary train` with the default recipe once for each seed from
 // 1 to seeds, each in a process of its own that may use one core.
 func Complete(ctx context.Context, binary string, seeds int, progress func(Completion)) (Completions, error) {
-	all := Completions{Suite: "to-accuracy", Cores: 1, N: seeds, Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine()}
+	all := Completions{Suite: CompletionsSuite, Cores: 1, N: seeds, Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine()}
 	dir, err := os.MkdirTemp("", "vanilla")
 	if err != nil {
 		return all, err
@@ -82,5 +293,8 @@ func (c Completions) String() string {
 		fmt.Fprintf(&b, "%6d  %11.2f %%  %7.3f  %11.3f\n", r.Seed, 100*r.TestAccuracy, r.Seconds, r.CPUSeconds)
 	}
 	fmt.Fprintf(&b, "median  %11.2f %%  %7.3f  %11.3f\n", 100*c.TestAccuracy, c.Seconds, c.CPUSeconds)
+	if g := c.Goal; g != nil {
+		fmt.Fprintf(&b, "\n%d networks to %.0f %% on %s: %.2f networks a second, %.1f epochs each\n", g.Networks, 100*g.TestAccuracy, g.Device, g.PerSecond, g.Epochs)
+	}
 	return b.String()
 }

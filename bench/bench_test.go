@@ -38,16 +38,20 @@ func testCase(t *testing.T, networks int) Case {
 	return c
 }
 
-func quiet(string, int) {}
+// run is a Bench whose progress nobody sees.
+func run(c Case, rounds int, executors ...kernels.Executor) ([]Result, error) {
+	b := Bench{Rounds: rounds, Progress: func(string, int) {}}
+	return b.Run(context.Background(), c, executors)
+}
 
 func TestRun(t *testing.T) {
 	var sequence []string
-	results, err := Run(context.Background(), testCase(t, 1), []kernels.Executor{ref.New(), cpu.New()}, 3,
-		func(executor string, round int) { sequence = append(sequence, executor) })
+	b := Bench{Rounds: 3, Progress: func(executor string, round int) { sequence = append(sequence, fmt.Sprint(executor, round)) }}
+	results, err := b.Run(context.Background(), testCase(t, 1), []kernels.Executor{ref.New(), cpu.New()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(sequence, " "), "handrolled ref cpu ref cpu handrolled cpu handrolled ref"; got != want {
+	if got, want := strings.Join(sequence, " "), "handrolled0 ref0 cpu0 ref1 cpu1 handrolled1 cpu2 handrolled2 ref2 ref-1"; got != want {
 		t.Errorf("ran %s, want %s", got, want)
 	}
 	for i, name := range []string{Handrolled, "ref", "cpu"} {
@@ -58,8 +62,14 @@ func TestRun(t *testing.T) {
 		if want := results[0].Median / r.Median; r.Ratio != want {
 			t.Errorf("%s: ratio %g, want %g", name, r.Ratio, want)
 		}
-		if math.Abs(r.Loss-results[0].Loss) > LossTolerance*results[0].Loss {
-			t.Errorf("%s: loss %g, that of %s %g", name, r.Loss, results[0].Executor, results[0].Loss)
+		if r.Verified != 1 || !(r.ReferenceLoss > 0) || math.Abs(r.Loss-r.ReferenceLoss) > lossTolerance*r.ReferenceLoss {
+			t.Errorf("%s: loss %g, that of the reference %g, %d networks", name, r.Loss, r.ReferenceLoss, r.Verified)
+		}
+		if !(r.Ceiling > 0) || r.OfCeiling != r.GFLOPS/r.Ceiling {
+			t.Errorf("%s: %g of %g GFLOP/s are %g", name, r.GFLOPS, r.Ceiling, r.OfCeiling)
+		}
+		if r.Device == "" || r.MemoryOf == "" || r.MemoryMB < 0 {
+			t.Errorf("%s: on %q, %g MB of %q", name, r.Device, r.MemoryMB, r.MemoryOf)
 		}
 	}
 	var table strings.Builder
@@ -73,53 +83,148 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Steps that cross an epoch's end, a population, and an evaluation.
+// Steps that cross an epoch's end in slices, a population, and an evaluation.
 func TestRunOtherWork(t *testing.T) {
 	c := testCase(t, 3)
-	c.Steps, c.Cores = 10, 2
-	results, err := Run(context.Background(), c, []kernels.Executor{ref.New(), cpu.New()}, 2, quiet)
+	c.Steps, c.Cores, c.Slices = 10, 2, 3
+	results, err := run(c, 2, ref.New(), cpu.New())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := results[1]; r.Networks != 3 || r.Cores != 2 {
+	if r := results[1]; r.Networks != 3 || r.Cores != 2 || r.Verified != 3 {
 		t.Errorf("%+v", r)
 	}
 	e := testCase(t, 1)
 	e.Evaluate = true
-	results, err = Run(context.Background(), e, []kernels.Executor{cpu.New()}, 2, quiet)
+	results, err = run(e, 2, cpu.New())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if results[0].Loss != results[1].Loss || !(results[0].Loss > 0) {
+	if results[0].Loss != results[1].Loss || !(results[0].Loss > 0) || results[1].Verified != 1 {
 		t.Errorf("handrolled errs on %g, cpu on %g", results[0].Loss, results[1].Loss)
 	}
 }
 
-// wrong is an executor that trains something else: its step size is off, from
-// the start or only once the clock runs.
+// Memory that some work takes is found.
+func TestMemory(t *testing.T) {
+	var m memory
+	var kept []byte
+	err := m.during(func() error {
+		kept = make([]byte, 64<<20)
+		for i := 0; i < len(kept); i += 512 {
+			kept[i] = 1
+		}
+		return nil
+	})
+	if mb, of := m.peakMB(); err != nil || mb < 60 || mb > 120 || of == "" || kept[512] != 1 {
+		t.Errorf("64 MiB are %g MB, %s, %v", mb, of, err)
+	}
+}
+
+// wrong is an executor that trains something else: its step size is off from
+// the given one of its populations on, in the given network.
 type wrong struct {
 	kernels.Executor
 	prepared *int
 	from     int
+	network  int
 }
 
 func (wrong) Name() string { return "wrong" }
 
 func (w wrong) Prepare(d kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	*w.prepared++
-	v := variants[0]
-	if *w.prepared >= w.from {
-		v.Rate.StepSize *= 3
+	variants = append([]kernels.Variant(nil), variants...)
+	if *w.prepared >= w.from && w.network < len(variants) {
+		variants[w.network].Rate.StepSize *= 2
 	}
-	return w.Executor.Prepare(d, []kernels.Variant{v})
+	return w.Executor.Prepare(d, variants)
 }
 
-// An executor that does other work gets no time.
+// lazy trains less than it is told after its first few calls, and says nothing.
+type lazy struct{ kernels.Executor }
+
+func (lazy) Name() string { return "lazy" }
+
+func (l lazy) Prepare(d kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
+	p, err := l.Executor.Prepare(d, variants)
+	return &lazyPopulation{Population: p}, err
+}
+
+type lazyPopulation struct {
+	kernels.Population
+	calls int
+}
+
+func (p *lazyPopulation) Advance(ctx context.Context, until []int, report func(kernels.Report)) error {
+	if p.calls++; p.calls > 2 {
+		return nil
+	}
+	return p.Population.Advance(ctx, until, report)
+}
+
+func (p *lazyPopulation) Evaluate(ctx context.Context, i int, s kernels.Split) (kernels.Score, error) {
+	return kernels.Score{N: 10, Correct: 10}, nil
+}
+
+// An executor that does other work gets no time, whether it errs from the start
+// or later, in all networks or in one, in short training or in training that
+// the reference can follow only at the end.
 func TestWrongExecutorCannotWin(t *testing.T) {
-	for from, want := range map[int]string{1: "wrong: after 3 steps of", 2: "wrong: the first round's loss is"} {
-		_, err := Run(context.Background(), testCase(t, 1), []kernels.Executor{wrong{ref.New(), new(int), from}}, 1, quiet)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
+	evaluation := testCase(t, 1)
+	evaluation.Evaluate = true
+	for _, c := range []struct {
+		name     string
+		executor kernels.Executor
+		work     Case
+		want     string
+	}{
+		{"from the start", wrong{ref.New(), new(int), 1, 0}, testCase(t, 1), "wrong: after 3 steps of"},
+		{"once the clock runs", wrong{ref.New(), new(int), 2, 0}, testCase(t, 1), "small, wrong: after the 14 timed steps the loss of network 0"},
+		{"in the last network", wrong{ref.New(), new(int), 2, 2}, testCase(t, 3), "small, wrong: after the 14 timed steps the loss of network 2"},
+		{"work left out", lazy{ref.New()}, testCase(t, 1), "small, lazy: after the 14 timed steps the loss of network 0"},
+		{"an evaluation", lazy{ref.New()}, evaluation, "small, lazy: it takes 0.00000 of the images for something else"},
+	} {
+		if _, err := run(c.work, 2, c.executor); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// Work that is too much for the reference is compared in its last steps.
+func TestTail(t *testing.T) {
+	n, err := graph.New(graph.Arch{Widths: []int{64, 400, 3}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := conformance.Variant(n.Program, 10)
+	v.Epochs = 1 << 20
+	c := Case{Suite: "wide", Name: "wide", Data: conformance.Data(n.Program, 1), Steps: 20, Slices: 2, Cores: 1, Variants: []kernels.Variant{v}}
+	var r reference
+	rounds := int(2*witnessFLOPs/float64(n.Program.FLOPs())/10/20) + 1
+	if k := r.plan(c, rounds); k.tail != 10 || k.steps != 20*rounds || len(k.witnesses) != 1 {
+		t.Fatalf("%+v", k)
+	}
+	for _, exec := range []kernels.Executor{cpu.New(), wrong{ref.New(), new(int), 1, 0}} {
+		k := r.plan(c, 2)
+		k.tail = 7
+		one, err := newTrained(context.Background(), c, exec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer one.close()
+		if err := one.advance(context.Background(), k.steps-k.tail); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.mark(one); err != nil {
+			t.Fatal(err)
+		}
+		if err := one.advance(context.Background(), k.tail); err != nil {
+			t.Fatal(err)
+		}
+		_, err = k.verify(context.Background(), one)
+		if right := exec.Name() == "cpu"; (err == nil) != right {
+			t.Errorf("%s: %v", exec.Name(), err)
 		}
 	}
 }
@@ -139,43 +244,81 @@ func TestQuartiles(t *testing.T) {
 	}
 }
 
-// sample makes a result with noise of 3 % around a time.
-func sample(executor string, seconds float64, seed uint64) Result {
-	random := rand.New(rand.NewPCG(seed, 1))
-	r := Result{Suite: "step", Case: "small", Executor: executor, N: 15}
-	for range r.N {
-		r.Samples = append(r.Samples, seconds*(1+0.03*random.NormFloat64()))
+// sample makes a result of n rounds with noise around a time. drift are factors
+// of the machine in those rounds, if not nil.
+func sample(executor string, seconds, noise float64, n int, drift []float64, random *rand.Rand) Result {
+	r := Result{Suite: "step", Case: "small", Executor: executor, N: n}
+	for i := range n {
+		s := seconds * math.Exp(noise*random.NormFloat64())
+		if drift != nil {
+			s *= drift[i]
+		}
+		r.Samples = append(r.Samples, s)
 	}
 	r.LowerQuartile, r.Median, r.UpperQuartile = Quartiles(r.Samples)
 	return r
 }
 
-// A slowdown of 10 % is found in noise of 3 %; equal times are called so.
-func TestCompare(t *testing.T) {
-	before := []Result{sample("a", 1, 1), sample("b", 1, 2), sample("c", 1, 3)}
-	after := []Result{sample("a", 1.1, 4), sample("b", 1, 5), sample("d", 1, 6)}
-	changes := Compare(before, after)
-	if len(changes) != 2 {
-		t.Fatalf("%d changes, want those of a and b", len(changes))
-	}
-	if c := changes[0]; !c.Changed() || c.Low <= 1 || c.High < 1.1 {
-		t.Errorf("a is 10 %% slower: found %.3f in %.3f..%.3f", c.Ratio, c.Low, c.High)
-	}
-	if c := changes[1]; c.Changed() {
-		t.Errorf("b is the same: found %.3f in %.3f..%.3f", c.Ratio, c.Low, c.High)
-	}
-	// Of many comparisons of equal times, about one in twenty is called a change.
-	false95 := 0
-	for i := range uint64(100) {
-		if Compare([]Result{sample("a", 1, 100+i)}, []Result{sample("a", 1, 300+i)})[0].Changed() {
-			false95++
+// aRun is a run of the baseline and an executor on a machine that is by turns
+// half as fast, for rounds at a time.
+func aRun(seconds float64, random *rand.Rand) []Result {
+	const rounds = 7
+	drift := make([]float64, rounds)
+	slow := random.IntN(2) == 0
+	for i := range drift {
+		if random.IntN(4) == 0 {
+			slow = !slow
+		}
+		drift[i] = 1
+		if slow {
+			drift[i] = 1.5
 		}
 	}
-	if false95 > 15 { // binomial(100, 0.05): mean 5, deviation 2.2; the bootstrap of 15 is a little bold
-		t.Errorf("%d of 100 comparisons of equal times were called a change", false95)
+	return []Result{sample(Handrolled, 1, 0.03, rounds, drift, random), sample("cpu", seconds, 0.03, rounds, drift, random)}
+}
+
+// Of comparisons of equal runs about one in twenty is called a change; a
+// slowdown of 10 % is found; although the machine's speed changes by half within
+// and between the runs.
+func TestCompare(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	const runs = 2000
+	same, slower := 0, 0
+	for range runs {
+		before := aRun(0.03, random)
+		c := Compare(before, aRun(0.03, random))[1]
+		if !c.Relative || c.Before.Executor != "cpu" {
+			t.Fatalf("%+v", c)
+		}
+		if c.Changed() {
+			same++
+		}
+		if c := Compare(before, aRun(0.033, random))[1]; c.Low > 1 {
+			slower++
+		}
+	}
+	// Binomial, 2,000 at 0.05: mean 100, deviation 9.7.
+	if same < 60 || same > 140 {
+		t.Errorf("%d of %d comparisons of equal runs were called a change, want about 100", same, runs)
+	}
+	if slower < runs*95/100 {
+		t.Errorf("a slowdown of 10 %% was found in %d of %d comparisons", slower, runs)
+	}
+
+	// Without the baseline, on a steady machine, times themselves are compared.
+	before := []Result{sample("a", 1, 0.02, 7, nil, random), sample("c", 1, 0.02, 7, nil, random)}
+	after := []Result{sample("a", 1.1, 0.02, 7, nil, random), sample("d", 1, 0.02, 7, nil, random)}
+	changes := Compare(before, after)
+	if len(changes) != 1 || changes[0].Relative || changes[0].Low <= 1 || changes[0].High < 1.1 {
+		t.Errorf("%+v", changes)
+	}
+	// A single round says nothing.
+	one := []Result{sample("a", 1, 0, 1, nil, random)}
+	if c := Compare(one, []Result{sample("a", 2, 0, 1, nil, random)})[0]; c.Changed() || c.Ratio != 2 {
+		t.Errorf("%+v", c)
 	}
 	var text strings.Builder
-	if err := WriteChanges(&text, changes); err != nil {
+	if err := WriteChanges(&text, append(changes, Compare(one, one)...)); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(text.String(), "slower") || !strings.Contains(text.String(), "no change found") {
@@ -184,7 +327,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestReadResults(t *testing.T) {
-	line, err := json.Marshal(sample("a", 1, 1))
+	line, err := json.Marshal(sample("a", 1, 0.03, 5, nil, rand.New(rand.NewPCG(1, 1))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +355,7 @@ func TestCases(t *testing.T) {
 	var networks train.Networks
 	for suite, want := range map[string][]string{
 		"step":       {"784-16-16-10, batch 10", "784-16-16-10, batch 32", "784-16-16-10, batch 128", "784-16-16-10, batch 1024"},
-		"population": {"equal shapes, 1 networks", "equal shapes, 128 networks", "mixed shapes, 128 networks"},
+		"population": {"equal shapes, 1 network", "equal shapes, 128 networks", "mixed shapes, 128 networks"},
 		"eval":       {"784-16-16-10, forward"},
 		"wide":       {"784-100-10, batch 256", "784-300-100-10, batch 256", "784-800-800-10, batch 256", "784-2500-2000-1500-1000-500-10, batch 256"},
 	} {
@@ -243,21 +386,22 @@ func TestCases(t *testing.T) {
 
 // Plots can be drawn of each kind, and are not empty.
 func TestPlot(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
 	var steps, populations []Result
 	for i, e := range []string{Handrolled, "tape", "cpu"} {
 		for _, batch := range []int{10, 32, 128} {
-			r := sample(e, []float64{1, 1.4, 0.01}[i], uint64(batch))
+			r := sample(e, []float64{1, 1.4, 0.01}[i], 0.03, 5, nil, random)
 			r.Case = fmt.Sprintf("batch %d", batch)
 			steps = append(steps, r)
 		}
 	}
 	for _, n := range []int{1, 4, 16, 64} {
 		for _, kind := range []string{"equal", "mixed"} {
-			r := sample("cpu", 0.01, uint64(n))
+			r := sample("cpu", 0.01, 0.03, 5, nil, random)
 			r.Suite, r.Networks, r.Case = "population", n, fmt.Sprintf("%s shapes, %d networks", kind, n)
 			populations = append(populations, r)
 		}
-		r := sample(Handrolled, 1, uint64(n))
+		r := sample(Handrolled, 1, 0.03, 5, nil, random)
 		r.Suite, r.Networks = "population", 1
 		populations = append(populations, r)
 	}
@@ -285,7 +429,11 @@ func TestPlot(t *testing.T) {
 				colours[[3]uint32{r >> 8, g >> 8, b >> 8}]++
 			}
 		}
-		for i, want := range [][3]uint32{{0, 114, 178}, {230, 159, 0}, {0, 158, 115}} {
+		series := [][3]uint32{{0, 114, 178}, {230, 159, 0}, {0, 158, 115}} // handrolled, tape, cpu
+		if name == "throughput.png" {
+			series[1] = [3]uint32{204, 121, 167} // cpu, mixed shapes
+		}
+		for i, want := range series {
 			if colours[want] < 50 {
 				t.Errorf("%s: %d pixels of series %d", name, colours[want], i)
 			}

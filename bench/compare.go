@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"sort"
+	"math"
 	"text/tabwriter"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // ReadResults reads results as JSON, one a line.
@@ -40,46 +42,82 @@ func ReadResults(r io.Reader, name string) ([]Result, error) {
 // Change is how one executor's time for a case differs between two runs.
 type Change struct {
 	Before, After Result
-	// Ratio is the time after over the time before, of medians; with 95 %
-	// confidence it lies in Low..High.
+	// Ratio is the time after over the time before; with 95 % confidence it lies
+	// in Low..High.
 	Ratio, Low, High float64
+	// Relative is whether times were taken relative to the baseline's of the
+	// same round, so that a slower hour of the machine is no change.
+	Relative bool
 }
 
 // Changed reports whether the interval excludes that nothing changed.
 func (c Change) Changed() bool { return c.Low > 1 || c.High < 1 }
 
-// Compare matches results of two runs by suite, case and executor. The interval
-// is that of a bootstrap: both samples are drawn anew with replacement
-// bootstrapDraws times (Efron, 1979).
+// Compare matches results of two runs by suite, case and executor. What is
+// compared is the mean logarithm of the rounds' times, each divided by the
+// baseline's time in the same round if both runs have it. The interval is
+// Welch's.
 func Compare(before, after []Result) []Change {
-	random := rand.New(rand.NewPCG(1, 2))
-	draw := func(sample []float64) float64 {
-		s := make([]float64, len(sample))
-		for i := range s {
-			s[i] = sample[random.IntN(len(sample))]
-		}
-		_, median, _ := Quartiles(s)
-		return median
-	}
 	var changes []Change
 	for _, b := range before {
 		for _, a := range after {
-			if a.Suite != b.Suite || a.Case != b.Case || a.Executor != b.Executor {
+			if a.Suite != b.Suite || a.Case != b.Case || a.Executor != b.Executor || a.Networks != b.Networks {
 				continue
 			}
-			ratios := make([]float64, bootstrapDraws)
-			for i := range ratios {
-				ratios[i] = draw(a.Samples) / draw(b.Samples)
+			c := Change{Before: b, After: a}
+			was, now := logarithms(b.Samples, nil), logarithms(a.Samples, nil)
+			if p, q := baselineOf(b, before), baselineOf(a, after); p != nil && q != nil && b.Executor != Handrolled {
+				was, now, c.Relative = logarithms(b.Samples, p), logarithms(a.Samples, q), true
 			}
-			sort.Float64s(ratios)
-			changes = append(changes, Change{Before: b, After: a, Ratio: a.Median / b.Median,
-				Low: ratios[bootstrapDraws*25/1000], High: ratios[bootstrapDraws*975/1000]})
+			difference, half := welch(was, now)
+			c.Ratio, c.Low, c.High = math.Exp(difference), math.Exp(difference-half), math.Exp(difference+half)
+			changes = append(changes, c)
 		}
 	}
 	return changes
 }
 
-const bootstrapDraws = 2000
+// baselineOf are the baseline's times in the rounds of r, or nil.
+func baselineOf(r Result, all []Result) []float64 {
+	for _, b := range all {
+		if b.Executor == Handrolled && b.Suite == r.Suite && b.Case == r.Case && len(b.Samples) == len(r.Samples) {
+			return b.Samples
+		}
+	}
+	return nil
+}
+
+// logarithms are those of times, or of their ratios to the baseline's.
+func logarithms(seconds, baseline []float64) []float64 {
+	logs := make([]float64, len(seconds))
+	for i, s := range seconds {
+		if baseline != nil {
+			s /= baseline[i]
+		}
+		logs[i] = math.Log(s)
+	}
+	return logs
+}
+
+// welch is the difference of two samples' means and half the width of its 95 %
+// interval: Student's t with the degrees of freedom of Welch, "The generalization
+// of 'Student's' problem" (Biometrika 34, 1947). Of a single value the interval
+// is infinite.
+func welch(a, b []float64) (difference, half float64) {
+	meanA, varA := stat.MeanVariance(a, nil)
+	meanB, varB := stat.MeanVariance(b, nil)
+	if len(a) < 2 || len(b) < 2 {
+		return meanB - meanA, math.Inf(1)
+	}
+	na, nb := float64(len(a)), float64(len(b))
+	squared := varA/na + varB/nb
+	if squared == 0 {
+		return meanB - meanA, 0
+	}
+	freedom := squared * squared / (varA*varA/na/na/(na-1) + varB*varB/nb/nb/(nb-1))
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: freedom}.Quantile(0.975)
+	return meanB - meanA, t * math.Sqrt(squared)
+}
 
 // WriteChanges prints a comparison, a row each.
 func WriteChanges(w io.Writer, changes []Change) error {
@@ -91,7 +129,7 @@ func WriteChanges(w io.Writer, changes []Change) error {
 	fmt.Fprintf(w, "before: %s, revision %s, %s\nafter:  %s, revision %s, %s\n\n",
 		a.Machine.CPU, a.Revision, a.Date, b.Machine.CPU, b.Revision, b.Date)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "case\texecutor\tbefore\tafter\ttime\t95 % interval\t")
+	fmt.Fprintln(t, "case\texecutor\tbefore\tafter\tchange of\t\t95 % interval\t")
 	for _, c := range changes {
 		verdict := "no change found"
 		switch {
@@ -100,8 +138,16 @@ func WriteChanges(w io.Writer, changes []Change) error {
 		case c.High < 1:
 			verdict = "faster"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.4g s\t%.4g s\t%+.1f %%\t%+.1f to %+.1f %%\t%s\n", c.Before.Case, c.Before.Executor,
-			c.Before.Median, c.After.Median, 100*(c.Ratio-1), 100*(c.Low-1), 100*(c.High-1), verdict)
+		of := "time"
+		if c.Relative {
+			of = "time / " + Handrolled
+		}
+		interval := "unknown: a single round"
+		if !math.IsInf(c.High, 1) {
+			interval = fmt.Sprintf("%+.1f to %+.1f %%", 100*(c.Low-1), 100*(c.High-1))
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.4g s\t%.4g s\t%s\t%+.1f %%\t%s\t%s\n", c.Before.Case, c.Before.Executor,
+			c.Before.Median, c.After.Median, of, 100*(c.Ratio-1), interval, verdict)
 	}
 	return t.Flush()
 }

@@ -1,13 +1,12 @@
 package bench
 
 import (
-	"bufio"
-	"os"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
-	"golang.org/x/sys/cpu"
+	"vanilla/kernels/device"
 )
 
 // Machine is where a result was measured. Results of different machines are
@@ -23,28 +22,39 @@ type Machine struct {
 
 // ThisMachine describes the machine that the process runs on.
 func ThisMachine() Machine {
-	m := Machine{CPU: "unknown", Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version()}
-	if f, err := os.Open("/proc/cpuinfo"); err == nil {
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if name, ok := strings.CutPrefix(lines.Text(), "model name"); ok {
-				m.CPU = strings.TrimSpace(strings.TrimLeft(name, "\t :"))
-				break
+	m := Machine{Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version()}
+	m.CPU, m.Features = device.Processor()
+	return m
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// Slug names the machine in files' names: amd-epyc-avx2.
+func (m Machine) Slug() string {
+	name := regexp.MustCompile(`\(\w+\)|(?i:processor|cpu @ [0-9.]+ghz|[0-9]+-core)`).ReplaceAllString(m.CPU, " ")
+	return strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name+" "+m.widest()), "-"), "-")
+}
+
+// String is the machine in short: AMD EPYC, AVX2.
+func (m Machine) String() string {
+	return short(m.CPU) + ", " + strings.Replace(m.widest(), "AVX512", "AVX-512", 1)
+}
+
+// short leaves out of a processor's name what says nothing.
+func short(name string) string {
+	return strings.Join(strings.Fields(regexp.MustCompile(`\(\w+\)| Processor\b`).ReplaceAllString(name, "")), " ")
+}
+
+// widest is the widest of the machine's vectors, AVX2 or the like.
+func (m Machine) widest() string {
+	for _, set := range []struct{ found, name string }{{"avx512", "AVX512"}, {"avx2", "AVX2"}, {"sve", "SVE"}, {"neon", "NEON"}} {
+		for _, f := range m.Features {
+			if strings.HasPrefix(notInNames.ReplaceAllString(strings.ToLower(f), ""), set.found) {
+				return set.name
 			}
 		}
 	}
-	for _, f := range []struct {
-		name string
-		has  bool
-	}{
-		{"avx2", cpu.X86.HasAVX2}, {"fma", cpu.X86.HasFMA}, {"avx512f", cpu.X86.HasAVX512F},
-		{"avx512bf16", cpu.X86.HasAVX512BF16}, {"asimd", cpu.ARM64.HasASIMD},
-	} {
-		if f.has {
-			m.Features = append(m.Features, f.name)
-		}
-	}
-	return m
+	return m.Arch
 }
 
 // Revision is the commit that the binary was built from, with "+" if the tree

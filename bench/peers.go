@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,18 +30,20 @@ type Peer struct {
 	// Batches is "own" if every network of a population has its own sample
 	// order, "shared" if all see the same batches.
 	Batches string `json:"batches,omitempty"`
+	// Devices are those that it can run on.
+	Devices []string `json:"devices"`
 
-	// Python is the interpreter, Dir the folder of the script.
-	Python, Dir string `json:"-"`
+	// Python is the interpreter, Dir the folder of the script, Device "cpu" or
+	// "cuda".
+	Python, Dir, Device string `json:"-"`
 }
 
-// peerTolerance is the largest relative difference allowed between a peer's
-// mean loss over the first epoch and ours. Peers start from our weights but draw
-// their own sample orders, which moves the mean by up to half a per cent.
-const peerTolerance = 0.02
+// PeerDevices are where peers can run.
+func PeerDevices() []string { return []string{"cpu", "cuda"} }
 
-// LoadPeers reads dir/peers.json. The scripts will run with the given Python.
-func LoadPeers(dir, python string) ([]Peer, error) {
+// LoadPeers reads those of dir/peers.json that run on a device. The scripts
+// will run with the given Python.
+func LoadPeers(dir, python, device string) ([]Peer, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "peers.json"))
 	if err != nil {
 		return nil, err
@@ -54,8 +57,9 @@ func LoadPeers(dir, python string) ([]Peer, error) {
 			return nil, err
 		}
 	}
+	peers = slices.DeleteFunc(peers, func(p Peer) bool { return !slices.Contains(p.Devices, device) })
 	for i := range peers {
-		peers[i].Python, peers[i].Dir = python, dir
+		peers[i].Python, peers[i].Dir, peers[i].Device = python, dir, device
 	}
 	return peers, nil
 }
@@ -64,15 +68,22 @@ func LoadPeers(dir, python string) ([]Peer, error) {
 // spinning for 200 ms after their work, at the cost of whoever runs next.
 const settle = 300 * time.Millisecond
 
-// process is a running peer. It is asked with a line "epoch" and answers with a
-// line of JSON.
+// process is a running peer. It is asked with a line, "epoch" or "weights FILE",
+// and answers with a line of JSON.
 type process struct {
 	peer   Peer
+	c      Case
 	cmd    *exec.Cmd
 	ask    io.WriteCloser
 	answer *bufio.Reader
 	errs   *tail
-	start  string // the file of initial weights
+	file   string        // its weights are exchanged in
+	params [][][]float32 // of its networks in the end, once they were asked for
+	hello  struct {
+		Ready    bool              `json:"ready"`
+		Device   string            `json:"device"`
+		Versions map[string]string `json:"versions"`
+	}
 }
 
 // startTimeout allows for imports and compilation.
@@ -91,8 +102,8 @@ func (p Peer) start(ctx context.Context, c Case) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	args = append(args, "--initial", weights)
-	run := &process{peer: p, cmd: exec.CommandContext(ctx, p.Python, args...), errs: &tail{}, start: weights}
+	args = append(args, "--device", p.Device, "--initial", weights)
+	run := &process{peer: p, c: c, cmd: exec.CommandContext(ctx, p.Python, args...), errs: &tail{}, file: weights}
 	run.cmd.Dir = p.Dir
 	run.cmd.Stderr = run.errs
 	if run.ask, err = run.cmd.StdinPipe(); err != nil {
@@ -109,10 +120,7 @@ func (p Peer) start(ctx context.Context, c Case) (*process, error) {
 	}
 	timer := time.AfterFunc(startTimeout, func() { run.cmd.Process.Kill() })
 	defer timer.Stop()
-	var hello struct {
-		Ready bool `json:"ready"`
-	}
-	if err := run.read(&hello); err != nil || !hello.Ready {
+	if err := run.read(&run.hello); err != nil || !run.hello.Ready {
 		run.close()
 		return nil, fmt.Errorf("%s: not ready: %v: %s", p.Name, err, run.errs)
 	}
@@ -127,29 +135,79 @@ func (p *process) read(v any) error {
 	return json.Unmarshal(line, v)
 }
 
-func (p *process) name() string       { return p.peer.Name }
-func (p *process) networks() int      { return max(1, p.peer.Population) }
-func (p *process) tolerance() float64 { return peerTolerance }
+func (p *process) name() string                        { return p.peer.Name }
+func (p *process) device() (string, map[string]string) { return p.hello.Device, p.hello.Versions }
+func (p *process) onProcessor() bool                   { return p.peer.Device == "cpu" }
+func (p *process) networks() int                       { return max(1, p.peer.Population) }
+func (p *process) sameOrder() bool                     { return false }
+func (p *process) wrong() float64                      { return 0 }
 
-// memoryMB is the process's peak resident memory, where the system tells.
-func (p *process) memoryMB() float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
+func (p *process) memory() (float64, string) {
+	peak, ok := status(strconv.Itoa(p.cmd.Process.Pid), "VmHWM")
+	if !ok {
+		return 0, ""
 	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return kib * 1024 / 1e6
-		}
-	}
-	return 0
+	return peak / 1e6, processPeak
 }
 
 func (p *process) close() error {
-	defer os.Remove(p.start)
+	defer os.Remove(p.file)
 	p.ask.Close()
 	return p.cmd.Wait()
+}
+
+// do asks for something and reads the answer.
+func (p *process) do(request string, answer any) error {
+	if _, err := io.WriteString(p.ask, request+"\n"); err != nil {
+		return fmt.Errorf("%w: %s", err, p.errs)
+	}
+	if err := p.read(answer); err != nil {
+		return fmt.Errorf("%w: %s", err, p.errs)
+	}
+	return nil
+}
+
+// advance trains an epoch, whatever the number of steps.
+func (p *process) advance(context.Context, int) error {
+	var report struct{ Seconds, Loss float64 }
+	return p.do("epoch", &report)
+}
+
+// weights asks for those of all networks, once.
+func (p *process) weights(i int) ([][]float32, error) {
+	if p.params == nil {
+		var written struct{ Weights string }
+		if err := p.do("weights "+p.file, &written); err != nil {
+			return nil, err
+		}
+		f, err := os.Open(p.file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if p.params, err = readWeights(f, p.c.Variants[:p.networks()]); err != nil {
+			return nil, fmt.Errorf("%s: its weights: %w", p.peer.Name, err)
+		}
+	}
+	return p.params[i], nil
+}
+
+// readWeights reads what writeWeights writes, to the end.
+func readWeights(from io.Reader, variants []kernels.Variant) ([][][]float32, error) {
+	r := bufio.NewReader(from)
+	all := make([][][]float32, len(variants))
+	for i, v := range variants {
+		all[i] = v.InitialState().Params // for its shapes
+		for _, p := range all[i] {
+			if err := binary.Read(r, binary.LittleEndian, p); err != nil {
+				return nil, fmt.Errorf("network %d of %d: %w", i, len(variants), err)
+			}
+		}
+	}
+	if _, err := r.ReadByte(); err != io.EOF {
+		return nil, fmt.Errorf("more than the %d networks' numbers", len(variants))
+	}
+	return all, nil
 }
 
 // writeWeights writes the variants' initial parameters to a new file, as
@@ -169,19 +227,6 @@ func writeWeights(variants []kernels.Variant) (file string, err error) {
 		}
 	}
 	return f.Name(), w.Flush()
-}
-
-func (p *process) round(context.Context) (float64, error) {
-	if _, err := io.WriteString(p.ask, "epoch\n"); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, p.errs)
-	}
-	var report struct {
-		Seconds, Loss float64
-	}
-	if err := p.read(&report); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, p.errs)
-	}
-	return report.Loss, nil
 }
 
 // tail keeps the end of what is written to it.

@@ -1,10 +1,14 @@
 package bench
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -12,44 +16,88 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Okabe and Ito's colours, which colour-blind readers tell apart.
-var palette = []color.Color{
-	color.RGBA{0, 114, 178, 255}, color.RGBA{230, 159, 0, 255}, color.RGBA{0, 158, 115, 255},
-	color.RGBA{204, 121, 167, 255}, color.RGBA{86, 180, 233, 255}, color.RGBA{213, 94, 0, 255}, color.RGBA{90, 90, 90, 255},
+// Theme is a picture's colours.
+type Theme struct {
+	Name       string
+	background color.Color
+	ink, faint color.Color // text and axes; grid
+	series     []color.Color
+}
+
+// The series are Okabe and Ito's colours, which colour-blind readers tell apart;
+// on a dark page the dark ones are lighter.
+var (
+	Paper = Theme{"paper", color.White, color.RGBA{0, 0, 0, 255}, color.RGBA{220, 220, 220, 255}, []color.Color{
+		color.RGBA{0, 114, 178, 255}, color.RGBA{230, 159, 0, 255}, color.RGBA{0, 158, 115, 255},
+		color.RGBA{204, 121, 167, 255}, color.RGBA{86, 180, 233, 255}, color.RGBA{213, 94, 0, 255}, color.RGBA{90, 90, 90, 255},
+	}}
+	Light = Theme{"light", color.Transparent, color.RGBA{31, 35, 40, 255}, color.RGBA{216, 222, 228, 255}, Paper.series}
+	Dark  = Theme{"dark", color.Transparent, color.RGBA{230, 237, 243, 255}, color.RGBA{48, 54, 61, 255}, []color.Color{
+		color.RGBA{86, 180, 233, 255}, color.RGBA{230, 159, 0, 255}, color.RGBA{45, 196, 150, 255},
+		color.RGBA{204, 121, 167, 255}, color.RGBA{150, 190, 255, 255}, color.RGBA{240, 120, 40, 255}, color.RGBA{170, 170, 170, 255},
+	}}
+)
+
+// of is a series' colour: the executors' own, and for others the i-th.
+func (t Theme) of(name string, i int) color.Color {
+	own := []string{Handrolled, "tape", "cpu", "cpu, mixed shapes", "cuda, mixed shapes", "cuda", "ref"}
+	if k := slices.Index(own, strings.TrimSuffix(name, ", equal shapes")); k >= 0 {
+		i = k
+	}
+	return t.series[i%len(t.series)]
 }
 
 // Plot draws results to a file whose extension is .png, .svg or .pdf: network
 // epochs per second against the size of the population where the results have
 // one, else a group of bars for each case.
 func Plot(results []Result, file string) error {
+	format := strings.TrimPrefix(filepath.Ext(file), ".")
+	picture, err := Picture(results, Paper, format)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, picture, 0o644)
+}
+
+// Picture is what Plot draws, in a theme and a format: png, svg or pdf.
+func Picture(results []Result, theme Theme, format string) ([]byte, error) {
 	if len(results) == 0 {
-		return fmt.Errorf("no results to plot")
+		return nil, fmt.Errorf("no results to plot")
 	}
 	p := plot.New()
+	p.BackgroundColor = theme.background
 	for _, style := range []*draw.TextStyle{&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {
-		style.Font.Variant = "Sans"
+		style.Font.Variant, style.Color = "Sans", theme.ink
+		style.Font.Size = vg.Points(11)
+	}
+	for _, line := range []*draw.LineStyle{&p.X.LineStyle, &p.Y.LineStyle, &p.X.Tick.LineStyle, &p.Y.Tick.LineStyle} {
+		line.Color = theme.ink
 	}
 	p.Title.TextStyle.Font.Size = vg.Points(13)
 	p.Title.Padding = vg.Points(8)
-	p.Legend.TextStyle.Font.Size = vg.Points(10)
 	p.Legend.Padding = vg.Points(2)
 	m := results[0].Machine
 	width := vg.Points(520)
 	var err error
-	if results[0].Suite == "population" {
-		p.Title.Text = fmt.Sprintf("Training populations of networks\n%s, %d cores", m.CPU, m.Cores)
-		err = throughput(p, results)
-	} else {
-		p.Title.Text = fmt.Sprintf("Time per epoch of 60,000 images\n%s", m.CPU)
-		err = bars(p, results)
-		if cases := caseNames(results); len(cases) > 1 {
-			width = vg.Points(math.Max(520, float64(150*len(cases))))
-		}
+	switch cases := caseNames(results); {
+	case results[0].Suite == "population":
+		p.Title.Text = fmt.Sprintf("Training populations, %s, %s", m, plural(m.Cores, "core"))
+		err = throughput(p, theme, results)
+	default:
+		p.Title.Text = fmt.Sprintf("Time per epoch of MNIST, %s%s", commonStart(cases), m)
+		err = bars(p, theme, results)
+		width = vg.Points(math.Max(520, math.Min(900, float64(130*len(cases)))))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return p.Save(width, vg.Points(320), file)
+	w, err := p.WriterTo(width, vg.Points(320), format)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	_, err = w.WriteTo(&b)
+	return b.Bytes(), err
 }
 
 // caseNames are the cases in order.
@@ -61,6 +109,19 @@ func caseNames(results []Result) []string {
 		}
 	}
 	return names
+}
+
+// commonStart is what all names begin with, up to a comma: "784-16-16-10, ". It
+// is empty for one name.
+func commonStart(names []string) string {
+	before, _, found := strings.Cut(names[0], ", ")
+	before += ", "
+	for _, name := range names {
+		if !found || len(names) < 2 || !strings.HasPrefix(name, before) {
+			return ""
+		}
+	}
+	return before
 }
 
 // executorNames are the executors in order.
@@ -75,7 +136,7 @@ func executorNames(results []Result) []string {
 }
 
 // bars draws milliseconds on a logarithmic axis, labelled with the number.
-func bars(p *plot.Plot, results []Result) error {
+func bars(p *plot.Plot, theme Theme, results []Result) error {
 	p.Y.Label.Text = "milliseconds (logarithmic)"
 	p.Y.Scale = plot.LogScale{}
 	p.Y.Tick.Marker = plot.LogTicks{Prec: -1}
@@ -110,7 +171,7 @@ func bars(p *plot.Plot, results []Result) error {
 			if err != nil {
 				return err
 			}
-			polygon.Color, polygon.LineStyle.Width = palette[e%len(palette)], 0
+			polygon.Color, polygon.LineStyle.Width = theme.of(name, e), 0
 			p.Add(polygon)
 		}
 		text, err := plotter.NewLabels(labels)
@@ -119,14 +180,18 @@ func bars(p *plot.Plot, results []Result) error {
 		}
 		for i := range text.TextStyle {
 			text.TextStyle[i].XAlign, text.TextStyle[i].Font.Variant = draw.XCenter, "Sans"
-			text.TextStyle[i].Font.Size = vg.Points(8)
+			text.TextStyle[i].Font.Size, text.TextStyle[i].Color = vg.Points(9.5), theme.ink
 		}
 		p.Add(text)
-		p.Legend.Add(name, swatch{palette[e%len(palette)]})
+		p.Legend.Add(name, swatch{theme.of(name, e)})
 	}
 	p.Legend.Top = true
-	p.Y.Max = high * 2 * math.Pow(1.35, float64(len(executors))) // room for the legend
-	p.NominalX(cases...)
+	p.Y.Max = high * 1.5 * math.Pow(1.35, float64(len(executors))) // room for the legend
+	labels := make([]string, len(cases))
+	for i, c := range cases {
+		labels[i] = strings.TrimPrefix(c, commonStart(cases))
+	}
+	p.NominalX(labels...)
 	p.X.Min, p.X.Max = -0.5, float64(len(cases))-0.5
 	return nil
 }
@@ -148,7 +213,7 @@ func (s swatch) Thumbnail(c *draw.Canvas) {
 
 // throughput draws network-epochs per second against the number of networks,
 // a line for each executor and kind of population.
-func throughput(p *plot.Plot, results []Result) error {
+func throughput(p *plot.Plot, theme Theme, results []Result) error {
 	p.X.Label.Text = "networks"
 	p.Y.Label.Text = "network-epochs per second"
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
@@ -169,6 +234,9 @@ func throughput(p *plot.Plot, results []Result) error {
 		low, high = math.Min(low, y), math.Max(high, y)
 		lines[name] = append(lines[name], plotter.XY{X: float64(r.Networks), Y: y})
 	}
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color, grid.Vertical.Color = theme.faint, theme.faint
+	p.Add(grid)
 	for i, name := range names {
 		points := lines[name]
 		if name == Handrolled { // one network, whatever the population: a level
@@ -178,13 +246,13 @@ func throughput(p *plot.Plot, results []Result) error {
 		if err != nil {
 			return err
 		}
-		line.Color, marks.Color = palette[i%len(palette)], palette[i%len(palette)]
+		line.Color, marks.Color = theme.of(name, i), theme.of(name, i)
 		line.Width = vg.Points(1.5)
 		marks.Shape, marks.Radius = draw.CircleGlyph{}, vg.Points(2.5)
 		p.Add(line, marks)
 		p.Legend.Add(name, line, marks)
 	}
-	p.Add(plotter.NewGrid())
+	p.X.Min, p.X.Max = 1, math.Max(2, largestPopulation(results))
 	p.Y.Min, p.Y.Max = low/2, high*4
 	p.Legend.Top, p.Legend.Left = true, true
 	return nil

@@ -13,7 +13,7 @@ import (
 )
 
 // SuiteNames lists the suites of [Cases].
-func SuiteNames() []string { return []string{"step", "population", "wide", "eval", "peers"} }
+func SuiteNames() []string { return []string{"step", "population", "wide", "eval", "peers", "repeat"} }
 
 // Options change what a suite runs. The zero value of each means the suite's
 // own.
@@ -26,19 +26,23 @@ type Options struct {
 	Peers    []Peer // suite peers
 }
 
-// maxNetworkEpochs bounds the work of a round: larger populations train a part
-// of an epoch.
-const maxNetworkEpochs = 64
+// A round is half an epoch, and less for larger populations, so that it is
+// roundEpochs for all networks together at most.
+const (
+	partOfEpoch = 2
+	roundEpochs = 32
+)
 
 // Cases are the pieces of work of a suite on a data set:
 //
-//   - step: one network on one core, an epoch, at several batch sizes;
+//   - step: one network on one core at several batch sizes;
 //   - population: 1 to 4,096 networks on all cores, all of one shape (equal) or
 //     of eight (mixed), with their own sample orders;
 //   - wide: one network on one core, from 784-100-10 to the 12 million weights
 //     of Ciresan, Meier, Gambardella and Schmidhuber (arXiv:1003.0358), a few
 //     steps of 256 examples;
 //   - eval: one network on one core, forward over the training images;
+//   - repeat: one network on one core at batch 32, for [Bench.Repeat];
 //   - peers: one network of batch 32 and a population of 64, on one core and on
 //     all, beside other frameworks.
 func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Options) ([]Case, error) {
@@ -65,7 +69,7 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 			c.Variants = append(c.Variants, train.Spec{Recipe: r, Seed: uint64(i + 1), OrderSeed: uint64(i + 1)}.Variant(network.Program))
 		}
 		perEpoch := c.Variants[0].StepsPerEpoch(set.Train.Len())
-		c.Steps = max(1, perEpoch*maxNetworkEpochs/max(maxNetworkEpochs, len(recipes)))
+		c.Steps = max(1, perEpoch*roundEpochs/max(roundEpochs*partOfEpoch, len(recipes)))
 		var err error
 		c.Widths, err = model.Widths(recipes[0].Arch)
 		return c, err
@@ -80,13 +84,18 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 	}
 
 	switch suite {
-	case "step":
+	case "step", "repeat":
+		if suite == "repeat" {
+			o.Batches = []int{32}
+		}
 		if o.Arch != "" {
 			recipe.Arch = o.Arch
 		}
 		for _, batch := range or(o.Batches, []int{10, 32, 128, 1024}) {
 			recipe.Batch = batch
-			if err := add(build(fmt.Sprintf("%s, batch %d", recipe.Arch, batch), 1, recipe)); err != nil {
+			c, err := build(fmt.Sprintf("%s, batch %d", recipe.Arch, batch), 1, recipe)
+			c.Slices = 8
+			if err := add(c, err); err != nil {
 				return nil, err
 			}
 		}
@@ -107,7 +116,9 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 						recipes[i].Arch = mixedShapes[i%len(mixedShapes)]
 					}
 				}
-				if err := add(build(fmt.Sprintf("%s shapes, %d networks", kind, n), cores, recipes...)); err != nil {
+				c, err := build(fmt.Sprintf("%s shapes, %s", kind, plural(n, "network")), cores, recipes...)
+				c.Slices = 4
+				if err := add(c, err); err != nil {
 					return nil, err
 				}
 			}
@@ -124,7 +135,8 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 				return nil, err
 			}
 			c.Widths = nil // the baseline's units are sigmoid
-			const roundFLOPs = 4e11
+			c.Slices = 4
+			const roundFLOPs = 2e11
 			perStep := float64(c.Variants[0].Program.FLOPs()) * float64(recipe.Batch)
 			c.Steps = max(2, min(c.Steps, int(roundFLOPs/perStep)))
 			cases = append(cases, c)

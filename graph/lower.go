@@ -20,7 +20,19 @@ import (
 // connections), softmax cross-entropy and the quadratic cost averaged over the
 // batch, and penalties c/2·Σp² on parameters.
 func Lower(name string, build Builder) (*Network, error) {
-	l := &lowering{
+	l := newLowering(name, build)
+	for _, pass := range l.passes() {
+		report, err := pass.run()
+		if err != nil {
+			return nil, fmt.Errorf("lowering %q: %s: %w", name, pass.name, err)
+		}
+		l.net.passes = append(l.net.passes, fmt.Sprintf("%-10s %s", pass.name, report))
+	}
+	return l.net, nil
+}
+
+func newLowering(name string, build Builder) *lowering {
+	return &lowering{
 		net:     &Network{Build: build, Program: &ir.Program{Name: name}},
 		value:   map[*node]ir.ID{},
 		act:     map[*node]bool{},
@@ -28,10 +40,17 @@ func Lower(name string, build Builder) (*Network, error) {
 		param:   map[*node]int{},
 		penalty: map[int]float64{},
 	}
-	for _, pass := range []struct {
-		name string
-		run  func() (string, error)
-	}{
+}
+
+// pass is a part of the lowering. It reports what it did.
+type pass struct {
+	name string
+	run  func() (string, error)
+}
+
+// passes are all, in order.
+func (l *lowering) passes() []pass {
+	return []pass{
 		{"read", l.read},           // the live nodes, at two batch sizes
 		{"batch", l.batch},         // what differs between them is the batch
 		{"inputs", l.inputs},       // x, y and the parameters become values
@@ -40,14 +59,7 @@ func Lower(name string, build Builder) (*Network, error) {
 		{"gradients", l.gradients}, // of every parameter, through DAct and DInput
 		{"account", l.account},     // every live node belongs to one operation
 		{"verify", l.verify},       // the rules of package ir
-	} {
-		report, err := pass.run()
-		if err != nil {
-			return nil, fmt.Errorf("lowering %q: %s: %w", name, pass.name, err)
-		}
-		l.net.passes = append(l.net.passes, fmt.Sprintf("%-10s %s", pass.name, report))
 	}
-	return l.net, nil
 }
 
 // lowering is the state that the passes share. Unless they say otherwise,

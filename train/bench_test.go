@@ -54,7 +54,7 @@ func BenchmarkRun(b *testing.B) {
 		name       string
 		history    bool
 		validation float64
-	}{{"plain", false, 0}, {"history", true, 0}, {"history+validation", true, 0.1}} {
+	}{{"history=false/validation=0", false, 0}, {"history=true/validation=0", true, 0}, {"history=true/validation=0.1", true, 0.1}} {
 		b.Run(c.name, func(b *testing.B) {
 			spec := seeded(Default(), 1)
 			spec.Recipe.Validation = c.validation

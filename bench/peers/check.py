@@ -6,7 +6,8 @@ Peers of one population size start from equal weights and differ in the order of
 their examples, and so must agree within TOLERANCE after every epoch: a wrong
 gradient, decay or step size shows. The seconds are those of the last epoch, for
 all networks together, and cold: they are for vanilla bench to measure.
-Exits with 1 if a peer fails or stands apart.
+Before the first epoch a peer must also hand out the weights that it was given, and
+others after the last. Exits with 1 if a peer fails or stands apart.
 """
 
 import argparse
@@ -15,6 +16,11 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
+
+import numpy as np
+
+import peer
 
 HERE = pathlib.Path(__file__).parent
 EPOCHS = 3
@@ -28,16 +34,28 @@ TOLERANCE = 0.01
 
 
 def run(entry, options):
-    """A peer's first line and its answers."""
+    """A peer's first line and its answers to epochs."""
     command = [sys.executable, str(HERE / entry["file"]), "--case", entry["case"]]
     command += ["--population", str(entry["population"]), *options]
-    done = subprocess.run(command, input="epoch\n" * EPOCHS, text=True, capture_output=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{entry['name']}: exit status {done.returncode}: {done.stderr.strip()}")
-    ready, *answers = map(json.loads, done.stdout.splitlines())
-    if not ready.get("ready") or len(answers) != EPOCHS:
-        raise RuntimeError(f"{entry['name']}: printed {done.stdout!r}, want one ready line and {EPOCHS} answers")
-    return ready, answers
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = (str(pathlib.Path(folder) / name) for name in ("before", "after"))
+        asked = f"weights {before}\n" + "epoch\n" * EPOCHS + f"weights {after}\n"
+        done = subprocess.run(command, input=asked, text=True, capture_output=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{entry['name']}: exit status {done.returncode}: {done.stderr.strip()}")
+        ready, *answers = map(json.loads, done.stdout.splitlines())
+        if not ready.get("ready") or len(answers) != EPOCHS + 2:
+            raise RuntimeError(f"{entry['name']}: printed {done.stdout!r}, want one ready line and {EPOCHS + 2} answers")
+        given, first, last = peer.drawn(entry["population"], seed=1), *(
+            peer.read_parameters(path, entry["population"]) for path in (before, after)
+        )
+        for layer, layers in enumerate(zip(given, first, last)):
+            for what, a, b, c in zip(("weights", "biases"), *layers):
+                if not np.array_equal(a, b):
+                    raise RuntimeError(f"{entry['name']}: layer {layer + 1} starts from other {what} than it was given")
+                if (b.reshape(len(b), -1) == c.reshape(len(c), -1)).all(axis=1).any():
+                    raise RuntimeError(f"{entry['name']}: layer {layer + 1} of a network has not learned any {what}")
+    return ready, answers[1:-1]
 
 
 def main():
@@ -58,6 +76,7 @@ def main():
         if unknown:
             parser.error(f"--only {' '.join(sorted(unknown))}: not in peers.json")
         entries = [entry for entry in entries if entry["name"] in arguments.only]
+    entries = [entry for entry in entries if arguments.device in entry["devices"]]
     failed = False
     losses = {}
     for entry in entries:

@@ -67,7 +67,10 @@ def hand(work):
         starts = np.arange(0, len(work), work.batch)
         return np.mean(np.add.reduceat(losses, starts) / np.diff(starts, append=len(work)))
 
-    return reset, epoch
+    def parameters():
+        return [(weight.T[None], bias[None]) for weight, bias in zip(weights, biases)]
+
+    return reset, epoch, parameters
 
 
 blas = next(pool for pool in threadpool_info() if pool["user_api"] == "blas")

@@ -94,6 +94,15 @@ def read_parameters(path, population):
     return layers
 
 
+def write_parameters(path, layers):
+    """Writes weights [P, out, in] and biases [P, out] of every layer as
+    read_parameters reads them."""
+    import numpy as np
+
+    flat = [np.asarray(values, np.float32).reshape(len(values), -1) for layer in layers for values in layer]
+    np.concatenate(flat, axis=1).astype("<f4").tofile(path)
+
+
 def read_idx(path):
     """The array of bytes in a gzipped IDX file."""
     import numpy as np
@@ -141,17 +150,24 @@ def start(description, cases):
     return Work(**vars(arguments))
 
 
-def serve(work, reset, epoch, versions):
+def serve(work, reset, epoch, parameters, versions, device=None):
     """Follows the protocol. reset() sets the initial weights; epoch() trains one
-    epoch, waits for the device, and returns the mean loss."""
+    epoch, waits for the device, and returns the mean loss; parameters() are the
+    weights [P, out, in] and biases [P, out] of every layer, as numpy takes them;
+    device is the hardware in words, if it is not the processor."""
     epoch()
     reset()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     versions = {"python": sys.version.split()[0], **versions}
-    print(json.dumps({"ready": True, "device": work.device, "cores": cores, "versions": versions}), flush=True)
+    print(json.dumps({"ready": True, "device": device or work.device, "cores": cores, "versions": versions}), flush=True)
     for line in sys.stdin:
+        order, _, path = line.rstrip("\n").partition(" ")
+        if order == "weights" and path:
+            write_parameters(path, parameters())
+            print(json.dumps({"weights": path}), flush=True)
+            continue
         if line != "epoch\n":
-            raise SystemExit(f"read {line!r}, want 'epoch'")
+            raise SystemExit(f"read {line!r}, want 'epoch' or 'weights FILE'")
         begin = time.perf_counter()
         loss = epoch()
         seconds = time.perf_counter() - begin

@@ -63,6 +63,11 @@ def first(layers):
     return [(w[0], b[0]) for w, b in layers]
 
 
+def alone(layers):
+    """The layers of one network as those of a population."""
+    return [(w[None], b[None]) for w, b in layers]
+
+
 def restorer(parameters, initial):
     """A function that gives the parameters their initial values again."""
 
@@ -98,7 +103,8 @@ def eager():
             losses.append(loss.detach())
         return torch.stack(losses).mean()
 
-    return restorer([(layer.weight, layer.bias) for layer in layers], lambda: first(initial())), epoch
+    parameters = [(layer.weight, layer.bias) for layer in layers]
+    return restorer(parameters, lambda: first(initial())), epoch, lambda: alone(parameters)
 
 
 def mean_loss(parameters, x, y):
@@ -130,7 +136,7 @@ def compiled():
     def epoch(order):
         return torch.cat([steps(parameters, part) for part in order.split(UNROLLED * work.batch)]).mean()
 
-    return restorer(parameters, lambda: first(initial())), torch.no_grad()(epoch)
+    return restorer(parameters, lambda: first(initial())), torch.no_grad()(epoch), lambda: alone(parameters)
 
 
 def hand():
@@ -159,7 +165,7 @@ def hand():
         losses = -(probabilities * t).sum(1).log_()
         return torch.stack([batch.mean() for batch in losses.split(work.batch)]).mean()
 
-    return restorer(parameters, lambda: first(initial())), torch.inference_mode()(epoch)
+    return restorer(parameters, lambda: first(initial())), torch.inference_mode()(epoch), lambda: alone(parameters)
 
 
 def transposed():
@@ -189,7 +195,10 @@ def batched():
             bias.add_(delta.sum(1, keepdim=True), alpha=rate)
         return loss
 
-    return restorer(parameters, transposed), torch.inference_mode()(in_steps(step))
+    def learned():
+        return [(w.mT, b.squeeze(1)) for w, b in parameters]
+
+    return restorer(parameters, transposed), torch.inference_mode()(in_steps(step)), learned
 
 
 def wide():
@@ -222,7 +231,7 @@ def wide():
         return loss
 
     reset = restorer(parameters, lambda: [(w, b.unsqueeze(1)) for w, b in initial()])
-    return reset, torch.inference_mode()(in_steps(step))
+    return reset, torch.inference_mode()(in_steps(step)), lambda: [(w, b.squeeze(1)) for w, b in parameters]
 
 
 def vmapped():
@@ -238,7 +247,7 @@ def vmapped():
         descend(parameters, gradient)
         return losses.mean()
 
-    return restorer(parameters, initial), torch.no_grad()(in_steps(step))
+    return restorer(parameters, initial), torch.no_grad()(in_steps(step)), lambda: parameters
 
 
 def in_steps(step):
@@ -286,8 +295,17 @@ cases = {
     "vmap-shared": vmapped,
 }
 torch.manual_seed(work.seed)
-reset, epoch = cases[work.case]()
+reset, epoch, learned = cases[work.case]()
 reset()
 epoch = replayed(epoch)
+
+
+def parameters():
+    return [(w.detach().cpu().numpy(), b.detach().cpu().numpy()) for w, b in learned()]
+
+
 versions = {"torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability()}
-peer.serve(work, reset, lambda: epoch(shuffled()).item(), versions)
+hardware = None
+if device.type == "cuda":
+    versions["cuda"], hardware = torch.version.cuda, torch.cuda.get_device_name(device)
+peer.serve(work, reset, lambda: epoch(shuffled()).item(), parameters, versions, hardware)

@@ -40,7 +40,10 @@ def mlp(work):
         net.partial_fit(images, work.labels, classes=np.arange(peer.CLASSES))
         return net.loss_ - (before + penalty()) / 2
 
-    return reset, epoch
+    def parameters():
+        return [(weight.T[None], bias[None]) for weight, bias in zip(net.coefs_, net.intercepts_)]
+
+    return reset, epoch, parameters
 
 
 peer.serve(work, *mlp(work), {"scikit-learn": sklearn.__version__, "numpy": np.__version__})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"vanilla/bench"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
+	"vanilla/mnist"
+	"vanilla/model"
 	"vanilla/train"
 )
 
@@ -30,6 +33,9 @@ type benchFlags struct {
 	compare   bool
 	python    string
 	peers     string
+	on        string
+	results   string
+	recipes   string
 }
 
 // benchExecutors are what --executors can list, by what device.Open calls it.
@@ -52,7 +58,10 @@ func openExecutor(name string, networks *train.Networks) (kernels.Executor, erro
 	return exec, err
 }
 
-const toAccuracy = "to-accuracy"
+// suiteNames are all suites.
+func suiteNames() []string {
+	return append(bench.SuiteNames(), bench.CompletionsSuite, bench.AccuracySuite)
+}
 
 func benchCommand() *cobra.Command {
 	var b benchFlags
@@ -61,14 +70,23 @@ func benchCommand() *cobra.Command {
 		Short: "Time executors on the same work, side by side",
 		Long: `Bench times executors on the same work in interleaved rounds, beside the network
 that a student of the lesson writes by hand (handrolled). A time counts only if the
-first steps agree with the reference and all end the first round with the same loss.
+networks have come to the same loss, after the timed steps, as the networks that the
+reference trains.
 
-Suites: step is one network on one core, an epoch at several batch sizes. population
+Suites: step is one network on one core, at several batch sizes. population
 is 1 to 4,096 networks on all cores, of one shape and of eight. wide is one network on
 one core, up to 12 million weights. eval is one network forward over all training
-images. peers is one network and 64, beside other frameworks. to-accuracy runs "vanilla train" from a cold process on one core, a seed a round.
+images. peers is one network and 64, beside other frameworks. to-accuracy runs
+"vanilla train" from a cold process on one core, a seed a round, and then trains a
+population until each network reaches 95 %. repeat runs the same work several times,
+and once slowed by a tenth, and holds the differences against their intervals.
+accuracy trains each recipe from several seeds.
 
---compare reads two files that --json wrote and says what changed.`,
+--compare reads two files that --json wrote and says what changed, with 95 % intervals.
+Where both have handrolled, times are taken relative to it, round by round.
+
+--results keeps what --json prints in DIR/SUITE-MACHINE-DATE.jsonl, from a binary that
+was built from a commit. What is there already, of the same commit, is not run again.`,
 		Example: `  vanilla bench
   vanilla bench --executors handrolled,cpu --batch 32 --rounds 15
   vanilla bench --suite population --networks 1,64 --json
@@ -90,18 +108,21 @@ images. peers is one network and 64, beside other frameworks. to-accuracy runs "
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of the work: "+strings.Join(bench.SuiteNames(), ", ")+" or "+toAccuracy)
+	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of the work: "+strings.Join(suiteNames(), ", "))
 	c.Flags().StringSliceVar(&b.executors, "executors", nil, "`names` of what to time: handrolled, tape, cpu, cuda (all GPUs), ref (default: the first three; of populations and wide networks cpu, with handrolled)")
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "`widths` of the layers, suite step (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "`images` in a step, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "`sizes` of populations, suite population (default 1,4,16,64,256,1024,4096)")
-	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 5; seeds of to-accuracy: 10)")
+	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3; seeds of to-accuracy and accuracy 10)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
 	c.Flags().StringVar(&b.plot, "plot", "", "`file` to draw the results to: .png, .svg or .pdf")
 	c.Flags().StringVar(&b.python, "peers", "", "`python` with which to run other frameworks: implies the suite peers, see bench/peers")
 	c.Flags().StringVar(&b.peers, "peers-dir", "bench/peers", "`directory` of the scripts that run them")
+	c.Flags().StringVar(&b.on, "peers-device", "cpu", "`device` that they run on: "+strings.Join(bench.PeerDevices(), " or "))
+	c.Flags().StringVar(&b.recipes, "recipes", "recipes", "`directory` of recipes beside the built-in ones, suite accuracy")
+	c.Flags().StringVar(&b.results, "results", "", "`directory` to keep the results in")
 	c.Flags().BoolVar(&b.compare, "compare", false, "compare two files that --json wrote")
 	return c
 }
@@ -114,21 +135,29 @@ func (b *benchFlags) check() error {
 	if b.suite == "peers" && b.python == "" {
 		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "it needs --peers, a Python with other frameworks (make peers installs one)"}
 	}
-	if b.suite != toAccuracy && !slices.Contains(bench.SuiteNames(), b.suite) {
-		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "want " + strings.Join(bench.SuiteNames(), ", ") + " or " + toAccuracy}
+	if !slices.Contains(suiteNames(), b.suite) {
+		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "want one of " + strings.Join(suiteNames(), ", ")}
 	}
 	if b.rounds < 0 {
 		return &train.SettingError{Flag: "--rounds", Value: b.rounds, Problem: "want 1 or more"}
 	}
 	if b.rounds == 0 {
-		b.rounds = 5
-		if b.suite == toAccuracy {
+		b.rounds = 7
+		switch b.suite {
+		case bench.CompletionsSuite, bench.AccuracySuite:
 			b.rounds = 10
+		case "population", "wide":
+			b.rounds = 5
+		case "peers":
+			b.rounds = 3
 		}
+	}
+	if !slices.Contains(bench.PeerDevices(), b.on) {
+		return &train.SettingError{Flag: "--peers-device", Value: b.on, Problem: "want " + strings.Join(bench.PeerDevices(), " or ")}
 	}
 	if len(b.executors) == 0 {
 		b.executors = []string{bench.Handrolled, "tape", "cpu"}
-		if b.suite == "population" || b.suite == "wide" {
+		if b.suite == "population" || b.suite == "wide" || b.suite == "repeat" || b.trains() {
 			b.executors = []string{bench.Handrolled, "cpu"}
 		}
 	}
@@ -151,11 +180,16 @@ func (b *benchFlags) check() error {
 	if ext := plotExtension(b.plot); b.plot != "" && !slices.Contains([]string{"png", "svg", "pdf"}, ext) {
 		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "want a file that ends in .png, .svg or .pdf"}
 	}
-	if b.plot != "" && b.suite == toAccuracy {
-		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "the suite to-accuracy is not drawn"}
+	if b.plot != "" && b.trains() {
+		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "the suite " + b.suite + " is not drawn"}
 	}
 	b.options.Rounds = b.rounds
 	return nil
+}
+
+// trains is whether the suite is of whole trainings.
+func (b *benchFlags) trains() bool {
+	return b.suite == bench.CompletionsSuite || b.suite == bench.AccuracySuite
 }
 
 func plotExtension(file string) string {
@@ -169,43 +203,73 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := b.check(); err != nil {
 		return err
 	}
-	if b.suite == toAccuracy {
-		return b.complete(ctx, stdout, stderr)
+	if b.results == "" {
+		return b.measure(ctx, stdout, stderr)
 	}
+	revision := bench.Revision()
+	if revision == "unknown" || strings.HasSuffix(revision, "+") {
+		return &train.SettingError{Flag: "--results", Value: b.results, Problem: "want a binary that was built from a commit without changes; this one's is " + revision}
+	}
+	b.json = true
+	file := filepath.Join(b.results, bench.FileName(b.suite))
+	if bench.HasRevision(file, revision) {
+		fmt.Fprintf(stderr, "%s has the results of %s\n", file, revision)
+		return nil
+	}
+	return model.Replace(file, func(w io.Writer) error { return b.measure(ctx, w, stderr) })
+}
+
+// measure runs the suite and prints results.
+func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	data, err := load(b.data)
 	if err != nil {
 		return err
 	}
+	var networks train.Networks
+	var executors []kernels.Executor
+	for _, name := range b.executors {
+		if name == bench.Handrolled {
+			continue
+		}
+		exec, err := openExecutor(name, &networks)
+		if err != nil {
+			return err
+		}
+		if c, ok := exec.(io.Closer); ok {
+			defer c.Close()
+		}
+		executors = append(executors, exec)
+	}
+	switch b.suite {
+	case bench.CompletionsSuite:
+		return b.complete(ctx, executors, &networks, data, stdout, stderr)
+	case bench.AccuracySuite:
+		return b.accuracies(ctx, executors, &networks, data, stdout, stderr)
+	}
 	if b.python != "" {
-		if b.options.Peers, err = bench.LoadPeers(b.peers, b.python); err != nil {
+		if b.options.Peers, err = bench.LoadPeers(b.peers, b.python, b.on); err != nil {
 			return err
 		}
 	}
-	var networks train.Networks
 	cases, err := bench.Cases(b.suite, &networks, data, b.options)
 	if err != nil {
 		return err
 	}
 	var all []bench.Result
 	start := time.Now()
+	harness := bench.Bench{Rounds: b.rounds}
 	for _, c := range cases {
 		if !slices.Contains(b.executors, bench.Handrolled) {
 			c.Widths = nil
 		}
-		var executors []kernels.Executor
-		for _, name := range b.executors {
-			if name == bench.Handrolled || name == device.Tape && len(c.Variants) > 1 && b.suite == "peers" {
-				continue // a minute a round
+		harness.Progress = func(executor string, round int) {
+			at := fmt.Sprintf("round %d of %d: %s", round+1, b.rounds, executor)
+			if round < 0 {
+				at = "compared with " + executor
 			}
-			exec, err := openExecutor(name, &networks)
-			if err != nil {
-				return err
-			}
-			executors = append(executors, exec)
+			fmt.Fprintf(stderr, "%5.0f s  %s, %s\n", time.Since(start).Seconds(), c.Name, at)
 		}
-		results, err := bench.Run(ctx, c, executors, b.rounds, func(executor string, round int) {
-			fmt.Fprintf(stderr, "%5.0f s  %s, round %d of %d: %s\n", time.Since(start).Seconds(), c.Name, round+1, b.rounds, executor)
-		})
+		results, err := b.runCase(ctx, &harness, c, executors, stderr)
 		if err != nil {
 			return err
 		}
@@ -228,11 +292,36 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if b.json {
 		return nil
 	}
+	if b.suite == "repeat" {
+		for _, e := range executors {
+			if _, err := fmt.Fprintf(stdout, "%s: %s\n", e.Name(), bench.NewRepeatability(all, e.Name())); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	return bench.WriteTable(stdout, all)
 }
 
+// runCase runs a case as its suite does.
+func (b *benchFlags) runCase(ctx context.Context, harness *bench.Bench, c bench.Case, executors []kernels.Executor, stderr io.Writer) ([]bench.Result, error) {
+	switch {
+	case b.suite == "repeat":
+		if len(executors) != 1 {
+			return nil, &train.SettingError{Flag: "--executors", Value: strings.Join(b.executors, ","), Problem: "the suite repeat takes one, and handrolled"}
+		}
+		return harness.Repeat(ctx, c, executors[0], func(run string) { fmt.Fprintf(stderr, "run %s\n", run) })
+	case b.suite == "peers" && len(c.Variants) > 1: // the tape would take a minute a round
+		executors = slices.DeleteFunc(slices.Clone(executors), func(e kernels.Executor) bool { return e.Name() == device.Tape })
+	}
+	return harness.Run(ctx, c, executors)
+}
+
+// goal is the accuracy that populations are trained to.
+const goal = 0.95
+
 // complete is the suite to-accuracy.
-func (b *benchFlags) complete(ctx context.Context, stdout, stderr io.Writer) error {
+func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor, networks *train.Networks, data *mnist.Dataset, stdout, stderr io.Writer) error {
 	binary, err := os.Executable()
 	if err != nil {
 		return err
@@ -244,12 +333,59 @@ func (b *benchFlags) complete(ctx context.Context, stdout, stderr io.Writer) err
 		return err
 	}
 	all.Version = version
-	if b.json {
-		return writeJSON(stdout, all)
+	for i, e := range executors { // a record each; the first has the runs
+		fmt.Fprintf(stderr, "%s: a population to %.0f %%\n", e.Name(), 100*goal)
+		reached, err := bench.Reach(ctx, e, networks, data, goal, goalRounds)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			all.Runs = nil
+		}
+		all.Goal = &reached
+		if b.json {
+			err = writeJSON(stdout, all)
+		} else {
+			_, err = io.WriteString(stdout, all.String())
+		}
+		if err != nil {
+			return err
+		}
 	}
-	_, err = io.WriteString(stdout, all.String())
-	return err
+	return nil
 }
+
+// accuracies is the suite accuracy.
+func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executor, networks *train.Networks, data *mnist.Dataset, stdout, stderr io.Writer) error {
+	recipes, err := bench.NamedRecipes(b.recipes)
+	if err != nil {
+		return err
+	}
+	for _, e := range executors {
+		for _, r := range recipes {
+			fmt.Fprintf(stderr, "%s: %s\n", e.Name(), r.Name)
+			all, err := bench.Accuracies(ctx, e, networks, data, r.Recipe, b.rounds)
+			if err != nil {
+				return err
+			}
+			for _, a := range all {
+				a.Version = version
+				if b.json {
+					err = writeJSON(stdout, a)
+				} else {
+					_, err = fmt.Fprintf(stdout, "%s, %s, seed %d: %.2f %%\n", a.Executor, r.Name, a.Seed, 100*a.TestAccuracy)
+				}
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// goalRounds is how often a population is trained to the goal.
+const goalRounds = 3
 
 // compareResults prints what changed between two files of results.
 func compareResults(w io.Writer, before, after string) error {

@@ -39,8 +39,11 @@ func (e executor) Device() string {
 	if cores == 1 {
 		plural = ""
 	}
-	return fmt.Sprintf("%s, %s, %d core%s", processor("/proc/cpuinfo"), e.name, cores, plural)
+	return fmt.Sprintf("%s, %s, %d core%s", Processor(), e.name, cores, plural)
 }
+
+// Processor is the name of this machine's processor.
+func Processor() string { return processor("/proc/cpuinfo") }
 
 // processor is the model that Linux reports, or the architecture elsewhere.
 func processor(cpuinfo string) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	features "golang.org/x/sys/cpu"
 
@@ -58,3 +59,10 @@ func instructionSets() []string {
 	}
 	return sets
 }
+
+// Processor is the CPU's name, and the instruction sets of it that matter here.
+func Processor() (name string, sets []string) { return cpu.Processor(), instructionSets() }
+
+// Ceiling is what cpu.Ceiling measures: how many float32 operations so many of
+// the CPU's cores do in a second at most, in 10⁹. It takes about d.
+func Ceiling(cores int, d time.Duration) float64 { return cpu.Ceiling(cores, d) }

@@ -1,0 +1,111 @@
+package bench
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the page of results and the README's figures anew")
+
+// The page of results, its pictures and the README's figures are what the files
+// of results say. make results, which is this test with -update, writes them.
+func TestPage(t *testing.T) {
+	const dir, readme = "results", "../README.md"
+	page, err := NewPage(dir, "../recipes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := page.Write(dir, readme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatalf("%v: make results writes it", err)
+		}
+		return string(text)
+	}
+	if read(filepath.Join(dir, "README.md")) != page.Text {
+		t.Errorf("the page of results is stale: make results writes it anew")
+	}
+	for file, picture := range page.Pictures {
+		if !bytes.Equal([]byte(read(filepath.Join(dir, file))), picture) {
+			t.Errorf("%s is stale: make results draws it anew", file)
+		}
+	}
+	drawn, err := filepath.Glob(filepath.Join(dir, "*.svg"))
+	if err != nil || len(drawn) != len(page.Pictures) {
+		t.Errorf("%d pictures, want %d: make results removes the others, %v", len(drawn), len(page.Pictures), err)
+	}
+	now := read(readme)
+	filled, err := Fill(now, page.Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if filled != now {
+		t.Errorf("the README's figures are stale: make results writes them anew")
+	}
+}
+
+// Figures come from the files: other files, other figures.
+func TestPageFollowsFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, lines ...string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := func(suite, work, executor, cpu, date string, seconds string) string {
+		return `{"suite":"` + suite + `","case":"` + work + `","executor":"` + executor + `","networks":1,"cores":1,"batch":32,"n":1,"samples":[` + seconds +
+			`],"seconds_per_epoch":` + seconds + `,"times_handrolled":40,"date":"` + date + `","revision":"abc","machine":{"cpu":"` + cpu + `","features":["AVX2"]}}`
+	}
+	write("step-a-2026-01-01.jsonl", line("step", "batch 32", "cpu", "Old CPU", "2026-01-01", "0.7654"))
+	write("step-b-2026-01-02.jsonl", line("step", "batch 32", "cpu", "New CPU", "2026-01-02", "0.1234"), line("population", "equal shapes, 1 network", "cpu", "New CPU", "2026-01-02", "0.2222"))
+	write("step-b-2026-01-01.jsonl", line("step", "batch 32", "cpu", "New CPU", "2026-01-01", "0.5555"))
+	write("peers-b-2026-01-02.jsonl", line("peers", "1 network, 1 core", "cpu", "New CPU", "2026-01-02", "0.02"), line("peers", "1 network, 1 core", "jax-scan", "New CPU", "2026-01-02", "0.1"))
+	page, err := NewPage(dir, "../recipes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| batch 32 | **cpu** | 123 | 765 |", "### New CPU, AVX2", "revision abc", "Older: [New CPU, AVX2, 2026-01-01](step-b-2026-01-01.jsonl)"} {
+		if !strings.Contains(page.Text, want) {
+			t.Errorf("no %q in\n%s", want, page.Text)
+		}
+	}
+	if strings.Index(page.Text, "### New CPU") > strings.Index(page.Text, "### Old CPU") {
+		t.Error("the newest machine is not the first")
+	}
+	for _, want := range []string{"| **`cpu`** | **123** (×40) |", "| **`cpu`** on Old CPU, AVX2 | **765** (×40) |", "| JAX `scan` | 100 (×5) |", "bench/results/step-b-2026-01-02-dark.svg", "bench/results/population-step-b-2026-01-02-light.svg"} {
+		if !strings.Contains(page.Blocks["speed"], want) {
+			t.Errorf("no %q in\n%s", want, page.Blocks["speed"])
+		}
+	}
+	if page.Blocks["accuracy"] != "" || len(page.Pictures) != 6 {
+		t.Errorf("accuracies %q, %d pictures", page.Blocks["accuracy"], len(page.Pictures))
+	}
+	write("hello.jsonl", "{}")
+	if _, err := NewPage(dir, "../recipes"); err == nil || !strings.Contains(err.Error(), "want a name like step-MACHINE-") {
+		t.Error(err)
+	}
+}
+
+func TestFill(t *testing.T) {
+	const page = "a\n<!-- results:x -->\nold\n<!-- /results -->\nb\n"
+	got, err := Fill(page, map[string]string{"x": "new\n"})
+	if want := "a\n<!-- results:x -->\n\nnew\n\n<!-- /results -->\nb\n"; err != nil || got != want {
+		t.Errorf("%q, %v", got, err)
+	}
+	if again, err := Fill(got, map[string]string{"x": "new"}); err != nil || again != got {
+		t.Errorf("%q, %v", again, err)
+	}
+	if _, err := Fill(page, map[string]string{"y": ""}); err == nil || !strings.Contains(err.Error(), "<!-- results:y -->") {
+		t.Error(err)
+	}
+}
