@@ -44,12 +44,14 @@ var imports = map[string][]string{
 
 	"train": {"graph/ir", "kernels", "graph", "mnist", "model"},
 
+	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train"},
+
 	"viz": {"mnist", "model"},
 
 	"bench/handrolled": {},
 	"bench":            {"graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},
 
-	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "viz", "bench", "bench/handrolled"},
+	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "viz", "bench", "bench/handrolled"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.

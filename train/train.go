@@ -152,7 +152,7 @@ func (s Spec) check(data *mnist.Dataset) error {
 	if err := s.Recipe.checkTraining(); err != nil {
 		return err
 	}
-	return s.Recipe.trainingFits(data.Train)
+	return s.Recipe.trainingFits(extentOf(data.Train))
 }
 
 // Variant is the spec as executors take it, on the recipe's program.

@@ -1,0 +1,108 @@
+package sweep
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"vanilla/train"
+)
+
+// Stage is what a variant is trained for.
+type Stage string
+
+const (
+	// Search variants are what the space holds: all points with all seeds.
+	Search Stage = "search"
+	// Final variants are the finalists again, from the beginning, with seeds that
+	// the search has not seen. They alone meet the test images.
+	Final Stage = "final"
+)
+
+// Identity says which variant of a plan a record is about.
+type Identity struct {
+	// ID is a hash of all that a variant is a function of: its recipe, seeds and
+	// data. Point is one of the same without the seeds.
+	ID    string `json:"id"`
+	Point string `json:"point"`
+	Stage Stage  `json:"stage"`
+	// Index is the point's number in the plan, Bracket that of the group in which
+	// it was selected. Finalists keep both.
+	Index   int `json:"index"`
+	Bracket int `json:"bracket"`
+	// Seed determines the initial weights, OrderSeed the order of examples.
+	Seed       uint64 `json:"seed"`
+	OrderSeed  uint64 `json:"order_seed"`
+	Parameters int    `json:"parameters"`
+	// Recipe is the whole recipe; its fields stand beside the others in JSON. Its
+	// Epochs are those of the last rung.
+	train.Recipe
+}
+
+// Record is what is known of a variant at one rung: a line of records.jsonl.
+// Records of equal sweeps are equal but for Seconds and Time, and the order of
+// lines.
+type Record struct {
+	Identity
+	// Rung counts from 0. Epoch and Step count what is completed, which is that
+	// rung's epochs unless the variant diverged.
+	Rung  int `json:"rung"`
+	Epoch int `json:"epoch"`
+	Step  int `json:"step"`
+	// Losses are the mean losses of the epochs since the rung before, each over
+	// the epoch's batches as they were trained. TrainLoss is the last of them.
+	Losses    []train.Loss `json:"losses"`
+	TrainLoss train.Loss   `json:"train_loss"`
+	// What was scored at this rung: on the held-out images, and after the last
+	// rung of a final variant on the test images. Nil if diverged.
+	ValidationLoss     *train.Loss `json:"validation_loss"`
+	ValidationAccuracy *float64    `json:"validation_accuracy"`
+	TestLoss           *train.Loss `json:"test_loss,omitempty"`
+	TestAccuracy       *float64    `json:"test_accuracy,omitempty"`
+	// Diverged variants were stopped: this is their last record.
+	Diverged bool `json:"diverged"`
+	// Seconds is the time for which the sweep had trained, in all processes
+	// together that worked on this directory one after the other; Time is the
+	// clock's.
+	Seconds float64   `json:"seconds"`
+	Time    time.Time `json:"time"`
+}
+
+// ReadRecords reads records, one JSON object on each line. size is the length of
+// what it read: a last line without its end is left out, because it is being
+// written or its writer was killed. It fails if a line is no record, and names
+// it.
+func ReadRecords(r io.Reader) (records []Record, size int64, err error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	for {
+		line, rest, complete := bytes.Cut(data, []byte("\n"))
+		if !complete {
+			return records, size, nil
+		}
+		var record Record
+		if err := json.Unmarshal(line, &record); err != nil || record.ID == "" {
+			return nil, 0, fmt.Errorf("line %d: expected a record of a variant, one JSON object: %.200v", len(records)+1, err)
+		}
+		records = append(records, record)
+		size += int64(len(line)) + 1
+		data = rest
+	}
+}
+
+// encode is records as lines.
+func encode(records []Record) ([]byte, error) {
+	var lines []byte
+	for i := range records {
+		line, err := json.Marshal(&records[i])
+		if err != nil {
+			return nil, err
+		}
+		lines = append(append(lines, line...), '\n')
+	}
+	return lines, nil
+}
