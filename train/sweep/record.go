@@ -3,6 +3,7 @@ package sweep
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -85,13 +86,33 @@ func ReadRecords(r io.Reader) (records []Record, size int64, err error) {
 			return records, size, nil
 		}
 		var record Record
-		if err := json.Unmarshal(line, &record); err != nil || record.ID == "" {
+		err := json.Unmarshal(line, &record)
+		if err == nil {
+			err = record.check()
+		}
+		if err != nil {
 			return nil, 0, fmt.Errorf("line %d: expected a record of a variant, one JSON object: %.200v", len(records)+1, err)
 		}
 		records = append(records, record)
 		size += int64(len(line)) + 1
 		data = rest
 	}
+}
+
+// check says what a record lacks that every one has.
+func (r *Record) check() error {
+	fraction := func(a *float64) bool { return a != nil && *a >= 0 && *a <= 1 }
+	switch {
+	case r.ID == "":
+		return errors.New("found none with an id")
+	case r.Diverged:
+		return nil
+	case !fraction(r.ValidationAccuracy) || r.ValidationLoss == nil:
+		return errors.New("found a validation_accuracy that is no fraction, or no validation_loss, of a variant that did not diverge")
+	case r.TestAccuracy != nil && !fraction(r.TestAccuracy):
+		return fmt.Errorf("found a test_accuracy of %v: want a fraction", *r.TestAccuracy)
+	}
+	return nil
 }
 
 // encode is records as lines.
