@@ -83,3 +83,20 @@ func accuracyRange(values []float64) (low, high float64) {
 	at := func(digits float64) float64 { return 1 - math.Pow(10, -digits) }
 	return math.Max(0, at(errorDigits(low)-room)), math.Min(at(errorDigits(high)+room), mostAccurate)
 }
+
+// AccuracyAxis is where figures place accuracies: an axis that is logarithmic in the error.
+type AccuracyAxis struct{ low, high float64 }
+
+// NewAccuracyAxis is an axis on which all of the values have room.
+func NewAccuracyAxis(values []float64) AccuracyAxis {
+	low, high := accuracyRange(values)
+	return AccuracyAxis{low, high}
+}
+
+// Place is where an accuracy is, from 0 to 1; what is beyond the axis is at its end.
+func (a AccuracyAxis) Place(accuracy float64) float64 {
+	return math.Max(0, math.Min(accuracyScale{}.Normalize(a.low, a.high, accuracy), 1))
+}
+
+// Ticks are the accuracies to mark.
+func (a AccuracyAxis) Ticks() []plot.Tick { return accuracyTicks{}.Ticks(a.low, a.high) }

@@ -61,13 +61,8 @@ func (h *Heat) page() page {
 func (h *Heat) draw(c *canvas, _ int) {
 	cw, ch := h.cell()
 	columns, rows := len(h.ColumnOf), len(h.RowOf)
-	low, high := math.Inf(1), math.Inf(-1)
-	for _, v := range h.Cells {
-		if v != nil {
-			low, high = math.Min(low, errorDigits(v.Mean)), math.Max(high, errorDigits(v.Mean))
-		}
-	}
-	shade := func(mean float64) color.RGBA { return c.heat(ratio(errorDigits(mean)-low, high-low)) }
+	low, high := h.limits()
+	shade := func(mean float64) color.RGBA { return heatColor(ratio(errorDigits(mean)-low, high-low)) }
 	edge, bottom := heatLeft+float64(columns)*cw, float64(rows)*ch
 	number := style{size: math.Min(9.5, math.Min(cw*0.27, ch*0.42)), align: centred}
 	small := style{size: number.size * 0.72, align: centred}
@@ -113,7 +108,7 @@ func (h *Heat) draw(c *canvas, _ int) {
 	y := (bottom - tall) / 2
 	for i := range steps {
 		v := float64(i) / (steps - 1)
-		c.fill(x, y+tall*(1-float64(i+1)/steps), 9, tall/steps+0.3, c.heat(v))
+		c.fill(x, y+tall*(1-float64(i+1)/steps), 9, tall/steps+0.3, heatColor(v))
 	}
 	end := style{size: 7.5, color: c.muted}
 	at := func(digits float64) string { return fmt.Sprintf("%.1f", 100*(1-math.Pow(10, -digits))) }
@@ -122,9 +117,27 @@ func (h *Heat) draw(c *canvas, _ int) {
 	c.text(x+13, y+tall, at(low), end)
 }
 
-// heat is the colour of v from 0 (worst) to 1 (best), steadily lighter in OKLab from dark blue to yellow, so that the order
-// is seen without hue too.
-func (c *colors) heat(v float64) color.RGBA {
+// limits are the ends of the scale of colours, as errorDigits; infinite if there is no cell.
+func (h *Heat) limits() (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, v := range h.Cells {
+		if v != nil {
+			low, high = math.Min(low, errorDigits(v.Mean)), math.Max(high, errorDigits(v.Mean))
+		}
+	}
+	return low, high
+}
+
+// Color is the colour of a cell, and one that can be read on it, of all themes.
+func (h *Heat) Color(c *Cell) (background, text color.RGBA) {
+	low, high := h.limits()
+	background = heatColor(ratio(errorDigits(c.Mean)-low, high-low))
+	return background, contrast(background)
+}
+
+// heatColor is the colour of v from 0 (worst) to 1 (best), steadily lighter in OKLab from dark blue to yellow, so that the
+// order is seen without hue too.
+func heatColor(v float64) color.RGBA {
 	stops := []oklab{lch(0.30, 0.10, 285), lch(0.47, 0.10, 245), lch(0.64, 0.10, 195), lch(0.80, 0.13, 140), lch(0.94, 0.15, 105)}
 	v = math.Max(0, math.Min(v, 1)) * float64(len(stops)-1)
 	i := min(int(v), len(stops)-2)

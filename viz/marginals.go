@@ -90,14 +90,13 @@ func (m *Marginals) draw(c *canvas, _ int) {
 			}
 		}
 	}
-	low, high := accuracyRange(all)
+	axis := NewAccuracyAxis(all)
 	xs, ys, height := m.columns()
 	const width = bodyWidth/2 - 8
 	place := func(x, accuracy float64) float64 {
-		at := accuracyScale{}.Normalize(low, high, accuracy)
-		return x + marginalName + (width-marginalName-marginalN)*math.Max(0, math.Min(at, 1))
+		return x + marginalName + (width-marginalName-marginalN)*axis.Place(accuracy)
 	}
-	ticks := accuracyTicks{}.Ticks(low, high)
+	ticks := axis.Ticks()
 	for i, d := range m.Dimensions {
 		x, y := xs[i], ys[i]
 		c.text(x, y+8, d.Name, style{size: 9.5, bold: true})

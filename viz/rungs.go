@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -40,18 +41,29 @@ type Milestone struct {
 
 const rungsHeight = 270.
 
-func (r *Rungs) page() page {
-	return page{
-		title: "Learning curves of the finalists", subtitle: r.About,
-		caption: fmt.Sprintf("Left: %s, on an axis that is logarithmic in the error; grey, the points that were stopped or ended behind. "+
-			"Right: the loss of the batches as they were trained. Lines are means over seeds, shades ± one standard deviation (n−1).", r.Accuracy),
-		width: bodyWidth, height: rungsHeight, body: r.draw,
+// Selects says whether points were compared on the way: otherwise their losses alone are a course.
+func (r *Rungs) Selects() bool {
+	for _, l := range append(slices.Clone(r.Finalists), r.Others...) {
+		if len(l.Steps) > 1 {
+			return true
+		}
 	}
+	return false
+}
+
+func (r *Rungs) page() page {
+	p := page{title: "Learning curves", subtitle: r.About, width: bodyWidth, height: rungsHeight, body: r.draw}
+	p.caption = fmt.Sprintf("Left: %s, on an axis that is logarithmic in the error; grey, the points that were stopped or ended behind. "+
+		"Right: the loss of the batches as they were trained. Lines are means over seeds, shades ± one standard deviation (n−1).", r.Accuracy)
+	if !r.Selects() {
+		p.caption = "The loss of the batches as they were trained: geometric means over seeds."
+	}
+	return p
 }
 
 func (r *Rungs) draw(c *canvas, _ int) {
 	var epochs []int
-	for _, l := range append(r.Finalists, r.Others...) {
+	for _, l := range append(slices.Clone(r.Finalists), r.Others...) {
 		for _, s := range l.Steps {
 			epochs = append(epochs, s.Epochs)
 		}
@@ -65,6 +77,10 @@ func (r *Rungs) draw(c *canvas, _ int) {
 		c.text(x+16, y, small.cut(l.Name, bodyWidth/perRow-24), small)
 	}
 	top := float64((shown+perRow-1)/perRow) * 12
+	if !r.Selects() {
+		c.plot(r.losses(c, shown, epochs), 0, top, bodyWidth, rungsHeight-top)
+		return
+	}
 	c.plot(r.accuracies(c, shown, epochs), 0, top, 340, rungsHeight-top)
 	c.plot(r.losses(c, shown, epochs), 350, top, bodyWidth-350, rungsHeight-top)
 }

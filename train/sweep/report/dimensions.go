@@ -70,10 +70,8 @@ func (r *Report) axes(points []Point) []axis {
 			return levelValue{number: float64(p.widths[layer])}
 		}})
 	}
-	for _, word := range sweep.SpaceWords() {
-		if _, given := r.Plan.Spec.Space[word]; given && word != "layers" && word != "hidden" && word != "arch" {
-			axes = append(axes, axis{dashed(word), isNumber(word), func(p *Point) levelValue { return valueOf(&p.Recipe, word) }})
-		}
+	for _, word := range r.choices() {
+		axes = append(axes, axis{dashed(word), isNumber(word), func(p *Point) levelValue { return valueOf(&p.Recipe, word) }})
 	}
 	return axes
 }
@@ -221,13 +219,18 @@ func (r *Report) FirstEpochs() string {
 	return plural(first, "epoch")
 }
 
+// choices are the words of the space that are no architectures.
+func (r *Report) choices() []string {
+	return slices.DeleteFunc(sweep.SpaceWords(), func(word string) bool {
+		_, given := r.Spec.Space[word]
+		return !given || word == "layers" || word == "hidden" || word == "arch"
+	})
+}
+
 // settings are what of a point's recipe is a choice of the space, but for the architecture.
-func (r *Report) settings(p *Point) string {
+func settings(p *Point, choices []string) string {
 	var parts []string
-	for _, word := range sweep.SpaceWords() {
-		if _, given := r.Plan.Spec.Space[word]; !given || word == "layers" || word == "hidden" || word == "arch" {
-			continue
-		}
+	for _, word := range choices {
 		if v := valueOf(&p.Recipe, word); v.name != "" {
 			parts = append(parts, v.name)
 		} else {

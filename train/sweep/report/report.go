@@ -7,6 +7,8 @@ package report
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -73,10 +75,11 @@ func New(d *sweep.Directory) *Report {
 	r := &Report{Directory: d, Counts: d.Counts(), Variants: d.Variants()}
 	points := r.group()
 	r.dimensions(points)
+	choices := r.choices()
 	for i := range points {
-		points[i].Settings = r.settings(&points[i])
+		points[i].Settings = settings(&points[i], choices)
 	}
-	slices.SortStableFunc(points, better)
+	slices.SortFunc(points, better)
 	front(points)
 	r.Points = points
 	return r
@@ -140,7 +143,8 @@ func (r *Report) point(index int, variants []*sweep.Variant) Point {
 }
 
 // better orders points: finalists first, without divergence before with, then those that got further, each by accuracy on
-// held-out images. Equal ones are ordered by parameters.
+// held-out images. Equal ones are ordered by parameters, then as
+// in the plan.
 func better(a, b Point) int {
 	final := func(p *Point) int { return btoi(p.Final != nil) }
 	accuracy := func(p *Point) float64 {
@@ -149,7 +153,8 @@ func better(a, b Point) int {
 		}
 		return -1
 	}
-	return cmp.Or(cmp.Compare(final(&b), final(&a)), cmp.Compare(a.FinalDiverged, b.FinalDiverged), cmp.Compare(b.Rung, a.Rung), cmp.Compare(accuracy(&b), accuracy(&a)), cmp.Compare(a.Parameters, b.Parameters))
+	return cmp.Or(cmp.Compare(final(&b), final(&a)), cmp.Compare(a.FinalDiverged, b.FinalDiverged), cmp.Compare(b.Rung, a.Rung), cmp.Compare(accuracy(&b), accuracy(&a)),
+		cmp.Compare(a.Parameters, b.Parameters), cmp.Compare(a.Index, b.Index))
 }
 
 func btoi(b bool) int {
@@ -199,4 +204,34 @@ func (r *Report) Finalists() []*Point {
 		}
 	}
 	return found
+}
+
+// BestModels picks a network of each of the best n finalists: of its seeds, the one that is the most accurate on the
+// held-out images. It fails if there are not as many finalists with a trained network.
+func (r *Report) BestModels(n int) ([]*sweep.Variant, error) {
+	best := map[int]*sweep.Variant{}
+	for i := range r.Variants {
+		v := &r.Variants[i]
+		if v.Stage != sweep.Final || v.Status != sweep.Done {
+			continue
+		}
+		if b := best[v.Index]; b == nil || *v.Last().ValidationAccuracy > *b.Last().ValidationAccuracy {
+			best[v.Index] = v
+		}
+	}
+	var found []*sweep.Variant
+	for _, p := range r.Finalists() {
+		if v := best[p.Index]; v != nil && len(found) < n {
+			found = append(found, v)
+		}
+	}
+	switch {
+	case len(found) == 0 && r.Spec.Finalists == 0:
+		return nil, errors.New("the sweep has no finalists, whose networks alone are kept: want one with --finalists")
+	case len(found) == 0:
+		return nil, errors.New("no finalist is trained yet: want a sweep that has ended (--resume goes on)")
+	case len(found) < n:
+		return nil, fmt.Errorf("there are %d finalists: want at most as many", len(found))
+	}
+	return found, nil
 }

@@ -90,7 +90,7 @@ func simulate(t testing.TB, spec sweep.Spec, outcome func(sweep.Identity, int) (
 		r := sweep.Record{Identity: id, Rung: rung, Epoch: epochs, Step: epochs * 1688, TrainLoss: train.Loss(3 * (1 - accuracy)), Diverged: diverged,
 			Seconds: seconds, Time: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)}
 		for e := before; e < epochs; e++ {
-			r.Losses = append(r.Losses, train.Loss(3*(1-accuracy)*float64(epochs)/float64(e+1)))
+			r.Losses = append(r.Losses, train.Loss(3*(1-accuracy)*math.Pow(float64(epochs)/float64(e+1), 0.4)))
 		}
 		if diverged {
 			r.TrainLoss, r.Losses[0] = train.Loss(math.NaN()), train.Loss(math.NaN())
@@ -127,7 +127,9 @@ func simulate(t testing.TB, spec sweep.Spec, outcome func(sweep.Identity, int) (
 					scores = append(scores, scored{point, mean})
 				}
 			}
-			slices.SortFunc(scores, func(a, b scored) int { return cmp.Or(cmp.Compare(b.accuracy, a.accuracy), cmp.Compare(a.point, b.point)) })
+			slices.SortFunc(scores, func(a, b scored) int {
+				return cmp.Or(cmp.Compare(b.accuracy, a.accuracy), cmp.Compare(a.point, b.point))
+			})
 			if rung == rungs-1 {
 				last = append(last, scores...)
 				break
@@ -138,7 +140,9 @@ func simulate(t testing.TB, spec sweep.Spec, outcome func(sweep.Identity, int) (
 			}
 		}
 	}
-	slices.SortFunc(last, func(a, b scored) int { return cmp.Or(cmp.Compare(b.accuracy, a.accuracy), cmp.Compare(a.point, b.point)) })
+	slices.SortFunc(last, func(a, b scored) int {
+		return cmp.Or(cmp.Compare(b.accuracy, a.accuracy), cmp.Compare(a.point, b.point))
+	})
 	for _, s := range last[:min(len(last), spec.Finalists)] {
 		for _, seed := range plan.Seeds(sweep.Final) {
 			for rung := range plan.Rungs(s.point) {
