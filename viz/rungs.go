@@ -202,13 +202,22 @@ func epochAxis(p *plot.Plot, epochs []int) {
 type lossTicks struct{}
 
 // Ticks implements plot.Ticker.
-func (lossTicks) Ticks(low, high float64) []plot.Tick {
+func (lossTicks) Ticks(low, high float64) []plot.Tick { return LogTicks(low, high) }
+
+// LogTicks marks a logarithmic axis at 1, 2 and 5 times powers of ten, and at more digits where that is too few.
+func LogTicks(low, high float64) []plot.Tick {
 	var ticks []plot.Tick
-	for decade := -8; decade <= 8; decade++ {
-		for _, d := range []float64{1, 2, 5} {
-			if v := d * math.Pow(10, float64(decade)); v >= low && v <= high {
-				ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%g", math.Round(v*1e9)/1e9)})
+	for _, digits := range [][]float64{{1, 2, 5}, {1, 2, 3, 4, 5, 6, 8}, {1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9}} {
+		ticks = nil
+		for decade := -8; decade <= 8; decade++ {
+			for _, d := range digits {
+				if v := d * math.Pow(10, float64(decade)); v >= low && v <= high {
+					ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.3g", v)})
+				}
 			}
+		}
+		if len(ticks) > 2 {
+			break
 		}
 	}
 	return ticks

@@ -171,13 +171,9 @@ type countTicks struct{}
 
 // Ticks implements plot.Ticker.
 func (countTicks) Ticks(low, high float64) []plot.Tick {
-	var ticks []plot.Tick
-	for decade := 1.; decade <= high; decade *= 10 {
-		for _, d := range []float64{1, 2, 5} {
-			if v := d * decade; v >= low && v <= high {
-				ticks = append(ticks, plot.Tick{Value: v, Label: thousands(int(v))})
-			}
-		}
+	ticks := LogTicks(low, high)
+	for i := range ticks {
+		ticks[i].Label = thousands(int(math.Round(ticks[i].Value)))
 	}
 	return ticks
 }

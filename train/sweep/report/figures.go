@@ -220,14 +220,14 @@ const (
 func (r *Report) Rungs() *viz.Rungs {
 	f := &viz.Rungs{Accuracy: validation}
 	finalists := r.Finalists()
-	f.About = plural(len(finalists), "finalist")
+	f.About = fmt.Sprintf("%s with %s each", plural(len(finalists), "finalist"), plural(r.Spec.FinalSeeds, "new seed"))
 	if len(finalists) == 0 { // of a sweep that has none, or not yet
 		for i := range r.Points {
 			if r.Points[i].Validation() != nil && len(finalists) < shownFinalists {
 				finalists = append(finalists, &r.Points[i])
 			}
 		}
-		f.About = plural(len(finalists), "best point")
+		f.About = fmt.Sprintf("the best %d", len(finalists))
 	}
 	finalists = finalists[:min(len(finalists), shownFinalists)]
 	best := map[*Point]bool{}
@@ -241,7 +241,7 @@ func (r *Report) Rungs() *viz.Rungs {
 			others = append(others, p)
 		}
 	}
-	f.About = fmt.Sprintf("%s of %s, %s", f.About, plural(len(r.Points), "point"), r.seedsInWords())
+	f.About += fmt.Sprintf(", of %s with %s each", plural(len(r.Points), "point"), plural(r.Spec.Seeds, "seed"))
 	for _, p := range thin(others, shownOthers) {
 		f.Others = append(f.Others, r.learner(p, false))
 	}

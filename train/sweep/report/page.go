@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"io"
 	"math"
+	"path/filepath"
 	"strings"
 
 	"vanilla/viz"
@@ -111,7 +112,7 @@ func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
 	if err != nil {
 		return err
 	}
-	p := &page{Title: r.Path, Facts: r.Facts(), Points: len(r.Points), Selects: len(r.Spec.Halving) > 1, After: r.FirstEpochs()}
+	p := &page{Title: filepath.Base(r.Path), Facts: r.Facts(), Points: len(r.Points), Selects: len(r.Spec.Halving) > 1, After: r.FirstEpochs()}
 	finalists := r.Finalists()
 	p.Finalists = len(finalists) > 0
 	if len(r.Points) > 0 && r.Points[0].Validation() != nil {
@@ -166,12 +167,8 @@ func (p *page) tradeoff(r *Report) {
 	x := logAxis(few/room, many*room)
 	y := viz.NewAccuracyAxis(accuracies)
 	plot := &pagePlot{X: "parameters", Y: f.Accuracy + ", %", YTicks: accuracyTicks(y)}
-	for decade := 1.; decade <= many*room; decade *= 10 {
-		for _, d := range []float64{1, 2, 5} {
-			if v := d * decade; v >= few/room && v <= many*room {
-				plot.XTicks = append(plot.XTicks, pageTick{x(v), thousands(int(v))})
-			}
-		}
+	for _, t := range viz.LogTicks(few/room, many*room) {
+		plot.XTicks = append(plot.XTicks, pageTick{x(t.Value), thousands(int(math.Round(t.Value)))})
 	}
 	shown, _ := r.dots()
 	// The best are drawn last, over the others.
@@ -298,12 +295,8 @@ func (p *page) rungs(r *Report) {
 			p.Losses.XTicks = append(p.Losses.XTicks, pageTick{at, thousands(e)})
 		}
 	}
-	for decade := 1e-8; decade < 1e8; decade *= 10 {
-		for _, d := range []float64{1, 2, 5} {
-			if at := up(d * decade); at >= 0 && at <= 100 {
-				p.Losses.YTicks = append(p.Losses.YTicks, pageTick{100 - at, fmt.Sprintf("%.3g", d*decade)})
-			}
-		}
+	for _, t := range viz.LogTicks(lossLow/1.1, lossHigh*1.1) {
+		p.Losses.YTicks = append(p.Losses.YTicks, pageTick{100 - up(t.Value), t.Label})
 	}
 	for i := len(f.Finalists) - 1; i >= 0; i-- {
 		var points []string

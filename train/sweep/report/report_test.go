@@ -154,7 +154,7 @@ func simulate(t testing.TB, spec sweep.Spec, outcome func(sweep.Identity, int) (
 	}
 	write("spec.json", sweep.Header{Version: "test", Executor: "cpu", DataName: "mnist", Data: digits, Spec: spec})
 	write("records.jsonl", records...)
-	write("environment.jsonl", sweep.Environment{Version: "test", Device: "a processor", Cores: 2})
+	write("environment.jsonl", sweep.Environment{Version: "test", Device: "a processor, 2 cores", Cores: 2})
 	return dir
 }
 

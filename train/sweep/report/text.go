@@ -66,7 +66,7 @@ func (r *Report) Facts() [][2]string {
 		trained := duration(seconds)
 		if n := len(r.Environments); n > 0 {
 			e := r.Environments[n-1]
-			trained += fmt.Sprintf(" on %s, %s, vanilla %s", e.Device, plural(e.Cores, "core"), r.Version)
+			trained += fmt.Sprintf(" on %s by vanilla %s", e.Device, r.Version)
 		}
 		facts = append(facts, [2]string{"trained", trained})
 	}
