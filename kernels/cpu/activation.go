@@ -92,6 +92,17 @@ func rectifyBackward(dz, dh, h []float32, leak float32) {
 	}
 }
 
+// rectifyAtZeroBackward is dz = dh where h >= 0, else leak · dh, flushed.
+func rectifyAtZeroBackward(dz, dh, h []float32, leak float32) {
+	for i, v := range h {
+		dz[i] = flush(dh[i] * step(v >= 0, leak))
+	}
+}
+
+// geluLimit is where the slope of GELUTanh is 0 or 1, and its argument still a
+// moderate number.
+const geluLimit = 9.9
+
 // geluArgument returns u and du/dz, where GELUTanh is z·sigmoid(u). (Half of
 // 1 + tanh v is sigmoid 2v.)
 func geluArgument(z float32) (u, du float32) {
@@ -184,9 +195,7 @@ func backward(f ir.Activation, fromOutput bool, dz, dh, v []float32) {
 	case ir.ReLU: // h > 0 where z > 0
 		rectifyBackward(dz, dh, v, 0)
 	case ir.Rectify:
-		for i, z := range v {
-			dz[i] = flush(dh[i] * step(z >= 0, 0))
-		}
+		rectifyAtZeroBackward(dz, dh, v, 0)
 	case ir.LeakyReLU: // h > 0 where z > 0
 		rectifyBackward(dz, dh, v, leak)
 	case ir.Softplus:
@@ -200,9 +209,11 @@ func backward(f ir.Activation, fromOutput bool, dz, dh, v []float32) {
 		}
 	case ir.GELUTanh:
 		for i, z := range v {
+			infinite := 0 * z // not a number if z is infinite, as in the definition
+			z = min(max(z, -geluLimit), geluLimit)
 			u, du := geluArgument(z)
 			s, rest := sigmoid32(u), sigmoid32(-u)
-			dz[i] = flush(dh[i] * (s + z*du*(s*rest)))
+			dz[i] = flush(dh[i] * (infinite + s + z*du*(s*rest)))
 		}
 	case ir.Softsign:
 		for i, z := range v {

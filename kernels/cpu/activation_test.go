@@ -23,16 +23,20 @@ func TestActivations(t *testing.T) {
 	for v := float32(1e-30); v < 10; v *= 1.7 {
 		z = append(z, v, -v)
 	}
-	z = append(z, 0)
+	z = append(z, make([]float32, padded(len(z)+1)-len(z))...)
 	ones := make([]float32, len(z))
 	for i := range ones {
 		ones[i] = 1
 	}
 	h, slopes, fromOutput := make([]float32, len(z)), make([]float32, len(z)), make([]float32, len(z))
+	eachSet(t, func(t *testing.T, r *routines) { testActivations(t, r, z, h, ones, slopes, fromOutput) })
+}
+
+func testActivations(t *testing.T, r *routines, z, h, ones, slopes, fromOutput []float32) {
 	for _, f := range ir.Activations() {
-		activate(f, h, z)
-		backward(f, false, slopes, ones, z)
-		backward(f, slopeFromOutput(f), fromOutput, ones, h)
+		r.activate(f, h, z)
+		r.backward(f, false, slopes, ones, z)
+		r.backward(f, slopeFromOutput(f), fromOutput, ones, h)
 		for i, v := range z {
 			x := float64(v)
 			conditioned, definition := 1.0, 0.0
@@ -57,14 +61,32 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-func TestActivationsOfNaN(t *testing.T) {
-	nan := []float32{float32(math.NaN())}
-	h := []float32{0}
-	for _, f := range ir.Activations() {
-		if activate(f, h, nan); h[0] == h[0] {
-			t.Errorf("%s(NaN) = %v", f, h[0])
+// TestActivationsOfNoNumbers: what is infinite, almost, or not a number goes
+// through activations and slopes as it does by their definition.
+func TestActivationsOfNoNumbers(t *testing.T) {
+	eachSet(t, func(t *testing.T, r *routines) {
+		inf := float32(math.Inf(1))
+		z, h, slopes, ones := make([]float32, lanes), make([]float32, lanes), make([]float32, lanes), make([]float32, lanes)
+		copy(z, []float32{inf, -inf, float32(math.NaN()), 3e38, -3e38, 1e19, -1e19})
+		for i := range ones {
+			ones[i] = 1
 		}
-	}
+		agree := func(got float32, want float64) bool {
+			return float64(got) == want || got != got && want != want || math.Abs(float64(got)-want) <= ulps*ulp*math.Abs(want)+tiny
+		}
+		for _, f := range ir.Activations() {
+			r.activate(f, h, z)
+			r.backward(f, false, slopes, ones, z)
+			for i, v := range z {
+				if want := f.Value(float64(v)); !agree(h[i], want) {
+					t.Errorf("%s(%v) = %v, want %v", f, v, h[i], want)
+				}
+				if want := f.Slope(float64(v)); !agree(slopes[i], want) {
+					t.Errorf("%s′(%v) = %v, want %v", f, v, slopes[i], want)
+				}
+			}
+		}
+	})
 }
 
 func TestExp32(t *testing.T) {

@@ -23,17 +23,49 @@ func BenchmarkEpoch(b *testing.B) {
 			p := network(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
 			for _, batch := range []int{10, 32, 128, 1000} {
 				b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {
-					benchmarkEpoch(b, data, set, p, batch)
+					benchmarkEpoch(b, data, set, p, batch, kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4}, 1)
 				})
 			}
 		}
 	}
 }
 
-func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch int) {
+// BenchmarkOptimizers and BenchmarkActivations are BenchmarkEpoch of each.
+func BenchmarkOptimizers(b *testing.B) {
+	data := digits(b)
+	for _, set := range available() {
+		for _, widths := range [][]int{{784, 16, 16, 10}, {784, 128, 64, 10}} {
+			p := network(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+			for _, name := range kernels.OptimizerNames() {
+				o, err := kernels.NewOptimizer(name)
+				if err != nil {
+					b.Fatal(err)
+				}
+				o.WeightDecay = 1e-4
+				b.Run(fmt.Sprintf("set=%s/arch=%s/optimizer=%s", set.name, arch(widths), name), func(b *testing.B) {
+					benchmarkEpoch(b, data, set, p, 32, o, 0.001)
+				})
+			}
+		}
+	}
+}
+
+func BenchmarkActivations(b *testing.B) {
+	data := digits(b)
+	for _, set := range available() {
+		for _, f := range ir.Activations() {
+			p := network(b, graph.Arch{Widths: []int{784, 128, 64, 10}, Activation: f, Loss: graph.CrossEntropy})
+			b.Run(fmt.Sprintf("set=%s/activation=%s", set.name, f), func(b *testing.B) {
+				benchmarkEpoch(b, data, set, p, 32, kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4}, 0.01)
+			})
+		}
+	}
+}
+
+func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch int, o kernels.Optimizer, stepSize float64) {
 	population, err := executor{set}.Prepare(data, []kernels.Variant{{
-		Program: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4},
-		Rate: kernels.Rate{StepSize: 1, Schedule: "constant"}, Batch: batch, Epochs: 40,
+		Program: p, Optimizer: o,
+		Rate: kernels.Rate{StepSize: stepSize, Schedule: "constant"}, Batch: batch, Epochs: 40,
 		Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 	}})
 	if err != nil {

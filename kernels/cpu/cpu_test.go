@@ -61,19 +61,33 @@ type reference struct {
 	v    kernels.Variant
 	data kernels.Data
 	net  *ref.Interpreter[float64]
+	// slots are the optimizer's arrays, steps counts those done.
+	slots [][]float64
+	steps int
 }
 
 func newReference(v kernels.Variant, d kernels.Data) *reference {
-	r := &reference{v, d, ref.NewInterpreter[float64](v.Program)}
-	r.set(v.InitialState().Params)
+	r := &reference{v: v, data: d, net: ref.NewInterpreter[float64](v.Program)}
+	s := v.InitialState()
+	for _, slot := range s.Slots {
+		r.slots = append(r.slots, make([]float64, len(slot)))
+	}
+	r.set(s.Params, s.Slots)
 	return r
 }
 
-func (r *reference) set(params [][]float32) {
+func (r *reference) set(params, slots [][]float32) {
 	for i, w := range params {
-		for j, x := range w {
-			r.net.Values[r.v.Program.Params[i].Value][j] = float64(x)
-		}
+		widen(r.net.Values[r.v.Program.Params[i].Value], w)
+	}
+	for i, s := range slots {
+		widen(r.slots[i], s)
+	}
+}
+
+func widen(to []float64, from []float32) {
+	for i, x := range from {
+		to[i] = float64(x)
 	}
 }
 
@@ -89,9 +103,11 @@ func (r *reference) batch(e kernels.Examples, rows []int32) (x []float64, labels
 
 func (r *reference) step(rows []int32, stepSize float64) float64 {
 	r.net.Run(r.batch(r.data.Train, rows))
-	for _, q := range r.v.Program.Params {
-		kernels.Update(r.v.Optimizer, stepSize, 0, q.Bias, r.net.Values[q.Value], r.net.Values[q.Grad], nil)
+	for i, q := range r.v.Program.Params {
+		kernels.Update(r.v.Optimizer, stepSize, r.steps, q.Bias, r.net.Values[q.Value], r.net.Values[q.Grad],
+			kernels.ParamSlots(r.slots, i, len(r.v.Program.Params)))
 	}
+	r.steps++
 	return r.net.Values[r.v.Program.Loss][0]
 }
 
@@ -136,18 +152,21 @@ func compareSet(t *testing.T, v kernels.Variant, d kernels.Data, r *routines) {
 	for _, n := range []int{v.Batch, (v.Batch + 1) / 2} {
 		rows := numbers(n)
 		slices.Reverse(rows)
-		got, err := m.Step(rows, 0.5, 0)
+		got, err := m.Step(rows, float32(v.Rate.StepSize), want.steps)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := want.step(rows, 0.5); !near(got, want) {
+		if want := want.step(rows, v.Rate.StepSize); !near(got, want) {
 			t.Errorf("loss of a step %v, want %v", got, want)
 		}
-		params, _ := m.Params()
+		params, slots := m.Params()
 		for i, q := range p.Params {
 			differ(t, p.Value(q.Value).Name, params[i], want.net.Values[q.Value])
 		}
-		want.set(params) // errors of one step do not count in the next
+		for i := range slots {
+			differ(t, fmt.Sprint("optimizer array ", i), slots[i], want.slots[i])
+		}
+		want.set(params, slots) // errors of one step do not count in the next
 	}
 	score, err := m.Evaluate(d.Test)
 	if err != nil {
@@ -250,6 +269,36 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// TestOptimizersTrain: every optimizer, fused and, where a gradient has several
+// parts, not.
+func TestOptimizersTrain(t *testing.T) {
+	for _, name := range kernels.OptimizerNames() {
+		o, err := kernels.NewOptimizer(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.WeightDecay = 0.25
+		if o.Epsilon != 0 {
+			o.Epsilon = 0.1 // small gradients' rounding stays small
+		}
+		for name, p := range map[string]*ir.Program{
+			"chain":     chain(t, ir.Softplus, ir.Xent, 40, 50, 33, 10),
+			"skip":      skip(t, ir.SiLU, 17, 5),
+			"penalised": penalised(t, 20, 9, 5),
+			"shared":    shared(t, 12, 5),
+			"two heads": twoHeads(t, 12, 9, 5),
+		} {
+			for _, batch := range []int{7, 200} {
+				t.Run(fmt.Sprint(o.Name, " ", name, " ", batch), func(t *testing.T) {
+					v := variant(p, batch, 0)
+					v.Optimizer, v.Rate.StepSize = o, 0.125 // weights stay below one
+					compare(t, v, data(p.Features(), p.Classes(), 200, mixedData))
+				})
+			}
+		}
+	}
+}
+
 func TestLargeBatch(t *testing.T) {
 	d := data(30, 10, 4100, sparseData)
 	compare(t, variant(chain(t, ir.ReLU, ir.Xent, 30, 16, 10), 4096, 0), d)
@@ -282,25 +331,23 @@ func TestPlan(t *testing.T) {
 			"dense h5 W6 b7 -> z8",
 			"xent z8 + dxent -> l9 dz10",
 			"dinput dz10 W6 + dact sigmoid at h5 -> dz14",
-			"dweight dz14 sparse x0 + update decay 0.25 -> W2",
-			"dbias dz14 + update -> b3",
-			"dweight dz10 h5 + update decay 0.25 -> W6",
-			"dbias dz10 + update -> b7",
+			"dweight dz14 sparse x0 + update by sgd decay 0.25 -> W2",
+			"dbias dz14 + update by sgd -> b3",
+			"dweight dz10 h5 + update by sgd decay 0.25 -> W6",
+			"dbias dz10 + update by sgd -> b7",
 		}},
 		{"quadratic cost", chain(t, ir.Sigmoid, ir.Quad, 8, 3), sgd, []string{
 			"dense sparse x0 W2 b3 + act sigmoid -> h5",
 			"quad h5 + dquad -> l6 da7",
 			"dact sigmoid at h5 da7 -> dz8",
-			"dweight dz8 sparse x0 + update decay 0.25 -> W2",
-			"dbias dz8 + update -> b3",
+			"dweight dz8 sparse x0 + update by sgd decay 0.25 -> W2",
+			"dbias dz8 + update by sgd -> b3",
 		}},
 		{"another optimizer", chain(t, ir.Sigmoid, ir.Xent, 8, 3), kernels.Optimizer{Name: "other", WeightDecay: 0.25}, []string{
 			"dense sparse x0 W2 b3 -> z4",
 			"xent z4 + dxent -> l5 dz6",
-			"dweight dz6 sparse x0 -> dW7",
-			"dbias dz6 -> db8",
-			"update other dW7 decay 0.25 -> W2",
-			"update other db8 -> b3",
+			"dweight dz6 sparse x0 + update by other decay 0.25 -> W2",
+			"dbias dz6 + update by other -> b3",
 		}},
 		{"sums that are needed", keepsSums, sgd, []string{
 			"dense sparse x0 W2 b3 -> z4",
@@ -308,10 +355,10 @@ func TestPlan(t *testing.T) {
 			"dense h5 W6 b7 -> z8",
 			"xent z8 + dxent -> l9 dz10",
 			"dinput dz10 W6 + dact softplus at z4 -> dz14",
-			"dweight dz14 sparse x0 + update decay 0.25 -> W2",
-			"dbias dz14 + update -> b3",
-			"dweight dz10 h5 + update decay 0.25 -> W6",
-			"dbias dz10 + update -> b7",
+			"dweight dz14 sparse x0 + update by sgd decay 0.25 -> W2",
+			"dbias dz14 + update by sgd -> b3",
+			"dweight dz10 h5 + update by sgd decay 0.25 -> W6",
+			"dbias dz10 + update by sgd -> b7",
 		}},
 		{"a gradient in two parts", sumsGradients, sgd, []string{
 			"dense sparse x0 W2 b3 + act sigmoid -> h5",
@@ -321,10 +368,10 @@ func TestPlan(t *testing.T) {
 			"dinput dz11 W6 -> dh14",
 			"add dz11 + 1·dh14 -> s15",
 			"dact sigmoid at h5 s15 -> dz16",
-			"dweight dz16 sparse x0 + update decay 0.25 -> W2",
-			"dbias dz16 + update -> b3",
-			"dweight dz11 h5 + update decay 0.25 -> W6",
-			"dbias dz11 + update -> b7",
+			"dweight dz16 sparse x0 + update by sgd decay 0.25 -> W2",
+			"dbias dz16 + update by sgd -> b3",
+			"dweight dz11 h5 + update by sgd decay 0.25 -> W6",
+			"dbias dz11 + update by sgd -> b7",
 		}},
 		{"decay in the loss", penalised(t, 8, 4, 3), sgd, []string{
 			"dense sparse x0 W2 + act tanh -> h5",
@@ -333,9 +380,9 @@ func TestPlan(t *testing.T) {
 			"l2 l8 + 0.01/2·ΣW2² -> l9",
 			"l2 l9 + 0.02/2·ΣW3² -> l10",
 			"dinput dz11 W3 + dact tanh at h5 -> dz15",
-			"dweight dz15 sparse x0 + update decay 0.26 -> W2",
-			"dweight dz11 h5 + update decay 0.27 -> W3",
-			"dbias dz11 + update -> b6",
+			"dweight dz15 sparse x0 + update by sgd decay 0.26 -> W2",
+			"dweight dz11 h5 + update by sgd decay 0.27 -> W3",
+			"dbias dz11 + update by sgd -> b6",
 		}},
 		{"shared weights", shared(t, 4, 3), kernels.Optimizer{Name: "sgd"}, []string{
 			"x0 as float32",
@@ -351,10 +398,10 @@ func TestPlan(t *testing.T) {
 			"add dW17 + 1·dW21 -> s22",
 			"dbias dz20 -> db23",
 			"add db18 + 1·db23 -> s24",
-			"update sgd s22 -> W2",
-			"update sgd s24 -> b3",
-			"dweight dz12 h7 + update -> W8",
-			"dbias dz12 + update -> b9",
+			"update s22 by sgd -> W2",
+			"update s24 by sgd -> b3",
+			"dweight dz12 h7 + update by sgd -> W8",
+			"dbias dz12 + update by sgd -> b9",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -32,6 +32,30 @@ func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, sampl
 func sigmoidAVX2(h []float32, z []float32)
 
 //go:noescape
+func softplusAVX2(h []float32, z []float32)
+
+//go:noescape
+func softplusBackwardAVX2(dz []float32, dh []float32, z []float32)
+
+//go:noescape
+func siluAVX2(h []float32, z []float32)
+
+//go:noescape
+func siluBackwardAVX2(dz []float32, dh []float32, z []float32)
+
+//go:noescape
+func geluTanhAVX2(h []float32, z []float32)
+
+//go:noescape
+func geluTanhBackwardAVX2(dz []float32, dh []float32, z []float32)
+
+//go:noescape
+func softsignAVX2(h []float32, z []float32)
+
+//go:noescape
+func softsignBackwardAVX2(dz []float32, dh []float32, z []float32)
+
+//go:noescape
 func tanhAVX2(h []float32, z []float32)
 
 //go:noescape
@@ -50,7 +74,25 @@ func tanhBackwardAVX2(dz []float32, dh []float32, h []float32)
 func rectifyBackwardAVX2(dz []float32, dh []float32, h []float32, leak float32)
 
 //go:noescape
+func rectifyAtZeroBackwardAVX2(dz []float32, dh []float32, h []float32, leak float32)
+
+//go:noescape
 func softmaxAVX2(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
+
+//go:noescape
+func descendAVX2(w []float32, g []float32, decay float32, stepSize float32)
+
+//go:noescape
+func momentumAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+
+//go:noescape
+func nesterovAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+
+//go:noescape
+func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
+
+//go:noescape
+func ceilingAVX2(sums []float32, factor float32, addend float32, turns int)
 
 //go:noescape
 func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
@@ -80,6 +122,30 @@ func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, sam
 func sigmoidAVX512(h []float32, z []float32)
 
 //go:noescape
+func softplusAVX512(h []float32, z []float32)
+
+//go:noescape
+func softplusBackwardAVX512(dz []float32, dh []float32, z []float32)
+
+//go:noescape
+func siluAVX512(h []float32, z []float32)
+
+//go:noescape
+func siluBackwardAVX512(dz []float32, dh []float32, z []float32)
+
+//go:noescape
+func geluTanhAVX512(h []float32, z []float32)
+
+//go:noescape
+func geluTanhBackwardAVX512(dz []float32, dh []float32, z []float32)
+
+//go:noescape
+func softsignAVX512(h []float32, z []float32)
+
+//go:noescape
+func softsignBackwardAVX512(dz []float32, dh []float32, z []float32)
+
+//go:noescape
 func tanhAVX512(h []float32, z []float32)
 
 //go:noescape
@@ -98,4 +164,22 @@ func tanhBackwardAVX512(dz []float32, dh []float32, h []float32)
 func rectifyBackwardAVX512(dz []float32, dh []float32, h []float32, leak float32)
 
 //go:noescape
+func rectifyAtZeroBackwardAVX512(dz []float32, dh []float32, h []float32, leak float32)
+
+//go:noescape
 func softmaxAVX512(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
+
+//go:noescape
+func descendAVX512(w []float32, g []float32, decay float32, stepSize float32)
+
+//go:noescape
+func momentumAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+
+//go:noescape
+func nesterovAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+
+//go:noescape
+func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
+
+//go:noescape
+func ceilingAVX512(sums []float32, factor float32, addend float32, turns int)

@@ -124,167 +124,263 @@ DATA constants<>+464(SB)/4, $0x7fffffff
 DATA constants<>+468(SB)/4, $0x7fffffff
 DATA constants<>+472(SB)/4, $0x7fffffff
 DATA constants<>+476(SB)/4, $0x7fffffff
-DATA constants<>+480(SB)/4, $0x3ec00000
-DATA constants<>+484(SB)/4, $0x3ec00000
-DATA constants<>+488(SB)/4, $0x3ec00000
-DATA constants<>+492(SB)/4, $0x3ec00000
-DATA constants<>+496(SB)/4, $0x3ec00000
-DATA constants<>+500(SB)/4, $0x3ec00000
-DATA constants<>+504(SB)/4, $0x3ec00000
-DATA constants<>+508(SB)/4, $0x3ec00000
-DATA constants<>+512(SB)/4, $0xbc11371b
-DATA constants<>+516(SB)/4, $0xbc11371b
-DATA constants<>+520(SB)/4, $0xbc11371b
-DATA constants<>+524(SB)/4, $0xbc11371b
-DATA constants<>+528(SB)/4, $0xbc11371b
-DATA constants<>+532(SB)/4, $0xbc11371b
-DATA constants<>+536(SB)/4, $0xbc11371b
-DATA constants<>+540(SB)/4, $0xbc11371b
-DATA constants<>+544(SB)/4, $0x3cb327a4
-DATA constants<>+548(SB)/4, $0x3cb327a4
-DATA constants<>+552(SB)/4, $0x3cb327a4
-DATA constants<>+556(SB)/4, $0x3cb327a4
-DATA constants<>+560(SB)/4, $0x3cb327a4
-DATA constants<>+564(SB)/4, $0x3cb327a4
-DATA constants<>+568(SB)/4, $0x3cb327a4
-DATA constants<>+572(SB)/4, $0x3cb327a4
-DATA constants<>+576(SB)/4, $0xbd5d0dd1
-DATA constants<>+580(SB)/4, $0xbd5d0dd1
-DATA constants<>+584(SB)/4, $0xbd5d0dd1
-DATA constants<>+588(SB)/4, $0xbd5d0dd1
-DATA constants<>+592(SB)/4, $0xbd5d0dd1
-DATA constants<>+596(SB)/4, $0xbd5d0dd1
-DATA constants<>+600(SB)/4, $0xbd5d0dd1
-DATA constants<>+604(SB)/4, $0xbd5d0dd1
-DATA constants<>+608(SB)/4, $0x3e088889
-DATA constants<>+612(SB)/4, $0x3e088889
-DATA constants<>+616(SB)/4, $0x3e088889
-DATA constants<>+620(SB)/4, $0x3e088889
-DATA constants<>+624(SB)/4, $0x3e088889
-DATA constants<>+628(SB)/4, $0x3e088889
-DATA constants<>+632(SB)/4, $0x3e088889
-DATA constants<>+636(SB)/4, $0x3e088889
-DATA constants<>+640(SB)/4, $0xbeaaaaab
-DATA constants<>+644(SB)/4, $0xbeaaaaab
-DATA constants<>+648(SB)/4, $0xbeaaaaab
-DATA constants<>+652(SB)/4, $0xbeaaaaab
-DATA constants<>+656(SB)/4, $0xbeaaaaab
-DATA constants<>+660(SB)/4, $0xbeaaaaab
-DATA constants<>+664(SB)/4, $0xbeaaaaab
-DATA constants<>+668(SB)/4, $0xbeaaaaab
-DATA constants<>+672(SB)/4, $0xc2700000
-DATA constants<>+676(SB)/4, $0xc2700000
-DATA constants<>+680(SB)/4, $0xc2700000
-DATA constants<>+684(SB)/4, $0xc2700000
-DATA constants<>+688(SB)/4, $0xc2700000
-DATA constants<>+692(SB)/4, $0xc2700000
-DATA constants<>+696(SB)/4, $0xc2700000
-DATA constants<>+700(SB)/4, $0xc2700000
-DATA constants<>+704(SB)/4, $0x00000001
-DATA constants<>+708(SB)/4, $0x00000001
-DATA constants<>+712(SB)/4, $0x00000001
-DATA constants<>+716(SB)/4, $0x00000001
-DATA constants<>+720(SB)/4, $0x00000001
-DATA constants<>+724(SB)/4, $0x00000001
-DATA constants<>+728(SB)/4, $0x00000001
-DATA constants<>+732(SB)/4, $0x00000001
-DATA constants<>+736(SB)/4, $0x3f3504f3
-DATA constants<>+740(SB)/4, $0x3f3504f3
-DATA constants<>+744(SB)/4, $0x3f3504f3
-DATA constants<>+748(SB)/4, $0x3f3504f3
-DATA constants<>+752(SB)/4, $0x3f3504f3
-DATA constants<>+756(SB)/4, $0x3f3504f3
-DATA constants<>+760(SB)/4, $0x3f3504f3
-DATA constants<>+764(SB)/4, $0x3f3504f3
-DATA constants<>+768(SB)/4, $0x3f317218
-DATA constants<>+772(SB)/4, $0x3f317218
-DATA constants<>+776(SB)/4, $0x3f317218
-DATA constants<>+780(SB)/4, $0x3f317218
-DATA constants<>+784(SB)/4, $0x3f317218
-DATA constants<>+788(SB)/4, $0x3f317218
-DATA constants<>+792(SB)/4, $0x3f317218
-DATA constants<>+796(SB)/4, $0x3f317218
-DATA constants<>+800(SB)/4, $0x3d9021bb
-DATA constants<>+804(SB)/4, $0x3d9021bb
-DATA constants<>+808(SB)/4, $0x3d9021bb
-DATA constants<>+812(SB)/4, $0x3d9021bb
-DATA constants<>+816(SB)/4, $0x3d9021bb
-DATA constants<>+820(SB)/4, $0x3d9021bb
-DATA constants<>+824(SB)/4, $0x3d9021bb
-DATA constants<>+828(SB)/4, $0x3d9021bb
-DATA constants<>+832(SB)/4, $0xbdebd1b8
-DATA constants<>+836(SB)/4, $0xbdebd1b8
-DATA constants<>+840(SB)/4, $0xbdebd1b8
-DATA constants<>+844(SB)/4, $0xbdebd1b8
-DATA constants<>+848(SB)/4, $0xbdebd1b8
-DATA constants<>+852(SB)/4, $0xbdebd1b8
-DATA constants<>+856(SB)/4, $0xbdebd1b8
-DATA constants<>+860(SB)/4, $0xbdebd1b8
-DATA constants<>+864(SB)/4, $0x3def251a
-DATA constants<>+868(SB)/4, $0x3def251a
-DATA constants<>+872(SB)/4, $0x3def251a
-DATA constants<>+876(SB)/4, $0x3def251a
-DATA constants<>+880(SB)/4, $0x3def251a
-DATA constants<>+884(SB)/4, $0x3def251a
-DATA constants<>+888(SB)/4, $0x3def251a
-DATA constants<>+892(SB)/4, $0x3def251a
-DATA constants<>+896(SB)/4, $0xbdfe5d4f
-DATA constants<>+900(SB)/4, $0xbdfe5d4f
-DATA constants<>+904(SB)/4, $0xbdfe5d4f
-DATA constants<>+908(SB)/4, $0xbdfe5d4f
-DATA constants<>+912(SB)/4, $0xbdfe5d4f
-DATA constants<>+916(SB)/4, $0xbdfe5d4f
-DATA constants<>+920(SB)/4, $0xbdfe5d4f
-DATA constants<>+924(SB)/4, $0xbdfe5d4f
-DATA constants<>+928(SB)/4, $0x3e11e9bf
-DATA constants<>+932(SB)/4, $0x3e11e9bf
-DATA constants<>+936(SB)/4, $0x3e11e9bf
-DATA constants<>+940(SB)/4, $0x3e11e9bf
-DATA constants<>+944(SB)/4, $0x3e11e9bf
-DATA constants<>+948(SB)/4, $0x3e11e9bf
-DATA constants<>+952(SB)/4, $0x3e11e9bf
-DATA constants<>+956(SB)/4, $0x3e11e9bf
-DATA constants<>+960(SB)/4, $0xbe2aae50
-DATA constants<>+964(SB)/4, $0xbe2aae50
-DATA constants<>+968(SB)/4, $0xbe2aae50
-DATA constants<>+972(SB)/4, $0xbe2aae50
-DATA constants<>+976(SB)/4, $0xbe2aae50
-DATA constants<>+980(SB)/4, $0xbe2aae50
-DATA constants<>+984(SB)/4, $0xbe2aae50
-DATA constants<>+988(SB)/4, $0xbe2aae50
-DATA constants<>+992(SB)/4, $0x3e4cceac
-DATA constants<>+996(SB)/4, $0x3e4cceac
-DATA constants<>+1000(SB)/4, $0x3e4cceac
-DATA constants<>+1004(SB)/4, $0x3e4cceac
-DATA constants<>+1008(SB)/4, $0x3e4cceac
-DATA constants<>+1012(SB)/4, $0x3e4cceac
-DATA constants<>+1016(SB)/4, $0x3e4cceac
-DATA constants<>+1020(SB)/4, $0x3e4cceac
-DATA constants<>+1024(SB)/4, $0xbe7ffffc
-DATA constants<>+1028(SB)/4, $0xbe7ffffc
-DATA constants<>+1032(SB)/4, $0xbe7ffffc
-DATA constants<>+1036(SB)/4, $0xbe7ffffc
-DATA constants<>+1040(SB)/4, $0xbe7ffffc
-DATA constants<>+1044(SB)/4, $0xbe7ffffc
-DATA constants<>+1048(SB)/4, $0xbe7ffffc
-DATA constants<>+1052(SB)/4, $0xbe7ffffc
-DATA constants<>+1056(SB)/4, $0x3eaaaaaa
-DATA constants<>+1060(SB)/4, $0x3eaaaaaa
-DATA constants<>+1064(SB)/4, $0x3eaaaaaa
-DATA constants<>+1068(SB)/4, $0x3eaaaaaa
-DATA constants<>+1072(SB)/4, $0x3eaaaaaa
-DATA constants<>+1076(SB)/4, $0x3eaaaaaa
-DATA constants<>+1080(SB)/4, $0x3eaaaaaa
-DATA constants<>+1084(SB)/4, $0x3eaaaaaa
-DATA constants<>+1088(SB)/4, $0xbf000000
-DATA constants<>+1092(SB)/4, $0xbf000000
-DATA constants<>+1096(SB)/4, $0xbf000000
-DATA constants<>+1100(SB)/4, $0xbf000000
-DATA constants<>+1104(SB)/4, $0xbf000000
-DATA constants<>+1108(SB)/4, $0xbf000000
-DATA constants<>+1112(SB)/4, $0xbf000000
-DATA constants<>+1116(SB)/4, $0xbf000000
-GLOBL constants<>(SB), RODATA|NOPTR, $1120
+DATA constants<>+480(SB)/4, $0x40000000
+DATA constants<>+484(SB)/4, $0x40000000
+DATA constants<>+488(SB)/4, $0x40000000
+DATA constants<>+492(SB)/4, $0x40000000
+DATA constants<>+496(SB)/4, $0x40000000
+DATA constants<>+500(SB)/4, $0x40000000
+DATA constants<>+504(SB)/4, $0x40000000
+DATA constants<>+508(SB)/4, $0x40000000
+DATA constants<>+512(SB)/4, $0x3e088889
+DATA constants<>+516(SB)/4, $0x3e088889
+DATA constants<>+520(SB)/4, $0x3e088889
+DATA constants<>+524(SB)/4, $0x3e088889
+DATA constants<>+528(SB)/4, $0x3e088889
+DATA constants<>+532(SB)/4, $0x3e088889
+DATA constants<>+536(SB)/4, $0x3e088889
+DATA constants<>+540(SB)/4, $0x3e088889
+DATA constants<>+544(SB)/4, $0x3e1d89d9
+DATA constants<>+548(SB)/4, $0x3e1d89d9
+DATA constants<>+552(SB)/4, $0x3e1d89d9
+DATA constants<>+556(SB)/4, $0x3e1d89d9
+DATA constants<>+560(SB)/4, $0x3e1d89d9
+DATA constants<>+564(SB)/4, $0x3e1d89d9
+DATA constants<>+568(SB)/4, $0x3e1d89d9
+DATA constants<>+572(SB)/4, $0x3e1d89d9
+DATA constants<>+576(SB)/4, $0x3e3a2e8c
+DATA constants<>+580(SB)/4, $0x3e3a2e8c
+DATA constants<>+584(SB)/4, $0x3e3a2e8c
+DATA constants<>+588(SB)/4, $0x3e3a2e8c
+DATA constants<>+592(SB)/4, $0x3e3a2e8c
+DATA constants<>+596(SB)/4, $0x3e3a2e8c
+DATA constants<>+600(SB)/4, $0x3e3a2e8c
+DATA constants<>+604(SB)/4, $0x3e3a2e8c
+DATA constants<>+608(SB)/4, $0x3e638e39
+DATA constants<>+612(SB)/4, $0x3e638e39
+DATA constants<>+616(SB)/4, $0x3e638e39
+DATA constants<>+620(SB)/4, $0x3e638e39
+DATA constants<>+624(SB)/4, $0x3e638e39
+DATA constants<>+628(SB)/4, $0x3e638e39
+DATA constants<>+632(SB)/4, $0x3e638e39
+DATA constants<>+636(SB)/4, $0x3e638e39
+DATA constants<>+640(SB)/4, $0x3e924925
+DATA constants<>+644(SB)/4, $0x3e924925
+DATA constants<>+648(SB)/4, $0x3e924925
+DATA constants<>+652(SB)/4, $0x3e924925
+DATA constants<>+656(SB)/4, $0x3e924925
+DATA constants<>+660(SB)/4, $0x3e924925
+DATA constants<>+664(SB)/4, $0x3e924925
+DATA constants<>+668(SB)/4, $0x3e924925
+DATA constants<>+672(SB)/4, $0x3ecccccd
+DATA constants<>+676(SB)/4, $0x3ecccccd
+DATA constants<>+680(SB)/4, $0x3ecccccd
+DATA constants<>+684(SB)/4, $0x3ecccccd
+DATA constants<>+688(SB)/4, $0x3ecccccd
+DATA constants<>+692(SB)/4, $0x3ecccccd
+DATA constants<>+696(SB)/4, $0x3ecccccd
+DATA constants<>+700(SB)/4, $0x3ecccccd
+DATA constants<>+704(SB)/4, $0x3f2aaaab
+DATA constants<>+708(SB)/4, $0x3f2aaaab
+DATA constants<>+712(SB)/4, $0x3f2aaaab
+DATA constants<>+716(SB)/4, $0x3f2aaaab
+DATA constants<>+720(SB)/4, $0x3f2aaaab
+DATA constants<>+724(SB)/4, $0x3f2aaaab
+DATA constants<>+728(SB)/4, $0x3f2aaaab
+DATA constants<>+732(SB)/4, $0x3f2aaaab
+DATA constants<>+736(SB)/4, $0x3d922279
+DATA constants<>+740(SB)/4, $0x3d922279
+DATA constants<>+744(SB)/4, $0x3d922279
+DATA constants<>+748(SB)/4, $0x3d922279
+DATA constants<>+752(SB)/4, $0x3d922279
+DATA constants<>+756(SB)/4, $0x3d922279
+DATA constants<>+760(SB)/4, $0x3d922279
+DATA constants<>+764(SB)/4, $0x3d922279
+DATA constants<>+768(SB)/4, $0x3fcc422a
+DATA constants<>+772(SB)/4, $0x3fcc422a
+DATA constants<>+776(SB)/4, $0x3fcc422a
+DATA constants<>+780(SB)/4, $0x3fcc422a
+DATA constants<>+784(SB)/4, $0x3fcc422a
+DATA constants<>+788(SB)/4, $0x3fcc422a
+DATA constants<>+792(SB)/4, $0x3fcc422a
+DATA constants<>+796(SB)/4, $0x3fcc422a
+DATA constants<>+800(SB)/4, $0xc11e6666
+DATA constants<>+804(SB)/4, $0xc11e6666
+DATA constants<>+808(SB)/4, $0xc11e6666
+DATA constants<>+812(SB)/4, $0xc11e6666
+DATA constants<>+816(SB)/4, $0xc11e6666
+DATA constants<>+820(SB)/4, $0xc11e6666
+DATA constants<>+824(SB)/4, $0xc11e6666
+DATA constants<>+828(SB)/4, $0xc11e6666
+DATA constants<>+832(SB)/4, $0x411e6666
+DATA constants<>+836(SB)/4, $0x411e6666
+DATA constants<>+840(SB)/4, $0x411e6666
+DATA constants<>+844(SB)/4, $0x411e6666
+DATA constants<>+848(SB)/4, $0x411e6666
+DATA constants<>+852(SB)/4, $0x411e6666
+DATA constants<>+856(SB)/4, $0x411e6666
+DATA constants<>+860(SB)/4, $0x411e6666
+DATA constants<>+864(SB)/4, $0x3e5b33b6
+DATA constants<>+868(SB)/4, $0x3e5b33b6
+DATA constants<>+872(SB)/4, $0x3e5b33b6
+DATA constants<>+876(SB)/4, $0x3e5b33b6
+DATA constants<>+880(SB)/4, $0x3e5b33b6
+DATA constants<>+884(SB)/4, $0x3e5b33b6
+DATA constants<>+888(SB)/4, $0x3e5b33b6
+DATA constants<>+892(SB)/4, $0x3e5b33b6
+DATA constants<>+896(SB)/4, $0x3ec00000
+DATA constants<>+900(SB)/4, $0x3ec00000
+DATA constants<>+904(SB)/4, $0x3ec00000
+DATA constants<>+908(SB)/4, $0x3ec00000
+DATA constants<>+912(SB)/4, $0x3ec00000
+DATA constants<>+916(SB)/4, $0x3ec00000
+DATA constants<>+920(SB)/4, $0x3ec00000
+DATA constants<>+924(SB)/4, $0x3ec00000
+DATA constants<>+928(SB)/4, $0xbc11371b
+DATA constants<>+932(SB)/4, $0xbc11371b
+DATA constants<>+936(SB)/4, $0xbc11371b
+DATA constants<>+940(SB)/4, $0xbc11371b
+DATA constants<>+944(SB)/4, $0xbc11371b
+DATA constants<>+948(SB)/4, $0xbc11371b
+DATA constants<>+952(SB)/4, $0xbc11371b
+DATA constants<>+956(SB)/4, $0xbc11371b
+DATA constants<>+960(SB)/4, $0x3cb327a4
+DATA constants<>+964(SB)/4, $0x3cb327a4
+DATA constants<>+968(SB)/4, $0x3cb327a4
+DATA constants<>+972(SB)/4, $0x3cb327a4
+DATA constants<>+976(SB)/4, $0x3cb327a4
+DATA constants<>+980(SB)/4, $0x3cb327a4
+DATA constants<>+984(SB)/4, $0x3cb327a4
+DATA constants<>+988(SB)/4, $0x3cb327a4
+DATA constants<>+992(SB)/4, $0xbd5d0dd1
+DATA constants<>+996(SB)/4, $0xbd5d0dd1
+DATA constants<>+1000(SB)/4, $0xbd5d0dd1
+DATA constants<>+1004(SB)/4, $0xbd5d0dd1
+DATA constants<>+1008(SB)/4, $0xbd5d0dd1
+DATA constants<>+1012(SB)/4, $0xbd5d0dd1
+DATA constants<>+1016(SB)/4, $0xbd5d0dd1
+DATA constants<>+1020(SB)/4, $0xbd5d0dd1
+DATA constants<>+1024(SB)/4, $0xbeaaaaab
+DATA constants<>+1028(SB)/4, $0xbeaaaaab
+DATA constants<>+1032(SB)/4, $0xbeaaaaab
+DATA constants<>+1036(SB)/4, $0xbeaaaaab
+DATA constants<>+1040(SB)/4, $0xbeaaaaab
+DATA constants<>+1044(SB)/4, $0xbeaaaaab
+DATA constants<>+1048(SB)/4, $0xbeaaaaab
+DATA constants<>+1052(SB)/4, $0xbeaaaaab
+DATA constants<>+1056(SB)/4, $0xc2700000
+DATA constants<>+1060(SB)/4, $0xc2700000
+DATA constants<>+1064(SB)/4, $0xc2700000
+DATA constants<>+1068(SB)/4, $0xc2700000
+DATA constants<>+1072(SB)/4, $0xc2700000
+DATA constants<>+1076(SB)/4, $0xc2700000
+DATA constants<>+1080(SB)/4, $0xc2700000
+DATA constants<>+1084(SB)/4, $0xc2700000
+DATA constants<>+1088(SB)/4, $0x00000001
+DATA constants<>+1092(SB)/4, $0x00000001
+DATA constants<>+1096(SB)/4, $0x00000001
+DATA constants<>+1100(SB)/4, $0x00000001
+DATA constants<>+1104(SB)/4, $0x00000001
+DATA constants<>+1108(SB)/4, $0x00000001
+DATA constants<>+1112(SB)/4, $0x00000001
+DATA constants<>+1116(SB)/4, $0x00000001
+DATA constants<>+1120(SB)/4, $0x3f3504f3
+DATA constants<>+1124(SB)/4, $0x3f3504f3
+DATA constants<>+1128(SB)/4, $0x3f3504f3
+DATA constants<>+1132(SB)/4, $0x3f3504f3
+DATA constants<>+1136(SB)/4, $0x3f3504f3
+DATA constants<>+1140(SB)/4, $0x3f3504f3
+DATA constants<>+1144(SB)/4, $0x3f3504f3
+DATA constants<>+1148(SB)/4, $0x3f3504f3
+DATA constants<>+1152(SB)/4, $0x3f317218
+DATA constants<>+1156(SB)/4, $0x3f317218
+DATA constants<>+1160(SB)/4, $0x3f317218
+DATA constants<>+1164(SB)/4, $0x3f317218
+DATA constants<>+1168(SB)/4, $0x3f317218
+DATA constants<>+1172(SB)/4, $0x3f317218
+DATA constants<>+1176(SB)/4, $0x3f317218
+DATA constants<>+1180(SB)/4, $0x3f317218
+DATA constants<>+1184(SB)/4, $0x3d9021bb
+DATA constants<>+1188(SB)/4, $0x3d9021bb
+DATA constants<>+1192(SB)/4, $0x3d9021bb
+DATA constants<>+1196(SB)/4, $0x3d9021bb
+DATA constants<>+1200(SB)/4, $0x3d9021bb
+DATA constants<>+1204(SB)/4, $0x3d9021bb
+DATA constants<>+1208(SB)/4, $0x3d9021bb
+DATA constants<>+1212(SB)/4, $0x3d9021bb
+DATA constants<>+1216(SB)/4, $0xbdebd1b8
+DATA constants<>+1220(SB)/4, $0xbdebd1b8
+DATA constants<>+1224(SB)/4, $0xbdebd1b8
+DATA constants<>+1228(SB)/4, $0xbdebd1b8
+DATA constants<>+1232(SB)/4, $0xbdebd1b8
+DATA constants<>+1236(SB)/4, $0xbdebd1b8
+DATA constants<>+1240(SB)/4, $0xbdebd1b8
+DATA constants<>+1244(SB)/4, $0xbdebd1b8
+DATA constants<>+1248(SB)/4, $0x3def251a
+DATA constants<>+1252(SB)/4, $0x3def251a
+DATA constants<>+1256(SB)/4, $0x3def251a
+DATA constants<>+1260(SB)/4, $0x3def251a
+DATA constants<>+1264(SB)/4, $0x3def251a
+DATA constants<>+1268(SB)/4, $0x3def251a
+DATA constants<>+1272(SB)/4, $0x3def251a
+DATA constants<>+1276(SB)/4, $0x3def251a
+DATA constants<>+1280(SB)/4, $0xbdfe5d4f
+DATA constants<>+1284(SB)/4, $0xbdfe5d4f
+DATA constants<>+1288(SB)/4, $0xbdfe5d4f
+DATA constants<>+1292(SB)/4, $0xbdfe5d4f
+DATA constants<>+1296(SB)/4, $0xbdfe5d4f
+DATA constants<>+1300(SB)/4, $0xbdfe5d4f
+DATA constants<>+1304(SB)/4, $0xbdfe5d4f
+DATA constants<>+1308(SB)/4, $0xbdfe5d4f
+DATA constants<>+1312(SB)/4, $0x3e11e9bf
+DATA constants<>+1316(SB)/4, $0x3e11e9bf
+DATA constants<>+1320(SB)/4, $0x3e11e9bf
+DATA constants<>+1324(SB)/4, $0x3e11e9bf
+DATA constants<>+1328(SB)/4, $0x3e11e9bf
+DATA constants<>+1332(SB)/4, $0x3e11e9bf
+DATA constants<>+1336(SB)/4, $0x3e11e9bf
+DATA constants<>+1340(SB)/4, $0x3e11e9bf
+DATA constants<>+1344(SB)/4, $0xbe2aae50
+DATA constants<>+1348(SB)/4, $0xbe2aae50
+DATA constants<>+1352(SB)/4, $0xbe2aae50
+DATA constants<>+1356(SB)/4, $0xbe2aae50
+DATA constants<>+1360(SB)/4, $0xbe2aae50
+DATA constants<>+1364(SB)/4, $0xbe2aae50
+DATA constants<>+1368(SB)/4, $0xbe2aae50
+DATA constants<>+1372(SB)/4, $0xbe2aae50
+DATA constants<>+1376(SB)/4, $0x3e4cceac
+DATA constants<>+1380(SB)/4, $0x3e4cceac
+DATA constants<>+1384(SB)/4, $0x3e4cceac
+DATA constants<>+1388(SB)/4, $0x3e4cceac
+DATA constants<>+1392(SB)/4, $0x3e4cceac
+DATA constants<>+1396(SB)/4, $0x3e4cceac
+DATA constants<>+1400(SB)/4, $0x3e4cceac
+DATA constants<>+1404(SB)/4, $0x3e4cceac
+DATA constants<>+1408(SB)/4, $0xbe7ffffc
+DATA constants<>+1412(SB)/4, $0xbe7ffffc
+DATA constants<>+1416(SB)/4, $0xbe7ffffc
+DATA constants<>+1420(SB)/4, $0xbe7ffffc
+DATA constants<>+1424(SB)/4, $0xbe7ffffc
+DATA constants<>+1428(SB)/4, $0xbe7ffffc
+DATA constants<>+1432(SB)/4, $0xbe7ffffc
+DATA constants<>+1436(SB)/4, $0xbe7ffffc
+DATA constants<>+1440(SB)/4, $0x3eaaaaaa
+DATA constants<>+1444(SB)/4, $0x3eaaaaaa
+DATA constants<>+1448(SB)/4, $0x3eaaaaaa
+DATA constants<>+1452(SB)/4, $0x3eaaaaaa
+DATA constants<>+1456(SB)/4, $0x3eaaaaaa
+DATA constants<>+1460(SB)/4, $0x3eaaaaaa
+DATA constants<>+1464(SB)/4, $0x3eaaaaaa
+DATA constants<>+1468(SB)/4, $0x3eaaaaaa
+DATA constants<>+1472(SB)/4, $0xbf000000
+DATA constants<>+1476(SB)/4, $0xbf000000
+DATA constants<>+1480(SB)/4, $0xbf000000
+DATA constants<>+1484(SB)/4, $0xbf000000
+DATA constants<>+1488(SB)/4, $0xbf000000
+DATA constants<>+1492(SB)/4, $0xbf000000
+DATA constants<>+1496(SB)/4, $0xbf000000
+DATA constants<>+1500(SB)/4, $0xbf000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1504
 
 // func multiplyAVX2(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 // Requires: AVX, FMA3, SSE
@@ -1651,14 +1747,14 @@ end2:
 // func sigmoidAVX2(h []float32, z []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+64(SB), Y8
-	VBROADCASTSS constants<>+64(SB), Y8
-	VBROADCASTSS constants<>+96(SB), Y9
-	VBROADCASTSS constants<>+96(SB), Y9
-	VBROADCASTSS constants<>+128(SB), Y10
-	VBROADCASTSS constants<>+128(SB), Y10
-	VXORPS       Y11, Y11, Y11
-	VXORPS       Y11, Y11, Y11
+	VBROADCASTSS constants<>+64(SB), Y10
+	VBROADCASTSS constants<>+64(SB), Y10
+	VBROADCASTSS constants<>+96(SB), Y11
+	VBROADCASTSS constants<>+96(SB), Y11
+	VBROADCASTSS constants<>+128(SB), Y12
+	VBROADCASTSS constants<>+128(SB), Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y13, Y13, Y13
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -1670,52 +1766,674 @@ loop1:
 	JGE          end2
 	VMOVUPS      (CX)(BX*1), Y0
 	VMOVUPS      32(CX)(BX*1), Y1
-	VSUBPS       Y0, Y11, Y0
-	VSUBPS       Y1, Y11, Y1
-	VMAXPS       Y0, Y9, Y0
-	VMAXPS       Y1, Y9, Y1
-	VMINPS       Y0, Y10, Y0
-	VMINPS       Y1, Y10, Y1
-	VMULPS       constants<>+160(SB), Y0, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VFNMADD231PS constants<>+192(SB), Y4, Y0
-	VFNMADD231PS constants<>+224(SB), Y4, Y0
-	VMULPS       constants<>+160(SB), Y1, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VFNMADD231PS constants<>+192(SB), Y5, Y1
-	VFNMADD231PS constants<>+224(SB), Y5, Y1
-	VBROADCASTSS constants<>+256(SB), Y6
-	VBROADCASTSS constants<>+256(SB), Y7
-	VFMADD213PS  constants<>+288(SB), Y0, Y6
-	VFMADD213PS  constants<>+288(SB), Y1, Y7
-	VFMADD213PS  constants<>+320(SB), Y0, Y6
-	VFMADD213PS  constants<>+320(SB), Y1, Y7
-	VFMADD213PS  constants<>+352(SB), Y0, Y6
-	VFMADD213PS  constants<>+352(SB), Y1, Y7
-	VFMADD213PS  constants<>+384(SB), Y0, Y6
-	VFMADD213PS  constants<>+384(SB), Y1, Y7
-	VFMADD213PS  constants<>+416(SB), Y0, Y6
-	VFMADD213PS  constants<>+416(SB), Y1, Y7
-	VFMADD213PS  constants<>+64(SB), Y0, Y6
-	VFMADD213PS  constants<>+64(SB), Y1, Y7
-	VFMADD213PS  constants<>+64(SB), Y0, Y6
-	VFMADD213PS  constants<>+64(SB), Y1, Y7
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y6, Y6
-	VCVTPS2DQ    Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       Y5, Y7, Y7
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y8, Y7, Y7
-	VDIVPS       Y6, Y8, Y2
-	VDIVPS       Y7, Y8, Y3
+	VSUBPS       Y0, Y13, Y0
+	VSUBPS       Y1, Y13, Y1
+	VMAXPS       Y0, Y11, Y0
+	VMAXPS       Y1, Y11, Y1
+	VMINPS       Y0, Y12, Y0
+	VMINPS       Y1, Y12, Y1
+	VMULPS       constants<>+160(SB), Y0, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VFNMADD231PS constants<>+192(SB), Y6, Y0
+	VFNMADD231PS constants<>+224(SB), Y6, Y0
+	VMULPS       constants<>+160(SB), Y1, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VFNMADD231PS constants<>+192(SB), Y7, Y1
+	VFNMADD231PS constants<>+224(SB), Y7, Y1
+	VBROADCASTSS constants<>+256(SB), Y4
+	VBROADCASTSS constants<>+256(SB), Y5
+	VFMADD213PS  constants<>+288(SB), Y0, Y4
+	VFMADD213PS  constants<>+288(SB), Y1, Y5
+	VFMADD213PS  constants<>+320(SB), Y0, Y4
+	VFMADD213PS  constants<>+320(SB), Y1, Y5
+	VFMADD213PS  constants<>+352(SB), Y0, Y4
+	VFMADD213PS  constants<>+352(SB), Y1, Y5
+	VFMADD213PS  constants<>+384(SB), Y0, Y4
+	VFMADD213PS  constants<>+384(SB), Y1, Y5
+	VFMADD213PS  constants<>+416(SB), Y0, Y4
+	VFMADD213PS  constants<>+416(SB), Y1, Y5
+	VFMADD213PS  constants<>+64(SB), Y0, Y4
+	VFMADD213PS  constants<>+64(SB), Y1, Y5
+	VFMADD213PS  constants<>+64(SB), Y0, Y4
+	VFMADD213PS  constants<>+64(SB), Y1, Y5
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VADDPS       Y10, Y4, Y6
+	VADDPS       Y10, Y5, Y7
+	VDIVPS       Y6, Y10, Y2
+	VDIVPS       Y7, Y10, Y3
 	VMOVUPS      Y2, (AX)(BX*1)
 	VMOVUPS      Y3, 32(AX)(BX*1)
 	ADDQ         $0x40, BX
 	JMP          loop1
 
 end2:
+	VZEROUPPER
+	RET
+
+// func softplusAVX2(h []float32, z []float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·softplusAVX2(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Y8
+	VBROADCASTSS constants<>+64(SB), Y8
+	VBROADCASTSS constants<>+96(SB), Y9
+	VBROADCASTSS constants<>+96(SB), Y9
+	VBROADCASTSS constants<>+128(SB), Y10
+	VBROADCASTSS constants<>+128(SB), Y10
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y11, Y11, Y11
+	VBROADCASTSS constants<>+448(SB), Y10
+	VBROADCASTSS constants<>+448(SB), Y10
+	MOVQ         h_base+0(FP), AX
+	MOVQ         z_base+24(FP), CX
+	MOVQ         h_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ         BX, DX
+	JGE          end2
+	VMOVUPS      (CX)(BX*1), Y0
+	VMOVUPS      32(CX)(BX*1), Y1
+	VANDPS       Y0, Y10, Y4
+	VANDPS       Y1, Y10, Y5
+	VSUBPS       Y4, Y11, Y4
+	VSUBPS       Y5, Y11, Y5
+	VMAXPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y9, Y5
+	VMULPS       constants<>+160(SB), Y4, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VFNMADD231PS constants<>+192(SB), Y6, Y4
+	VFNMADD231PS constants<>+224(SB), Y6, Y4
+	VMULPS       constants<>+160(SB), Y5, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VFNMADD231PS constants<>+192(SB), Y7, Y5
+	VFNMADD231PS constants<>+224(SB), Y7, Y5
+	VBROADCASTSS constants<>+256(SB), Y2
+	VBROADCASTSS constants<>+256(SB), Y3
+	VFMADD213PS  constants<>+288(SB), Y4, Y2
+	VFMADD213PS  constants<>+288(SB), Y5, Y3
+	VFMADD213PS  constants<>+320(SB), Y4, Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y3
+	VFMADD213PS  constants<>+352(SB), Y4, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y3
+	VFMADD213PS  constants<>+384(SB), Y4, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y3
+	VFMADD213PS  constants<>+416(SB), Y4, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y3
+	VFMADD213PS  constants<>+64(SB), Y4, Y2
+	VFMADD213PS  constants<>+64(SB), Y5, Y3
+	VFMADD213PS  constants<>+64(SB), Y4, Y2
+	VFMADD213PS  constants<>+64(SB), Y5, Y3
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       Y6, Y2, Y2
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VBROADCASTSS constants<>+480(SB), Y4
+	VBROADCASTSS constants<>+480(SB), Y5
+	VADDPS       Y2, Y4, Y4
+	VADDPS       Y3, Y5, Y5
+	VDIVPS       Y4, Y2, Y6
+	VDIVPS       Y5, Y3, Y7
+	VMULPS       Y6, Y6, Y2
+	VMULPS       Y7, Y7, Y3
+	VBROADCASTSS constants<>+512(SB), Y4
+	VBROADCASTSS constants<>+512(SB), Y5
+	VFMADD213PS  constants<>+544(SB), Y2, Y4
+	VFMADD213PS  constants<>+544(SB), Y3, Y5
+	VFMADD213PS  constants<>+576(SB), Y2, Y4
+	VFMADD213PS  constants<>+576(SB), Y3, Y5
+	VFMADD213PS  constants<>+608(SB), Y2, Y4
+	VFMADD213PS  constants<>+608(SB), Y3, Y5
+	VFMADD213PS  constants<>+640(SB), Y2, Y4
+	VFMADD213PS  constants<>+640(SB), Y3, Y5
+	VFMADD213PS  constants<>+672(SB), Y2, Y4
+	VFMADD213PS  constants<>+672(SB), Y3, Y5
+	VFMADD213PS  constants<>+704(SB), Y2, Y4
+	VFMADD213PS  constants<>+704(SB), Y3, Y5
+	VFMADD213PS  constants<>+480(SB), Y2, Y4
+	VFMADD213PS  constants<>+480(SB), Y3, Y5
+	VMULPS       Y6, Y4, Y4
+	VMULPS       Y7, Y5, Y5
+	VMAXPS       Y0, Y11, Y0
+	VMAXPS       Y1, Y11, Y1
+	VADDPS       Y4, Y0, Y2
+	VADDPS       Y5, Y1, Y3
+	VMOVUPS      Y2, (AX)(BX*1)
+	VMOVUPS      Y3, 32(AX)(BX*1)
+	ADDQ         $0x40, BX
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func softplusBackwardAVX2(dz []float32, dh []float32, z []float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·softplusBackwardAVX2(SB), NOSPLIT, $8-72
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y13
+	VBROADCASTSS constants<>+96(SB), Y13
+	VBROADCASTSS constants<>+128(SB), Y14
+	VBROADCASTSS constants<>+128(SB), Y14
+	VXORPS       Y15, Y15, Y15
+	VXORPS       Y15, Y15, Y15
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         z_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ         SI, BX
+	JGE          end2
+	VMOVUPS      (CX)(SI*1), Y0
+	VMOVUPS      32(CX)(SI*1), Y1
+	VMOVUPS      (DX)(SI*1), Y2
+	VMOVUPS      32(DX)(SI*1), Y3
+	VSUBPS       Y2, Y15, Y2
+	VSUBPS       Y3, Y15, Y3
+	VMAXPS       Y2, Y13, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMULPS       constants<>+160(SB), Y2, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+192(SB), Y8, Y2
+	VFNMADD231PS constants<>+224(SB), Y8, Y2
+	VMULPS       constants<>+160(SB), Y3, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+192(SB), Y9, Y3
+	VFNMADD231PS constants<>+224(SB), Y9, Y3
+	VBROADCASTSS constants<>+256(SB), Y6
+	VBROADCASTSS constants<>+256(SB), Y7
+	VFMADD213PS  constants<>+288(SB), Y2, Y6
+	VFMADD213PS  constants<>+288(SB), Y3, Y7
+	VFMADD213PS  constants<>+320(SB), Y2, Y6
+	VFMADD213PS  constants<>+320(SB), Y3, Y7
+	VFMADD213PS  constants<>+352(SB), Y2, Y6
+	VFMADD213PS  constants<>+352(SB), Y3, Y7
+	VFMADD213PS  constants<>+384(SB), Y2, Y6
+	VFMADD213PS  constants<>+384(SB), Y3, Y7
+	VFMADD213PS  constants<>+416(SB), Y2, Y6
+	VFMADD213PS  constants<>+416(SB), Y3, Y7
+	VFMADD213PS  constants<>+64(SB), Y2, Y6
+	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VFMADD213PS  constants<>+64(SB), Y2, Y6
+	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VADDPS       Y12, Y6, Y8
+	VADDPS       Y12, Y7, Y9
+	VDIVPS       Y8, Y12, Y4
+	VDIVPS       Y9, Y12, Y5
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      Y4, (AX)(SI*1)
+	VMOVUPS      Y5, 32(AX)(SI*1)
+	ADDQ         $0x40, SI
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func siluAVX2(h []float32, z []float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·siluAVX2(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y13
+	VBROADCASTSS constants<>+96(SB), Y13
+	VBROADCASTSS constants<>+128(SB), Y14
+	VBROADCASTSS constants<>+128(SB), Y14
+	VXORPS       Y15, Y15, Y15
+	VXORPS       Y15, Y15, Y15
+	MOVQ         h_base+0(FP), AX
+	MOVQ         z_base+24(FP), CX
+	MOVQ         h_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ         BX, DX
+	JGE          end2
+	VMOVUPS      (CX)(BX*1), Y0
+	VMOVUPS      32(CX)(BX*1), Y1
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y1, Y5
+	VSUBPS       Y4, Y15, Y2
+	VSUBPS       Y5, Y15, Y3
+	VMAXPS       Y2, Y13, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMULPS       constants<>+160(SB), Y2, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+192(SB), Y8, Y2
+	VFNMADD231PS constants<>+224(SB), Y8, Y2
+	VMULPS       constants<>+160(SB), Y3, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+192(SB), Y9, Y3
+	VFNMADD231PS constants<>+224(SB), Y9, Y3
+	VBROADCASTSS constants<>+256(SB), Y6
+	VBROADCASTSS constants<>+256(SB), Y7
+	VFMADD213PS  constants<>+288(SB), Y2, Y6
+	VFMADD213PS  constants<>+288(SB), Y3, Y7
+	VFMADD213PS  constants<>+320(SB), Y2, Y6
+	VFMADD213PS  constants<>+320(SB), Y3, Y7
+	VFMADD213PS  constants<>+352(SB), Y2, Y6
+	VFMADD213PS  constants<>+352(SB), Y3, Y7
+	VFMADD213PS  constants<>+384(SB), Y2, Y6
+	VFMADD213PS  constants<>+384(SB), Y3, Y7
+	VFMADD213PS  constants<>+416(SB), Y2, Y6
+	VFMADD213PS  constants<>+416(SB), Y3, Y7
+	VFMADD213PS  constants<>+64(SB), Y2, Y6
+	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VFMADD213PS  constants<>+64(SB), Y2, Y6
+	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VADDPS       Y12, Y6, Y8
+	VADDPS       Y12, Y7, Y9
+	VDIVPS       Y8, Y12, Y2
+	VDIVPS       Y9, Y12, Y3
+	VCMPPS       $0x1e, Y4, Y13, Y8
+	VCMPPS       $0x1e, Y5, Y13, Y9
+	VBLENDVPS    Y8, Y15, Y2, Y2
+	VBLENDVPS    Y9, Y15, Y3, Y3
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      Y2, (AX)(BX*1)
+	VMOVUPS      Y3, 32(AX)(BX*1)
+	ADDQ         $0x40, BX
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func siluBackwardAVX2(dz []float32, dh []float32, z []float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·siluBackwardAVX2(SB), NOSPLIT, $8-72
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y13
+	VBROADCASTSS constants<>+96(SB), Y13
+	VBROADCASTSS constants<>+128(SB), Y14
+	VBROADCASTSS constants<>+128(SB), Y14
+	VXORPS       Y15, Y15, Y15
+	VXORPS       Y15, Y15, Y15
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         z_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ         SI, BX
+	JGE          end2
+	VMOVUPS      (CX)(SI*1), Y0
+	VMOVUPS      32(CX)(SI*1), Y1
+	VMOVUPS      (DX)(SI*1), Y2
+	VMOVUPS      32(DX)(SI*1), Y3
+	VFMADD231PS  Y2, Y15, Y0
+	VFMADD231PS  Y3, Y15, Y1
+	VSUBPS       Y2, Y15, Y2
+	VSUBPS       Y3, Y15, Y3
+	VMAXPS       Y2, Y13, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMOVAPS      Y2, Y4
+	VMOVAPS      Y3, Y5
+	VMULPS       constants<>+160(SB), Y4, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+192(SB), Y8, Y4
+	VFNMADD231PS constants<>+224(SB), Y8, Y4
+	VMULPS       constants<>+160(SB), Y5, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+192(SB), Y9, Y5
+	VFNMADD231PS constants<>+224(SB), Y9, Y5
+	VBROADCASTSS constants<>+256(SB), Y6
+	VBROADCASTSS constants<>+256(SB), Y7
+	VFMADD213PS  constants<>+288(SB), Y4, Y6
+	VFMADD213PS  constants<>+288(SB), Y5, Y7
+	VFMADD213PS  constants<>+320(SB), Y4, Y6
+	VFMADD213PS  constants<>+320(SB), Y5, Y7
+	VFMADD213PS  constants<>+352(SB), Y4, Y6
+	VFMADD213PS  constants<>+352(SB), Y5, Y7
+	VFMADD213PS  constants<>+384(SB), Y4, Y6
+	VFMADD213PS  constants<>+384(SB), Y5, Y7
+	VFMADD213PS  constants<>+416(SB), Y4, Y6
+	VFMADD213PS  constants<>+416(SB), Y5, Y7
+	VFMADD213PS  constants<>+64(SB), Y4, Y6
+	VFMADD213PS  constants<>+64(SB), Y5, Y7
+	VFMADD213PS  constants<>+64(SB), Y4, Y6
+	VFMADD213PS  constants<>+64(SB), Y5, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VADDPS       Y12, Y6, Y8
+	VADDPS       Y12, Y7, Y9
+	VDIVPS       Y8, Y12, Y4
+	VDIVPS       Y9, Y12, Y5
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y7, Y7
+	VMOVAPS      Y12, Y8
+	VMOVAPS      Y12, Y9
+	VFNMADD231PS Y6, Y2, Y8
+	VFNMADD231PS Y7, Y3, Y9
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y9, Y5, Y5
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      Y4, (AX)(SI*1)
+	VMOVUPS      Y5, 32(AX)(SI*1)
+	ADDQ         $0x40, SI
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func geluTanhAVX2(h []float32, z []float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·geluTanhAVX2(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y13
+	VBROADCASTSS constants<>+96(SB), Y13
+	VBROADCASTSS constants<>+128(SB), Y14
+	VBROADCASTSS constants<>+128(SB), Y14
+	VXORPS       Y15, Y15, Y15
+	VXORPS       Y15, Y15, Y15
+	MOVQ         h_base+0(FP), AX
+	MOVQ         z_base+24(FP), CX
+	MOVQ         h_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ         BX, DX
+	JGE          end2
+	VMOVUPS      (CX)(BX*1), Y0
+	VMOVUPS      32(CX)(BX*1), Y1
+	VMULPS       Y0, Y0, Y6
+	VMULPS       Y1, Y1, Y7
+	VBROADCASTSS constants<>+736(SB), Y4
+	VBROADCASTSS constants<>+736(SB), Y5
+	VFMADD213PS  constants<>+768(SB), Y6, Y4
+	VFMADD213PS  constants<>+768(SB), Y7, Y5
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VSUBPS       Y4, Y15, Y2
+	VSUBPS       Y5, Y15, Y3
+	VMAXPS       Y2, Y13, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMULPS       constants<>+160(SB), Y2, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+192(SB), Y8, Y2
+	VFNMADD231PS constants<>+224(SB), Y8, Y2
+	VMULPS       constants<>+160(SB), Y3, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+192(SB), Y9, Y3
+	VFNMADD231PS constants<>+224(SB), Y9, Y3
+	VBROADCASTSS constants<>+256(SB), Y6
+	VBROADCASTSS constants<>+256(SB), Y7
+	VFMADD213PS  constants<>+288(SB), Y2, Y6
+	VFMADD213PS  constants<>+288(SB), Y3, Y7
+	VFMADD213PS  constants<>+320(SB), Y2, Y6
+	VFMADD213PS  constants<>+320(SB), Y3, Y7
+	VFMADD213PS  constants<>+352(SB), Y2, Y6
+	VFMADD213PS  constants<>+352(SB), Y3, Y7
+	VFMADD213PS  constants<>+384(SB), Y2, Y6
+	VFMADD213PS  constants<>+384(SB), Y3, Y7
+	VFMADD213PS  constants<>+416(SB), Y2, Y6
+	VFMADD213PS  constants<>+416(SB), Y3, Y7
+	VFMADD213PS  constants<>+64(SB), Y2, Y6
+	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VFMADD213PS  constants<>+64(SB), Y2, Y6
+	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VADDPS       Y12, Y6, Y8
+	VADDPS       Y12, Y7, Y9
+	VDIVPS       Y8, Y12, Y2
+	VDIVPS       Y9, Y12, Y3
+	VCMPPS       $0x1e, Y4, Y13, Y8
+	VCMPPS       $0x1e, Y5, Y13, Y9
+	VBLENDVPS    Y8, Y15, Y2, Y2
+	VBLENDVPS    Y9, Y15, Y3, Y3
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      Y2, (AX)(BX*1)
+	VMOVUPS      Y3, 32(AX)(BX*1)
+	ADDQ         $0x40, BX
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func geluTanhBackwardAVX2(dz []float32, dh []float32, z []float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·geluTanhBackwardAVX2(SB), NOSPLIT, $8-72
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y12
+	VBROADCASTSS constants<>+800(SB), Y13
+	VBROADCASTSS constants<>+800(SB), Y13
+	VBROADCASTSS constants<>+832(SB), Y14
+	VBROADCASTSS constants<>+832(SB), Y14
+	VXORPS       Y15, Y15, Y15
+	VXORPS       Y15, Y15, Y15
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         z_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ         SI, BX
+	JGE          end2
+	VMOVUPS      (CX)(SI*1), Y0
+	VMOVUPS      32(CX)(SI*1), Y1
+	VMOVUPS      (DX)(SI*1), Y2
+	VMOVUPS      32(DX)(SI*1), Y3
+	VFMADD231PS  Y2, Y15, Y0
+	VFMADD231PS  Y3, Y15, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMULPS       Y2, Y2, Y10
+	VMULPS       Y3, Y3, Y11
+	VBROADCASTSS constants<>+736(SB), Y4
+	VBROADCASTSS constants<>+736(SB), Y5
+	VFMADD213PS  constants<>+768(SB), Y10, Y4
+	VFMADD213PS  constants<>+768(SB), Y11, Y5
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y3, Y5, Y5
+	VSUBPS       Y4, Y15, Y4
+	VSUBPS       Y5, Y15, Y5
+	VMULPS       constants<>+160(SB), Y4, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+192(SB), Y8, Y4
+	VFNMADD231PS constants<>+224(SB), Y8, Y4
+	VMULPS       constants<>+160(SB), Y5, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+192(SB), Y9, Y5
+	VFNMADD231PS constants<>+224(SB), Y9, Y5
+	VBROADCASTSS constants<>+256(SB), Y6
+	VBROADCASTSS constants<>+256(SB), Y7
+	VFMADD213PS  constants<>+288(SB), Y4, Y6
+	VFMADD213PS  constants<>+288(SB), Y5, Y7
+	VFMADD213PS  constants<>+320(SB), Y4, Y6
+	VFMADD213PS  constants<>+320(SB), Y5, Y7
+	VFMADD213PS  constants<>+352(SB), Y4, Y6
+	VFMADD213PS  constants<>+352(SB), Y5, Y7
+	VFMADD213PS  constants<>+384(SB), Y4, Y6
+	VFMADD213PS  constants<>+384(SB), Y5, Y7
+	VFMADD213PS  constants<>+416(SB), Y4, Y6
+	VFMADD213PS  constants<>+416(SB), Y5, Y7
+	VFMADD213PS  constants<>+64(SB), Y4, Y6
+	VFMADD213PS  constants<>+64(SB), Y5, Y7
+	VFMADD213PS  constants<>+64(SB), Y4, Y6
+	VFMADD213PS  constants<>+64(SB), Y5, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VADDPS       Y12, Y6, Y8
+	VADDPS       Y12, Y7, Y9
+	VDIVPS       Y8, Y12, Y4
+	VDIVPS       Y9, Y12, Y5
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y2, Y2, Y10
+	VMULPS       Y3, Y3, Y11
+	VBROADCASTSS constants<>+864(SB), Y8
+	VBROADCASTSS constants<>+864(SB), Y9
+	VFMADD213PS  constants<>+768(SB), Y10, Y8
+	VFMADD213PS  constants<>+768(SB), Y11, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y9, Y5
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      Y4, (AX)(SI*1)
+	VMOVUPS      Y5, 32(AX)(SI*1)
+	ADDQ         $0x40, SI
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func softsignAVX2(h []float32, z []float32)
+// Requires: AVX, SSE
+TEXT ·softsignAVX2(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Y6
+	VBROADCASTSS constants<>+64(SB), Y6
+	VBROADCASTSS constants<>+448(SB), Y7
+	VBROADCASTSS constants<>+448(SB), Y7
+	MOVQ         h_base+0(FP), AX
+	MOVQ         z_base+24(FP), CX
+	MOVQ         h_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ    BX, DX
+	JGE     end2
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVUPS 32(CX)(BX*1), Y1
+	VANDPS  Y0, Y7, Y4
+	VANDPS  Y1, Y7, Y5
+	VADDPS  Y6, Y4, Y4
+	VADDPS  Y6, Y5, Y5
+	VDIVPS  Y4, Y0, Y2
+	VDIVPS  Y5, Y1, Y3
+	VMOVUPS Y2, (AX)(BX*1)
+	VMOVUPS Y3, 32(AX)(BX*1)
+	ADDQ    $0x40, BX
+	JMP     loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func softsignBackwardAVX2(dz []float32, dh []float32, z []float32)
+// Requires: AVX, SSE
+TEXT ·softsignBackwardAVX2(SB), NOSPLIT, $8-72
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Y8
+	VBROADCASTSS constants<>+64(SB), Y8
+	VBROADCASTSS constants<>+448(SB), Y9
+	VBROADCASTSS constants<>+448(SB), Y9
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         z_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Y0
+	VMOVUPS 32(CX)(SI*1), Y1
+	VMOVUPS (DX)(SI*1), Y2
+	VMOVUPS 32(DX)(SI*1), Y3
+	VANDPS  Y2, Y9, Y6
+	VANDPS  Y3, Y9, Y7
+	VADDPS  Y8, Y6, Y6
+	VADDPS  Y8, Y7, Y7
+	VMULPS  Y6, Y6, Y6
+	VMULPS  Y7, Y7, Y7
+	VDIVPS  Y6, Y0, Y4
+	VDIVPS  Y7, Y1, Y5
+	VMOVUPS Y4, (AX)(SI*1)
+	VMOVUPS Y5, 32(AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -1793,22 +2511,22 @@ loop1:
 	VANDPS       Y1, Y12, Y5
 	VXORPS       Y5, Y1, Y7
 	VXORPS       Y7, Y3, Y3
-	VBROADCASTSS constants<>+480(SB), Y8
-	VBROADCASTSS constants<>+480(SB), Y9
+	VBROADCASTSS constants<>+896(SB), Y8
+	VBROADCASTSS constants<>+896(SB), Y9
 	VCMPPS       $0x1e, Y4, Y8, Y6
 	VCMPPS       $0x1e, Y5, Y9, Y7
 	VMULPS       Y0, Y0, Y4
 	VMULPS       Y1, Y1, Y5
-	VBROADCASTSS constants<>+512(SB), Y8
-	VBROADCASTSS constants<>+512(SB), Y9
-	VFMADD213PS  constants<>+544(SB), Y4, Y8
-	VFMADD213PS  constants<>+544(SB), Y5, Y9
-	VFMADD213PS  constants<>+576(SB), Y4, Y8
-	VFMADD213PS  constants<>+576(SB), Y5, Y9
-	VFMADD213PS  constants<>+608(SB), Y4, Y8
-	VFMADD213PS  constants<>+608(SB), Y5, Y9
-	VFMADD213PS  constants<>+640(SB), Y4, Y8
-	VFMADD213PS  constants<>+640(SB), Y5, Y9
+	VBROADCASTSS constants<>+928(SB), Y8
+	VBROADCASTSS constants<>+928(SB), Y9
+	VFMADD213PS  constants<>+960(SB), Y4, Y8
+	VFMADD213PS  constants<>+960(SB), Y5, Y9
+	VFMADD213PS  constants<>+992(SB), Y4, Y8
+	VFMADD213PS  constants<>+992(SB), Y5, Y9
+	VFMADD213PS  constants<>+512(SB), Y4, Y8
+	VFMADD213PS  constants<>+512(SB), Y5, Y9
+	VFMADD213PS  constants<>+1024(SB), Y4, Y8
+	VFMADD213PS  constants<>+1024(SB), Y5, Y9
 	VFMADD213PS  constants<>+64(SB), Y4, Y8
 	VFMADD213PS  constants<>+64(SB), Y5, Y9
 	VMULPS       Y0, Y8, Y8
@@ -1997,11 +2715,49 @@ end2:
 	VZEROUPPER
 	RET
 
+// func rectifyAtZeroBackwardAVX2(dz []float32, dh []float32, h []float32, leak float32)
+// Requires: AVX, SSE
+TEXT ·rectifyAtZeroBackwardAVX2(SB), NOSPLIT, $8-76
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y8, Y8, Y8
+	VBROADCASTSS leak+72(FP), Y9
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         h_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ      SI, BX
+	JGE       end2
+	VMOVUPS   (CX)(SI*1), Y0
+	VMOVUPS   32(CX)(SI*1), Y1
+	VMOVUPS   (DX)(SI*1), Y2
+	VMOVUPS   32(DX)(SI*1), Y3
+	VMULPS    Y9, Y0, Y4
+	VMULPS    Y9, Y1, Y5
+	VCMPPS    $0x1d, Y8, Y2, Y6
+	VCMPPS    $0x1d, Y8, Y3, Y7
+	VBLENDVPS Y6, Y0, Y4, Y4
+	VBLENDVPS Y7, Y1, Y5, Y5
+	VMOVUPS   Y4, (AX)(SI*1)
+	VMOVUPS   Y5, 32(AX)(SI*1)
+	ADDQ      $0x40, SI
+	JMP       loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func softmaxAVX2(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softmaxAVX2(SB), NOSPLIT, $0-92
-	VBROADCASTSS constants<>+672(SB), Y13
-	VBROADCASTSS constants<>+672(SB), Y13
+	VBROADCASTSS constants<>+1056(SB), Y13
+	VBROADCASTSS constants<>+1056(SB), Y13
 	MOVQ         t_base+0(FP), AX
 	MOVQ         losses_base+24(FP), CX
 	MOVQ         losses_len+32(FP), DX
@@ -2023,7 +2779,7 @@ class3:
 	VMOVUPS 32(DI), Y1
 	VMAXPS  Y10, Y0, Y10
 	VMAXPS  Y11, Y1, Y11
-	VPADDD  constants<>+704(SB), Y12, Y12
+	VPADDD  constants<>+1088(SB), Y12, Y12
 	ADDQ    $0x40, DI
 	DECQ    R8
 	JNE     class3
@@ -2084,18 +2840,18 @@ class4:
 	VMOVUPS      Y5, 32(DI)
 	VADDPS       Y4, Y6, Y6
 	VADDPS       Y5, Y7, Y7
-	VPADDD       constants<>+704(SB), Y12, Y12
+	VPADDD       constants<>+1088(SB), Y12, Y12
 	ADDQ         $0x40, DI
 	DECQ         R8
 	JNE          class4
 	VMOVAPS      Y6, Y0
 	VMOVAPS      Y7, Y1
-	VPSUBD       constants<>+736(SB), Y0, Y2
+	VPSUBD       constants<>+1120(SB), Y0, Y2
 	VPSRAD       $0x17, Y2, Y2
 	VPSLLD       $0x17, Y2, Y4
 	VPSUBD       Y4, Y0, Y4
 	VCVTDQ2PS    Y2, Y2
-	VPSUBD       constants<>+736(SB), Y1, Y3
+	VPSUBD       constants<>+1120(SB), Y1, Y3
 	VPSRAD       $0x17, Y3, Y3
 	VPSLLD       $0x17, Y3, Y5
 	VPSUBD       Y5, Y1, Y5
@@ -2104,8 +2860,8 @@ class4:
 	VXORPS       Y11, Y11, Y11
 	VFMADD231PS  Y0, Y10, Y10
 	VFMADD231PS  Y1, Y11, Y11
-	VBROADCASTSS constants<>+768(SB), Y0
-	VBROADCASTSS constants<>+768(SB), Y1
+	VBROADCASTSS constants<>+1152(SB), Y0
+	VBROADCASTSS constants<>+1152(SB), Y1
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y10, Y2, Y2
@@ -2114,26 +2870,26 @@ class4:
 	VBROADCASTSS constants<>+64(SB), Y1
 	VSUBPS       Y0, Y4, Y4
 	VSUBPS       Y1, Y5, Y5
-	VBROADCASTSS constants<>+800(SB), Y10
-	VBROADCASTSS constants<>+800(SB), Y11
-	VFMADD213PS  constants<>+832(SB), Y4, Y10
-	VFMADD213PS  constants<>+832(SB), Y5, Y11
-	VFMADD213PS  constants<>+864(SB), Y4, Y10
-	VFMADD213PS  constants<>+864(SB), Y5, Y11
-	VFMADD213PS  constants<>+896(SB), Y4, Y10
-	VFMADD213PS  constants<>+896(SB), Y5, Y11
-	VFMADD213PS  constants<>+928(SB), Y4, Y10
-	VFMADD213PS  constants<>+928(SB), Y5, Y11
-	VFMADD213PS  constants<>+960(SB), Y4, Y10
-	VFMADD213PS  constants<>+960(SB), Y5, Y11
-	VFMADD213PS  constants<>+992(SB), Y4, Y10
-	VFMADD213PS  constants<>+992(SB), Y5, Y11
-	VFMADD213PS  constants<>+1024(SB), Y4, Y10
-	VFMADD213PS  constants<>+1024(SB), Y5, Y11
-	VFMADD213PS  constants<>+1056(SB), Y4, Y10
-	VFMADD213PS  constants<>+1056(SB), Y5, Y11
-	VFMADD213PS  constants<>+1088(SB), Y4, Y10
-	VFMADD213PS  constants<>+1088(SB), Y5, Y11
+	VBROADCASTSS constants<>+1184(SB), Y10
+	VBROADCASTSS constants<>+1184(SB), Y11
+	VFMADD213PS  constants<>+1216(SB), Y4, Y10
+	VFMADD213PS  constants<>+1216(SB), Y5, Y11
+	VFMADD213PS  constants<>+1248(SB), Y4, Y10
+	VFMADD213PS  constants<>+1248(SB), Y5, Y11
+	VFMADD213PS  constants<>+1280(SB), Y4, Y10
+	VFMADD213PS  constants<>+1280(SB), Y5, Y11
+	VFMADD213PS  constants<>+1312(SB), Y4, Y10
+	VFMADD213PS  constants<>+1312(SB), Y5, Y11
+	VFMADD213PS  constants<>+1344(SB), Y4, Y10
+	VFMADD213PS  constants<>+1344(SB), Y5, Y11
+	VFMADD213PS  constants<>+1376(SB), Y4, Y10
+	VFMADD213PS  constants<>+1376(SB), Y5, Y11
+	VFMADD213PS  constants<>+1408(SB), Y4, Y10
+	VFMADD213PS  constants<>+1408(SB), Y5, Y11
+	VFMADD213PS  constants<>+1440(SB), Y4, Y10
+	VFMADD213PS  constants<>+1440(SB), Y5, Y11
+	VFMADD213PS  constants<>+1472(SB), Y4, Y10
+	VFMADD213PS  constants<>+1472(SB), Y5, Y11
 	VMULPS       Y4, Y10, Y10
 	VMULPS       Y5, Y11, Y11
 	VMULPS       Y4, Y10, Y10
@@ -2168,18 +2924,268 @@ class5:
 	VFNMADD231PS Y13, Y3, Y1
 	VMOVUPS      Y0, (DI)
 	VMOVUPS      Y1, 32(DI)
-	VPADDD       constants<>+704(SB), Y12, Y12
+	VPADDD       constants<>+1088(SB), Y12, Y12
 	ADDQ         $0x40, DI
 	DECQ         R8
 	JNE          class5
-	VBROADCASTSS constants<>+672(SB), Y13
-	VBROADCASTSS constants<>+672(SB), Y13
+	VBROADCASTSS constants<>+1056(SB), Y13
+	VBROADCASTSS constants<>+1056(SB), Y13
 	ADDQ         SI, AX
 	ADDQ         $0x40, CX
 	ADDQ         $0x10, BX
 	JMP          block1
 
 end2:
+	VZEROUPPER
+	RET
+
+// func descendAVX2(w []float32, g []float32, decay float32, stepSize float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·descendAVX2(SB), NOSPLIT, $8-56
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS decay+48(FP), Y4
+	VBROADCASTSS stepSize+52(FP), Y5
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         g_len+32(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ         BX, DX
+	JGE          end2
+	VMOVUPS      (AX)(BX*1), Y0
+	VMOVUPS      32(AX)(BX*1), Y1
+	VMOVUPS      (CX)(BX*1), Y2
+	VMOVUPS      32(CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y4, Y2
+	VFMADD231PS  Y1, Y4, Y3
+	VFNMADD231PS Y2, Y5, Y0
+	VFNMADD231PS Y3, Y5, Y1
+	VMOVUPS      Y0, (AX)(BX*1)
+	VMOVUPS      Y1, 32(AX)(BX*1)
+	ADDQ         $0x40, BX
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func momentumAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·momentumAVX2(SB), NOSPLIT, $8-84
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS decay+72(FP), Y6
+	VBROADCASTSS keep+76(FP), Y7
+	VBROADCASTSS stepSize+80(FP), Y8
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         velocity_base+48(FP), DX
+	MOVQ         g_len+32(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ         SI, BX
+	JGE          end2
+	VMOVUPS      (AX)(SI*1), Y0
+	VMOVUPS      32(AX)(SI*1), Y1
+	VMOVUPS      (CX)(SI*1), Y2
+	VMOVUPS      32(CX)(SI*1), Y3
+	VMOVUPS      (DX)(SI*1), Y4
+	VMOVUPS      32(DX)(SI*1), Y5
+	VFMADD231PS  Y0, Y6, Y2
+	VFMADD231PS  Y1, Y6, Y3
+	VMULPS       Y7, Y4, Y4
+	VMULPS       Y7, Y5, Y5
+	VADDPS       Y2, Y4, Y4
+	VADDPS       Y3, Y5, Y5
+	VFNMADD231PS Y4, Y8, Y0
+	VFNMADD231PS Y5, Y8, Y1
+	VMOVUPS      Y0, (AX)(SI*1)
+	VMOVUPS      Y1, 32(AX)(SI*1)
+	VMOVUPS      Y4, (DX)(SI*1)
+	VMOVUPS      Y5, 32(DX)(SI*1)
+	ADDQ         $0x40, SI
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func nesterovAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·nesterovAVX2(SB), NOSPLIT, $8-84
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS decay+72(FP), Y6
+	VBROADCASTSS keep+76(FP), Y7
+	VBROADCASTSS stepSize+80(FP), Y8
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         velocity_base+48(FP), DX
+	MOVQ         g_len+32(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ         SI, BX
+	JGE          end2
+	VMOVUPS      (AX)(SI*1), Y0
+	VMOVUPS      32(AX)(SI*1), Y1
+	VMOVUPS      (CX)(SI*1), Y2
+	VMOVUPS      32(CX)(SI*1), Y3
+	VMOVUPS      (DX)(SI*1), Y4
+	VMOVUPS      32(DX)(SI*1), Y5
+	VFMADD231PS  Y0, Y6, Y2
+	VFMADD231PS  Y1, Y6, Y3
+	VMULPS       Y7, Y4, Y4
+	VMULPS       Y7, Y5, Y5
+	VADDPS       Y2, Y4, Y4
+	VADDPS       Y3, Y5, Y5
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	VFNMADD231PS Y2, Y8, Y0
+	VFNMADD231PS Y3, Y8, Y1
+	VMOVUPS      Y0, (AX)(SI*1)
+	VMOVUPS      Y1, 32(AX)(SI*1)
+	VMOVUPS      Y4, (DX)(SI*1)
+	VMOVUPS      Y5, 32(DX)(SI*1)
+	ADDQ         $0x40, SI
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·adamAVX2(SB), NOSPLIT, $8-132
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS beta1+96(FP), Y10
+	VBROADCASTSS rest1+100(FP), Y11
+	VBROADCASTSS beta2+104(FP), Y12
+	VBROADCASTSS rest2+108(FP), Y13
+	VBROADCASTSS root+112(FP), Y14
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         mean_base+48(FP), DX
+	MOVQ         square_base+72(FP), BX
+	MOVQ         g_len+32(FP), SI
+	XORQ         DI, DI
+	SHLQ         $0x02, SI
+
+loop1:
+	CMPQ         DI, SI
+	JGE          end2
+	VMOVUPS      (AX)(DI*1), Y0
+	VMOVUPS      32(AX)(DI*1), Y1
+	VMOVUPS      (CX)(DI*1), Y2
+	VMOVUPS      32(CX)(DI*1), Y3
+	VMOVUPS      (DX)(DI*1), Y4
+	VMOVUPS      32(DX)(DI*1), Y5
+	VMOVUPS      (BX)(DI*1), Y6
+	VMOVUPS      32(BX)(DI*1), Y7
+	VBROADCASTSS decay+128(FP), Y15
+	VFMADD231PS  Y0, Y15, Y2
+	VFMADD231PS  Y1, Y15, Y3
+	VBROADCASTSS shrink+124(FP), Y15
+	VMULPS       Y15, Y0, Y0
+	VMULPS       Y15, Y1, Y1
+	VMULPS       Y10, Y4, Y4
+	VMULPS       Y10, Y5, Y5
+	VFMADD231PS  Y2, Y11, Y4
+	VFMADD231PS  Y3, Y11, Y5
+	VMULPS       Y2, Y2, Y2
+	VMULPS       Y3, Y3, Y3
+	VMULPS       Y12, Y6, Y6
+	VMULPS       Y12, Y7, Y7
+	VFMADD231PS  Y2, Y13, Y6
+	VFMADD231PS  Y3, Y13, Y7
+	VSQRTPS      Y6, Y8
+	VSQRTPS      Y7, Y9
+	VBROADCASTSS epsilon+116(FP), Y15
+	VMOVAPS      Y15, Y2
+	VMOVAPS      Y15, Y3
+	VFMADD231PS  Y14, Y8, Y2
+	VFMADD231PS  Y14, Y9, Y3
+	VBROADCASTSS rate+120(FP), Y15
+	VMULPS       Y15, Y4, Y8
+	VMULPS       Y15, Y5, Y9
+	VDIVPS       Y2, Y8, Y8
+	VDIVPS       Y3, Y9, Y9
+	VSUBPS       Y8, Y0, Y0
+	VSUBPS       Y9, Y1, Y1
+	VMOVUPS      Y0, (AX)(DI*1)
+	VMOVUPS      Y1, 32(AX)(DI*1)
+	VMOVUPS      Y4, (DX)(DI*1)
+	VMOVUPS      Y5, 32(DX)(DI*1)
+	VMOVUPS      Y6, (BX)(DI*1)
+	VMOVUPS      Y7, 32(BX)(DI*1)
+	ADDQ         $0x40, DI
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func ceilingAVX2(sums []float32, factor float32, addend float32, turns int)
+// Requires: AVX, FMA3
+TEXT ·ceilingAVX2(SB), NOSPLIT, $0-40
+	VBROADCASTSS factor+24(FP), Y12
+	VBROADCASTSS addend+28(FP), Y13
+	MOVQ         sums_base+0(FP), AX
+	MOVQ         turns+32(FP), CX
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      96(AX), Y3
+	VMOVUPS      128(AX), Y4
+	VMOVUPS      160(AX), Y5
+	VMOVUPS      192(AX), Y6
+	VMOVUPS      224(AX), Y7
+	VMOVUPS      256(AX), Y8
+	VMOVUPS      288(AX), Y9
+	VMOVUPS      320(AX), Y10
+	VMOVUPS      352(AX), Y11
+
+loop1:
+	DECQ        CX
+	JL          end2
+	VFMADD213PS Y13, Y12, Y0
+	VFMADD213PS Y13, Y12, Y1
+	VFMADD213PS Y13, Y12, Y2
+	VFMADD213PS Y13, Y12, Y3
+	VFMADD213PS Y13, Y12, Y4
+	VFMADD213PS Y13, Y12, Y5
+	VFMADD213PS Y13, Y12, Y6
+	VFMADD213PS Y13, Y12, Y7
+	VFMADD213PS Y13, Y12, Y8
+	VFMADD213PS Y13, Y12, Y9
+	VFMADD213PS Y13, Y12, Y10
+	VFMADD213PS Y13, Y12, Y11
+	JMP         loop1
+
+end2:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VMOVUPS Y6, 192(AX)
+	VMOVUPS Y7, 224(AX)
+	VMOVUPS Y8, 256(AX)
+	VMOVUPS Y9, 288(AX)
+	VMOVUPS Y10, 320(AX)
+	VMOVUPS Y11, 352(AX)
 	VZEROUPPER
 	RET
 
@@ -5795,10 +6801,10 @@ end2:
 // func sigmoidAVX512(h []float32, z []float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+64(SB), Z4
-	VBROADCASTSS constants<>+96(SB), Z5
-	VBROADCASTSS constants<>+128(SB), Z6
-	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS constants<>+64(SB), Z5
+	VBROADCASTSS constants<>+96(SB), Z6
+	VBROADCASTSS constants<>+128(SB), Z7
+	VXORPS       Z8, Z8, Z8
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -5809,34 +6815,450 @@ loop1:
 	CMPQ              BX, DX
 	JGE               end2
 	VMOVUPS           (CX)(BX*1), Z0
-	VSUBPS            Z0, Z7, Z0
-	VMAXPS            Z0, Z5, Z0
-	VMINPS            Z0, Z6, Z0
-	VMULPS.BCST       constants<>+160(SB), Z0, Z2
-	VRNDSCALEPS       $0x08, Z2, Z2
-	VFNMADD231PS.BCST constants<>+192(SB), Z2, Z0
-	VFNMADD231PS.BCST constants<>+224(SB), Z2, Z0
-	VBROADCASTSS      constants<>+256(SB), Z3
-	VFMADD213PS.BCST  constants<>+288(SB), Z0, Z3
-	VFMADD213PS.BCST  constants<>+320(SB), Z0, Z3
-	VFMADD213PS.BCST  constants<>+352(SB), Z0, Z3
-	VFMADD213PS.BCST  constants<>+384(SB), Z0, Z3
-	VFMADD213PS.BCST  constants<>+416(SB), Z0, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z0, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z0, Z3
-	VCVTPS2DQ         Z2, Z2
-	VPSLLD            $0x17, Z2, Z2
-	VPADDD            Z2, Z3, Z3
-	VADDPS            Z4, Z3, Z3
+	VSUBPS            Z0, Z8, Z0
+	VMAXPS            Z0, Z6, Z0
+	VMINPS            Z0, Z7, Z0
+	VMULPS.BCST       constants<>+160(SB), Z0, Z3
+	VRNDSCALEPS       $0x08, Z3, Z3
+	VFNMADD231PS.BCST constants<>+192(SB), Z3, Z0
+	VFNMADD231PS.BCST constants<>+224(SB), Z3, Z0
+	VBROADCASTSS      constants<>+256(SB), Z2
+	VFMADD213PS.BCST  constants<>+288(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+320(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+352(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+384(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+416(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+64(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+64(SB), Z0, Z2
+	VCVTPS2DQ         Z3, Z3
+	VPSLLD            $0x17, Z3, Z3
+	VPADDD            Z3, Z2, Z2
+	VADDPS            Z5, Z2, Z3
 	VRCP14PS          Z3, Z1
-	VMOVAPS           Z4, Z2
-	VFNMADD231PS      Z1, Z3, Z2
-	VFMADD231PS       Z2, Z1, Z1
+	VMOVAPS           Z5, Z4
+	VFNMADD231PS      Z1, Z3, Z4
+	VFMADD231PS       Z4, Z1, Z1
 	VMOVUPS           Z1, (AX)(BX*1)
 	ADDQ              $0x40, BX
 	JMP               loop1
 
 end2:
+	VZEROUPPER
+	RET
+
+// func softplusAVX512(h []float32, z []float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·softplusAVX512(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Z4
+	VBROADCASTSS constants<>+96(SB), Z5
+	VBROADCASTSS constants<>+128(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS constants<>+448(SB), Z6
+	MOVQ         h_base+0(FP), AX
+	MOVQ         z_base+24(FP), CX
+	MOVQ         h_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ              BX, DX
+	JGE               end2
+	VMOVUPS           (CX)(BX*1), Z0
+	VANDPS            Z0, Z6, Z2
+	VSUBPS            Z2, Z7, Z2
+	VMAXPS            Z2, Z5, Z2
+	VMULPS.BCST       constants<>+160(SB), Z2, Z3
+	VRNDSCALEPS       $0x08, Z3, Z3
+	VFNMADD231PS.BCST constants<>+192(SB), Z3, Z2
+	VFNMADD231PS.BCST constants<>+224(SB), Z3, Z2
+	VBROADCASTSS      constants<>+256(SB), Z1
+	VFMADD213PS.BCST  constants<>+288(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+320(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+352(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+384(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+416(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z1
+	VCVTPS2DQ         Z3, Z3
+	VPSLLD            $0x17, Z3, Z3
+	VPADDD            Z3, Z1, Z1
+	VBROADCASTSS      constants<>+480(SB), Z2
+	VADDPS            Z1, Z2, Z2
+	VDIVPS            Z2, Z1, Z3
+	VMULPS            Z3, Z3, Z1
+	VBROADCASTSS      constants<>+512(SB), Z2
+	VFMADD213PS.BCST  constants<>+544(SB), Z1, Z2
+	VFMADD213PS.BCST  constants<>+576(SB), Z1, Z2
+	VFMADD213PS.BCST  constants<>+608(SB), Z1, Z2
+	VFMADD213PS.BCST  constants<>+640(SB), Z1, Z2
+	VFMADD213PS.BCST  constants<>+672(SB), Z1, Z2
+	VFMADD213PS.BCST  constants<>+704(SB), Z1, Z2
+	VFMADD213PS.BCST  constants<>+480(SB), Z1, Z2
+	VMULPS            Z3, Z2, Z2
+	VMAXPS            Z0, Z7, Z0
+	VADDPS            Z2, Z0, Z1
+	VMOVUPS           Z1, (AX)(BX*1)
+	ADDQ              $0x40, BX
+	JMP               loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func softplusBackwardAVX512(dz []float32, dh []float32, z []float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·softplusBackwardAVX512(SB), NOSPLIT, $8-72
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
+	VBROADCASTSS constants<>+128(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         z_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ              SI, BX
+	JGE               end2
+	VMOVUPS           (CX)(SI*1), Z0
+	VMOVUPS           (DX)(SI*1), Z1
+	VSUBPS            Z1, Z9, Z1
+	VMAXPS            Z1, Z7, Z1
+	VMINPS            Z1, Z8, Z1
+	VMULPS.BCST       constants<>+160(SB), Z1, Z4
+	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z1
+	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z1
+	VBROADCASTSS      constants<>+256(SB), Z3
+	VFMADD213PS.BCST  constants<>+288(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+320(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+352(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+384(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+416(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VCVTPS2DQ         Z4, Z4
+	VPSLLD            $0x17, Z4, Z4
+	VPADDD            Z4, Z3, Z3
+	VADDPS            Z6, Z3, Z4
+	VRCP14PS          Z4, Z2
+	VMOVAPS           Z6, Z5
+	VFNMADD231PS      Z2, Z4, Z5
+	VFMADD231PS       Z5, Z2, Z2
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, (AX)(SI*1)
+	ADDQ              $0x40, SI
+	JMP               loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func siluAVX512(h []float32, z []float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·siluAVX512(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
+	VBROADCASTSS constants<>+128(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	MOVQ         h_base+0(FP), AX
+	MOVQ         z_base+24(FP), CX
+	MOVQ         h_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ              BX, DX
+	JGE               end2
+	VMOVUPS           (CX)(BX*1), Z0
+	VMOVAPS           Z0, Z2
+	VSUBPS            Z2, Z9, Z1
+	VMAXPS            Z1, Z7, Z1
+	VMINPS            Z1, Z8, Z1
+	VMULPS.BCST       constants<>+160(SB), Z1, Z4
+	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z1
+	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z1
+	VBROADCASTSS      constants<>+256(SB), Z3
+	VFMADD213PS.BCST  constants<>+288(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+320(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+352(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+384(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+416(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VCVTPS2DQ         Z4, Z4
+	VPSLLD            $0x17, Z4, Z4
+	VPADDD            Z4, Z3, Z3
+	VADDPS            Z6, Z3, Z4
+	VRCP14PS          Z4, Z1
+	VMOVAPS           Z6, Z5
+	VFNMADD231PS      Z1, Z4, Z5
+	VFMADD231PS       Z5, Z1, Z1
+	VCMPPS            $0x1e, Z2, Z7, K1
+	VMOVAPS           Z9, K1, Z1
+	VMULPS            Z0, Z1, Z1
+	VMOVUPS           Z1, (AX)(BX*1)
+	ADDQ              $0x40, BX
+	JMP               loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func siluBackwardAVX512(dz []float32, dh []float32, z []float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·siluBackwardAVX512(SB), NOSPLIT, $8-72
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
+	VBROADCASTSS constants<>+128(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         z_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ              SI, BX
+	JGE               end2
+	VMOVUPS           (CX)(SI*1), Z0
+	VMOVUPS           (DX)(SI*1), Z1
+	VFMADD231PS       Z1, Z9, Z0
+	VSUBPS            Z1, Z9, Z1
+	VMAXPS            Z1, Z7, Z1
+	VMINPS            Z1, Z8, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       constants<>+160(SB), Z2, Z4
+	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z2
+	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z2
+	VBROADCASTSS      constants<>+256(SB), Z3
+	VFMADD213PS.BCST  constants<>+288(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+320(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+352(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+384(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+416(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z3
+	VCVTPS2DQ         Z4, Z4
+	VPSLLD            $0x17, Z4, Z4
+	VPADDD            Z4, Z3, Z3
+	VADDPS            Z6, Z3, Z4
+	VRCP14PS          Z4, Z2
+	VMOVAPS           Z6, Z5
+	VFNMADD231PS      Z2, Z4, Z5
+	VFMADD231PS       Z5, Z2, Z2
+	VMULPS            Z2, Z3, Z3
+	VMOVAPS           Z6, Z4
+	VFNMADD231PS      Z3, Z1, Z4
+	VMULPS            Z4, Z2, Z2
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, (AX)(SI*1)
+	ADDQ              $0x40, SI
+	JMP               loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func geluTanhAVX512(h []float32, z []float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·geluTanhAVX512(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
+	VBROADCASTSS constants<>+128(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	MOVQ         h_base+0(FP), AX
+	MOVQ         z_base+24(FP), CX
+	MOVQ         h_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ              BX, DX
+	JGE               end2
+	VMOVUPS           (CX)(BX*1), Z0
+	VMULPS            Z0, Z0, Z3
+	VBROADCASTSS      constants<>+736(SB), Z2
+	VFMADD213PS.BCST  constants<>+768(SB), Z3, Z2
+	VMULPS            Z0, Z2, Z2
+	VSUBPS            Z2, Z9, Z1
+	VMAXPS            Z1, Z7, Z1
+	VMINPS            Z1, Z8, Z1
+	VMULPS.BCST       constants<>+160(SB), Z1, Z4
+	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z1
+	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z1
+	VBROADCASTSS      constants<>+256(SB), Z3
+	VFMADD213PS.BCST  constants<>+288(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+320(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+352(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+384(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+416(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VCVTPS2DQ         Z4, Z4
+	VPSLLD            $0x17, Z4, Z4
+	VPADDD            Z4, Z3, Z3
+	VADDPS            Z6, Z3, Z4
+	VRCP14PS          Z4, Z1
+	VMOVAPS           Z6, Z5
+	VFNMADD231PS      Z1, Z4, Z5
+	VFMADD231PS       Z5, Z1, Z1
+	VCMPPS            $0x1e, Z2, Z7, K1
+	VMOVAPS           Z9, K1, Z1
+	VMULPS            Z0, Z1, Z1
+	VMOVUPS           Z1, (AX)(BX*1)
+	ADDQ              $0x40, BX
+	JMP               loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func geluTanhBackwardAVX512(dz []float32, dh []float32, z []float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·geluTanhBackwardAVX512(SB), NOSPLIT, $8-72
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+800(SB), Z7
+	VBROADCASTSS constants<>+832(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         z_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ              SI, BX
+	JGE               end2
+	VMOVUPS           (CX)(SI*1), Z0
+	VMOVUPS           (DX)(SI*1), Z1
+	VFMADD231PS       Z1, Z9, Z0
+	VMAXPS            Z1, Z7, Z1
+	VMINPS            Z1, Z8, Z1
+	VMULPS            Z1, Z1, Z5
+	VBROADCASTSS      constants<>+736(SB), Z2
+	VFMADD213PS.BCST  constants<>+768(SB), Z5, Z2
+	VMULPS            Z1, Z2, Z2
+	VSUBPS            Z2, Z9, Z2
+	VMULPS.BCST       constants<>+160(SB), Z2, Z4
+	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z2
+	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z2
+	VBROADCASTSS      constants<>+256(SB), Z3
+	VFMADD213PS.BCST  constants<>+288(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+320(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+352(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+384(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+416(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z3
+	VCVTPS2DQ         Z4, Z4
+	VPSLLD            $0x17, Z4, Z4
+	VPADDD            Z4, Z3, Z3
+	VADDPS            Z6, Z3, Z4
+	VRCP14PS          Z4, Z2
+	VMOVAPS           Z6, Z5
+	VFNMADD231PS      Z2, Z4, Z5
+	VFMADD231PS       Z5, Z2, Z2
+	VMULPS            Z2, Z3, Z3
+	VMULPS            Z2, Z3, Z3
+	VMULPS            Z1, Z1, Z5
+	VBROADCASTSS      constants<>+864(SB), Z4
+	VFMADD213PS.BCST  constants<>+768(SB), Z5, Z4
+	VMULPS            Z1, Z4, Z4
+	VFMADD231PS       Z3, Z4, Z2
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, (AX)(SI*1)
+	ADDQ              $0x40, SI
+	JMP               loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func softsignAVX512(h []float32, z []float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·softsignAVX512(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Z3
+	VBROADCASTSS constants<>+448(SB), Z4
+	MOVQ         h_base+0(FP), AX
+	MOVQ         z_base+24(FP), CX
+	MOVQ         h_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ    BX, DX
+	JGE     end2
+	VMOVUPS (CX)(BX*1), Z0
+	VANDPS  Z0, Z4, Z2
+	VADDPS  Z3, Z2, Z2
+	VDIVPS  Z2, Z0, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	ADDQ    $0x40, BX
+	JMP     loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func softsignBackwardAVX512(dz []float32, dh []float32, z []float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·softsignBackwardAVX512(SB), NOSPLIT, $8-72
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS constants<>+64(SB), Z4
+	VBROADCASTSS constants<>+448(SB), Z5
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         z_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Z0
+	VMOVUPS (DX)(SI*1), Z1
+	VANDPS  Z1, Z5, Z3
+	VADDPS  Z4, Z3, Z3
+	VMULPS  Z3, Z3, Z3
+	VDIVPS  Z3, Z0, Z2
+	VMOVUPS Z2, (AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -5884,14 +7306,14 @@ loop1:
 	VANDPS            Z0, Z7, Z2
 	VXORPS            Z2, Z0, Z3
 	VXORPS            Z3, Z1, Z1
-	VBROADCASTSS      constants<>+480(SB), Z4
+	VBROADCASTSS      constants<>+896(SB), Z4
 	VCMPPS            $0x1e, Z2, Z4, K1
 	VMULPS            Z0, Z0, Z2
-	VBROADCASTSS      constants<>+512(SB), Z4
-	VFMADD213PS.BCST  constants<>+544(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+576(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+608(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+640(SB), Z2, Z4
+	VBROADCASTSS      constants<>+928(SB), Z4
+	VFMADD213PS.BCST  constants<>+960(SB), Z2, Z4
+	VFMADD213PS.BCST  constants<>+992(SB), Z2, Z4
+	VFMADD213PS.BCST  constants<>+512(SB), Z2, Z4
+	VFMADD213PS.BCST  constants<>+1024(SB), Z2, Z4
 	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z4
 	VMULPS            Z0, Z4, Z4
 	VMOVAPS           Z4, K1, Z1
@@ -6046,10 +7468,41 @@ end2:
 	VZEROUPPER
 	RET
 
+// func rectifyAtZeroBackwardAVX512(dz []float32, dh []float32, h []float32, leak float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·rectifyAtZeroBackwardAVX512(SB), NOSPLIT, $8-76
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VXORPS       Z4, Z4, Z4
+	VBROADCASTSS leak+72(FP), Z5
+	MOVQ         dz_base+0(FP), AX
+	MOVQ         dh_base+24(FP), CX
+	MOVQ         h_base+48(FP), DX
+	MOVQ         dz_len+8(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Z0
+	VMOVUPS (DX)(SI*1), Z1
+	VMULPS  Z5, Z0, Z2
+	VCMPPS  $0x1d, Z4, Z1, K1
+	VMOVAPS Z0, K1, Z2
+	VMOVUPS Z2, (AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func softmaxAVX512(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·softmaxAVX512(SB), NOSPLIT, $0-92
-	VBROADCASTSS constants<>+672(SB), Z7
+	VBROADCASTSS constants<>+1056(SB), Z7
 	MOVQ         t_base+0(FP), AX
 	MOVQ         losses_base+24(FP), CX
 	MOVQ         losses_len+32(FP), DX
@@ -6068,7 +7521,7 @@ block1:
 class3:
 	VMOVUPS     (DI), Z0
 	VMAXPS      Z5, Z0, Z5
-	VPADDD.BCST constants<>+704(SB), Z6, Z6
+	VPADDD.BCST constants<>+1088(SB), Z6, Z6
 	ADDQ        $0x40, DI
 	DECQ        R8
 	JNE         class3
@@ -6103,33 +7556,33 @@ class4:
 	VPADDD            Z1, Z2, Z2
 	VMOVUPS           Z2, (DI)
 	VADDPS            Z2, Z3, Z3
-	VPADDD.BCST       constants<>+704(SB), Z6, Z6
+	VPADDD.BCST       constants<>+1088(SB), Z6, Z6
 	ADDQ              $0x40, DI
 	DECQ              R8
 	JNE               class4
 	VMOVAPS           Z3, Z0
-	VPSUBD.BCST       constants<>+736(SB), Z0, Z1
+	VPSUBD.BCST       constants<>+1120(SB), Z0, Z1
 	VPSRAD            $0x17, Z1, Z1
 	VPSLLD            $0x17, Z1, Z2
 	VPSUBD            Z2, Z0, Z2
 	VCVTDQ2PS         Z1, Z1
 	VXORPS            Z5, Z5, Z5
 	VFMADD231PS       Z0, Z5, Z5
-	VBROADCASTSS      constants<>+768(SB), Z0
+	VBROADCASTSS      constants<>+1152(SB), Z0
 	VMULPS            Z0, Z1, Z1
 	VADDPS            Z5, Z1, Z1
 	VBROADCASTSS      constants<>+64(SB), Z0
 	VSUBPS            Z0, Z2, Z2
-	VBROADCASTSS      constants<>+800(SB), Z5
-	VFMADD213PS.BCST  constants<>+832(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+864(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+896(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+928(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+960(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+992(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+1024(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+1056(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+1088(SB), Z2, Z5
+	VBROADCASTSS      constants<>+1184(SB), Z5
+	VFMADD213PS.BCST  constants<>+1216(SB), Z2, Z5
+	VFMADD213PS.BCST  constants<>+1248(SB), Z2, Z5
+	VFMADD213PS.BCST  constants<>+1280(SB), Z2, Z5
+	VFMADD213PS.BCST  constants<>+1312(SB), Z2, Z5
+	VFMADD213PS.BCST  constants<>+1344(SB), Z2, Z5
+	VFMADD213PS.BCST  constants<>+1376(SB), Z2, Z5
+	VFMADD213PS.BCST  constants<>+1408(SB), Z2, Z5
+	VFMADD213PS.BCST  constants<>+1440(SB), Z2, Z5
+	VFMADD213PS.BCST  constants<>+1472(SB), Z2, Z5
 	VMULPS            Z2, Z5, Z5
 	VMULPS            Z2, Z5, Z5
 	VADDPS            Z2, Z5, Z5
@@ -6150,16 +7603,222 @@ class5:
 	VBROADCASTSS.Z constants<>+64(SB), K1, Z1
 	VFNMADD231PS   Z7, Z1, Z0
 	VMOVUPS        Z0, (DI)
-	VPADDD.BCST    constants<>+704(SB), Z6, Z6
+	VPADDD.BCST    constants<>+1088(SB), Z6, Z6
 	ADDQ           $0x40, DI
 	DECQ           R8
 	JNE            class5
-	VBROADCASTSS   constants<>+672(SB), Z7
+	VBROADCASTSS   constants<>+1056(SB), Z7
 	ADDQ           SI, AX
 	ADDQ           $0x40, CX
 	ADDQ           $0x10, BX
 	JMP            block1
 
 end2:
+	VZEROUPPER
+	RET
+
+// func descendAVX512(w []float32, g []float32, decay float32, stepSize float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·descendAVX512(SB), NOSPLIT, $8-56
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS decay+48(FP), Z2
+	VBROADCASTSS stepSize+52(FP), Z3
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         g_len+32(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ         BX, DX
+	JGE          end2
+	VMOVUPS      (AX)(BX*1), Z0
+	VMOVUPS      (CX)(BX*1), Z1
+	VFMADD231PS  Z0, Z2, Z1
+	VFNMADD231PS Z1, Z3, Z0
+	VMOVUPS      Z0, (AX)(BX*1)
+	ADDQ         $0x40, BX
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func momentumAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·momentumAVX512(SB), NOSPLIT, $8-84
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS decay+72(FP), Z3
+	VBROADCASTSS keep+76(FP), Z4
+	VBROADCASTSS stepSize+80(FP), Z5
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         velocity_base+48(FP), DX
+	MOVQ         g_len+32(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ         SI, BX
+	JGE          end2
+	VMOVUPS      (AX)(SI*1), Z0
+	VMOVUPS      (CX)(SI*1), Z1
+	VMOVUPS      (DX)(SI*1), Z2
+	VFMADD231PS  Z0, Z3, Z1
+	VMULPS       Z4, Z2, Z2
+	VADDPS       Z1, Z2, Z2
+	VFNMADD231PS Z2, Z5, Z0
+	VMOVUPS      Z0, (AX)(SI*1)
+	VMOVUPS      Z2, (DX)(SI*1)
+	ADDQ         $0x40, SI
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func nesterovAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·nesterovAVX512(SB), NOSPLIT, $8-84
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS decay+72(FP), Z3
+	VBROADCASTSS keep+76(FP), Z4
+	VBROADCASTSS stepSize+80(FP), Z5
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         velocity_base+48(FP), DX
+	MOVQ         g_len+32(FP), BX
+	XORQ         SI, SI
+	SHLQ         $0x02, BX
+
+loop1:
+	CMPQ         SI, BX
+	JGE          end2
+	VMOVUPS      (AX)(SI*1), Z0
+	VMOVUPS      (CX)(SI*1), Z1
+	VMOVUPS      (DX)(SI*1), Z2
+	VFMADD231PS  Z0, Z3, Z1
+	VMULPS       Z4, Z2, Z2
+	VADDPS       Z1, Z2, Z2
+	VFMADD231PS  Z2, Z4, Z1
+	VFNMADD231PS Z1, Z5, Z0
+	VMOVUPS      Z0, (AX)(SI*1)
+	VMOVUPS      Z2, (DX)(SI*1)
+	ADDQ         $0x40, SI
+	JMP          loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·adamAVX512(SB), NOSPLIT, $8-132
+	STMXCSR      (SP)
+	LDMXCSR      constants<>+0(SB)
+	VBROADCASTSS beta1+96(FP), Z5
+	VBROADCASTSS rest1+100(FP), Z6
+	VBROADCASTSS beta2+104(FP), Z7
+	VBROADCASTSS rest2+108(FP), Z8
+	VBROADCASTSS root+112(FP), Z9
+	VBROADCASTSS epsilon+116(FP), Z10
+	VBROADCASTSS rate+120(FP), Z11
+	VBROADCASTSS shrink+124(FP), Z12
+	VBROADCASTSS decay+128(FP), Z13
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         mean_base+48(FP), DX
+	MOVQ         square_base+72(FP), BX
+	MOVQ         g_len+32(FP), SI
+	XORQ         DI, DI
+	SHLQ         $0x02, SI
+
+loop1:
+	CMPQ        DI, SI
+	JGE         end2
+	VMOVUPS     (AX)(DI*1), Z0
+	VMOVUPS     (CX)(DI*1), Z1
+	VMOVUPS     (DX)(DI*1), Z2
+	VMOVUPS     (BX)(DI*1), Z3
+	VFMADD231PS Z0, Z13, Z1
+	VMULPS      Z12, Z0, Z0
+	VMULPS      Z5, Z2, Z2
+	VFMADD231PS Z1, Z6, Z2
+	VMULPS      Z1, Z1, Z1
+	VMULPS      Z7, Z3, Z3
+	VFMADD231PS Z1, Z8, Z3
+	VSQRTPS     Z3, Z4
+	VMOVAPS     Z10, Z1
+	VFMADD231PS Z9, Z4, Z1
+	VMULPS      Z11, Z2, Z4
+	VDIVPS      Z1, Z4, Z4
+	VSUBPS      Z4, Z0, Z0
+	VMOVUPS     Z0, (AX)(DI*1)
+	VMOVUPS     Z2, (DX)(DI*1)
+	VMOVUPS     Z3, (BX)(DI*1)
+	ADDQ        $0x40, DI
+	JMP         loop1
+
+end2:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func ceilingAVX512(sums []float32, factor float32, addend float32, turns int)
+// Requires: AVX, AVX512F
+TEXT ·ceilingAVX512(SB), NOSPLIT, $0-40
+	VBROADCASTSS factor+24(FP), Z12
+	VBROADCASTSS addend+28(FP), Z13
+	MOVQ         sums_base+0(FP), AX
+	MOVQ         turns+32(FP), CX
+	VMOVUPS      (AX), Z0
+	VMOVUPS      64(AX), Z1
+	VMOVUPS      128(AX), Z2
+	VMOVUPS      192(AX), Z3
+	VMOVUPS      256(AX), Z4
+	VMOVUPS      320(AX), Z5
+	VMOVUPS      384(AX), Z6
+	VMOVUPS      448(AX), Z7
+	VMOVUPS      512(AX), Z8
+	VMOVUPS      576(AX), Z9
+	VMOVUPS      640(AX), Z10
+	VMOVUPS      704(AX), Z11
+
+loop1:
+	DECQ        CX
+	JL          end2
+	VFMADD213PS Z13, Z12, Z0
+	VFMADD213PS Z13, Z12, Z1
+	VFMADD213PS Z13, Z12, Z2
+	VFMADD213PS Z13, Z12, Z3
+	VFMADD213PS Z13, Z12, Z4
+	VFMADD213PS Z13, Z12, Z5
+	VFMADD213PS Z13, Z12, Z6
+	VFMADD213PS Z13, Z12, Z7
+	VFMADD213PS Z13, Z12, Z8
+	VFMADD213PS Z13, Z12, Z9
+	VFMADD213PS Z13, Z12, Z10
+	VFMADD213PS Z13, Z12, Z11
+	JMP         loop1
+
+end2:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VMOVUPS Z6, 384(AX)
+	VMOVUPS Z7, 448(AX)
+	VMOVUPS Z8, 512(AX)
+	VMOVUPS Z9, 576(AX)
+	VMOVUPS Z10, 640(AX)
+	VMOVUPS Z11, 704(AX)
 	VZEROUPPER
 	RET

@@ -234,3 +234,26 @@ func softmax(t, losses []float32, labels []byte, block, classes int, scale float
 		}
 	}
 }
+
+// ceiling is sums[i] = sums[i] · factor + addend, so many turns, for twelve
+// numbers or, in assembly, registers: enough to fill the time until a result is
+// there.
+func ceiling(sums []float32, factor, addend float32, turns int) {
+	s := (*[12]float32)(sums)
+	s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11 := s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], s[11]
+	for range turns {
+		s0 = s0*factor + addend
+		s1 = s1*factor + addend
+		s2 = s2*factor + addend
+		s3 = s3*factor + addend
+		s4 = s4*factor + addend
+		s5 = s5*factor + addend
+		s6 = s6*factor + addend
+		s7 = s7*factor + addend
+		s8 = s8*factor + addend
+		s9 = s9*factor + addend
+		s10 = s10*factor + addend
+		s11 = s11*factor + addend
+	}
+	*s = [12]float32{s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11}
+}

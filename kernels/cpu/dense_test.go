@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
+
+	"vanilla/graph/ir"
+	"vanilla/kernels"
 )
 
 // The routines of each instruction set against those in portable Go, which
@@ -229,39 +233,137 @@ func TestElementwise(t *testing.T) {
 		for _, c := range []struct {
 			name      string
 			got, want func(to, a, b []float32)
-			slope     bool // finite operands only: an activation is finite
+			reads     operands
 		}{
-			{"sigmoid", one(r.sigmoid), one(portable.sigmoid), false},
-			{"tanh", one(r.tanh), one(portable.tanh), false},
-			{"relu", one(r.relu), one(portable.relu), false},
-			{"leaky relu", one(func(h, z []float32) { r.leakyReLU(h, z, leak) }), one(func(h, z []float32) { leakyReLU(h, z, leak) }), false},
-			{"sigmoid backward", r.sigmoidBackward, portable.sigmoidBackward, true},
-			{"tanh backward", r.tanhBackward, portable.tanhBackward, true},
-			{"relu backward", func(to, a, b []float32) { r.rectifyBackward(to, a, b, 0) }, func(to, a, b []float32) { rectifyBackward(to, a, b, 0) }, true},
-			{"leaky relu backward", func(to, a, b []float32) { r.rectifyBackward(to, a, b, leak) }, func(to, a, b []float32) { rectifyBackward(to, a, b, leak) }, true},
+			{"sigmoid", one(r.sigmoid), one(portable.sigmoid), inputs},
+			{"tanh", one(r.tanh), one(portable.tanh), inputs},
+			{"relu", one(r.relu), one(portable.relu), inputs},
+			{"softplus", one(r.softplus), one(portable.softplus), inputs},
+			{"silu", one(r.silu), one(portable.silu), inputs},
+			{"gelu", one(r.geluTanh), one(portable.geluTanh), inputs},
+			{"softsign", one(r.softsign), one(portable.softsign), inputs},
+			{"leaky relu", one(func(h, z []float32) { r.leakyReLU(h, z, leak) }), one(func(h, z []float32) { leakyReLU(h, z, leak) }), inputs},
+			{"sigmoid backward", r.sigmoidBackward, portable.sigmoidBackward, outputs},
+			{"tanh backward", r.tanhBackward, portable.tanhBackward, outputs},
+			{"softplus backward", r.softplusBackward, portable.softplusBackward, slopes},
+			{"silu backward", r.siluBackward, portable.siluBackward, slopes},
+			{"gelu backward", r.geluTanhBackward, portable.geluTanhBackward, slopes},
+			{"softsign backward", r.softsignBackward, portable.softsignBackward, slopes},
+			{"relu backward", func(to, a, b []float32) { r.rectifyBackward(to, a, b, 0) }, func(to, a, b []float32) { rectifyBackward(to, a, b, 0) }, slopes},
+			{"rectify backward", func(to, a, b []float32) { r.rectifyAtZeroBackward(to, a, b, 0) }, func(to, a, b []float32) { rectifyAtZeroBackward(to, a, b, 0) }, slopes},
+			{"leaky relu backward", func(to, a, b []float32) { r.rectifyBackward(to, a, b, leak) }, func(to, a, b []float32) { rectifyBackward(to, a, b, leak) }, slopes},
 		} {
+			relative, absolute := ulps*ulp, tiny
+			if strings.HasPrefix(c.name, "gelu") || strings.HasPrefix(c.name, "silu") {
+				// An exponential magnifies the rounding of its argument, at most 70
+				// where results exceed tiny; and they are tiny times z, below 100.
+				relative, absolute = (ulps+2*70)*ulp, 100*tiny
+			}
+			if c.name == "silu backward" || c.name == "gelu backward" {
+				absolute = ulps * ulp // a slope is a difference of terms of about 1
+			}
 			for vectors := range 130 {
 				n := vectors * lanes
 				offset := offsets[vectors%len(offsets)]
-				draw := func(scale float32) func(i int) float32 {
+				draw := func(scale float32, finite bool) func(i int) float32 {
 					return func(i int) float32 {
-						if k := i*7 + vectors; k%3 == 0 && (!c.slope || special[k%len(special)] < 2 && special[k%len(special)] > -2) {
+						if k := i*7 + vectors; k%3 == 0 && (!finite || special[k%len(special)] < 2 && special[k%len(special)] > -2) {
 							return special[k%len(special)]
 						}
 						return scale * random(i)
 					}
 				}
-				a, b := newGuarded(n, offset, draw(20)), newGuarded(n, offset, draw(1))
+				a, b := newGuarded(n, offset, draw(20, c.reads != inputs)), newGuarded(n, offset, draw(1, true))
+				if c.reads == slopes {
+					b = newGuarded(n, offset, draw(20, false))
+				}
 				got := newGuarded(n, offset, random)
 				want := make([]float32, n)
 				c.got(got.room, a.room, b.room)
 				c.want(want, a.room, b.room)
 				// Up to ulps of half a unit on both sides.
-				same(t, c.name, got.room, want, tiny, ulps*ulp)
+				same(t, c.name, got.room, want, absolute, relative)
 				c.got(a.room, a.room, b.room) // the result may take an operand's place
 				same(t, c.name+" in place", a.room, got.room, 0, 0)
 				if !got.intact() || !a.intact() {
 					t.Fatalf("%s, %d vectors: guards are overwritten", c.name, vectors)
+				}
+			}
+		}
+	})
+}
+
+// operands says what an element-wise function reads.
+type operands int
+
+const (
+	inputs  operands = iota // any number
+	outputs                 // a gradient, and an activation's output: finite
+	slopes                  // a gradient, which is finite, and any number
+)
+
+// TestOptimizerRoutines: updates at lengths of 0 to 129 vectors, against portable
+// Go with special gradients, and those against kernels.Update in float64.
+func TestOptimizerRoutines(t *testing.T) {
+	each(t, func(t *testing.T, r *routines) {
+		for vectors := range 130 {
+			n, offset := vectors*lanes, offsets[vectors%len(offsets)]
+			for _, name := range kernels.OptimizerNames() {
+				o, err := kernels.NewOptimizer(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o.WeightDecay, o.Beta2 = 0.25, 0.9
+				bias := vectors%5 == 0
+				p := &ir.Program{Params: []ir.Param{{}}}
+				arrays := []guarded{newGuarded(n, offset, random), newGuarded(n, offset, random),
+					newGuarded(n, offset, random), newGuarded(n, offset, func(int) float32 { return 0.1 + rand.Float32() })}
+				machineOf := func(r *routines, copied bool) (*machine, [][]float32) {
+					var rooms [][]float32
+					for _, a := range arrays {
+						if copied {
+							a.room = slices.Clone(a.room)
+						}
+						rooms = append(rooms, a.room)
+					}
+					return &machine{routines: r, plan: &plan{program: p}, slots: rooms[2:], rates: newRates(o, 0.5, 3)}, rooms
+				}
+				k := update{optimizer: o, bias: bias, decay: gradientDecay(o, bias)}
+
+				m, rooms := machineOf(&portable, true)
+				var want [][]float64
+				for _, room := range rooms {
+					wide := make([]float64, n)
+					for i, v := range room {
+						wide[i] = float64(v)
+					}
+					want = append(want, wide)
+				}
+				m.apply(k, rooms[0], rooms[1], 0)
+				kernels.Update(o, 0.5, 3, bias, want[0], want[1], want[2:])
+				for a, room := range rooms {
+					for i, v := range room {
+						// The update is a quotient of at most 1 and at least 0.3.
+						if math.Abs(float64(v)-want[a][i]) > 32*ulp {
+							t.Fatalf("%s, array %d: element %d is %v, want %v", name, a, i, v, want[a][i])
+						}
+					}
+				}
+
+				for i := range arrays[1].room {
+					if k := i*7 + vectors; k%3 == 0 {
+						arrays[1].room[i] = special[k%len(special)]
+					}
+				}
+				m, wanted := machineOf(&portable, true)
+				m.apply(k, wanted[0], wanted[1], 0)
+				m, got := machineOf(r, false)
+				m.apply(k, got[0], got[1], 0)
+				for a := range got {
+					same(t, fmt.Sprintf("%s, array %d", name, a), got[a], wanted[a], 32*ulp, 32*ulp)
+					if !arrays[a].intact() {
+						t.Fatalf("%s, %d vectors: guards are overwritten", name, vectors)
+					}
 				}
 			}
 		}

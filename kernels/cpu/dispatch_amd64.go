@@ -25,8 +25,14 @@ var avx2 = routines{
 	columnSums: columnSumsAVX2, scale: scaleAVX2,
 	convert: convertAVX2, gather: gatherAVX2, scatter: scatterAVX2,
 	sigmoid: sigmoidAVX2, tanh: tanhAVX2, relu: reluAVX2, leakyReLU: leakyReLUAVX2,
-	sigmoidBackward: sigmoidBackwardAVX2, tanhBackward: tanhBackwardAVX2, rectifyBackward: rectifyBackwardAVX2,
+	softplus: softplusAVX2, silu: siluAVX2, geluTanh: geluTanhAVX2, softsign: softsignAVX2,
+	sigmoidBackward: sigmoidBackwardAVX2, tanhBackward: tanhBackwardAVX2,
+	rectifyBackward: rectifyBackwardAVX2, rectifyAtZeroBackward: rectifyAtZeroBackwardAVX2,
+	softplusBackward: softplusBackwardAVX2, siluBackward: siluBackwardAVX2,
+	geluTanhBackward: geluTanhBackwardAVX2, softsignBackward: softsignBackwardAVX2,
 	softmax: softmaxAVX2,
+	descend: descendAVX2, momentum: momentumAVX2, nesterov: nesterovAVX2, adam: adamAVX2,
+	ceiling: ceilingAVX2, ceilingSums: 12 * 8,
 }
 
 var avx512 = routines{
@@ -35,6 +41,12 @@ var avx512 = routines{
 	columnSums: columnSumsAVX512, scale: scaleAVX512,
 	convert: convertAVX512, gather: gatherAVX512, scatter: scatterAVX512,
 	sigmoid: sigmoidAVX512, tanh: tanhAVX512, relu: reluAVX512, leakyReLU: leakyReLUAVX512,
-	sigmoidBackward: sigmoidBackwardAVX512, tanhBackward: tanhBackwardAVX512, rectifyBackward: rectifyBackwardAVX512,
+	softplus: softplusAVX512, silu: siluAVX512, geluTanh: geluTanhAVX512, softsign: softsignAVX512,
+	sigmoidBackward: sigmoidBackwardAVX512, tanhBackward: tanhBackwardAVX512,
+	rectifyBackward: rectifyBackwardAVX512, rectifyAtZeroBackward: rectifyAtZeroBackwardAVX512,
+	softplusBackward: softplusBackwardAVX512, siluBackward: siluBackwardAVX512,
+	geluTanhBackward: geluTanhBackwardAVX512, softsignBackward: softsignBackwardAVX512,
 	softmax: softmaxAVX512,
+	descend: descendAVX512, momentum: momentumAVX512, nesterov: nesterovAVX512, adam: adamAVX512,
+	ceiling: ceilingAVX512, ceilingSums: 12 * 16,
 }

@@ -164,23 +164,24 @@ type weightGradient struct {
 
 func (k weightGradient) run(m *machine) {
 	clear(m.values[k.out]) // of which nothing is kept, not even what is not finite
-	m.addWeightGradient(k.out, 1, 1, k.dz, k.in, k.sparse)
+	k.add(m, m.values[k.out], 0, panels(m.cols(k.dz)), m.weightPanel(k.out), 1, 1)
 }
 
-// addWeightGradient is w = keep · w + alpha · DWeight(dz, in).
-func (m *machine) addWeightGradient(w ir.ID, keep, alpha float32, dz, in ir.ID, sparse bool) {
-	to, d, units, wPanel := m.values[w], m.batch(dz), m.cols(dz), m.weightPanel(w)
-	if !sparse {
-		m.denseWeight(to, m.values[in], d, m.cols(in), units, wPanel, keep, alpha)
+// add is w = keep · w + alpha · DWeight(dz, in), for panels p up to end, of which w
+// holds the first; they are wPanel apart.
+func (k weightGradient) add(m *machine, w []float32, p, end, wPanel int, keep, alpha float32) {
+	d := m.batch(k.dz)[p*m.n*lanes:]
+	if !k.sparse {
+		m.denseWeight(w, m.values[k.in], d, m.cols(k.in), end-p, wPanel, keep, alpha)
 		return
 	}
-	m.denseWeight(to, m.x, d, m.hot, units, wPanel, keep, alpha)
-	for p := range panels(units) {
-		cold := to[p*wPanel+m.hot*lanes : (p+1)*wPanel]
+	m.denseWeight(w, m.x, d, m.hot, end-p, wPanel, keep, alpha)
+	for q := range end - p {
+		cold := w[q*wPanel+m.hot*lanes : (q+1)*wPanel]
 		if keep != 1 {
 			m.scale(cold, keep)
 		}
-		m.scatter(cold, d[p*m.n*lanes:], m.cold, m.records, m.samples, m.hot, alpha)
+		m.scatter(cold, d[q*m.n*lanes:], m.cold, m.records, m.samples, m.hot, alpha)
 	}
 }
 
@@ -189,39 +190,14 @@ type biasGradient struct{ out, dz ir.ID }
 
 func (k biasGradient) run(m *machine) {
 	clear(m.values[k.out])
-	m.addBiasGradient(k.out, 1, 1, k.dz)
+	k.add(m, m.values[k.out], 1, 1)
 }
 
-// addBiasGradient is b = keep · b + alpha · DBias(dz).
-func (m *machine) addBiasGradient(b ir.ID, keep, alpha float32, dz ir.ID) {
-	for p := range panels(m.cols(dz)) {
-		m.columnSums(m.values[b][p*lanes:], m.values[dz][p*m.n*lanes:], m.n, keep, alpha)
+// add is b = keep · b + alpha · DBias(dz).
+func (k biasGradient) add(m *machine, b []float32, keep, alpha float32) {
+	for p := range panels(m.cols(k.dz)) {
+		m.columnSums(b[p*lanes:], m.values[k.dz][p*m.n*lanes:], m.n, keep, alpha)
 	}
-}
-
-// updateWeight is DWeight and plain gradient descent in one:
-// w −= stepSize · (DWeight(dz, in) + decay · w).
-type updateWeight struct {
-	w, dz, in ir.ID
-	decay     float64
-	sparse    bool // in is x, read as records
-}
-
-func (k updateWeight) run(m *machine) {
-	keep := float32(1 - float64(m.stepSize)*k.decay)
-	m.addWeightGradient(k.w, keep, -m.stepSize, k.dz, k.in, k.sparse)
-}
-
-// updateBias is DBias and plain gradient descent in one:
-// b −= stepSize · (DBias(dz) + decay · b).
-type updateBias struct {
-	b, dz ir.ID
-	decay float64
-}
-
-func (k updateBias) run(m *machine) {
-	keep := float32(1 - float64(m.stepSize)*k.decay)
-	m.addBiasGradient(k.b, keep, -m.stepSize, k.dz)
 }
 
 // update applies the optimizer to a gradient.
@@ -230,10 +206,55 @@ type update struct {
 	w, grad   ir.ID
 	param     int // of the program's, which w is
 	bias      bool
+	// decay is what is added to the gradient, in multiples of w, by the program
+	// or the optimizer.
+	decay float64
 }
 
-func (k update) run(m *machine) {
-	kernels.Update(k.optimizer, m.stepSize, m.stepNumber, k.bias, m.values[k.w], m.values[k.grad], m.paramSlots[k.param])
+func (k update) run(m *machine) { m.apply(k, m.values[k.w], m.values[k.grad], 0) }
+
+// keep is the share of w that plain descent keeps.
+func (k update) keep(m *machine) float32 { return float32(1 - float64(m.stepSize)*k.decay) }
+
+// updateWeight is DWeight and the update in one. Plain descent adds the gradient
+// to the weights as it is summed, w −= stepSize · (DWeight(dz, in) + decay · w);
+// other optimizers are applied to a few panels of it at a time.
+type updateWeight struct {
+	update
+	weightGradient
+}
+
+func (k updateWeight) run(m *machine) {
+	w, all, wPanel := m.values[k.w], panels(m.cols(k.dz)), m.weightPanel(k.w)
+	if plain(k.optimizer) {
+		k.add(m, w, 0, all, wPanel, k.keep(m), -m.stepSize)
+		return
+	}
+	for p := 0; p < all; p += m.accumulatePanels {
+		end := min(p+m.accumulatePanels, all)
+		g := m.gradient[:(end-p)*wPanel]
+		clear(g)
+		k.add(m, g, p, end, wPanel, 1, 1)
+		m.apply(k.update, w[p*wPanel:end*wPanel], g, p*wPanel)
+	}
+}
+
+// updateBias is DBias and the update in one.
+type updateBias struct {
+	update
+	biasGradient
+}
+
+func (k updateBias) run(m *machine) {
+	b := m.values[k.w]
+	if plain(k.optimizer) {
+		k.add(m, b, k.keep(m), -m.stepSize)
+		return
+	}
+	g := m.gradient[:len(b)]
+	clear(g)
+	k.add(m, g, 1, 1)
+	m.apply(k.update, b, g, 0)
 }
 
 func (k expandX) reads() []ir.ID  { return nil }
@@ -293,12 +314,10 @@ func (k weightGradient) writes() []ir.ID { return []ir.ID{k.out} }
 func (k biasGradient) reads() []ir.ID  { return []ir.ID{k.dz} }
 func (k biasGradient) writes() []ir.ID { return []ir.ID{k.out} }
 
-func (k updateWeight) reads() []ir.ID {
-	return weightGradient{dz: k.dz, in: k.in, sparse: k.sparse}.reads()
-}
+func (k updateWeight) reads() []ir.ID  { return k.weightGradient.reads() }
 func (k updateWeight) writes() []ir.ID { return nil }
 
-func (k updateBias) reads() []ir.ID  { return []ir.ID{k.dz} }
+func (k updateBias) reads() []ir.ID  { return k.biasGradient.reads() }
 func (k updateBias) writes() []ir.ID { return nil }
 
 func (k update) reads() []ir.ID  { return []ir.ID{k.grad} }
@@ -364,18 +383,24 @@ func (k biasGradient) line(p *ir.Program) string {
 }
 
 func (k updateWeight) line(p *ir.Program) string {
-	return fmt.Sprintf("dweight %s %s + update", p.Value(k.dz).Name, source(p, k.in, k.sparse)) +
-		decay(k.decay) + " -> " + p.Value(k.w).Name
+	return fmt.Sprintf("dweight %s %s + %s", p.Value(k.dz).Name, source(p, k.in, k.sparse), k.update.line(p))
 }
 
 func (k updateBias) line(p *ir.Program) string {
-	return fmt.Sprintf("dbias %s + update", p.Value(k.dz).Name) + decay(k.decay) + " -> " + p.Value(k.b).Name
+	return fmt.Sprintf("dbias %s + %s", p.Value(k.dz).Name, k.update.line(p))
 }
 
 func (k update) line(p *ir.Program) string {
-	s := fmt.Sprintf("update %s %s", k.optimizer.Name, p.Value(k.grad).Name)
-	if !k.bias {
-		s += decay(k.optimizer.WeightDecay)
+	s := "update"
+	if k.grad != none {
+		s += " " + p.Value(k.grad).Name
+	}
+	s += " by " + k.optimizer.Name
+	if k.decay != 0 {
+		s += fmt.Sprintf(" decay %g", k.decay)
+	}
+	if k.optimizer.Name == "adamw" && !k.bias {
+		s += fmt.Sprintf(" shrink %g", k.optimizer.WeightDecay)
 	}
 	return s + " -> " + p.Value(k.w).Name
 }
@@ -397,11 +422,4 @@ func source(p *ir.Program, id ir.ID, sparse bool) string {
 
 func slope(p *ir.Program, f ir.Activation, at ir.ID) string {
 	return fmt.Sprintf("dact %s at %s", f, p.Value(at).Name)
-}
-
-func decay(d float64) string {
-	if d == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" decay %g", d)
 }

@@ -29,8 +29,6 @@ type machine struct {
 	// scalars are the losses by ir.ID, in more digits than values holds.
 	scalars []float64
 	slots   [][]float32
-	// paramSlots are the same arrays by parameter.
-	paramSlots [][][]float32
 
 	// The batch or chunk that runs: n examples of total that the loss is a mean
 	// over. rows numbers them in input.
@@ -38,9 +36,8 @@ type machine struct {
 	input    *input
 	rows     []int32 // in the order in which they run; room for capacity
 	labels   []byte  // of rows; room for capacity
+	rates    rates
 	stepSize float32
-	// stepNumber counts the steps before this one.
-	stepNumber int
 
 	// What layers that read records read: x is the hot columns of the batch and
 	// cold the values of the others. Where x was given as numbers, all columns
@@ -52,6 +49,7 @@ type machine struct {
 
 	// Rooms that kernels use.
 	zeros, wt, transposed, losses []float32
+	gradient                      []float32 // of a few panels, or a bias
 	rowRoom                       []int32
 	own                           input // of StepOn
 }
@@ -80,11 +78,15 @@ func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
 	}
 	for range v.Optimizer.Slots() {
 		for _, q := range p.Params {
-			m.slots = append(m.slots, make([]float32, m.size(q.Value, 0)))
+			m.slots = append(m.slots, hugePages[float32](m.size(q.Value, 0)))
 		}
 	}
-	for i := range p.Params {
-		m.paramSlots = append(m.paramSlots, kernels.ParamSlots(m.slots, i, len(p.Params)))
+	if !plain(v.Optimizer) {
+		most := 0
+		for _, q := range p.Params {
+			most = max(most, min(m.size(q.Value, 0), r.accumulatePanels*m.weightPanel(q.Value)), padded(m.cols(q.Value)))
+		}
+		m.gradient = make([]float32, most)
 	}
 	for _, list := range [][]kernel{c.step, c.before, c.chunk, c.after} {
 		m.allocate(list, m.capacity)
@@ -243,7 +245,7 @@ func (m *machine) step(in *input, rows []int32, stepSize float32, step int) (flo
 	if err := m.load(in, rows); err != nil {
 		return 0, err
 	}
-	m.total, m.stepSize, m.stepNumber = len(rows), stepSize, step
+	m.total, m.stepSize, m.rates = len(rows), stepSize, newRates(m.plan.optimizer, stepSize, step)
 	clear(m.scalars)
 	m.run(m.plan.step)
 	return m.scalars[m.plan.program.Loss], nil

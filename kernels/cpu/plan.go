@@ -11,7 +11,8 @@ import (
 // plan is a compiled program: lists of kernels for a training step and for
 // evaluation.
 type plan struct {
-	program *ir.Program
+	program   *ir.Program
+	optimizer kernels.Optimizer
 	// layout is how values are stored.
 	layout []layout
 	// step trains on a batch. Its updates come last.
@@ -47,7 +48,7 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &plan{program: p, layout: l}
+	c := &plan{program: p, optimizer: o, layout: l}
 	forward, afterLoss, err := splitAtLoss(p)
 	if err != nil {
 		return nil, err
@@ -248,7 +249,8 @@ func (s *schedule) choose(op ir.Op) kernel {
 // runs before them, so all of the step sees the parameters that it began with.
 func appendUpdates(s *schedule) {
 	for i, q := range s.program.Params {
-		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, param: i, bias: q.Bias})
+		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, param: i, bias: q.Bias,
+			decay: gradientDecay(s.optimizer, q.Bias)})
 	}
 }
 
@@ -326,36 +328,29 @@ func fuseInputActivationGradient(s *schedule) {
 	s.compact()
 }
 
-// fuseUpdates subtracts gradients from parameters where they are computed,
-// without storing them: for plain gradient descent, and gradients that nothing
-// else reads. Decay that the program adds to the gradient (dw + s·w) becomes
+// fuseUpdates updates parameters where their gradients are computed, without
+// storing these, if nothing else reads them. Decay that the program adds to the gradient (dw + s·w) becomes
 // part of the update too. The fused kernels stand at the updates' places, at
 // the end: there they read nothing that an update changes.
 func fuseUpdates(s *schedule) {
-	if !plain(s.optimizer) {
-		return
-	}
 	for i, k := range s.kernels {
 		u, ok := k.(update)
 		if !ok || s.onlyReader(u.grad) != i {
 			continue
 		}
-		decay, grad := 0.0, u.grad
-		if !u.bias {
-			decay = s.optimizer.WeightDecay
-		}
-		sum := -1
+		grad, sum := u.grad, -1
 		if j := s.producer(grad); j >= 0 {
 			if a, ok := s.kernels[j].(addition); ok && a.b == u.w && s.onlyReader(a.a) == j {
-				decay, grad, sum = decay+a.scale, a.a, j
+				u.decay, grad, sum = u.decay+a.scale, a.a, j
 			}
 		}
 		j := s.producer(grad)
+		u.grad = none
 		switch g := s.kernels[j].(type) {
 		case weightGradient:
-			s.kernels[i] = updateWeight{w: u.w, dz: g.dz, in: g.in, decay: decay, sparse: g.sparse}
+			s.kernels[i] = updateWeight{u, g}
 		case biasGradient:
-			s.kernels[i] = updateBias{b: u.w, dz: g.dz, decay: decay}
+			s.kernels[i] = updateBias{u, g}
 		default:
 			continue
 		}
@@ -369,7 +364,7 @@ func fuseUpdates(s *schedule) {
 
 // plain reports whether an optimizer's update is stepSize · (gradient +
 // decay · w), with nothing kept from step to step.
-func plain(o kernels.Optimizer) bool { return o.Name == "sgd" && o.Slots() == 0 }
+func plain(o kernels.Optimizer) bool { return o.Slots() == 0 }
 
 // expandInput converts x in front of a list in which any kernel reads it as
 // numbers.

@@ -65,11 +65,13 @@ func (m *machine) addProduct(dst, a, bias, b []float32, i, k, depth, p, panels, 
 // denseWeight is the product behind DWeight, added to w:
 //
 //	w = keep · w + alpha · dzᵀ · a
-func (m *machine) denseWeight(w, a, dz []float32, inputs, units, wPanel int, keep, alpha float32) {
+//
+// for so many panels of dz.
+func (m *machine) denseWeight(w, a, dz []float32, inputs, panels, wPanel int, keep, alpha float32) {
 	for i := 0; i < m.n; i += gradientBlock {
-		for p := 0; p < panels(units) && inputs > 0; p += m.accumulatePanels {
+		for p := 0; p < panels && inputs > 0; p += m.accumulatePanels {
 			m.accumulate(w[p*wPanel:], a[i*lanes:], dz[(p*m.n+i)*lanes:], min(gradientBlock, m.n-i), m.n,
-				inputs, min(m.accumulatePanels, panels(units)-p), wPanel, keep, alpha)
+				inputs, min(m.accumulatePanels, panels-p), wPanel, keep, alpha)
 		}
 		keep = 1
 	}

@@ -50,11 +50,22 @@ type routines struct {
 	gather  func(z, w, cold []float32, records []byte, samples []sample, hot int)
 	scatter func(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32)
 
-	sigmoid, tanh, relu           func(h, z []float32)
-	leakyReLU                     func(h, z []float32, leak float32)
-	sigmoidBackward, tanhBackward func(dz, dh, h []float32)
-	rectifyBackward               func(dz, dh, h []float32, leak float32)
-	softmax                       func(t, losses []float32, labels []byte, block, classes int, scale float32)
+	// Of the functions backward, the first two and rectifyBackward read the
+	// activation's output, the others its input.
+	sigmoid, tanh, relu, softplus, silu, geluTanh, softsign            func(h, z []float32)
+	leakyReLU                                                          func(h, z []float32, leak float32)
+	sigmoidBackward, tanhBackward                                      func(dz, dh, h []float32)
+	softplusBackward, siluBackward, geluTanhBackward, softsignBackward func(dz, dh, z []float32)
+	rectifyBackward, rectifyAtZeroBackward                             func(dz, dh, h []float32, leak float32)
+	softmax                                                            func(t, losses []float32, labels []byte, block, classes int, scale float32)
+
+	descend            func(w, g []float32, decay, stepSize float32)
+	momentum, nesterov func(w, g, velocity []float32, decay, keep, stepSize float32)
+	adam               func(w, g, mean, square []float32, beta1, rest1, beta2, rest2, root, epsilon, rate, shrink, decay float32)
+
+	// ceiling is what Ceiling measures, on ceilingSums numbers.
+	ceiling     func(sums []float32, factor, addend float32, turns int)
+	ceilingSums int
 }
 
 // portable is every processor's set.
@@ -62,14 +73,24 @@ var portable = routines{
 	name: "portable", multiplyPanels: 1, accumulatePanels: 1, hotDensity: 0.85,
 	multiply: multiply, accumulate: accumulate, transpose: transpose, columnSums: columnSums, scale: scale,
 	convert: convert, gather: gather, scatter: scatter,
-	sigmoid:         func(h, z []float32) { activate(ir.Sigmoid, h, z) },
-	tanh:            func(h, z []float32) { activate(ir.Tanh, h, z) },
-	relu:            func(h, z []float32) { activate(ir.ReLU, h, z) },
+	sigmoid: forwardOf(ir.Sigmoid), tanh: forwardOf(ir.Tanh), relu: forwardOf(ir.ReLU), softplus: forwardOf(ir.Softplus),
+	silu: forwardOf(ir.SiLU), geluTanh: forwardOf(ir.GELUTanh), softsign: forwardOf(ir.Softsign),
 	leakyReLU:       leakyReLU,
-	sigmoidBackward: func(dz, dh, h []float32) { backward(ir.Sigmoid, true, dz, dh, h) },
-	tanhBackward:    func(dz, dh, h []float32) { backward(ir.Tanh, true, dz, dh, h) },
-	rectifyBackward: rectifyBackward,
-	softmax:         softmax,
+	sigmoidBackward: backwardOf(ir.Sigmoid), tanhBackward: backwardOf(ir.Tanh),
+	softplusBackward: backwardOf(ir.Softplus), siluBackward: backwardOf(ir.SiLU),
+	geluTanhBackward: backwardOf(ir.GELUTanh), softsignBackward: backwardOf(ir.Softsign),
+	rectifyBackward: rectifyBackward, rectifyAtZeroBackward: rectifyAtZeroBackward,
+	softmax: softmax,
+	descend: descend, momentum: momentum, nesterov: nesterov, adam: adam,
+	ceiling: ceiling, ceilingSums: 12,
+}
+
+func forwardOf(f ir.Activation) func(h, z []float32) {
+	return func(h, z []float32) { activate(f, h, z) }
+}
+
+func backwardOf(f ir.Activation) func(dz, dh, v []float32) {
+	return func(dz, dh, v []float32) { backward(f, slopeFromOutput(f), dz, dh, v) }
 }
 
 // activate computes h = f(z). h may be z.
@@ -83,6 +104,14 @@ func (r *routines) activate(f ir.Activation, h, z []float32) {
 		r.relu(h, z)
 	case ir.LeakyReLU:
 		r.leakyReLU(h, z, leak)
+	case ir.Softplus:
+		r.softplus(h, z)
+	case ir.SiLU:
+		r.silu(h, z)
+	case ir.GELUTanh:
+		r.geluTanh(h, z)
+	case ir.Softsign:
+		r.softsign(h, z)
 	default:
 		activate(f, h, z)
 	}
@@ -100,6 +129,16 @@ func (r *routines) backward(f ir.Activation, fromOutput bool, dz, dh, v []float3
 		r.rectifyBackward(dz, dh, v, 0)
 	case f == ir.LeakyReLU:
 		r.rectifyBackward(dz, dh, v, leak)
+	case f == ir.Rectify:
+		r.rectifyAtZeroBackward(dz, dh, v, 0)
+	case f == ir.Softplus:
+		r.softplusBackward(dz, dh, v)
+	case f == ir.SiLU:
+		r.siluBackward(dz, dh, v)
+	case f == ir.GELUTanh:
+		r.geluTanhBackward(dz, dh, v)
+	case f == ir.Softsign:
+		r.softsignBackward(dz, dh, v)
 	default:
 		backward(f, fromOutput, dz, dh, v)
 	}

@@ -466,3 +466,6 @@ func (s Shard) check(p *Plan) error {
 	}
 	return nil
 }
+
+// Check reports a shard that has nothing to do.
+func (p *Plan) Check(s Shard) error { return s.check(p) }

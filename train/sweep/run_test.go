@@ -139,8 +139,17 @@ func TestRun(t *testing.T) {
 		}
 		results, err := train.Run(t.Context(), cpu.New(), new(train.Networks), rows(),
 			[]train.Spec{{Recipe: v.Recipe, Seed: v.Seed, OrderSeed: v.OrderSeed}}, train.Options{Version: "test"})
-		if err != nil || !reflect.DeepEqual(results[0].Model, m) {
-			t.Errorf("train makes another network of %s: %v", v.ID, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "trained")
+		if err := results[0].Model.Write(file); err != nil {
+			t.Fatal(err)
+		}
+		trained, err := os.ReadFile(file)
+		found, err2 := os.ReadFile(d.ModelFile(v.ID))
+		if err != nil || err2 != nil || string(trained) != string(found) {
+			t.Errorf("train makes another network of %s: %v, %v", v.ID, err, err2)
 		}
 		if a := results[0].Validation.Accuracy(); a != *v.Last().ValidationAccuracy {
 			t.Errorf("accuracy %v on the held-out images, train finds %v", *v.Last().ValidationAccuracy, a)

@@ -92,23 +92,192 @@ func (s set) reciprocal(v, d, t, one vector) {
 	v.fma(v, t)
 }
 
+// logistic is what functions with a sigmoid in them keep in single registers.
+type logistic struct {
+	set
+	one, low, high, zero vector
+}
+
+// prepare fills the registers, for arguments that are cut to ±limit.
+func (l *logistic) prepare(s set, limit float64) func(single []reg.VecPhysical) {
+	return func(single []reg.VecPhysical) {
+		*l = logistic{s, s.splat(single[0]), s.splat(single[1]), s.splat(single[2]), s.splat(single[3])}
+		l.one.set(1)
+		l.low.set(-limit)
+		l.high.set(limit)
+		l.zero.zero()
+	}
+}
+
+// cut is v = v in ±limit. NaN stays.
+func (l *logistic) cut(v vector) {
+	v.max(l.low, v)
+	v.min(l.high, v)
+}
+
+// sigmoid is h = 1 / (1 + e) with e = eˣ, x being the argument's negative. x, k
+// and t are lost; h may be x.
+func (l *logistic) sigmoid(h, e, x, k, t vector) {
+	l.exp(e, x, k)
+	k.add(e, l.one)
+	l.reciprocal(h, k, t, l.one)
+}
+
 // sigmoid: h = 1 / (1 + e⁻ᶻ).
 func (s set) sigmoid() {
-	var one, low, high, zero vector
-	s.elementwise("sigmoid", []string{"h", "z"}, "", func(single []reg.VecPhysical) {
-		one, low, high, zero = s.splat(single[0]), s.splat(single[1]), s.splat(single[2]), s.splat(single[3])
-		one.set(1)
-		low.set(-exponent)
-		high.set(exponent)
-		zero.zero()
+	var l logistic
+	s.elementwise("sigmoid", []string{"h", "z"}, "", l.prepare(s, exponent), 5, func(h vector, in, scratch []vector) {
+		x := in[0]
+		x.sub(l.zero, x)
+		l.cut(x)
+		l.sigmoid(h, scratch[0], x, scratch[1], scratch[2])
+	})
+}
+
+// softplus: h = log(1 + eᶻ) = max(z, 0) + log(1 + e⁻|ᶻ|), and its slope, the
+// sigmoid: dz = dh · 1 / (1 + e⁻ᶻ).
+func (s set) softplus() {
+	var l logistic
+	var absolute vector
+	s.elementwise("softplus", []string{"h", "z"}, "", func(single []reg.VecPhysical) {
+		l.prepare(s, exponent)(single)
+		absolute = l.high
+		absolute.broadcast(constantBits(1<<31 - 1))
 	}, 4, func(h vector, in, scratch []vector) {
-		x, k, p := in[0], scratch[0], scratch[1]
-		x.sub(zero, x)
-		x.max(low, x)
-		x.min(high, x)
-		s.exp(p, x, k)
-		p.add(p, one)
-		s.reciprocal(h, p, k, one)
+		z, x, k := in[0], scratch[0], scratch[1]
+		for j := range z {
+			VANDPS(z[j], absolute[j], x[j])
+		}
+		x.sub(l.zero, x)
+		x.max(l.low, x)
+		s.exp(h, x, k)
+		s.log1p(x, h, k)
+		z.max(l.zero, z)
+		h.add(z, x)
+	})
+	s.elementwise("softplusBackward", []string{"dz", "dh", "z"}, "", l.prepare(s, exponent), 6, func(dz vector, in, scratch []vector) {
+		x := in[1]
+		x.sub(l.zero, x)
+		l.cut(x)
+		l.sigmoid(dz, scratch[0], x, scratch[1], scratch[2])
+		dz.mul(dz, in[0])
+	})
+}
+
+// log1p is y = log(1 + x) for x in 0..1: 2·artanh q with q = x / (2+x) <= 1/3,
+// whose series' first neglected term is 2·q¹⁷/17 < 1e-9. NaN stays. x and q are
+// lost.
+func (s set) log1p(y, x, q vector) {
+	y.set(2)
+	y.add(y, x)
+	q.div(x, y)
+	x.mul(q, q)
+	y.set(2. / 15)
+	for n := 13; n >= 1; n -= 2 {
+		y.horner(x, 2/float64(n))
+	}
+	y.mul(y, q)
+}
+
+// silu: h = z · sigmoid(z), and its slope with s and r the sigmoids of z and −z:
+// dz = dh · s·(1 + z·r).
+func (s set) silu() {
+	var l logistic
+	s.elementwise("silu", []string{"h", "z"}, "", l.prepare(s, exponent), 6, func(h vector, in, scratch []vector) {
+		scratch[0].copy(in[0])
+		l.timesSigmoid(h, in[0], scratch[0], scratch[1:])
+	})
+	s.elementwise("siluBackward", []string{"dz", "dh", "z"}, "", l.prepare(s, exponent), 6, func(dz vector, in, scratch []vector) {
+		dh, z, rest, k, t := in[0], in[1], scratch[0], scratch[1], scratch[2]
+		dh.fma(l.zero, z) // not a number if z is infinite: s·(1 + z·0) and 0·(1 + z)
+		z.sub(l.zero, z)
+		l.cut(z)
+		dz.copy(z)
+		l.sigmoid(dz, rest, dz, k, t)
+		rest.mul(rest, dz)
+		k.copy(l.one)
+		k.fmaNegated(z, rest)
+		dz.mul(dz, k)
+		dz.mul(dz, dh)
+	})
+}
+
+// timesSigmoid is h = z · sigmoid(u). scratch is lost.
+func (l *logistic) timesSigmoid(h, z, u vector, scratch []vector) {
+	x, e, k := h, scratch[0], scratch[1]
+	x.sub(l.zero, u)
+	l.cut(x)
+	l.sigmoid(h, e, x, k, scratch[2])
+	// Below the range the sigmoid is zero: z may be so large that it matters.
+	l.compare(greaterThan, l.low, u, k)
+	l.choose(h, l.zero, k)
+	h.mul(h, z)
+}
+
+// Factors of GELU's argument, of z and of z³, and where it is beyond exponent
+// but in float32 the function is z or zero.
+const (
+	gelu1     = 2 * 0.7978845608028654 // 2·√(2/π)
+	gelu3     = gelu1 * 0.044715
+	geluLimit = 9.9
+)
+
+// geluTanh: h = z · sigmoid(u) with u = gelu1·z + gelu3·z³, which is z/2 · (1 +
+// tanh u/2); and its slope with s and r the sigmoids of u and −u: dz = dh · (s +
+// z·u′·s·r).
+func (s set) geluTanh() {
+	var l logistic
+	// polynomial is y = a + b·z². t is lost.
+	polynomial := func(y, z, t vector, a, b float64) {
+		t.mul(z, z)
+		y.set(b)
+		y.horner(t, a)
+	}
+	s.elementwise("geluTanh", []string{"h", "z"}, "", l.prepare(s, exponent), 6, func(h vector, in, scratch []vector) {
+		z, u := in[0], scratch[0]
+		polynomial(u, z, scratch[1], gelu1, gelu3)
+		u.mul(u, z)
+		l.timesSigmoid(h, z, u, scratch[1:])
+	})
+	s.elementwise("geluTanhBackward", []string{"dz", "dh", "z"}, "", l.prepare(s, geluLimit), 6, func(dz vector, in, scratch []vector) {
+		dh, z, rest, k, t := in[0], in[1], scratch[0], scratch[1], scratch[2]
+		dh.fma(l.zero, z) // as for silu
+		l.cut(z)
+		polynomial(dz, z, t, gelu1, gelu3)
+		dz.mul(dz, z)
+		dz.sub(l.zero, dz)
+		l.sigmoid(dz, rest, dz, k, t)
+		rest.mul(rest, dz)
+		rest.mul(rest, dz)
+		polynomial(k, z, t, gelu1, 3*gelu3)
+		k.mul(k, z)
+		dz.fma(k, rest)
+		dz.mul(dz, dh)
+	})
+}
+
+// softsign: h = z / (1 + |z|), and its slope: dz = dh / (1 + |z|)².
+func (s set) softsign() {
+	var one, absolute vector
+	prepare := func(single []reg.VecPhysical) {
+		one, absolute = s.splat(single[0]), s.splat(single[1])
+		one.set(1)
+		absolute.broadcast(constantBits(1<<31 - 1))
+	}
+	divisor := func(d, z vector) {
+		for j := range z {
+			VANDPS(z[j], absolute[j], d[j])
+		}
+		d.add(d, one)
+	}
+	s.elementwise("softsign", []string{"h", "z"}, "", prepare, 3, func(h vector, in, scratch []vector) {
+		divisor(scratch[0], in[0])
+		h.div(in[0], scratch[0])
+	})
+	s.elementwise("softsignBackward", []string{"dz", "dh", "z"}, "", prepare, 4, func(dz vector, in, scratch []vector) {
+		divisor(scratch[0], in[1])
+		scratch[0].mul(scratch[0], scratch[0])
+		dz.div(in[0], scratch[0])
 	})
 }
 
@@ -142,7 +311,7 @@ func (s set) tanh() {
 			VXORPS(k[j], h[j], h[j])
 		}
 		p.set(near)
-		s.greater(p, x, k)
+		s.compare(greaterThan, p, x, k)
 		x.mul(z, z)
 		p.set(-1382. / 155925)
 		for _, c := range []float64{62. / 2835, -17. / 315, 2. / 15, -1. / 3, 1} {
@@ -196,16 +365,22 @@ func (s set) tanhBackward() {
 	})
 }
 
-// rectifyBackward: dz = h > 0 ? dh : leak·dh.
+// rectifyBackward: dz = h > 0 ? dh : leak·dh. rectifyAtZeroBackward has its step
+// just below zero: dz = h >= 0 ? dh : leak·dh.
 func (s set) rectifyBackward() {
 	var zero, leak vector
-	s.elementwise("rectifyBackward", []string{"dz", "dh", "h"}, ", leak float32", func(single []reg.VecPhysical) {
-		zero, leak = s.splat(single[0]), s.splat(single[1])
-		zero.zero()
-		VBROADCASTSS(scalar("leak"), single[1])
-	}, 4, func(dz vector, in, scratch []vector) {
-		dz.mul(in[0], leak)
-		s.greater(in[1], zero, scratch[0])
-		s.choose(dz, in[0], scratch[0])
-	})
+	for _, c := range []struct {
+		name      string
+		predicate uint64
+	}{{"rectifyBackward", greaterThan}, {"rectifyAtZeroBackward", atLeast}} {
+		s.elementwise(c.name, []string{"dz", "dh", "h"}, ", leak float32", func(single []reg.VecPhysical) {
+			zero, leak = s.splat(single[0]), s.splat(single[1])
+			zero.zero()
+			VBROADCASTSS(scalar("leak"), single[1])
+		}, 4, func(dz vector, in, scratch []vector) {
+			dz.mul(in[0], leak)
+			s.compare(c.predicate, in[1], zero, scratch[0])
+			s.choose(dz, in[0], scratch[0])
+		})
+	}
 }

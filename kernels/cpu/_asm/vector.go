@@ -116,6 +116,12 @@ func (v vector) div(a, b vector) {
 	}
 }
 
+func (v vector) sqrt(a vector) {
+	for j, r := range v {
+		VSQRTPS(a[j], r)
+	}
+}
+
 // max is a > b ? a : b, so b where either is NaN.
 func (v vector) max(a, b vector) {
 	for j, r := range v {
@@ -165,18 +171,25 @@ func (v vector) horner(x vector, c float64) {
 // set fills a vector with a constant.
 func (v vector) set(c float64) { v.broadcast(constant(c)) }
 
-// greater fills mask with ones in the lanes where a > b. AVX-512 uses K1.
-func (s set) greater(a, b, mask vector) {
+// Predicates of compare: false where either operand is NaN.
+const (
+	greaterThan = 30
+	atLeast     = 29
+)
+
+// compare fills mask with ones in the lanes where a is to b as the predicate
+// says. AVX-512 uses K1.
+func (s set) compare(predicate uint64, a, b, mask vector) {
 	for j := range a {
 		if s.wide() {
-			VCMPPS(Imm(30), b[j], a[j], reg.K1)
+			VCMPPS(Imm(predicate), b[j], a[j], reg.K1)
 		} else {
-			VCMPPS(Imm(30), b[j], a[j], mask[j])
+			VCMPPS(Imm(predicate), b[j], a[j], mask[j])
 		}
 	}
 }
 
-// choose is v = mask ? a : v, with the mask of greater.
+// choose is v = mask ? a : v, with the mask of compare.
 func (s set) choose(v, a, mask vector) {
 	for j := range v {
 		if s.wide() {

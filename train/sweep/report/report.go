@@ -75,7 +75,10 @@ func New(d *sweep.Directory) *Report {
 	r := &Report{Directory: d, Counts: d.Counts(), Variants: d.Variants()}
 	points := r.group()
 	r.dimensions(points)
-	choices := r.choices()
+	// What is the same everywhere tells nothing apart.
+	choices := slices.DeleteFunc(r.choices(), func(word string) bool {
+		return !slices.ContainsFunc(points, func(p Point) bool { return p.Recipe.Get(word) != points[0].Recipe.Get(word) })
+	})
 	for i := range points {
 		points[i].Settings = settings(&points[i], choices)
 	}

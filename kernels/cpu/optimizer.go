@@ -1,0 +1,111 @@
+package cpu
+
+import (
+	"math"
+
+	"vanilla/kernels"
+)
+
+// rates are an optimizer's factors in one step, rounded once: in kernels.Update
+// they are computed for every parameter, which costs as much as a small one's
+// update.
+type rates struct {
+	stepSize, momentum float32
+	shrink             float32 // of weights, by adamw's decay
+	beta1, rest1       float32
+	beta2, rest2       float32
+	rate, root         float32 // root is the reciprocal of kernels.Update's
+	epsilon            float32
+}
+
+func newRates(o kernels.Optimizer, stepSize float32, step int) rates {
+	r := rates{stepSize: stepSize, momentum: float32(o.Momentum), shrink: 1}
+	if o.Slots() == 2 {
+		share1 := 1 - math.Pow(o.Beta1, float64(step+1))
+		share2 := 1 - math.Pow(o.Beta2, float64(step+1))
+		r.rate, r.root = float32(float64(stepSize)/share1), float32(1/math.Sqrt(share2))
+		r.beta1, r.rest1 = float32(o.Beta1), float32(1-o.Beta1)
+		r.beta2, r.rest2 = float32(o.Beta2), float32(1-o.Beta2)
+		r.epsilon = float32(o.Epsilon)
+	}
+	if o.Name == "adamw" {
+		r.shrink = 1 - stepSize*float32(o.WeightDecay)
+	}
+	return r
+}
+
+// gradientDecay is what an optimizer adds to the gradient, in multiples of w.
+func gradientDecay(o kernels.Optimizer, bias bool) float64 {
+	if bias || o.Name == "adamw" {
+		return 0
+	}
+	return o.WeightDecay
+}
+
+// apply is kernels.Update of the part of a parameter that w is, which begins at
+// from, with gradient g.
+func (m *machine) apply(k update, w, g []float32, from int) {
+	slot := func(i int) []float32 { return m.slots[i*len(m.plan.program.Params)+k.param][from:][:len(w)] }
+	r, decay := &m.rates, float32(k.decay)
+	switch k.optimizer.Name {
+	case "momentum":
+		m.momentum(w, g, slot(0), decay, r.momentum, r.stepSize)
+	case "nesterov":
+		m.nesterov(w, g, slot(0), decay, r.momentum, r.stepSize)
+	case "adam", "adamw":
+		shrink := r.shrink
+		if k.bias {
+			shrink = 1
+		}
+		m.adam(w, g, slot(0), slot(1), r.beta1, r.rest1, r.beta2, r.rest2, r.root, r.epsilon, r.rate, shrink, decay)
+	default:
+		m.descend(w, g, decay, r.stepSize)
+	}
+}
+
+// descend is w −= stepSize · (g + decay · w).
+func descend(w, g []float32, decay, stepSize float32) {
+	for i, d := range g {
+		w[i] -= stepSize * (d + decay*w[i])
+	}
+}
+
+// momentum is velocity = keep · velocity + g + decay · w, w −= stepSize · velocity.
+func momentum(w, g, velocity []float32, decay, keep, stepSize float32) {
+	for i, d := range g {
+		d += decay * w[i]
+		v := flush(keep*velocity[i] + d)
+		velocity[i] = v
+		w[i] -= stepSize * v
+	}
+}
+
+// nesterov is momentum, but w −= stepSize · (g + decay · w + keep · velocity).
+func nesterov(w, g, velocity []float32, decay, keep, stepSize float32) {
+	for i, d := range g {
+		d += decay * w[i]
+		v := flush(keep*velocity[i] + d)
+		velocity[i] = v
+		w[i] -= stepSize * (d + keep*v)
+	}
+}
+
+const smallestNormal = 0x1p-126
+
+// adam is, with d = g + decay · w,
+//
+//	mean = beta1 · mean + rest1 · d
+//	square = beta2 · square + rest2 · d²
+//	w = shrink · w − rate · mean / (√square · root + epsilon)
+func adam(w, g, mean, square []float32, beta1, rest1, beta2, rest2, root, epsilon, rate, shrink, decay float32) {
+	for i, d := range g {
+		d += decay * w[i]
+		m := flush(beta1*mean[i] + rest1*d)
+		s := beta2*square[i] + rest2*(d*d)
+		if s < smallestNormal {
+			s = 0 // tiny would be too early: the root is larger
+		}
+		mean[i], square[i] = m, s
+		w[i] = shrink*w[i] - rate*m/(float32(math.Sqrt(float64(s)))*root+epsilon)
+	}
+}
