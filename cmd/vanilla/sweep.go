@@ -95,16 +95,16 @@ what it wrote trains the finalists.`,
 	return c
 }
 
-// The default sweep: a little over 1,000 networks of one to three hidden layers.
-var (
-	defaultSpace = map[string]string{
-		"layers": "1..3", "hidden": "8..128", "activation": "relu,silu", "lr": "0.03..0.3",
-		"weight_decay": "1e-6..1e-4", "init": "he",
-	}
-	defaultWords = map[string]string{
-		"points": "1000", "halving": "1,3,9,27", "finalists": "4", "final_seeds": "5", "validation": "0.1", "shift": "1",
-	}
-)
+// defaultSpace and defaultWords are the sweep that is run if nothing is said:
+// 1,000 networks of one to three hidden layers.
+func defaultSpace() map[string]string {
+	return map[string]string{"layers": "1..3", "hidden": "8..128", "activation": "relu,silu", "init": "he",
+		"lr": "0.03..0.3", "weight_decay": "1e-6..1e-4", "shift": "1"}
+}
+
+func defaultWords() map[string]string {
+	return map[string]string{"points": "1000", "halving": "1,4,16", "finalists": "4", "final_seeds": "5", "validation": "0.1"}
+}
 
 // settings are the words of a sweep that are no words of its space.
 func settings() []string {
@@ -186,16 +186,10 @@ func (s *sweepFlags) build(words map[string]string) error {
 	_, points := words["points"]
 	grid := words["grid"] == "true"
 	if len(spec.Space) == 0 && !given && !grid {
-		for word, text := range defaultWords {
-			if slices.Contains(sweep.SpaceWords(), word) {
-				spec.Space[word] = text
-			} else {
-				defaults[word] = text
-			}
+		for word, text := range defaultWords() {
+			defaults[word] = text
 		}
-		for word, text := range defaultSpace {
-			spec.Space[word] = text
-		}
+		spec.Space = defaultSpace()
 	}
 	if halving || epochs {
 		delete(defaults, "halving")
