@@ -70,11 +70,17 @@ func (r *Rungs) draw(c *canvas, _ int) {
 	}
 	shown := min(len(r.Finalists), len(c.series))
 	small := style{size: 8}
-	const perRow = 3
+	perRow := 3
+	for _, l := range r.Finalists[:shown] {
+		if small.width(l.Name) > bodyWidth/3-24 {
+			perRow = 2
+		}
+	}
+	column := bodyWidth / float64(perRow)
 	for i, l := range r.Finalists[:shown] {
-		x, y := float64(i%perRow)*bodyWidth/perRow, float64(i/perRow)*12
+		x, y := float64(i%perRow)*column, float64(i/perRow)*12
 		c.lines(c.series[i], 2, x, y-2.8, x+12, y-2.8)
-		c.text(x+16, y, small.cut(l.Name, bodyWidth/perRow-24), small)
+		c.text(x+16, y, small.cut(l.Name, column-24), small)
 	}
 	top := float64((shown+perRow-1)/perRow) * 12
 	if !r.Selects() {
