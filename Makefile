@@ -93,3 +93,16 @@ $(PEERS)/installed: model/peers/requirements.txt
 	python3 -m venv --clear $(PEERS)
 	$(PEERS)/bin/pip install --quiet --requirement $<
 	touch $@
+
+# What reads Parquet files besides this project: 400 MB once installed.
+PARQUET := .cache/parquet
+
+check-parquet: build $(PARQUET)/installed ## run a small sweep, and read what vanilla results --parquet writes with pandas and DuckDB
+	rm -rf $(PARQUET)/sweep
+	bin/vanilla sweep --layers 1..2 --hidden 4..16 --lr 0.1..3 --points 12 --halving 1,2 --finalists 2 --final-seeds 2 --out $(PARQUET)/sweep
+	$(PARQUET)/bin/python train/sweep/report/peers/check.py bin/vanilla $(PARQUET)/sweep
+
+$(PARQUET)/installed: train/sweep/report/peers/requirements.txt
+	python3 -m venv --clear $(PARQUET)
+	$(PARQUET)/bin/pip install --quiet --requirement $<
+	touch $@

@@ -507,6 +507,7 @@ func TestExamples(t *testing.T) {
 	}
 	must(t, "train", "--epochs", "1") // model.safetensors, which examples name
 	exampleFiles(t)
+	exampleSweeps(t)
 	for _, c := range commands(rootCommand()) {
 		examples := strings.Split(strings.TrimSpace(c.Example), "\n")
 		for _, line := range examples {

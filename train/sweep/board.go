@@ -53,8 +53,26 @@ func (b *board) add(r Record) error {
 	if n := len(b.records[at]); r.Rung != n {
 		return fmt.Errorf("found a record of variant %s at rung %d, want one at rung %d: each rung once", r.ID, r.Rung, n)
 	}
+	rungs := len(b.plan.Rungs(r.Index))
+	switch {
+	case r.Rung >= rungs:
+		return fmt.Errorf("found a record of variant %s at rung %d, want 0 to %d", r.ID, r.Rung, rungs-1)
+	case r.Rung > 0 && b.records[at][r.Rung-1].Diverged:
+		return fmt.Errorf("found a record of variant %s at rung %d, but it diverged before", r.ID, r.Rung)
+	case (r.TestAccuracy != nil) != (r.Stage == Final && r.Rung == rungs-1 && !r.Diverged):
+		return fmt.Errorf("found a record of variant %s, %s, at rung %d with the test accuracy %s: want one after the last rung of the finals, and nowhere else",
+			r.ID, r.Stage, r.Rung, number(r.TestAccuracy))
+	}
 	b.records[at] = append(b.records[at], r)
 	return nil
+}
+
+// number is what x points to, or null.
+func number(x *float64) string {
+	if x == nil {
+		return "null"
+	}
+	return fmt.Sprint(*x)
 }
 
 // score is what points are compared by.

@@ -106,7 +106,8 @@ func Open(path string) (*Directory, error) {
 		return nil, fmt.Errorf("%s: expected what vanilla sweep wrote: %w", filepath.Join(path, specFile), err)
 	}
 	if d.Plan, err = NewPlan(d.Spec, d.Data); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(path, specFile), err)
+		// The setting is the file's, and no flag of who reads it.
+		return nil, fmt.Errorf("%s: %v", filepath.Join(path, specFile), err)
 	}
 	if err := d.Shard.check(d.Plan); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, specFile), err)

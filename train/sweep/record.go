@@ -3,8 +3,13 @@ package sweep
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"vanilla/train"
@@ -79,19 +84,48 @@ func ReadRecords(r io.Reader) (records []Record, size int64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	for {
-		line, rest, complete := bytes.Cut(data, []byte("\n"))
-		if !complete {
-			return records, size, nil
-		}
-		var record Record
-		if err := json.Unmarshal(line, &record); err != nil || record.ID == "" {
-			return nil, 0, fmt.Errorf("line %d: expected a record of a variant, one JSON object: %.200v", len(records)+1, err)
-		}
-		records = append(records, record)
-		size += int64(len(line)) + 1
-		data = rest
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	lines := slices.Collect(bytes.Lines(data))
+	records = make([]Record, len(lines))
+	// 100,000 lines take seconds, so all cores decode.
+	failures := make([]error, len(lines))
+	var workers sync.WaitGroup
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			const chunk = 256
+			for from := int(next.Add(chunk)) - chunk; from < len(lines); from = int(next.Add(chunk)) - chunk {
+				for i := from; i < min(from+chunk, len(lines)); i++ {
+					if failures[i] = json.Unmarshal(lines[i], &records[i]); failures[i] == nil {
+						failures[i] = records[i].check()
+					}
+				}
+			}
+		})
 	}
+	workers.Wait()
+	for i, err := range failures {
+		if err != nil {
+			return nil, 0, fmt.Errorf("line %d: expected a record of a variant, one JSON object: %.200v", i+1, err)
+		}
+	}
+	return records, int64(len(data)), nil
+}
+
+// check says what a record lacks that every one has.
+func (r *Record) check() error {
+	fraction := func(a *float64) bool { return a != nil && *a >= 0 && *a <= 1 }
+	switch {
+	case r.ID == "":
+		return errors.New("found none with an id")
+	case r.Diverged:
+		return nil
+	case !fraction(r.ValidationAccuracy) || r.ValidationLoss == nil:
+		return errors.New("found a validation_accuracy that is no fraction, or no validation_loss, of a variant that did not diverge")
+	case r.TestAccuracy != nil && !fraction(r.TestAccuracy):
+		return fmt.Errorf("found a test_accuracy of %v: want a fraction", *r.TestAccuracy)
+	}
+	return nil
 }
 
 // encode is records as lines.
