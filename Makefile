@@ -11,7 +11,7 @@ PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
 .PHONY: help build train test check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
-	bench-all bench-repeat results generate models gallery kills check-peers
+	bench-all bench-repeat results generate models gallery kills kill-sweeps slurm check-peers check-parquet
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,10 +85,31 @@ gallery: ## draw the pictures of viz/GALLERY.md anew, with the commands of that 
 	go test ./cmd/vanilla -run '^TestGallery$$' -count 1 -update
 
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
-	VANILLA_KILLS=200 go test ./cmd/vanilla -run TestKill -count 1 -v
+	VANILLA_KILLS=200 go test ./cmd/vanilla -run '^TestKill$$' -count 1 -v
+
+kill-sweeps: ## kill sweeps with SIGKILL at 50 random moments; every resumed one must end as one that was never killed
+	VANILLA_KILLS=50 go test ./cmd/vanilla -run '^TestKillSweep$$' -count 1 -v
+
+slurm: ## run the job files of examples/cluster in a Slurm cluster of this machine, installed by apt-get if need be
+	@PATH="$$PATH:/usr/sbin"; for p in slurmctld slurmd munged sbatch; do command -v $$p > /dev/null || missing=1; done; \
+		[ -z "$$missing" ] || apt-get install --yes --no-install-recommends slurm-wlm munge
+	VANILLA_SLURM=1 go test ./cmd/vanilla -run '^TestSlurm$$' -count 1 -v
 
 check-peers: build peers ## compare with ONNX Runtime and PyTorch on all test images
 	$(PEERS)/bin/python model/peers/check.py bin/vanilla
 	$(PEERS)/bin/python bench/peers/check.py
+
+# What reads Parquet files besides this project: 400 MB once installed.
+PARQUET := .cache/parquet
+
+check-parquet: build $(PARQUET)/installed ## run a small sweep, and read what vanilla results --parquet writes with pandas and DuckDB
+	rm -rf $(PARQUET)/sweep
+	bin/vanilla sweep --layers 1..2 --hidden 4..16 --lr 0.1..3 --points 12 --halving 1,2 --finalists 2 --final-seeds 2 --out $(PARQUET)/sweep
+	$(PARQUET)/bin/python train/sweep/report/peers/check.py bin/vanilla $(PARQUET)/sweep
+
+$(PARQUET)/installed: train/sweep/report/peers/requirements.txt
+	python3 -m venv --clear $(PARQUET)
+	$(PARQUET)/bin/pip install --quiet --requirement $<
+	touch $@
 
 include gpu.mk

@@ -50,12 +50,16 @@ var imports = map[string][]string{
 
 	"train": {"graph/ir", "kernels", "graph", "mnist", "model"},
 
+	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train"},
+
+	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz"},
+
 	"viz": {"mnist", "model"},
 
 	"bench/handrolled": {},
 	"bench":            {"graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},
 
-	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "viz", "bench", "bench/handrolled"},
+	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "bench", "bench/handrolled"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.

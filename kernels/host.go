@@ -65,24 +65,38 @@ type network struct {
 	diverged bool
 }
 
-func (h *host) machine(i int) (*network, error) {
+func (h *host) network(i int) (*network, error) {
 	if i < 0 || i >= len(h.nets) {
 		return nil, fmt.Errorf("variant %d of %d", i, len(h.nets))
 	}
-	n := &h.nets[i]
-	if n.machine != nil {
-		return n, nil
+	return &h.nets[i], nil
+}
+
+// machine is network i with its machine, made in the initial state if need be.
+func (h *host) machine(i int) (*network, error) {
+	n, err := h.network(i)
+	if err != nil || n.machine != nil {
+		return n, err
 	}
-	m, err := h.newMachine(n.variant, &h.data)
+	return n, h.set(i, n.variant.InitialState())
+}
+
+// set puts the parameters and optimizer arrays of a state into network i's
+// machine, which is made if need be.
+func (h *host) set(i int, s State) (err error) {
+	n := &h.nets[i]
+	m := n.machine
+	if m == nil {
+		m, err = h.newMachine(n.variant, &h.data)
+	}
 	if err == nil {
-		s := n.variant.InitialState()
 		err = m.SetParams(s.Params, s.Slots)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("variant %d: %w", i, err)
+		return fmt.Errorf("variant %d: %w", i, err)
 	}
 	n.machine = m
-	return n, nil
+	return nil
 }
 
 func (h *host) Advance(ctx context.Context, until []int, report func(Report)) error {
@@ -209,9 +223,12 @@ func (h *host) Forward(i int, x []float32) ([][]float32, error) {
 }
 
 func (h *host) State(i int) (State, error) {
-	n, err := h.machine(i)
+	n, err := h.network(i)
 	if err != nil {
 		return State{}, err
+	}
+	if n.machine == nil { // nothing was trained: no need for one now
+		return n.variant.InitialState(), nil
 	}
 	s := State{Step: n.step, LossSum: n.lossSum, Diverged: n.diverged}
 	s.Params, s.Slots = n.machine.Params()
@@ -219,15 +236,15 @@ func (h *host) State(i int) (State, error) {
 }
 
 func (h *host) Restore(i int, s State) error {
-	n, err := h.machine(i)
+	n, err := h.network(i)
 	if err != nil {
 		return err
 	}
 	if err := s.Check(n.variant); err != nil {
 		return fmt.Errorf("variant %d: %w", i, err)
 	}
-	if err := n.machine.SetParams(s.Params, s.Slots); err != nil {
-		return fmt.Errorf("variant %d: %w", i, err)
+	if err := h.set(i, s); err != nil {
+		return err
 	}
 	n.step, n.lossSum, n.diverged = s.Step, s.LossSum, s.Diverged
 	return nil

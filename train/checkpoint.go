@@ -49,14 +49,14 @@ const metadataKey = "vanilla_checkpoint"
 // identity is what a run is a function of.
 type identity struct {
 	Version, Executor string
-	Data              fingerprint
+	Data              Fingerprint
 	Snapshots         Snapshots
 	Specs             []Spec
 	Programs          []string // their names
 }
 
 func (l *loop) identity(exec kernels.Executor) identity {
-	run := identity{Version: l.options.Version, Executor: exec.Name(), Data: fingerprintOf(l.data), Snapshots: l.options.Snapshots}
+	run := identity{Version: l.options.Version, Executor: exec.Name(), Data: FingerprintOf(l.data), Snapshots: l.options.Snapshots}
 	for i := range l.members {
 		spec := l.members[i].spec
 		spec.Network = nil
@@ -104,7 +104,7 @@ func (run identity) differences(was identity) string {
 	return strings.Join(found, "; ")
 }
 
-func (f fingerprint) size() string {
+func (f Fingerprint) size() string {
 	return fmt.Sprintf("%d + %d images of %dx%d in %d classes", f.Train, f.Test, f.Rows, f.Columns, f.Classes)
 }
 

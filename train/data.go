@@ -60,8 +60,8 @@ func pick(e kernels.Examples, rows []int32) kernels.Examples {
 	return picked
 }
 
-// fingerprint tells data sets apart. It is not proof against forgery.
-type fingerprint struct {
+// Fingerprint tells data sets apart. It is not proof against forgery.
+type Fingerprint struct {
 	Train, Test   int // images
 	Rows, Columns int
 	Classes       int
@@ -69,10 +69,11 @@ type fingerprint struct {
 	TrainPixels, TrainLabels, TestPixels, TestLabels uint32
 }
 
-func fingerprintOf(data *mnist.Dataset) fingerprint {
+// FingerprintOf reads all of the data: some milliseconds for MNIST.
+func FingerprintOf(data *mnist.Dataset) Fingerprint {
 	table := crc32.MakeTable(crc32.Castagnoli) // which processors compute: 47 MB in milliseconds
 	sum := func(b []byte) uint32 { return crc32.Checksum(b, table) }
-	return fingerprint{
+	return Fingerprint{
 		Train: data.Train.Len(), Test: data.Test.Len(),
 		Rows: data.Train.Rows, Columns: data.Train.Cols, Classes: data.Train.Classes,
 		TrainPixels: sum(data.Train.Pixels), TrainLabels: sum(data.Train.Labels),

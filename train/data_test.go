@@ -84,8 +84,8 @@ func TestHoldOut(t *testing.T) {
 var heldOutFirst = []int{67, 458, 690}
 
 func TestFingerprint(t *testing.T) {
-	whole := fingerprintOf(numbered(100))
-	if again := fingerprintOf(numbered(100)); again != whole {
+	whole := FingerprintOf(numbered(100))
+	if again := FingerprintOf(numbered(100)); again != whole {
 		t.Error("equal data have two fingerprints")
 	}
 	for name, change := range map[string]func(*mnist.Dataset){
@@ -98,8 +98,8 @@ func TestFingerprint(t *testing.T) {
 	} {
 		d := numbered(100)
 		change(d)
-		if fingerprintOf(d) == whole {
-			t.Errorf("another %s has the same fingerprint", name)
+		if FingerprintOf(d) == whole {
+			t.Errorf("another %s has the same Fingerprint", name)
 		}
 	}
 }

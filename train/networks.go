@@ -77,3 +77,19 @@ func archOf(arch, activation, loss string) (a graph.Arch, err error) {
 	a.Loss, err = graph.ParseLoss(loss)
 	return a, err
 }
+
+// Keep forgets all networks but those whose programs are wanted.
+func (n *Networks) Keep(wanted func(*ir.Program) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key, network := range n.built {
+		if !wanted(network.Program) {
+			delete(n.built, key)
+		}
+	}
+	for p := range n.of {
+		if !wanted(p) {
+			delete(n.of, p)
+		}
+	}
+}

@@ -262,27 +262,39 @@ func (r Recipe) checkTraining() error {
 
 // Fits reports the first setting of a checked recipe that does not fit the
 // data, as a *SettingError.
-func (r Recipe) Fits(data *mnist.Dataset) error {
-	if err := r.networkFits(data.Train); err != nil {
-		return err
-	}
-	return r.trainingFits(data.Train)
+func (r Recipe) Fits(data *mnist.Dataset) error { return r.fits(extentOf(data.Train)) }
+
+// FitsLike is Fits of data of which only the fingerprint is known.
+func (r Recipe) FitsLike(data Fingerprint) error {
+	return r.fits(extent{data.Train, data.Rows, data.Columns, data.Classes})
 }
 
+func (r Recipe) fits(set extent) error {
+	if err := r.networkFits(set); err != nil {
+		return err
+	}
+	return r.trainingFits(set)
+}
+
+// extent is how much data there is.
+type extent struct{ images, rows, cols, classes int }
+
+func extentOf(set *mnist.Images) extent { return extent{set.Len(), set.Rows, set.Cols, set.Classes} }
+
 // networkFits is Fits of the network.
-func (r Recipe) networkFits(set *mnist.Images) error {
+func (r Recipe) networkFits(set extent) error {
 	widths, err := model.Widths(r.Arch)
 	if err != nil {
 		return err
 	}
 	last := len(widths) - 1
 	var problems []string
-	if n := set.Features(); widths[0] != n {
+	if n := set.rows * set.cols; widths[0] != n {
 		problems = append(problems, fmt.Sprintf("the images have %dx%d = %d pixels, so the first width must be %d",
-			set.Rows, set.Cols, n, n))
+			set.rows, set.cols, n, n))
 		widths[0] = n
 	}
-	if n := set.Classes; widths[last] != n {
+	if n := set.classes; widths[last] != n {
 		problems = append(problems, fmt.Sprintf("the data has %d classes, so the last width must be %d", n, n))
 		widths[last] = n
 	}
@@ -293,11 +305,11 @@ func (r Recipe) networkFits(set *mnist.Images) error {
 }
 
 // trainingFits is Fits of all but the network.
-func (r Recipe) trainingFits(set *mnist.Images) error {
-	if r.Shift > 0 && (r.Shift >= set.Rows || r.Shift >= set.Cols) {
-		return &SettingError{"--shift", r.Shift, fmt.Sprintf("the images have %dx%d pixels, so want less than that", set.Rows, set.Cols)}
+func (r Recipe) trainingFits(set extent) error {
+	if r.Shift > 0 && (r.Shift >= set.rows || r.Shift >= set.cols) {
+		return &SettingError{"--shift", r.Shift, fmt.Sprintf("the images have %dx%d pixels, so want less than that", set.rows, set.cols)}
 	}
-	n := set.Len()
+	n := set.images
 	if r.Validation > 0 {
 		held := heldOut(n, r.Validation)
 		if held < 1 || held >= n {

@@ -152,7 +152,7 @@ func (s Spec) check(data *mnist.Dataset) error {
 	if err := s.Recipe.checkTraining(); err != nil {
 		return err
 	}
-	return s.Recipe.trainingFits(data.Train)
+	return s.Recipe.trainingFits(extentOf(data.Train))
 }
 
 // Variant is the spec as executors take it, on the recipe's program.
@@ -211,15 +211,24 @@ type account struct {
 	StoppedAt *int `json:"stopped_at,omitempty"`
 }
 
-// model is the network with the given parameters, weights [out, in] and biases
-// [out], as it is after so many steps.
+// model is the network as it is after so many steps, see [Spec.Model].
 func (m *member) model(params [][]float32, step int, accuracy float64, images *mnist.Images, version string) (*model.Model, error) {
 	a := account{Recipe: m.spec.Recipe}
-	if m.spec.OrderSeed != m.spec.Seed {
-		a.OrderSeed = &m.spec.OrderSeed
-	}
 	if step != m.total {
 		a.StoppedAt = &step
+	}
+	return m.spec.model(a, m.variant.Program, params, accuracy, images, version)
+}
+
+// Model is the trained network of a spec with its program's parameters, weights
+// [out, in] and biases [out], and its accuracy on the test images.
+func (s *Spec) Model(p *ir.Program, params [][]float32, accuracy float64, images *mnist.Images, version string) (*model.Model, error) {
+	return s.model(account{Recipe: s.Recipe}, p, params, accuracy, images, version)
+}
+
+func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy float64, images *mnist.Images, version string) (*model.Model, error) {
+	if s.OrderSeed != s.Seed {
+		a.OrderSeed = &s.OrderSeed
 	}
 	recipe, err := json.Marshal(a)
 	if err != nil {
@@ -231,12 +240,11 @@ func (m *member) model(params [][]float32, step int, accuracy float64, images *m
 		Loss:         a.Loss,
 		ImageRows:    images.Rows,
 		ImageCols:    images.Cols,
-		Seed:         m.spec.Seed,
+		Seed:         s.Seed,
 		TestAccuracy: accuracy,
 		Recipe:       recipe,
 		Version:      version,
 	}
-	p := m.variant.Program
 	for i, q := range p.Params {
 		value := p.Value(q.Value)
 		shape := []int{value.Shape.Rows, value.Shape.Cols}

@@ -87,7 +87,7 @@ func ParseRecipe(data []byte, name string) (Recipe, error) {
 		}
 		field, ok := fields[word]
 		if !ok {
-			return fail(line, unknownWord(word))
+			return fail(line, UnknownWord("recipe", word, append([]string{"base"}, fieldNames()...)))
 		}
 		if err := decode(w.Value, field); err != nil {
 			return fail(line, fmt.Sprintf("found %s %.60q: %v", word, scalar(w.Value), err))
@@ -170,25 +170,6 @@ func number(n ast.Node) (float64, bool) {
 	}
 	v, err := strconv.ParseFloat(n.GetToken().Value, 64)
 	return v, err == nil
-}
-
-// unknownWord names the words of recipes that an unknown one is most like, if it
-// is like any, or all of them.
-func unknownWord(word string) string {
-	var near []string
-	least := len(word)/2 + 1 // with as many letters wrong it is another word
-	for _, name := range fieldNames() {
-		switch d := distance(word, name); {
-		case d < least:
-			near, least = []string{name}, d
-		case d == least && near != nil:
-			near = append(near, name)
-		}
-	}
-	if near != nil {
-		return fmt.Sprintf("no recipe has the word %.60q: did you mean %s?", word, or(near))
-	}
-	return fmt.Sprintf("no recipe has the word %.60q: there are base, %s", word, strings.Join(fieldNames(), ", "))
 }
 
 // distance counts the letters that must be changed, inserted or removed to make

@@ -102,6 +102,28 @@ func (c *canvas) text(x, y float64, t string, s style) {
 	}
 }
 
+// cut is the text, or as much of it as fits in a width and an ellipsis.
+func (s style) cut(t string, width float64) string {
+	if s.width(t) <= width {
+		return t
+	}
+	runes := []rune(t)
+	for len(runes) > 0 && s.width(string(runes)+"…") > width {
+		runes = runes[:len(runes)-1]
+	}
+	return string(runes) + "…"
+}
+
+// rotated writes one line upwards, centred at y, with its baseline at x.
+func (c *canvas) rotated(x, y float64, t string, s style) {
+	if t == "" {
+		return
+	}
+	up := s.text(c.ink)
+	up.Rotation = math.Pi / 2
+	c.FillText(up, c.at(x, y), t)
+}
+
 // wrap breaks text into lines of a width.
 func (s style) wrap(t string, width float64) []string {
 	var lines []string

@@ -169,3 +169,11 @@ func article(class int) string {
 	}
 	return fmt.Sprintf("a %d", class)
 }
+
+// capital is a text with its first letter, of ASCII's, in upper case.
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

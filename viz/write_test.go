@@ -39,6 +39,11 @@ func all(t *testing.T) map[string]Figure {
 		"dream":       made[*Dream](t)(NewDream(n, set, 1)),
 		"training": made[*Training](t)(NewTraining([]Course{{Name: "a run", Epochs: []Epoch{{Epoch: 1, Step: 10, TrainLoss: &first}},
 			Steps: []int{0, 10}, Networks: []Network{shallow(), shallow()}}}, set)),
+		"tradeoff":    tradeoff(),
+		"heat":        heat(true),
+		"heat-single": heat(false),
+		"marginals":   marginals(),
+		"rungs":       rungs(),
 	}
 	return figures
 }

@@ -73,7 +73,7 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	r := report(score, data.Test, widths[len(widths)-1])
+	r := evalReportOf(score, data.Test, widths[len(widths)-1])
 	if e.json {
 		return writeJSON(stdout, r)
 	}
@@ -107,7 +107,7 @@ type evalReport struct {
 	PerClass []*float64 `json:"per_class"`
 }
 
-func report(score kernels.Score, set *mnist.Images, classes int) evalReport {
+func evalReportOf(score kernels.Score, set *mnist.Images, classes int) evalReport {
 	r := evalReport{
 		TestAccuracy: score.Accuracy(),
 		Errors:       score.N - score.Correct,

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"vanilla/model"
+	"vanilla/train"
+	"vanilla/train/sweep"
+	"vanilla/train/sweep/report"
+	"vanilla/viz"
+)
+
+// resultsFlags are the flags of the command results.
+type resultsFlags struct {
+	top     int
+	heat    []string
+	json    bool
+	parquet string
+	html    string
+	figures string
+	format  string
+	dark    bool
+	save    int
+	merge   bool
+	out     string
+}
+
+// The names of figures' files.
+const (
+	tradeoffFigure  = "accuracy-parameters"
+	marginalsFigure = "dimensions"
+	heatFigure      = "heat"
+	rungsFigure     = "learning"
+)
+
+func resultsCommand() *cobra.Command {
+	var r resultsFlags
+	c := &cobra.Command{
+		Use:   "results DIR",
+		Short: "Show what a sweep found",
+		Long: `Results reads the directory of a sweep, which may still be running, and shows its
+answer: the best points, the Pareto front of accuracy against parameters, and what each
+dimension of the space does. Points are ranked by accuracy on held-out training images;
+the test images are only reported, of finalists.
+
+--json prints every network; --parquet writes every record, a row for each network and
+rung. --html writes one page that needs nothing else. --figures draws the same as
+pictures: ` + list([]string{tradeoffFigure, marginalsFigure, heatFigure}) + ` and ` + rungsFigure + `.
+
+--merge joins the directories of shards to one in --out, after checking that they are
+parts of one sweep, all there, none twice, and then shows its results.`,
+		Example: `  vanilla results widths
+  vanilla results widths --json
+  vanilla results widths --html report.html --figures figures --heat h1,h2
+  vanilla results widths --parquet widths.parquet
+  vanilla results widths --save-best 3 -o best
+  vanilla results --merge part-1 part-2 -o joined`,
+		Args: func(c *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0 && r.merge:
+				return fmt.Errorf("want the directories of shards, as in %s --merge part-1 part-2 -o joined", c.CommandPath())
+			case len(args) == 0:
+				return fmt.Errorf("want the directory of a sweep, as in %s widths", c.CommandPath())
+			case len(args) > 1 && !r.merge:
+				return fmt.Errorf("found %d directories: want one, or --merge to join shards", len(args))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return r.run(args, c.OutOrStdout(), c.ErrOrStderr()) },
+	}
+	show, files, shards := group("What is shown"), group("Files"), group("Shards")
+	show.IntVar(&r.top, "top", 10, "`points` of the leaderboard and of the front")
+	show.BoolVar(&r.json, "json", false, "print the results as one JSON object")
+	files.StringVar(&r.html, "html", "", "`file` for the report as a page")
+	files.StringVar(&r.figures, "figures", "", "`directory` to draw figures in")
+	files.StringVar(&r.format, "format", string(viz.PNG), "`name` of the figures' format: png or svg")
+	files.BoolVar(&r.dark, "dark", false, "draw on near-black, for slides")
+	files.StringSliceVar(&r.heat, "heat", nil, "two `dimensions` of the heat map, rows first (default: h1,h2, or the most important ones)")
+	files.StringVar(&r.parquet, "parquet", "", "`file` for all records as Parquet, as pandas and DuckDB read it")
+	files.IntVar(&r.save, "save-best", 0, "`number` of finalists to save as models, the best ones, in --out")
+	files.StringVarP(&r.out, "out", "o", "", "`directory` for models (default: the current one), and for what --merge joins")
+	shards.BoolVar(&r.merge, "merge", false, "join the directories of shards to one in --out")
+	setFlagGroups(c, []*pflag.FlagSet{show, files, shards})
+	return c
+}
+
+// check reports the first flag that cannot be.
+func (r *resultsFlags) check() error {
+	switch {
+	case r.top < 1:
+		return &train.SettingError{Flag: "--top", Value: r.top, Problem: "want 1 or more"}
+	case len(r.heat) != 0 && len(r.heat) != 2:
+		return &train.SettingError{Flag: "--heat", Value: strings.Join(r.heat, ","), Problem: "want two dimensions, as in h1,h2"}
+	case r.format != string(viz.PNG) && r.format != string(viz.SVG):
+		return &train.SettingError{Flag: "--format", Value: r.format, Problem: "want png or svg"}
+	case r.save < 0:
+		return &train.SettingError{Flag: "--save-best", Value: r.save, Problem: "want 1 or more"}
+	case r.merge && r.out == "":
+		return usagef("--merge: want --out, the directory to join the shards in")
+	case r.merge && r.save > 0:
+		return usagef("--merge and --save-best: both write to --out: want one after the other")
+	case r.out != "" && !r.merge && r.save == 0:
+		return &train.SettingError{Flag: "--out", Value: r.out, Problem: "it is for --save-best and --merge: want one of them, or --figures, --html or --parquet"}
+	}
+	return nil
+}
+
+func (r *resultsFlags) run(args []string, stdout, stderr io.Writer) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	var d *sweep.Directory
+	var err error
+	if r.merge {
+		d, err = sweep.Merge(r.out, args...)
+	} else {
+		d, err = sweep.Open(args[0])
+	}
+	if err != nil {
+		return err
+	}
+	found := report.New(d)
+	rows, columns, err := r.dimensions(found)
+	if err != nil {
+		return err
+	}
+	var best []*sweep.Variant
+	if r.save > 0 {
+		if best, err = found.BestModels(r.save); err != nil {
+			return &train.SettingError{Flag: "--save-best", Value: r.save, Problem: err.Error()}
+		}
+	}
+	if !r.json {
+		if err := found.WriteText(stdout, r.top); err != nil {
+			return err
+		}
+	} else if err := writeJSON(stdout, found.Summary()); err != nil {
+		return err
+	}
+	written, err := r.write(found, rows, columns, best)
+	// What was written is a result too, but for programs the object stands alone.
+	said := stdout
+	if r.json {
+		said = stderr
+	} else if len(written) > 0 {
+		fmt.Fprintln(said)
+	}
+	for _, line := range written {
+		fmt.Fprintln(said, line)
+	}
+	return err
+}
+
+// dimensions are those of the heat map: what --heat names, or a default, or none.
+func (r *resultsFlags) dimensions(found *report.Report) (rows, columns string, err error) {
+	if len(r.heat) == 0 {
+		rows, columns, _ = found.HeatDefault()
+		return rows, columns, nil
+	}
+	if _, err := found.Heat(r.heat[0], r.heat[1]); err != nil {
+		return "", "", &train.SettingError{Flag: "--heat", Value: strings.Join(r.heat, ","), Problem: err.Error()}
+	}
+	return r.heat[0], r.heat[1], nil
+}
+
+// write writes the files that flags ask for, and says which.
+func (r *resultsFlags) write(found *report.Report, rows, columns string, best []*sweep.Variant) (written []string, err error) {
+	save := func(what, path string, write func(io.Writer) error) error {
+		if err := model.Replace(path, write); err != nil {
+			return err
+		}
+		written = append(written, what+" saved in "+path)
+		return nil
+	}
+	if r.parquet != "" {
+		if err := save("records", r.parquet, found.WriteParquet); err != nil {
+			return written, err
+		}
+	}
+	if r.html != "" {
+		if err := save("report", r.html, func(w io.Writer) error { return found.WriteHTML(w, rows, columns) }); err != nil {
+			return written, err
+		}
+	}
+	if r.figures != "" {
+		if err := os.MkdirAll(r.figures, 0o755); err != nil {
+			return written, err
+		}
+		figures, err := figuresOf(found, rows, columns)
+		if err != nil {
+			return written, err
+		}
+		theme := viz.Light
+		if r.dark {
+			theme = viz.Dark
+		}
+		for _, f := range figures {
+			path := filepath.Join(r.figures, f.name+"."+r.format)
+			if err := save("figure", path, func(w io.Writer) error { return viz.Write(w, f.Figure, viz.Format(r.format), theme) }); err != nil {
+				return written, err
+			}
+		}
+	}
+	if len(best) == 0 {
+		return written, nil
+	}
+	if r.out != "" {
+		if err := os.MkdirAll(r.out, 0o755); err != nil {
+			return written, err
+		}
+	}
+	for i, v := range best {
+		m, err := model.Read(found.ModelFile(v.ID))
+		if err != nil {
+			return written, err
+		}
+		path := filepath.Join(r.out, fmt.Sprintf("best-%d.safetensors", i+1))
+		if err := m.Write(path); err != nil {
+			return written, err
+		}
+		written = append(written, fmt.Sprintf("%s, seed %d (%s of the held-out, %s of the test images) saved in %s", v.Arch, v.Seed,
+			percent(*v.Last().ValidationAccuracy), percent(m.TestAccuracy), path))
+	}
+	return written, nil
+}
+
+type namedFigure struct {
+	name string
+	viz.Figure
+}
+
+// figuresOf are the figures that there is something to draw of.
+func figuresOf(found *report.Report, rows, columns string) ([]namedFigure, error) {
+	if !slices.ContainsFunc(found.Points, func(p report.Point) bool { return p.Validation() != nil }) {
+		return nil, fmt.Errorf("%s: found no network with an accuracy: there is nothing to draw", found.Path)
+	}
+	figures := []namedFigure{{tradeoffFigure, found.Tradeoff()}, {rungsFigure, found.Rungs()}}
+	if len(found.Dimensions) > 0 {
+		figures = append(figures, namedFigure{marginalsFigure, found.Marginals()})
+	}
+	if rows != "" {
+		h, err := found.Heat(rows, columns)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, namedFigure{heatFigure, h})
+	}
+	return figures, nil
+}

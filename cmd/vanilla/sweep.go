@@ -1,0 +1,456 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"vanilla/kernels/device"
+	"vanilla/train"
+	"vanilla/train/sweep"
+)
+
+// sweepFlags are the flags of the command sweep.
+type sweepFlags struct {
+	spec sweep.Spec
+	placement
+	base, file, shard string // --recipe, --spec, --shard
+	grid              bool
+	data, out         string
+	resume            bool
+	dryRun, json      bool
+	checkpointSeconds float64
+	memoryGiB         float64
+}
+
+func sweepCommand() *cobra.Command {
+	var s sweepFlags
+	c := &cobra.Command{
+		Use:   "sweep",
+		Short: "Train the networks of a whole space, and find the best",
+		Long: `Sweep trains networks that differ in everything a recipe has, on all cores at once, and
+finds the best of them.
+
+The flags of the group Space take values joined by commas, and ranges. --layers 1..3
+--hidden 8..128 --activation relu,silu is networks of one to three hidden layers of 8
+to 128 units each. Ranges of hidden, lr, weight_decay and batch are even on a
+logarithmic axis; 8..128:linear is even itself, and 4..128:log:6 is six values.
+--points draws so many points of the space at random, --grid takes all. --spec reads
+the same words from a YAML file, which flags override.
+
+With --halving 1,3,9,27, all points are trained for one epoch, about the best third of
+them up to three, and so on. Step sizes follow the schedule of all 27 from the
+beginning. What is compared is the accuracy on held-out training images, among the
+points of one bracket. The best points are trained again with seeds they have not
+seen; these finalists alone are scored on the test images, once.
+
+The directory has a line of JSON for each network and rung in records.jsonl, and the
+finalists' models. Ctrl-C keeps what is done and exits with 1; the same command with
+--resume goes on, however the process ended. --shard 1/8 is an eighth of the brackets,
+for several machines: vanilla results --merge joins their directories, and --resume on
+what it wrote trains the finalists.`,
+		Example: `  vanilla sweep --out sweep
+  vanilla sweep --layers 1..3 --hidden 8..64 --points 200 --halving 1,3,9 --out small
+  vanilla sweep --layers 2 --hidden 4,8,16 --grid --seeds 5 --epochs 10 --out widths
+  vanilla sweep --lr 0.03..1 --weight-decay 0,1e-5..1e-3 --points 50 --epochs 5 --dry-run
+  vanilla sweep --spec studies/widths.yaml --out widths --resume
+  vanilla sweep --shard 1/8 --out shard1`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := s.resolve(c.Flags()); err != nil {
+				return err
+			}
+			return s.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	groups := append(sweepGroups(), baseFlag(&s.base))
+	groups[0].StringVar(&s.file, "spec", "", "YAML `file` with the words of these flags, which those that are given override")
+
+	where := group("Data and hardware")
+	where.StringVar(&s.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	s.placement.addTo(where)
+	where.Float64Var(&s.memoryGiB, "memory", 1, "`GiB` that the networks in training take at once, about")
+	where.StringVar(&s.shard, "shard", "1/1", "`part` of the plan to train, from 1, and how many parts there are")
+
+	output := group("Output")
+	output.StringVarP(&s.out, "out", "o", "", "`directory` for what is found")
+	output.BoolVar(&s.resume, "resume", false, "go on with the sweep in the directory, if there is one")
+	output.Float64Var(&s.checkpointSeconds, "checkpoint-every", 20, "`seconds` of training that a killed process loses, at most")
+	output.BoolVar(&s.dryRun, "dry-run", false, "print what the sweep is and costs, and do not train")
+	output.BoolVar(&s.json, "json", false, "print each record as one JSON object on a line of its own; with --dry-run, the plan")
+	output.BoolP("help", "h", false, "help for sweep")
+
+	setFlagGroups(c, append(groups, where, output))
+	return c
+}
+
+// defaultSpace and defaultWords are the sweep that is run if nothing is said:
+// 1,000 networks of one to three hidden layers.
+func defaultSpace() map[string]string {
+	return map[string]string{"layers": "1..3", "hidden": "8..128", "activation": "relu,silu", "init": "he",
+		"lr": "0.03..0.3", "weight_decay": "1e-6..1e-4", "shift": "1"}
+}
+
+func defaultWords() map[string]string {
+	return map[string]string{"points": "1000", "halving": "1,4,16", "finalists": "4", "final_seeds": "5", "validation": "0.1"}
+}
+
+// settings are the words of a sweep that are no words of its space.
+func settings() []string {
+	return []string{"points", "grid", "seed", "seeds", "max_parameters", "halving", "brackets", "finalists", "final_seeds", "validation", "recipe"}
+}
+
+// sweepGroups are the flags that make a spec. All are text, as they are in a
+// file, and read in one place.
+func sweepGroups() []*pflag.FlagSet {
+	space := group("Space")
+	text := func(f *pflag.FlagSet, name, usage string) { f.String(name, "", usage) }
+	text(space, "arch", "`widths` of all layers, several lists of them joined by commas, in place of --layers and --hidden")
+	text(space, "layers", "`numbers` of hidden layers")
+	text(space, "hidden", "`units` of each hidden layer")
+	for _, f := range recipeFlags(new(train.Recipe)) {
+		f.VisitAll(func(f *pflag.Flag) {
+			if f.Name != "arch" && f.Name != "validation" && f.Name != "patience" {
+				space.String(f.Name, "", f.Usage)
+			}
+		})
+	}
+	plan := group("Plan")
+	text(plan, "points", "`number` of points of the space to draw")
+	plan.Bool("grid", false, "take all points of the space")
+	text(plan, "seed", "`number` that determines what is drawn (default 1)")
+	text(plan, "seeds", "`times` that each point is trained, with weight seeds 1, 2, … (default 1)")
+	text(plan, "max-parameters", "`number` of weights and biases above which networks are left out")
+	text(plan, "halving", "`epochs` after which points are compared, joined by commas; none is to train all to the end, for --epochs")
+	text(plan, "brackets", "`groups` in which points are compared, and which a shard has whole (default: one for every 64 points)")
+	text(plan, "finalists", "`number` of the best points to train again and test")
+	text(plan, "final-seeds", "`times` that finalists are trained")
+	text(plan, "validation", "`fraction` of the training images to hold out and compare on")
+	return []*pflag.FlagSet{space, plan}
+}
+
+// resolve puts the spec together: the file's words, overridden by the flags that
+// were given, or else the default sweep's.
+func (s *sweepFlags) resolve(flags *pflag.FlagSet) error {
+	words := map[string]string{}
+	if s.file != "" {
+		var err error
+		if words, err = sweep.ReadWords(s.file, settings()); err != nil {
+			return err
+		}
+	}
+	for _, g := range sweepGroups() {
+		g.VisitAll(func(f *pflag.Flag) {
+			if set := flags.Lookup(f.Name); set.Changed {
+				words[strings.ReplaceAll(f.Name, "-", "_")] = set.Value.String()
+			}
+		})
+	}
+	if flags.Changed("recipe") {
+		words["recipe"] = s.base
+	}
+	return s.build(words)
+}
+
+// build makes the spec of words. What the space does not say is as in the default
+// sweep only where no word of a space is given at all.
+func (s *sweepFlags) build(words map[string]string) error {
+	spec := sweep.Spec{Space: map[string]string{}, Seed: 1, Seeds: 1}
+	name, given := words["recipe"]
+	if !given {
+		name = "default"
+	}
+	var err error
+	if spec.Recipe, err = baseRecipe(name); err != nil {
+		return err
+	}
+	for word, text := range words {
+		if !slices.Contains(settings(), word) {
+			spec.Space[word] = text
+		}
+	}
+	defaults := map[string]string{"finalists": "4", "final_seeds": "5", "validation": "0.1"}
+	_, halving := words["halving"]
+	_, epochs := words["epochs"]
+	_, points := words["points"]
+	grid := words["grid"] == "true"
+	if len(spec.Space) == 0 && !given && !grid {
+		for word, text := range defaultWords() {
+			defaults[word] = text
+		}
+		spec.Space = defaultSpace()
+	}
+	if halving || epochs {
+		delete(defaults, "halving")
+	}
+	switch {
+	case grid && points:
+		return &train.SettingError{Flag: "--grid", Value: true, Problem: "--points " + words["points"] + " draws some points: want one or the other"}
+	case !grid && !points && defaults["points"] == "":
+		return usagef("want --points with how many points of the space to draw, or --grid for all")
+	}
+	for word, text := range words {
+		defaults[word] = text
+	}
+	if err := spec.Set(defaults); err != nil {
+		return err
+	}
+	if spec.Recipe.Validation == 0 {
+		return &train.SettingError{Flag: "--validation", Value: 0, Problem: "points are compared on held-out images: want a fraction above 0, below 1"}
+	}
+	s.spec = spec
+	return nil
+}
+
+// options are the flags as train/sweep takes them.
+func (s *sweepFlags) options() (o sweep.Options, err error) {
+	if o.Shard, err = sweep.ParseShard(s.shard); err != nil {
+		return o, err
+	}
+	if o.Shard.Of == 1 {
+		o.Shard = sweep.Shard{}
+	}
+	every := s.checkpointSeconds * float64(time.Second)
+	if !(every >= 1e6 && every < math.MaxInt64) {
+		return o, &train.SettingError{Flag: "--checkpoint-every", Value: s.checkpointSeconds, Problem: "want 0.001 seconds or more"}
+	}
+	memory := s.memoryGiB * (1 << 30)
+	if !(memory >= 1 && memory < math.MaxInt64) {
+		return o, &train.SettingError{Flag: "--memory", Value: s.memoryGiB, Problem: "want a positive number of GiB"}
+	}
+	o.CheckpointEvery, o.Memory, o.Resume, o.Version = time.Duration(every), int64(memory), s.resume, version
+	o.Revision = revision()
+	return o, nil
+}
+
+func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+	options, err := s.options()
+	if err != nil {
+		return err
+	}
+	if s.out == "" && !s.dryRun {
+		return usagef("want --out with a directory for what is found")
+	}
+	var networks train.Networks
+	exec, err := s.open(&networks)
+	if err != nil {
+		return err
+	}
+	data, err := load(s.data)
+	if err != nil {
+		return err
+	}
+	if s.dryRun {
+		return s.estimate(ctx, stdout)
+	}
+	var failed error // of writing to stdout
+	if s.json {
+		options.Observe = func(r sweep.Record) {
+			if err := writeJSON(stdout, r); err != nil {
+				failed = err
+			}
+		}
+	}
+	board := newLeaderboard(stderr)
+	options.Progress = board.show
+	fmt.Fprintf(stderr, "sweeping over %s with %s: %s\n", data.Name, exec.Name(), exec.Device())
+	d, err := sweep.Run(ctx, exec, &networks, data, s.out, s.spec, options)
+	board.finish()
+	if d == nil {
+		return err
+	}
+	counts := d.Counts()
+	if err != nil {
+		return fmt.Errorf("interrupted after %d of %d variants: %s holds them; --resume goes on from there", counts.Done+counts.Diverged, counts.Planned, s.out)
+	}
+	if failed != nil {
+		return failed
+	}
+	if !s.json {
+		return s.print(stdout, d)
+	}
+	return nil
+}
+
+// print is the answer for people.
+func (s *sweepFlags) print(w io.Writer, d *sweep.Directory) error {
+	var b strings.Builder
+	c := d.Counts()
+	fmt.Fprintf(&b, "%s variants, of which %s diverged\n", thousands(c.Planned), thousands(c.Diverged))
+	for i, f := range d.Finalists() {
+		if i == 0 {
+			fmt.Fprintf(&b, "\n%-18s  %-10s  %-20s  %s\n", "finalist", "", "held-out images", "test images")
+		}
+		fmt.Fprintf(&b, "%-18s  %-10s  %s ± %.2f     %s ± %.2f  n = %d\n", f.Point.Recipe.Arch, f.Point.Recipe.Activation,
+			percent(f.ValidationMean), 100*f.ValidationSD, percent(f.TestMean), 100*f.TestSD, f.N)
+	}
+	fmt.Fprintf(&b, "\nsee what it found: %s\n", commandLine("results", s.out))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// leaderboard shows how far a sweep is: a few lines that are drawn anew on a
+// terminal, a JSON object now and then elsewhere.
+type leaderboard struct {
+	w        io.Writer
+	terminal bool
+	lines    int // on the terminal
+	shown    time.Time
+	last     *sweep.Progress
+}
+
+// linesEvery is the time between two lines where there is no terminal.
+const linesEvery = 10 * time.Second
+
+func newLeaderboard(w io.Writer) *leaderboard {
+	f, ok := w.(*os.File)
+	return &leaderboard{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+func (l *leaderboard) show(p sweep.Progress) {
+	l.last = &p
+	if l.terminal {
+		l.draw(p)
+	} else if time.Since(l.shown) >= linesEvery {
+		l.shown, l.last = time.Now(), nil
+		l.line(p)
+	}
+}
+
+// progressLine is what a line is where there is no terminal. Numbers that are
+// not known yet are null.
+type progressLine struct {
+	Planned          int      `json:"planned"`
+	Done             int      `json:"done"`
+	Diverged         int      `json:"diverged"`
+	NetworkEpochs    int      `json:"network_epochs"`
+	PerSecond        *float64 `json:"network_epochs_per_second"`
+	Seconds          float64  `json:"seconds"`
+	SecondsLeft      *float64 `json:"seconds_left"`
+	BestArch         string   `json:"best_arch,omitempty"`
+	BestEpoch        int      `json:"best_epoch,omitempty"`
+	BestValidation   *float64 `json:"best_validation_accuracy,omitempty"`
+	BestTestAccuracy *float64 `json:"best_test_accuracy,omitempty"`
+}
+
+func (l *leaderboard) line(p sweep.Progress) {
+	line := progressLine{Planned: p.Planned, Done: p.Done, Diverged: p.Diverged, NetworkEpochs: p.NetworkEpochs,
+		PerSecond: finite(float64(p.NetworkEpochs) / p.Seconds), Seconds: p.Seconds, SecondsLeft: finite(p.Left)}
+	if len(p.Best) > 0 {
+		r := p.Best[0]
+		line.BestArch, line.BestEpoch, line.BestValidation, line.BestTestAccuracy = r.Arch, r.Epoch, r.ValidationAccuracy, r.TestAccuracy
+	}
+	text, err := json.Marshal(line)
+	if err == nil {
+		fmt.Fprintf(l.w, "%s\n", text)
+	}
+}
+
+func (l *leaderboard) draw(p sweep.Progress) {
+	var b strings.Builder
+	l.erase(&b)
+	left := "?"
+	if !math.IsNaN(p.Left) {
+		left = time.Duration(p.Left * float64(time.Second)).Round(time.Second).String()
+	}
+	fmt.Fprintf(&b, "%s of %s variants, %s diverged  %.1f network-epochs/s  %s, %s left\n", thousands(p.Done+p.Diverged), thousands(p.Planned),
+		thousands(p.Diverged), float64(p.NetworkEpochs)/p.Seconds, time.Duration(p.Seconds*float64(time.Second)).Round(time.Second), left)
+	for _, r := range p.Best {
+		fmt.Fprintf(&b, "  %s after %d epochs  %s %s, step size %g\n", percent(*r.ValidationAccuracy), r.Epoch, r.Arch, r.Activation, r.LR)
+	}
+	l.lines = 1 + len(p.Best)
+	io.WriteString(l.w, b.String())
+}
+
+// erase goes back to the first line that was drawn and clears what follows.
+func (l *leaderboard) erase(w io.Writer) {
+	if l.lines > 0 {
+		fmt.Fprintf(w, "\x1b[%dA\x1b[J", l.lines)
+		l.lines = 0
+	}
+}
+
+// finish clears the board away, or writes the last line.
+func (l *leaderboard) finish() {
+	if l.terminal {
+		l.erase(l.w)
+	} else if l.last != nil {
+		l.line(*l.last)
+	}
+}
+
+// planReport is what --dry-run --json prints.
+type planReport struct {
+	sweep.Cost
+	Devices []deviceReport `json:"devices"`
+}
+
+type deviceReport struct {
+	Device  string  `json:"device"`
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// estimate is --dry-run.
+func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
+	options, err := s.options()
+	if err != nil {
+		return err
+	}
+	data, err := load(s.data)
+	if err != nil {
+		return err
+	}
+	plan, err := sweep.NewPlan(s.spec, train.FingerprintOf(data))
+	if err != nil {
+		return err
+	}
+	if err := plan.Check(options.Shard); err != nil {
+		return err
+	}
+	report := planReport{}
+	if report.Cost, err = plan.Cost(options.Shard, options.Memory); err != nil {
+		return err
+	}
+	for _, d := range device.Devices() {
+		if s.device != "auto" && s.device != d.Name {
+			continue
+		}
+		var networks train.Networks
+		exec, err := device.Open(d.Name, s.executor, networks.Of)
+		if err != nil {
+			continue // this binary or machine has none
+		}
+		speed, err := plan.Speed(ctx, exec, &networks, data)
+		if err != nil {
+			return err
+		}
+		report.Devices = append(report.Devices, deviceReport{d.Name, exec.Device(), report.FLOP / speed})
+	}
+	if s.json {
+		return writeJSON(stdout, report)
+	}
+	var b strings.Builder
+	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(rows, "points\t%s in %s brackets\n", thousands(report.Points), thousands(report.Brackets))
+	fmt.Fprintf(rows, "variants\t%s, %s of them finals\n", thousands(report.Variants), thousands(report.Finals))
+	fmt.Fprintf(rows, "training\t%s network-epochs, %.3g FLOP\n", thousands(int(report.NetworkEpochs)), report.FLOP)
+	fmt.Fprintf(rows, "memory\t%.0f MB of networks at once, at most\n", float64(report.MemoryBytes)/1e6)
+	for _, d := range report.Devices {
+		fmt.Fprintf(rows, "time\tabout %v on %s: %s\n", time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device, d.Name)
+	}
+	rows.Flush()
+	_, err = io.WriteString(stdout, b.String())
+	return err
+}

@@ -1,0 +1,257 @@
+package sweep
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"vanilla/model"
+	"vanilla/train"
+)
+
+// What a sweep's directory holds.
+const (
+	// specFile is a header: what the sweep is a function of.
+	specFile = "spec.json"
+	// environmentFile has a line for each process that worked on the sweep.
+	environmentFile = "environment.jsonl"
+	// recordsFile has a line for each variant and rung.
+	recordsFile    = "records.jsonl"
+	compressedFile = recordsFile + ".gz"
+	// modelsDir has a model file for each final variant, called by its ID.
+	modelsDir = "models"
+	// statesDir has what variants in training go on from. It is empty at the end.
+	statesDir = "states"
+	// lockFile is locked by the process that works on the sweep.
+	lockFile = "lock"
+)
+
+// Header is what a directory's sweep is a function of: spec.json.
+type Header struct {
+	Version  string            `json:"version"`
+	Executor string            `json:"executor"`
+	DataName string            `json:"data_name"` // "mnist", or a directory
+	Data     train.Fingerprint `json:"data"`
+	Shard    Shard             `json:"shard"`
+	Spec     Spec              `json:"spec"`
+}
+
+// Differences says in what h differs from the header that was, as it is to be
+// shown in a line, or "" if in nothing.
+func (h *Header) Differences(was *Header) string {
+	found := h.Spec.Differences(&was.Spec)
+	add := func(name string, was, is any) {
+		if was != is {
+			if found != "" {
+				found += "; "
+			}
+			found += fmt.Sprintf("%s was %v, is %v", name, was, is)
+		}
+	}
+	add("the version", was.Version, h.Version)
+	add("--executor", was.Executor, h.Executor)
+	add("--shard", was.Shard.String(), h.Shard.String())
+	if was.Data != h.Data {
+		add("--data", was.Data, h.Data)
+	}
+	return found
+}
+
+// Environment is what one process ran on: a line of environment.jsonl.
+type Environment struct {
+	Version  string    `json:"version"`
+	Revision string    `json:"revision,omitempty"` // of the source
+	Go       string    `json:"go"`
+	System   string    `json:"system"` // linux/amd64
+	Host     string    `json:"host"`
+	Cores    int       `json:"cores"`
+	Executor string    `json:"executor"`
+	Device   string    `json:"device"`
+	Started  time.Time `json:"started"`
+}
+
+// Directory is a sweep as its directory holds it.
+type Directory struct {
+	Path string
+	Header
+	Environments []Environment
+	Plan         *Plan
+	// Records are in the order of the plan: stage, point, seed, rung.
+	Records []Record
+
+	board *board
+	size  int64 // of the complete lines of records.jsonl
+}
+
+// Open reads a sweep's directory, whether the sweep has ended, was stopped, or is
+// running. It fails if there is none, and if its files do not fit each other.
+func Open(path string) (*Directory, error) {
+	d := &Directory{Path: path}
+	text, err := os.ReadFile(filepath.Join(path, specFile))
+	if err != nil {
+		return nil, fmt.Errorf("%s: expected the directory of a sweep: %w", path, err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&d.Header); err != nil {
+		return nil, fmt.Errorf("%s: expected what vanilla sweep wrote: %w", filepath.Join(path, specFile), err)
+	}
+	if d.Plan, err = NewPlan(d.Spec, d.Data); err != nil {
+		// The setting is the file's, and no flag of who reads it.
+		return nil, fmt.Errorf("%s: %v", filepath.Join(path, specFile), err)
+	}
+	if err := d.Shard.check(d.Plan); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(path, specFile), err)
+	}
+	f, err := openRecords(path)
+	if err == nil {
+		d.Records, d.size, err = ReadRecords(f)
+		f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(path, recordsFile), err)
+	}
+	if d.board, err = newBoard(d.Plan, d.Shard, d.Records); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(path, recordsFile), err)
+	}
+	sortRecords(d.Records)
+	lines, err := os.ReadFile(filepath.Join(path, environmentFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for line := range bytes.Lines(lines) {
+		var e Environment
+		if json.Unmarshal(line, &e) == nil { // the last line may be torn
+			d.Environments = append(d.Environments, e)
+		}
+	}
+	return d, nil
+}
+
+// openRecords opens a directory's records, or if there are none, what gzip made of
+// them: a sweep that has ended may be kept so.
+func openRecords(dir string) (io.ReadCloser, error) {
+	f, err := os.Open(filepath.Join(dir, recordsFile))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	f, err = os.Open(filepath.Join(dir, compressedFile))
+	if err != nil {
+		return nil, err
+	}
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return compressed{z, f}, nil
+}
+
+// compressed reads a gzip file.
+type compressed struct {
+	io.Reader
+	io.Closer
+}
+
+// sortRecords brings records into the order of the plan.
+func sortRecords(records []Record) {
+	slices.SortFunc(records, func(a, b Record) int {
+		return cmp.Or(-cmp.Compare(a.Stage, b.Stage), // search before final
+			cmp.Compare(a.Index, b.Index), cmp.Compare(a.Seed, b.Seed), cmp.Compare(a.Rung, b.Rung))
+	})
+}
+
+// Variant is what is known of a variant.
+type Variant struct {
+	Identity
+	Status Status
+	// Records are those of its rungs, from 0, one at least.
+	Records []Record
+}
+
+// Last is the record of the last rung that the variant reached.
+func (v *Variant) Last() *Record { return &v.Records[len(v.Records)-1] }
+
+// Variants lists the variants that have a record, in the order of the plan.
+func (d *Directory) Variants() []Variant {
+	var variants []Variant
+	for i := 0; i < len(d.Records); {
+		at := place{d.Records[i].Stage, d.Records[i].Index, d.Records[i].Seed}
+		own := d.board.records[at]
+		variants = append(variants, Variant{Identity: d.Records[i].Identity, Status: d.board.status(at), Records: own})
+		i += len(own)
+	}
+	return variants
+}
+
+// Counts are of variants.
+type Counts struct {
+	// Planned are those of the search and the finals; of a shard, its part of the
+	// search.
+	Planned int `json:"planned"`
+	// Done need no more training: they were trained to the end, or stopped because
+	// others were better. Diverged ones are not among them.
+	Done     int `json:"done"`
+	Diverged int `json:"diverged"`
+}
+
+// Counts says how far the sweep has come. It has ended when Done and Diverged
+// are what was Planned.
+func (d *Directory) Counts() Counts { return d.board.counts() }
+
+func (b *board) counts() Counts {
+	search, finals := b.plan.Planned(b.shard)
+	if points, known := b.finalists(); known && b.shard.whole() {
+		finals = len(points) * b.plan.Spec.FinalSeeds // fewer if many diverged
+	}
+	c := Counts{Planned: search + finals}
+	for at, records := range b.records {
+		switch last := &records[len(records)-1]; {
+		case last.Diverged:
+			c.Diverged++
+		case b.status(at) != Unfinished:
+			c.Done++
+		}
+	}
+	return c
+}
+
+// Finalist is a point that was trained again at the end, with what came of it:
+// means and standard deviations (of a sample) over its final variants, of which
+// there are N with a result. Without any, the means are zero.
+type Finalist struct {
+	Point                        Point
+	N, Diverged                  int
+	ValidationMean, ValidationSD float64
+	TestMean, TestSD             float64
+}
+
+// Finalists lists them by their mean accuracy on the held-out images, best
+// first: the first one is the sweep's answer. Those with a seed that diverged
+// come last. It is empty while the search goes on.
+func (d *Directory) Finalists() []Finalist { return d.board.finals() }
+
+// ModelFile is the file of a final variant's trained network.
+func (d *Directory) ModelFile(id string) string { return modelFile(d.Path, id) }
+
+func modelFile(dir, id string) string { return filepath.Join(dir, modelsDir, id+".safetensors") }
+
+// writeJSON writes a file that readers see whole or not at all.
+func writeJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return model.Replace(path, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+}

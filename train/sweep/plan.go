@@ -1,0 +1,471 @@
+package sweep
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vanilla/kernels"
+	"vanilla/model"
+	"vanilla/train"
+)
+
+// Point is a recipe of the space.
+type Point struct {
+	ID         string // hash of the recipe and the data
+	Index      int    // in the plan
+	Bracket    int
+	Parameters int
+	Recipe     train.Recipe
+}
+
+// Plan is all that a sweep is to train.
+type Plan struct {
+	Spec   Spec
+	Data   train.Fingerprint
+	Points []Point // in the order in which they were drawn, or of the grid
+	// Brackets lists the points of each bracket by their index.
+	Brackets [][]int
+}
+
+// bracketPoints is how many points a bracket has if nothing else is said.
+const bracketPoints = 64
+
+// NewPlan makes the points of a spec, always the same ones. It fails with a
+// *train.SettingError if a setting cannot be, if the space is empty, or if a
+// point of it cannot be trained on the data.
+func NewPlan(spec Spec, data train.Fingerprint) (*Plan, error) {
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	p := &Plan{Spec: spec, Data: data}
+	values := map[string]*Values{}
+	for word, text := range spec.Space {
+		v, err := ParseValues(word, text)
+		if err != nil {
+			return nil, err
+		}
+		values[word] = &v
+	}
+	var err error
+	if spec.Points == 0 {
+		err = p.grid(values)
+	} else {
+		err = p.draw(values)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n := len(p.Points) * spec.Seeds; n > maxVariants {
+		return nil, &train.SettingError{Flag: "--seeds", Value: spec.Seeds, Problem: fmt.Sprintf("that makes %d variants: want at most %d", n, maxVariants)}
+	}
+	return p, p.deal()
+}
+
+// deal puts the points into brackets, in an order at random.
+func (p *Plan) deal() error {
+	n := len(p.Points)
+	brackets := p.Spec.Brackets
+	if brackets == 0 {
+		brackets = max(1, (n+bracketPoints/2)/bracketPoints)
+	}
+	if brackets > n {
+		return &train.SettingError{Flag: "--brackets", Value: brackets, Problem: fmt.Sprintf("there are %d points: want at most as many brackets", n)}
+	}
+	order := kernels.NewOrder(p.Spec.Seed, 0, n)
+	shuffled := make([]int32, n)
+	order.Fill(shuffled, 0)
+	p.Brackets = make([][]int, brackets)
+	for b := range brackets {
+		for _, i := range shuffled[b*n/brackets : (b+1)*n/brackets] {
+			p.Points[i].Bracket = b
+			p.Brackets[b] = append(p.Brackets[b], int(i))
+		}
+		slices.Sort(p.Brackets[b])
+	}
+	return nil
+}
+
+// maxMisses is how many draws in a row may bring nothing new.
+const maxMisses = 10_000
+
+func (p *Plan) draw(values map[string]*Values) error {
+	words := SpaceWords()
+	seen := make(map[string]bool, p.Spec.Points)
+	p.Points = make([]Point, 0, p.Spec.Points)
+	misses, large := 0, 0
+	for n := uint64(0); len(p.Points) < p.Spec.Points; n++ {
+		r := newRandom(p.Spec.Seed, n)
+		chosen := map[string]string{}
+		for _, word := range words {
+			v := values[word]
+			switch {
+			case v == nil:
+			case word == "hidden":
+				layers, err := p.layers(chosen["layers"])
+				if err != nil {
+					return err
+				}
+				widths := make([]string, layers)
+				for i := range widths {
+					widths[i] = v.draw(r)
+				}
+				chosen[word] = strings.Join(widths, "-")
+			default:
+				chosen[word] = v.draw(r)
+			}
+		}
+		point, err := p.point(chosen)
+		if err != nil {
+			return err
+		}
+		tooLarge := p.Spec.MaxParameters > 0 && point.Parameters > p.Spec.MaxParameters
+		if tooLarge || seen[point.ID] {
+			if tooLarge {
+				large++
+			}
+			if misses++; misses < maxMisses {
+				continue
+			}
+			if len(p.Points) == 0 {
+				return p.tooLarge()
+			}
+			what := "different ones"
+			if large > misses/2 {
+				what = fmt.Sprintf("of at most %d parameters", p.Spec.MaxParameters)
+			}
+			return &train.SettingError{Flag: "--points", Value: p.Spec.Points,
+				Problem: fmt.Sprintf("the space seems to have no more than %d points %s: want fewer points, --grid or a larger space", len(p.Points), what)}
+		}
+		misses, large = 0, 0
+		seen[point.ID] = true
+		point.Index = len(p.Points)
+		p.Points = append(p.Points, point)
+	}
+	return nil
+}
+
+func (p *Plan) tooLarge() error {
+	return &train.SettingError{Flag: "--max-parameters", Value: p.Spec.MaxParameters, Problem: "all networks of the space are larger: want a larger number or smaller layers"}
+}
+
+func (p *Plan) grid(values map[string]*Values) error {
+	// Each word of the space is a digit that counts through its values; hidden is
+	// one digit for each layer, so depths are counted one after the other.
+	listed := map[string][]string{}
+	total := 1.0
+	for word, v := range values {
+		list, err := v.grid()
+		if err != nil {
+			return err
+		}
+		listed[word] = list
+		if word != "layers" && word != "hidden" {
+			total *= float64(len(list))
+		}
+	}
+	depths := listed["layers"]
+	if _, ok := values["hidden"]; ok || depths != nil {
+		if depths == nil {
+			depths = []string{""}
+		}
+		shapes := 0.0
+		for _, text := range depths {
+			layers, err := p.layers(text)
+			if err != nil {
+				return err
+			}
+			shapes += math.Pow(max(1, float64(len(listed["hidden"]))), float64(layers))
+		}
+		total *= shapes
+	} else {
+		depths = []string{""}
+	}
+	if total*float64(p.Spec.Seeds) > maxVariants {
+		return &train.SettingError{Flag: "--grid", Value: true, Problem: fmt.Sprintf("the grid has %.3g points of %d seeds: want at most %d variants, fewer values, or --points", total, p.Spec.Seeds, maxVariants)}
+	}
+	seen := make(map[string]bool, int(total))
+	var others []string
+	for _, word := range SpaceWords() {
+		if values[word] != nil && word != "layers" && word != "hidden" {
+			others = append(others, word)
+		}
+	}
+	for _, depth := range depths {
+		var digits [][]string
+		layers := 0
+		if values["hidden"] != nil {
+			layers, _ = p.layers(depth)
+			for range layers {
+				digits = append(digits, listed["hidden"])
+			}
+		}
+		for _, word := range others {
+			digits = append(digits, listed[word])
+		}
+		for at := make([]int, len(digits)); ; {
+			chosen := map[string]string{}
+			if depth != "" {
+				chosen["layers"] = depth
+			}
+			if values["hidden"] != nil {
+				widths := make([]string, layers)
+				for i := range widths {
+					widths[i] = digits[i][at[i]]
+				}
+				chosen["hidden"] = strings.Join(widths, "-")
+			}
+			for i, word := range others {
+				chosen[word] = digits[layers+i][at[layers+i]]
+			}
+			point, err := p.point(chosen)
+			if err != nil {
+				return err
+			}
+			if !seen[point.ID] && (p.Spec.MaxParameters == 0 || point.Parameters <= p.Spec.MaxParameters) {
+				seen[point.ID] = true
+				point.Index = len(p.Points)
+				p.Points = append(p.Points, point)
+			}
+			k := len(at) - 1
+			for ; k >= 0; k-- {
+				if at[k]++; at[k] < len(digits[k]) {
+					break
+				}
+				at[k] = 0
+			}
+			if k < 0 {
+				break
+			}
+		}
+	}
+	if len(p.Points) == 0 {
+		return p.tooLarge()
+	}
+	return nil
+}
+
+// layers is the number of hidden layers: as given, or as the recipe has.
+func (p *Plan) layers(text string) (int, error) {
+	if text == "" {
+		widths, err := model.Widths(p.Spec.Recipe.Arch)
+		return len(widths) - 2, err
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n < 0 || n > maxLayers {
+		return 0, &train.SettingError{Flag: "--layers", Value: text, Problem: fmt.Sprintf("want 0 to %d hidden layers", maxLayers)}
+	}
+	return int(n), nil
+}
+
+// point is the recipe with the chosen values.
+func (p *Plan) point(chosen map[string]string) (Point, error) {
+	base := &p.Spec.Recipe
+	r := *base
+	for word, text := range chosen {
+		if word == "layers" || word == "hidden" {
+			continue
+		}
+		if err := r.Set(word, text); err != nil {
+			return Point{}, &train.SettingError{Flag: flagOf(word), Value: text, Problem: err.Error()}
+		}
+	}
+	if rungs := p.Spec.Halving; len(rungs) > 0 {
+		r.Epochs = rungs[len(rungs)-1]
+	}
+	r.Follow(*base, func(field string) bool { _, ok := chosen[field]; return ok })
+	// What does not belong to the optimizer or the schedule that was chosen is not
+	// there.
+	if r.Optimizer != "momentum" && r.Optimizer != "nesterov" {
+		r.Momentum = 0
+	}
+	if r.Schedule != "step" {
+		r.StepEpochs, r.Gamma = 0, 0
+	}
+	if _, given := chosen["arch"]; !given {
+		if err := p.shape(&r, chosen); err != nil {
+			return Point{}, err
+		}
+	}
+	if err := r.Check(); err != nil {
+		return Point{}, err
+	}
+	if err := r.FitsLike(p.Data); err != nil {
+		return Point{}, err
+	}
+	widths, err := model.Widths(r.Arch)
+	if err != nil {
+		return Point{}, err
+	}
+	point := Point{Recipe: r, Parameters: parameters(widths)}
+	point.ID, err = hash(r, p.Data)
+	return point, err
+}
+
+// shape sets the architecture from the data's sizes and what was chosen for the
+// hidden layers.
+func (p *Plan) shape(r *train.Recipe, chosen map[string]string) error {
+	widths, err := model.Widths(r.Arch)
+	if err != nil {
+		return &train.SettingError{Flag: "--arch", Value: r.Arch, Problem: "want widths joined by dashes, as in 784-16-16-10"}
+	}
+	hidden := widths[1 : len(widths)-1]
+	parts := []string{strconv.Itoa(p.Data.Rows * p.Data.Columns)}
+	if text, given := chosen["hidden"]; given {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	} else {
+		layers, err := p.layers(chosen["layers"])
+		if err != nil {
+			return err
+		}
+		if layers > 0 && len(hidden) == 0 {
+			return &train.SettingError{Flag: "--layers", Value: layers, Problem: fmt.Sprintf("%s has no hidden layer to repeat: want --hidden too", r.Arch)}
+		}
+		for i := range layers {
+			parts = append(parts, strconv.Itoa(hidden[min(i, len(hidden)-1)]))
+		}
+	}
+	r.Arch = strings.Join(append(parts, strconv.Itoa(p.Data.Classes)), "-")
+	return nil
+}
+
+// parameters counts the weights and biases of a chain of layers.
+func parameters(widths []int) int {
+	n := 0
+	for i := range len(widths) - 1 {
+		n += (widths[i] + 1) * widths[i+1]
+	}
+	return n
+}
+
+// hash is 64 bits of what a variant or point is a function of, in hexadecimal.
+func hash(of ...any) (string, error) {
+	text, err := json.Marshal(of)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// Identity is the variant of a point with a seed. Its place in the plan is not
+// part of what its ID is a hash of.
+func (p *Plan) Identity(point int, stage Stage, seed uint64) Identity {
+	pt := &p.Points[point]
+	id, err := hash(pt.Recipe, p.Data, seed, seed)
+	if err != nil {
+		panic("a recipe that was checked has no JSON")
+	}
+	return Identity{ID: id, Point: pt.ID, Stage: stage, Index: pt.Index, Bracket: pt.Bracket,
+		Seed: seed, OrderSeed: seed, Parameters: pt.Parameters, Recipe: pt.Recipe}
+}
+
+// Seeds are those of a stage.
+func (p *Plan) Seeds(stage Stage) []uint64 {
+	first, n := 1, p.Spec.Seeds
+	if stage == Final {
+		first, n = 1+p.Spec.Seeds, p.Spec.FinalSeeds
+	}
+	seeds := make([]uint64, n)
+	for i := range seeds {
+		seeds[i] = uint64(first + i)
+	}
+	return seeds
+}
+
+// Rungs are the epochs after which variants of a point are compared.
+func (p *Plan) Rungs(point int) []int {
+	if len(p.Spec.Halving) > 0 {
+		return p.Spec.Halving
+	}
+	return []int{p.Points[point].Recipe.Epochs}
+}
+
+// Quota is how many points of a bracket are trained up to a rung.
+func (p *Plan) Quota(bracket, rung int) int {
+	n := len(p.Brackets[bracket])
+	for r := range rung {
+		n = max(1, int(math.Round(float64(n)*float64(p.Spec.Halving[r])/float64(p.Spec.Halving[r+1]))))
+	}
+	return n
+}
+
+// Finalists is how many points are trained again at the end.
+func (p *Plan) Finalists() int {
+	n := 0
+	for b := range p.Brackets {
+		n += p.Quota(b, len(p.Spec.Rungs())-1)
+	}
+	return min(n, p.Spec.Finalists)
+}
+
+// Planned counts the variants of the search in a shard's brackets, and those of
+// the finals, which are no shard's.
+func (p *Plan) Planned(shard Shard) (search, finals int) {
+	for _, b := range shard.brackets(p) {
+		search += len(p.Brackets[b]) * p.Spec.Seeds
+	}
+	if shard.Of <= 1 {
+		finals = p.Finalists() * p.Spec.FinalSeeds
+	}
+	return search, finals
+}
+
+// Shard is part Part of Of parts of a plan, counted from 1. The zero value is all
+// of it.
+type Shard struct {
+	Part int `json:"part"`
+	Of   int `json:"of"`
+}
+
+// ParseShard reads "2/8".
+func ParseShard(text string) (s Shard, err error) {
+	part, of, ok := strings.Cut(text, "/")
+	var errs [2]error
+	s.Part, errs[0] = strconv.Atoi(part)
+	s.Of, errs[1] = strconv.Atoi(of)
+	if !ok || errors.Join(errs[:]...) != nil || s.Part < 1 || s.Part > s.Of {
+		return Shard{}, &train.SettingError{Flag: "--shard", Value: text, Problem: "want the part's number, from 1, and how many parts there are, as in 1/8"}
+	}
+	return s, nil
+}
+
+func (s Shard) String() string {
+	if s.Of == 0 {
+		return "1/1"
+	}
+	return fmt.Sprintf("%d/%d", s.Part, s.Of)
+}
+
+// whole says whether it is all of the plan.
+func (s Shard) whole() bool { return s.Of <= 1 }
+
+// brackets lists those of the shard: every Of-th one.
+func (s Shard) brackets(p *Plan) []int {
+	var own []int
+	for b := range p.Brackets {
+		if s.whole() || b%s.Of == s.Part-1 {
+			own = append(own, b)
+		}
+	}
+	return own
+}
+
+// check reports a shard that has nothing to do.
+func (s Shard) check(p *Plan) error {
+	if s.Of > len(p.Brackets) {
+		return &train.SettingError{Flag: "--shard", Value: s, Problem: fmt.Sprintf("the plan has %d brackets, and a bracket is on one machine: want at most as many parts, or more --brackets", len(p.Brackets))}
+	}
+	return nil
+}
+
+// Check reports a shard that has nothing to do.
+func (p *Plan) Check(s Shard) error { return s.check(p) }

@@ -1,0 +1,263 @@
+package sweep
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"vanilla/train"
+)
+
+// digits are the sizes of MNIST.
+var digits = train.Fingerprint{Train: 60000, Test: 10000, Rows: 28, Columns: 28, Classes: 10}
+
+// small is a spec that changes make another.
+func small(change func(*Spec)) Spec {
+	s := Spec{Recipe: train.Default(), Space: map[string]string{}, Seed: 1, Seeds: 1}
+	s.Recipe.Validation = 0.1
+	if change != nil {
+		change(&s)
+	}
+	return s
+}
+
+func plan(t testing.TB, change func(*Spec)) *Plan {
+	t.Helper()
+	p, err := NewPlan(small(change), digits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func archs(p *Plan) []string {
+	var found []string
+	for _, point := range p.Points {
+		found = append(found, point.Recipe.Arch)
+	}
+	return found
+}
+
+func TestGrid(t *testing.T) {
+	for _, c := range []struct {
+		space map[string]string
+		want  string
+	}{
+		{nil, "784-16-16-10"},
+		{map[string]string{"layers": "0..2", "hidden": "4,8"}, "784-10 784-4-10 784-8-10 784-4-4-10 784-4-8-10 784-8-4-10 784-8-8-10"},
+		{map[string]string{"layers": "1,3"}, "784-16-10 784-16-16-16-10"},
+		{map[string]string{"hidden": "4..128:log:6"}, ""},
+		{map[string]string{"arch": "784-10,784-9-10", "lr": "0.1,0.2"}, "784-10 784-10 784-9-10 784-9-10"},
+	} {
+		p := plan(t, func(s *Spec) { s.Space = c.space })
+		if got := strings.Join(archs(p), " "); c.want != "" && got != c.want {
+			t.Errorf("%v: found %s, want %s", c.space, got, c.want)
+		}
+	}
+	p := plan(t, func(s *Spec) { s.Space = map[string]string{"layers": "1", "hidden": "4..128:log:6"} })
+	if got, want := strings.Join(archs(p), " "), "784-4-10 784-8-10 784-16-10 784-32-10 784-64-10 784-128-10"; got != want {
+		t.Errorf("found %s, want %s", got, want)
+	}
+}
+
+// What follows from other settings follows them in each point, and what does not
+// belong to an optimizer makes no point of its own.
+func TestPointsFollow(t *testing.T) {
+	p := plan(t, func(s *Spec) {
+		s.Space = map[string]string{"optimizer": "sgd,momentum,adam", "momentum": "0.8,0.9", "schedule": "cosine,step"}
+	})
+	var found []string
+	for _, point := range p.Points {
+		r := point.Recipe
+		found = append(found, strings.Join([]string{r.Optimizer, r.Schedule}, " "))
+		if r.LR != train.DefaultLR(r.Optimizer) || (r.Momentum > 0) != (r.Optimizer == "momentum") || (r.Gamma > 0) != (r.Schedule == "step") {
+			t.Errorf("found %+v", r)
+		}
+	}
+	if want := []string{"sgd cosine", "sgd step", "momentum cosine", "momentum cosine", "momentum step", "momentum step", "adam cosine", "adam step"}; len(found) != len(want) {
+		t.Errorf("found %q, want %q", found, want)
+	}
+}
+
+func TestDraw(t *testing.T) {
+	space := map[string]string{"layers": "1..3", "hidden": "8..128", "lr": "0.01..1", "activation": "relu,silu", "weight_decay": "0,1e-5..1e-3"}
+	draw := func(seed uint64, points int) *Plan {
+		return plan(t, func(s *Spec) { s.Space, s.Points, s.Seed = space, points, seed })
+	}
+	p := draw(1, 600)
+	if !reflect.DeepEqual(p, draw(1, 600)) {
+		t.Error("the same seed draws other points")
+	}
+	for i, point := range draw(1, 100).Points {
+		if point.ID != p.Points[i].ID {
+			t.Fatal("fewer points are not the first of many")
+		}
+	}
+	if draw(2, 600).Points[0].ID == p.Points[0].ID {
+		t.Error("another seed draws the same points")
+	}
+	seen := map[string]int{}
+	below := 0
+	for _, point := range p.Points {
+		r := point.Recipe
+		layers := strings.Count(r.Arch, "-") - 1
+		seen[r.Activation]++
+		seen[[]string{"", "one", "two", "three"}[layers]]++
+		if r.LR < 0.1 {
+			below++
+		}
+		if r.LR < 0.01 || r.LR > 1 {
+			t.Errorf("step size %g", r.LR)
+		}
+		if r.WeightDecay == 0 {
+			seen["no decay"]++
+		}
+		seen[point.ID]++
+	}
+	for name, share := range map[string]float64{"relu": 0.5, "one": 1. / 3, "two": 1. / 3, "three": 1. / 3, "no decay": 0.5} {
+		// Five standard deviations of a count of 600.
+		if n := float64(seen[name]); n < 600*share-62 || n > 600*share+62 {
+			t.Errorf("%v of 600 points have %s", n, name)
+		}
+	}
+	if below < 238 || below > 362 {
+		t.Errorf("%d of 600 step sizes are in the lower decade", below)
+	}
+	for _, point := range p.Points {
+		if seen[point.ID] != 1 {
+			t.Errorf("%s is there %d times", point.Recipe.Arch, seen[point.ID])
+		}
+	}
+}
+
+func TestMaxParameters(t *testing.T) {
+	p := plan(t, func(s *Spec) {
+		s.Space, s.Points, s.MaxParameters = map[string]string{"layers": "1..3", "hidden": "8..128"}, 50, 20000
+	})
+	for _, point := range p.Points {
+		if point.Parameters > 20000 {
+			t.Errorf("%s has %d", point.Recipe.Arch, point.Parameters)
+		}
+	}
+	if n := parameters([]int{784, 16, 16, 10}); n != 13002 {
+		t.Errorf("784-16-16-10 has %d parameters", n)
+	}
+}
+
+// Brackets hold each point once, and quotas keep the work of rungs about equal.
+func TestBrackets(t *testing.T) {
+	p := plan(t, func(s *Spec) {
+		s.Space, s.Points, s.Halving, s.Finalists, s.FinalSeeds = map[string]string{"hidden": "8..128", "lr": "0.1..1"}, 1000, []int{1, 3, 9, 27}, 5, 4
+	})
+	if len(p.Brackets) != 16 {
+		t.Errorf("%d brackets", len(p.Brackets))
+	}
+	var all []int
+	for b, points := range p.Brackets {
+		if n := len(points); n < 62 || n > 63 {
+			t.Errorf("bracket %d has %d points", b, n)
+		}
+		all = append(all, points...)
+		if q := []int{p.Quota(b, 1), p.Quota(b, 2), p.Quota(b, 3)}; !slices.Equal(q, []int{21, 7, 2}) {
+			t.Errorf("bracket %d keeps %v", b, q)
+		}
+	}
+	slices.Sort(all)
+	for i, point := range all {
+		if point != i {
+			t.Fatalf("brackets hold %v", all)
+		}
+	}
+	if search, finals := p.Planned(Shard{}); search != 1000 || finals != 20 {
+		t.Errorf("planned %d and %d", search, finals)
+	}
+	sum := 0
+	for i := range 3 {
+		search, finals := p.Planned(Shard{i + 1, 3})
+		sum += search
+		if finals != 0 {
+			t.Error("a shard has finals")
+		}
+	}
+	if sum != 1000 {
+		t.Errorf("shards have %d points", sum)
+	}
+	if p.Points[0].Recipe.Epochs != 27 {
+		t.Errorf("the horizon is %d epochs", p.Points[0].Recipe.Epochs)
+	}
+}
+
+func TestWrongSpecs(t *testing.T) {
+	space := func(word, text string) func(*Spec) {
+		return func(s *Spec) { s.Space[word] = text }
+	}
+	for _, c := range []struct {
+		change func(*Spec)
+		want   string
+	}{
+		{space("hiden", "8"), `--hiden 8: no space has the word "hiden": did you mean hidden?`},
+		{space("validation", "0.1"), "no space has the word"},
+		{space("lr", "0.1..x"), "--lr 0.1..x: want a number on both sides"},
+		{space("lr", "1..0.1"), "want the smaller number first"},
+		{space("lr", "0..1"), "want positive numbers, or :linear"},
+		{space("lr", "0.1..1:cubic"), `found "cubic" behind the range: want log or linear`},
+		{space("lr", "0.1..1:log:1"), `found "1" behind the range`},
+		{space("lr", "0.1..1"), "a grid needs a number of values behind the range, as in 0.1..1:5"},
+		{space("lr", ""), `--lr "": want a value`},
+		{space("lr", "-1"), "--lr -1: want a positive number"},
+		{space("hidden", "8.5"), "want a whole number"},
+		{space("hidden", "0"), "--arch 784-0-0-10: want whole numbers from 1"},
+		{space("hidden", "-3"), "--arch"},
+		{space("layers", "65"), "--layers 65: want 0 to 64 hidden layers"},
+		{space("layers", "1..9999999"), "a grid needs a number"},
+		{space("layers", "1..99"), "hidden layers"},
+		{space("activation", "rulu"), "--activation rulu: want identity"},
+		{space("activation", "a..b"), "--activation a..b: want names joined by commas"},
+		{space("arch", "784-x"), "--arch 784-x: want whole numbers"},
+		{space("arch", "783-10"), "so the first width must be 784"},
+		{space("batch", "60001"), "at most 54000 fit in a batch"},
+		{space("epochs", "0"), "--epochs 0: want 1 to 1000000"},
+		{func(s *Spec) { s.Space["arch"], s.Space["hidden"] = "784-10", "8" }, "want one or the other"},
+		{func(s *Spec) { s.Halving, s.Space["epochs"] = []int{1, 3}, "8" }, "--halving 1,3 says how long"},
+		{func(s *Spec) { s.Halving = []int{3, 1} }, "--halving 3,1: want epochs that rise"},
+		{func(s *Spec) { s.Halving = []int{0, 1} }, "want epochs that rise"},
+		{func(s *Spec) { s.Points = -1 }, "--points -1: want 1 to"},
+		{func(s *Spec) { s.Seeds = 0 }, "--seeds 0: want 1 to"},
+		{func(s *Spec) { s.Points = 2 }, "--points 2: the space seems to have no more than 1 points"},
+		{func(s *Spec) { s.MaxParameters = 9 }, "--max-parameters 9: all networks of the space are larger"},
+		{func(s *Spec) { s.MaxParameters, s.Points = 9, 3 }, "--max-parameters 9: all networks of the space are larger"},
+		{func(s *Spec) { s.Brackets = 2 }, "--brackets 2: there are 1 points"},
+		{func(s *Spec) { s.Finalists = 1 }, "--final-seeds 0: want 1 to"},
+		{func(s *Spec) { s.Recipe.Validation = 0 }, "--validation 0: variants are compared on held-out images"},
+		{func(s *Spec) { s.Recipe.Patience = 2 }, "--patience 2: a sweep trains to the end of each rung"},
+		{func(s *Spec) { s.Space["layers"], s.Space["hidden"] = "1..9", "1..9" }, "the grid has"},
+	} {
+		_, err := NewPlan(small(c.change), digits)
+		var setting *train.SettingError
+		if !errors.As(err, &setting) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("found %v, want %s", err, c.want)
+		}
+	}
+	for _, text := range []string{"", "1", "0/2", "3/2", "a/2", "1/b", "-1/2", "1/2/3"} {
+		if s, err := ParseShard(text); err == nil {
+			t.Errorf("%q is shard %v", text, s)
+		}
+	}
+	if s, err := ParseShard("2/8"); err != nil || s != (Shard{2, 8}) {
+		t.Errorf("found %v, %v", s, err)
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	a, b := small(nil), small(func(s *Spec) {
+		s.Space["lr"], s.Points, s.Halving, s.Recipe.Batch = "0.1..1", 3, []int{1, 2}, 10
+	})
+	if d := a.Differences(&a); d != "" {
+		t.Error(d)
+	}
+	if d, want := b.Differences(&a), "--lr was not given, is 0.1..1; --batch was 32, is 10; --points was 0, is 3; --halving was , is 1,2"; d != want {
+		t.Errorf("found %s, want %s", d, want)
+	}
+}

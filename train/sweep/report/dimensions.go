@@ -1,0 +1,241 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vanilla/train"
+	"vanilla/train/sweep"
+)
+
+// Dimension is one in which points differ.
+type Dimension struct {
+	// Name is the word of the space, or h1, h2, … for the units of a hidden layer, layers for their number, parameters.
+	Name string
+	// Effect is how much of the variance of the points' ranks lies between its levels, see effect, after Epochs: the
+	// first rung, which all points reach.
+	Effect float64
+	Levels []Level
+}
+
+// Level is one value of a dimension, or a range of them.
+type Level struct {
+	Value string
+	// N counts the points that have it and an accuracy, Diverged those of which all variants diverged, and Last those
+	// that reached the last rung.
+	N, Diverged, Last                          int
+	LowerQuartile, Median, UpperQuartile, Best float64
+
+	low, high float64
+}
+
+// levelValue is a point's place in a dimension: a number, a name, or neither, if a network has no such layer.
+type levelValue struct {
+	number float64
+	name   string
+}
+
+var absent = levelValue{number: math.Inf(-1), name: "none"}
+
+// mostLevels is how many values of a number are levels of their own, and ranges how many ranges there are otherwise.
+const (
+	mostLevels = 8
+	ranges     = 5
+)
+
+// axis reads a dimension off points.
+type axis struct {
+	name    string
+	numeric bool
+	of      func(p *Point) levelValue
+}
+
+// axes are all dimensions that points may differ in.
+func (r *Report) axes(points []Point) []axis {
+	layers := 0
+	for i := range points {
+		layers = max(layers, len(points[i].widths)-2)
+	}
+	axes := []axis{{"parameters", true, func(p *Point) levelValue { return levelValue{number: float64(p.Parameters)} }},
+		{"layers", true, func(p *Point) levelValue { return levelValue{number: float64(len(p.widths) - 2)} }}}
+	for layer := 1; layer <= min(layers, mostLayers); layer++ {
+		axes = append(axes, axis{fmt.Sprintf("h%d", layer), true, func(p *Point) levelValue {
+			if layer > len(p.widths)-2 {
+				return absent
+			}
+			return levelValue{number: float64(p.widths[layer])}
+		}})
+	}
+	for _, word := range r.choices() {
+		axes = append(axes, axis{dashed(word), isNumber(word), func(p *Point) levelValue { return valueOf(&p.Recipe, word) }})
+	}
+	return axes
+}
+
+// mostLayers is how many hidden layers are dimensions of their own.
+const mostLayers = 6
+
+func isNumber(word string) bool {
+	_, text := new(train.Recipe).Get(word).(string)
+	return !text
+}
+
+func valueOf(r *train.Recipe, word string) levelValue {
+	switch v := r.Get(word).(type) {
+	case string:
+		return levelValue{name: v}
+	case int:
+		return levelValue{number: float64(v)}
+	case float64:
+		return levelValue{number: v}
+	}
+	return absent
+}
+
+// dashed is a word as it is written on the command line.
+func dashed(word string) string { return strings.ReplaceAll(word, "_", "-") }
+
+// number prints 13002 as 13,002 and 0.30000001 as 0.3.
+func number(v float64) string {
+	if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+		return thousands(int(v))
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
+}
+
+// dimensions finds in what points differ, and what that does, once one has an accuracy.
+func (r *Report) dimensions(points []Point) {
+	if !slices.ContainsFunc(points, func(p Point) bool { return p.rungs[0] != nil }) {
+		return
+	}
+	for _, a := range r.axes(points) {
+		values := make([]levelValue, len(points))
+		differ := false
+		for i := range points {
+			values[i] = a.of(&points[i])
+			differ = differ || values[i] != values[0]
+		}
+		if !differ {
+			continue
+		}
+		levels, index := cut(values, a.numeric, mostLevels, ranges)
+		r.Dimensions = append(r.Dimensions, r.marginal(a.name, points, levels, index))
+	}
+	slices.SortStableFunc(r.Dimensions, func(a, b Dimension) int { return cmp.Compare(b.Effect, a.Effect) })
+}
+
+// cut makes levels of values, and says which one each value is of. Names, and numbers of which there are few, are levels
+// of their own, others fall into ranges that hold about as many each.
+func cut(values []levelValue, numeric bool, most, ranges int) (levels []Level, index []int) {
+	index = make([]int, len(values))
+	distinct := slices.Clone(values)
+	slices.SortFunc(distinct, func(a, b levelValue) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name))
+	})
+	sorted := slices.Clone(distinct)
+	distinct = slices.Compact(distinct)
+	at := map[levelValue]int{}
+	add := func(members ...levelValue) {
+		for _, v := range members {
+			at[v] = len(levels)
+		}
+		first, last := members[0], members[len(members)-1]
+		l := Level{Value: first.name, low: first.number, high: last.number}
+		switch {
+		case first.name != "":
+		case first == last:
+			l.Value = number(first.number)
+		default:
+			l.Value = number(first.number) + "–" + number(last.number)
+		}
+		levels = append(levels, l)
+	}
+	if !numeric || len(distinct) <= most {
+		for _, v := range distinct {
+			add(v)
+		}
+	} else {
+		if distinct[0] == absent {
+			add(absent)
+			distinct = distinct[1:]
+			sorted = sorted[slices.IndexFunc(sorted, func(v levelValue) bool { return v != absent }):]
+		}
+		for begin, k := 0, 1; begin < len(distinct); k++ {
+			// The range ends with the value at its quantile.
+			bound := sorted[min(len(sorted)-1, max(0, k*len(sorted)/ranges-1))]
+			end := begin + 1
+			for end < len(distinct) && distinct[end].number <= bound.number {
+				end++
+			}
+			if distinct[begin].number <= bound.number || k >= ranges {
+				add(distinct[begin:end]...)
+				begin = end
+			}
+		}
+	}
+	for i, v := range values {
+		index[i] = at[v]
+	}
+	return levels, index
+}
+
+// marginal says what the levels of a dimension do after the first rung.
+func (r *Report) marginal(name string, points []Point, levels []Level, index []int) Dimension {
+	groups := make([][]float64, len(levels)) // what diverged is -1
+	for i := range points {
+		p, l := &points[i], &levels[index[i]]
+		switch first := p.rungs[0]; {
+		case first != nil:
+			groups[index[i]] = append(groups[index[i]], first.Mean)
+			l.N++
+		case p.Diverged > 0:
+			groups[index[i]] = append(groups[index[i]], -1)
+			l.Diverged++
+		}
+		l.Last += btoi(p.Rung == len(p.rungs)-1)
+	}
+	d := Dimension{Name: name, Effect: effect(groups), Levels: levels}
+	for i := range levels {
+		l := &levels[i]
+		slices.Sort(groups[i])
+		if healthy := groups[i][l.Diverged:]; len(healthy) > 0 {
+			l.LowerQuartile, l.Median, l.UpperQuartile = quartiles(healthy)
+			l.Best = healthy[len(healthy)-1]
+		}
+	}
+	return d
+}
+
+// FirstEpochs says after how many epochs dimensions are compared: "1 epoch", or "their epochs" if points differ in them.
+func (r *Report) FirstEpochs() string {
+	first := r.Plan.Rungs(0)[0]
+	if _, differ := r.Plan.Spec.Space["epochs"]; differ {
+		return "all epochs"
+	}
+	return plural(first, "epoch")
+}
+
+// choices are the words of the space that are no architectures.
+func (r *Report) choices() []string {
+	return slices.DeleteFunc(sweep.SpaceWords(), func(word string) bool {
+		_, given := r.Spec.Space[word]
+		return !given || word == "layers" || word == "hidden" || word == "arch"
+	})
+}
+
+// settings are what of a point's recipe is a choice of the space, but for the architecture.
+func settings(p *Point, choices []string) string {
+	var parts []string
+	for _, word := range choices {
+		if v := valueOf(&p.Recipe, word); v.name != "" {
+			parts = append(parts, v.name)
+		} else {
+			parts = append(parts, dashed(word)+" "+number(v.number))
+		}
+	}
+	return strings.Join(parts, " ")
+}

@@ -1,0 +1,54 @@
+package report
+
+import (
+	"vanilla/train"
+	"vanilla/train/sweep"
+)
+
+// Summary is the report as one JSON object. Equal sweeps have equal ones: there are no times inside.
+type Summary struct {
+	Planned  int            `json:"planned"`
+	Done     int            `json:"done"`
+	Diverged int            `json:"diverged"`
+	Variants []VariantEntry `json:"variants"` // in the order of the plan, those with a record
+}
+
+// VariantEntry is what is known of one network.
+type VariantEntry struct {
+	sweep.Identity
+	Status sweep.Status `json:"status"`
+	// Rung is the last one with a record, Epoch the epochs behind it.
+	Rung      int        `json:"rung"`
+	Epoch     int        `json:"epoch"`
+	TrainLoss train.Loss `json:"train_loss"`
+	// Scores are null where there are none.
+	ValidationLoss     *train.Loss `json:"validation_loss"`
+	ValidationAccuracy *float64    `json:"validation_accuracy"`
+	TestLoss           *train.Loss `json:"test_loss"`
+	TestAccuracy       *float64    `json:"test_accuracy"`
+	Diverged           bool        `json:"diverged"`
+	// Rank is that of the variant's point, from 1, and Front whether that is on the Pareto front.
+	Rank  int  `json:"rank"`
+	Front bool `json:"front"`
+}
+
+// Summary is what --json prints.
+func (r *Report) Summary() Summary {
+	s := Summary{Planned: r.Planned, Done: r.Done, Diverged: r.Diverged, Variants: make([]VariantEntry, 0, len(r.Variants))}
+	rank := make(map[int]int, len(r.Points))
+	for i := range r.Points {
+		rank[r.Points[i].Index] = i
+	}
+	for i := range r.Variants {
+		v := &r.Variants[i]
+		last := v.Last()
+		at := rank[v.Index]
+		s.Variants = append(s.Variants, VariantEntry{
+			Identity: v.Identity, Status: v.Status, Rung: last.Rung, Epoch: last.Epoch, TrainLoss: last.TrainLoss,
+			ValidationLoss: last.ValidationLoss, ValidationAccuracy: last.ValidationAccuracy,
+			TestLoss: last.TestLoss, TestAccuracy: last.TestAccuracy, Diverged: last.Diverged,
+			Rank: at + 1, Front: r.Points[at].Front,
+		})
+	}
+	return s
+}

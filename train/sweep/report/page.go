@@ -1,0 +1,359 @@
+package report
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"image/color"
+	"io"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"vanilla/viz"
+)
+
+//go:embed page.html
+var pageText string
+
+// mostRows is how many points the page's leaderboard has.
+const mostRows = 500
+
+// page is what page.html shows. All places are per cent of a plot's width, from the left, or height, from above, so that
+// plots are as wide as the window and their text is not.
+type page struct {
+	Title     string
+	Facts     [][2]string
+	Best      *Point
+	Finalists bool
+	Rows      []pageRow
+	Points    int
+	Tradeoff  *pagePlot
+	Groups    []pageKey
+	Rungs     *pagePlot
+	Losses    *pagePlot
+	Learners  []pageKey
+	Marginals []pageDimension
+	Ticks     []pageTick // of the marginals
+	Selects   bool
+	After     string
+	Heat      *pageHeat
+}
+
+type pageRow struct {
+	Rank int
+	*Point
+	V *Estimate
+}
+
+type pageKey struct{ Class, Name string }
+
+type pageTick struct {
+	At    float64
+	Label string
+}
+
+type pagePlot struct {
+	X, Y           string // what the axes are
+	XTicks, YTicks []pageTick
+	Lines          []pageLine
+	Dots           []pageDot
+}
+
+type pageLine struct{ Class, Points string }
+
+type pageDot struct {
+	Class string
+	X, Y  float64
+	Tip   string
+	Point int // index in the plan, -1 for none
+	// Focus says that the keyboard reaches it.
+	Focus bool
+}
+
+type pageDimension struct {
+	Name   string
+	Effect float64
+	Levels []pageLevel
+}
+
+type pageLevel struct {
+	Level
+	Lower, Width, Middle, Upper, BestAt, Reach float64
+	Tip                                        string
+}
+
+type pageHeat struct {
+	*viz.Heat
+	Lines []pageHeatRow
+}
+
+type pageHeatRow struct {
+	Name  string
+	Cells []pageCell
+}
+
+type pageCell struct {
+	Cell             *viz.Cell
+	Background, Text string
+	Marked           bool
+	Tip              string
+}
+
+// WriteHTML writes the report as one page that needs nothing else. rows and columns are the dimensions of its heat map, see
+// Heat; it has none if they are empty.
+func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
+	t, err := template.New("page").Funcs(template.FuncMap{
+		"thousands": thousands,
+		"percent":   func(f float64) string { return fmt.Sprintf("%.2f", 100*f) },
+		"whole":     func(f float64) string { return fmt.Sprintf("%.0f", 100*f) },
+		"at":        func(f float64) string { return fmt.Sprintf("%.2f", f) },
+	}).Parse(pageText)
+	if err != nil {
+		return err
+	}
+	p := &page{Title: filepath.Base(r.Path), Facts: r.Facts(), Points: len(r.Points), Selects: len(r.Spec.Halving) > 1, After: r.FirstEpochs()}
+	finalists := r.Finalists()
+	p.Finalists = len(finalists) > 0
+	if len(r.Points) > 0 && r.Points[0].Validation() != nil {
+		p.Best = &r.Points[0]
+	}
+	for i := range r.Points[:min(mostRows, len(r.Points))] {
+		point := &r.Points[i]
+		p.Rows = append(p.Rows, pageRow{i + 1, point, point.Validation()})
+	}
+	p.tradeoff(r)
+	p.rungs(r)
+	p.marginals(r)
+	if rows != "" && columns != "" {
+		h, err := r.Heat(rows, columns)
+		if err != nil {
+			return err
+		}
+		p.heat(h)
+	}
+	return t.Execute(w, p)
+}
+
+// tip is what a dot says of its point.
+func (p *Point) tip() string {
+	text := p.Name() + "\n" + p.Validation().long() + " validation, " + thousands(p.Parameters) + " parameters, " + plural(p.Epochs, "epoch")
+	if p.Test != nil {
+		text += "\n" + p.Test.long() + " test"
+	}
+	return text
+}
+
+// long is an estimate with all that belongs to it.
+func (e *Estimate) long() string {
+	if e == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%s %% (%s)", e, plural(e.N, "seed"))
+}
+
+func (p *page) tradeoff(r *Report) {
+	f := r.Tradeoff()
+	if len(f.Points) == 0 {
+		return
+	}
+	var accuracies []float64
+	few, many := math.Inf(1), 1.
+	for _, v := range f.Points {
+		accuracies = append(accuracies, v.Accuracy)
+		few, many = math.Min(few, float64(v.Parameters)), math.Max(many, float64(v.Parameters))
+	}
+	room := math.Max(1.05, math.Pow(many/few, 0.03))
+	x := logAxis(few/room, many*room)
+	y := viz.NewAccuracyAxis(accuracies)
+	plot := &pagePlot{X: "parameters", Y: f.Accuracy + ", %", YTicks: accuracyTicks(y)}
+	for _, t := range viz.LogTicks(few/room, many*room) {
+		plot.XTicks = append(plot.XTicks, pageTick{x(t.Value), thousands(int(math.Round(t.Value)))})
+	}
+	shown, _ := r.dots()
+	// The best are drawn last, over the others.
+	for i := len(shown) - 1; i >= 0; i-- {
+		v := shown[i]
+		class := "group" + fmt.Sprint(shade(v.Rung, len(f.Groups)))
+		if v.Front {
+			class += " front"
+		}
+		plot.Dots = append(plot.Dots, pageDot{class, x(float64(v.Parameters)), above(y, v.Validation().Mean), v.tip(), v.Index, v.Front})
+	}
+	var steps []string
+	last := 0.
+	for i, v := range r.Front() {
+		at := above(y, v.Validation().Mean)
+		if i > 0 {
+			steps = append(steps, fmt.Sprintf("%.2f,%.2f", x(float64(v.Parameters)), last))
+		}
+		steps = append(steps, fmt.Sprintf("%.2f,%.2f", x(float64(v.Parameters)), at))
+		last = at
+	}
+	plot.Lines = []pageLine{{"frontline", strings.Join(steps, " ")}}
+	p.Tradeoff = plot
+	for g, name := range f.Groups {
+		p.Groups = append(p.Groups, pageKey{"group" + fmt.Sprint(shade(g, len(f.Groups))), name})
+	}
+}
+
+// shades is how many colours of an order the page has.
+const shades = 5
+
+// shade is group i of n as one of the page's shades, of which the last is the strongest.
+func shade(i, n int) int {
+	if n <= 1 {
+		return shades - 1
+	}
+	return max(0, i) * (shades - 1) / (n - 1)
+}
+
+// logAxis places values from left to right, in per cent.
+func logAxis(low, high float64) func(float64) float64 {
+	if low == high {
+		low, high = low*0.8, high*1.25
+	}
+	return func(v float64) float64 { return 100 * math.Log(v/low) / math.Log(high/low) }
+}
+
+// above is where an accuracy is from above, in per cent.
+func above(y viz.AccuracyAxis, accuracy float64) float64 { return 100 * (1 - y.Place(accuracy)) }
+
+func accuracyTicks(y viz.AccuracyAxis) []pageTick {
+	var ticks []pageTick
+	for _, t := range y.Ticks() {
+		ticks = append(ticks, pageTick{above(y, t.Value), t.Label})
+	}
+	return ticks
+}
+
+func (p *page) rungs(r *Report) {
+	f := r.Rungs()
+	var accuracies []float64
+	first, last := math.Inf(1), 1.
+	var ticks []int
+	for _, l := range append(f.Finalists, f.Others...) {
+		for _, s := range l.Steps {
+			accuracies = append(accuracies, s.Accuracy)
+			first, last = math.Min(first, float64(s.Epochs)), math.Max(last, float64(s.Epochs))
+		}
+	}
+	if len(accuracies) == 0 {
+		return
+	}
+	ticks = r.Spec.Rungs()
+	y := viz.NewAccuracyAxis(accuracies)
+	x := logAxis(first, last)
+	plot := &pagePlot{X: "epochs", Y: f.Accuracy + ", %", YTicks: accuracyTicks(y)}
+	for _, e := range ticks {
+		if at := x(float64(e)); at > -1 && at < 101 {
+			plot.XTicks = append(plot.XTicks, pageTick{at, thousands(e)})
+		}
+	}
+	course := func(l viz.Learner) string {
+		var points []string
+		for _, s := range l.Steps {
+			points = append(points, fmt.Sprintf("%.2f,%.2f", x(float64(s.Epochs)), above(y, s.Accuracy)))
+		}
+		return strings.Join(points, " ")
+	}
+	for _, l := range f.Others {
+		plot.Lines = append(plot.Lines, pageLine{"other", course(l)})
+	}
+	lossLow, lossHigh := math.Inf(1), math.Inf(-1)
+	longest := 1
+	for i := len(f.Finalists) - 1; i >= 0; i-- {
+		l := f.Finalists[i]
+		class := fmt.Sprintf("series%d", i)
+		plot.Lines = append(plot.Lines, pageLine{class, course(l)})
+		for _, s := range l.Steps {
+			e := Estimate{Mean: s.Accuracy, SD: s.SD, N: s.N}
+			plot.Dots = append(plot.Dots, pageDot{class, x(float64(s.Epochs)), above(y, s.Accuracy),
+				fmt.Sprintf("%s\n%s after %s", l.Name, e.long(), plural(s.Epochs, "epoch")), -1, false})
+		}
+		for e, loss := range l.Losses {
+			if loss > 0 {
+				lossLow, lossHigh = math.Min(lossLow, loss), math.Max(lossHigh, loss)
+				longest = max(longest, e+1)
+			}
+		}
+	}
+	if f.Selects() {
+		p.Rungs = plot
+	}
+	for i, l := range f.Finalists {
+		p.Learners = append(p.Learners, pageKey{fmt.Sprintf("series%d", i), l.Name})
+	}
+	if math.IsInf(lossLow, 0) {
+		return
+	}
+	p.Losses = &pagePlot{X: "epochs", Y: "training loss"}
+	x = logAxis(1, float64(longest))
+	up := logAxis(lossLow/1.1, lossHigh*1.1)
+	for _, e := range append([]int{1}, ticks...) {
+		if at := x(float64(e)); at > -1 && at < 101 && (e != 1 || len(p.Losses.XTicks) == 0) {
+			p.Losses.XTicks = append(p.Losses.XTicks, pageTick{at, thousands(e)})
+		}
+	}
+	for _, t := range viz.LogTicks(lossLow/1.1, lossHigh*1.1) {
+		p.Losses.YTicks = append(p.Losses.YTicks, pageTick{100 - up(t.Value), t.Label})
+	}
+	for i := len(f.Finalists) - 1; i >= 0; i-- {
+		var points []string
+		for e, loss := range f.Finalists[i].Losses {
+			if loss > 0 {
+				points = append(points, fmt.Sprintf("%.2f,%.2f", x(float64(e+1)), 100-up(loss)))
+			}
+		}
+		p.Losses.Lines = append(p.Losses.Lines, pageLine{fmt.Sprintf("series%d", i), strings.Join(points, " ")})
+	}
+}
+
+func (p *page) marginals(r *Report) {
+	var all []float64
+	for _, d := range r.Dimensions {
+		for _, l := range d.Levels {
+			if l.N > 0 {
+				all = append(all, l.LowerQuartile, l.Best)
+			}
+		}
+	}
+	axis := viz.NewAccuracyAxis(all)
+	place := func(a float64) float64 { return 100 * axis.Place(a) }
+	for _, t := range axis.Ticks() {
+		p.Ticks = append(p.Ticks, pageTick{place(t.Value), t.Label})
+	}
+	for _, d := range r.Dimensions {
+		v := pageDimension{Name: d.Name, Effect: d.Effect}
+		for _, l := range d.Levels {
+			level := pageLevel{Level: l, Lower: place(l.LowerQuartile), Middle: place(l.Median), Upper: place(l.UpperQuartile), BestAt: place(l.Best)}
+			level.Width, level.Reach = level.Upper-level.Lower, level.BestAt-level.Upper
+			level.Tip = fmt.Sprintf("%s %s\nmedian %.2f %%, quartiles %.2f and %.2f %%, best %.2f %%", d.Name, l.Value, 100*l.Median, 100*l.LowerQuartile, 100*l.UpperQuartile, 100*l.Best)
+			v.Levels = append(v.Levels, level)
+		}
+		p.Marginals = append(p.Marginals, v)
+	}
+}
+
+func (p *page) heat(h *viz.Heat) {
+	if len(h.Cells) == 0 {
+		return
+	}
+	hex := func(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
+	p.Heat = &pageHeat{Heat: h}
+	columns := len(h.ColumnOf)
+	for row := len(h.RowOf) - 1; row >= 0; row-- { // the first row is at the bottom
+		line := pageHeatRow{Name: h.RowOf[row]}
+		for i, c := range h.Cells[row*columns : (row+1)*columns] {
+			cell := pageCell{Cell: c, Marked: row*columns+i == h.Marked}
+			if c != nil {
+				background, text := h.Color(c)
+				cell.Background, cell.Text = hex(background), hex(text)
+				e := Estimate{Mean: c.Mean, SD: c.SD, N: c.N}
+				cell.Tip = fmt.Sprintf("%s %s, %s %s\n%s %% (%s)", h.Rows, h.RowOf[row], h.Columns, h.ColumnOf[i], &e, plural(c.N, "network"))
+			}
+			line.Cells = append(line.Cells, cell)
+		}
+		p.Heat.Lines = append(p.Heat.Lines, line)
+	}
+}

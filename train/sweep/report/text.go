@@ -1,0 +1,257 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"vanilla/train/sweep"
+)
+
+// WriteText writes the answer for people: how far the sweep is, the best points, the Pareto front, and what each
+// dimension does. The first two lists hold at most top points each.
+func (r *Report) WriteText(w io.Writer, top int) error {
+	var b bytes.Buffer
+	for _, fact := range r.Facts() {
+		fmt.Fprintf(&b, "%-10s %s\n", fact[0], fact[1])
+	}
+	if len(r.Points) > 0 {
+		r.leaderboard(&b, top)
+		r.frontTable(&b, top)
+	}
+	if len(r.Dimensions) > 0 {
+		r.dimensionTables(&b)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Facts are what the sweep is and how far it has come, each a name and a text.
+func (r *Report) Facts() [][2]string {
+	s := &r.Spec
+	facts := [][2]string{{"sweep", r.Path}, {"points", fmt.Sprintf("%s of %s, %s each", thousands(len(r.Plan.Points)), r.space(), plural(s.Seeds, "seed"))}}
+	schedule := "all trained for " + r.FirstEpochs()
+	if len(s.Halving) > 1 {
+		schedule = fmt.Sprintf("halving after %s epochs in %s", and(s.Halving), plural(len(r.Plan.Brackets), "bracket"))
+	}
+	if n := r.Plan.Finalists(); n > 0 {
+		schedule += fmt.Sprintf("; %s with %s each", plural(n, "finalist"), plural(s.FinalSeeds, "new seed"))
+	}
+	facts = append(facts, [2]string{"schedule", schedule})
+	if s.Space["arch"] == "" && s.Space["layers"] == "" && s.Space["hidden"] == "" {
+		facts = append(facts, [2]string{"network", s.Recipe.Arch})
+	}
+	if r.Shard.Of > 1 {
+		facts = append(facts, [2]string{"shard", fmt.Sprintf("%s: counts and ranks are of this part only", r.Shard)})
+	}
+	held := int(math.Round(s.Recipe.Validation * float64(r.Data.Train)))
+	facts = append(facts, [2]string{"data", fmt.Sprintf("%s: %s training images, %s more select, %s test the finalists",
+		r.DataName, thousands(r.Data.Train-held), thousands(held), thousands(r.Data.Test))})
+	facts = append(facts, [2]string{"planned", plural(r.Planned, "network")})
+	done := thousands(r.Done)
+	if left := r.Planned - r.Done - r.Diverged; left > 0 {
+		done += fmt.Sprintf(", %s to go", thousands(left))
+	}
+	facts = append(facts, [2]string{"done", done}, [2]string{"diverged", thousands(r.Diverged)})
+	if len(r.Records) > 0 {
+		seconds := 0.
+		for i := range r.Records {
+			seconds = math.Max(seconds, r.Records[i].Seconds)
+		}
+		trained := duration(seconds)
+		if n := len(r.Environments); n > 0 {
+			e := r.Environments[n-1]
+			trained += fmt.Sprintf(" on %s by vanilla %s", e.Device, r.Version)
+		}
+		facts = append(facts, [2]string{"trained", trained})
+	}
+	return facts
+}
+
+// space is the space in words: "layers 1..3, hidden 8..128".
+func (r *Report) space() string {
+	var parts []string
+	for _, word := range sweep.SpaceWords() {
+		if values, given := r.Spec.Space[word]; given {
+			parts = append(parts, dashed(word)+" "+values)
+		}
+	}
+	if len(parts) == 0 {
+		return "one recipe"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// leaderboard writes the best points.
+func (r *Report) leaderboard(b *bytes.Buffer, top int) {
+	finalists := r.Finalists()
+	first := ""
+	if len(finalists) > 0 {
+		first = ", finalists with their new seeds first"
+	}
+	fmt.Fprintf(b, "\nLeaderboard by validation accuracy%s; ± is the standard deviation over n seeds (n-1)\n", first)
+	shown := r.Points[:min(top, len(r.Points))]
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	head := "  rank\tarchitecture\tparameters\tepochs\tvalidation, %\tn\t"
+	if len(finalists) > 0 {
+		head += "test, %\tn\t"
+	}
+	fmt.Fprintln(t, head+"settings")
+	for i := range shown {
+		p := &shown[i]
+		v := p.Validation()
+		row := fmt.Sprintf("%6d\t%s\t%10s\t%6d\t%s\t%d\t", i+1, p.Recipe.Arch, thousands(p.Parameters), p.Epochs, v, v.n())
+		if len(finalists) > 0 {
+			row += fmt.Sprintf("%s\t%d\t", p.Test, p.Test.n())
+		}
+		row += p.Settings
+		if p.Diverged > 0 {
+			row += fmt.Sprintf(" (%d of %d diverged)", p.Diverged, p.Variants)
+		}
+		fmt.Fprintln(t, strings.TrimRight(row, " \t"))
+	}
+	t.Flush()
+	if len(shown) < len(r.Points) {
+		fmt.Fprintf(b, "  and %s more\n", thousands(len(r.Points)-len(shown)))
+	}
+	if len(finalists) > 0 {
+		p := finalists[0]
+		if p.Test != nil && p.Test.Interval != nil {
+			fmt.Fprintf(b, "\nThe best, %s, gets %.2f %% of the test images right: 95 %% interval of the mean %.2f to %.2f %%\n(Student's t over %d seeds that the search has not seen)\n",
+				p.Name(), 100*p.Test.Mean, 100*(p.Test.Mean-*p.Test.Interval), 100*math.Min(1, p.Test.Mean+*p.Test.Interval), p.Test.N)
+		}
+	}
+}
+
+// frontTable writes the Pareto front.
+func (r *Report) frontTable(b *bytes.Buffer, top int) {
+	all := r.Front()
+	if len(all) == 0 {
+		return
+	}
+	shown := thin(all, top)
+	fmt.Fprintf(b, "\nPareto front: the most accurate for its parameters\n")
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  parameters\tarchitecture\tepochs\tvalidation, %\tn\tsettings")
+	for _, p := range shown {
+		v := p.Validation()
+		fmt.Fprintln(t, strings.TrimRight(fmt.Sprintf("%12s\t%s\t%6d\t%s\t%d\t%s", thousands(p.Parameters), p.Recipe.Arch, p.Epochs, v, v.N, p.Settings), " \t"))
+	}
+	t.Flush()
+	if len(shown) < len(all) {
+		fmt.Fprintf(b, "  %d of %d points of the front\n", len(shown), len(all))
+	}
+}
+
+// dimensionTables writes what each dimension does.
+func (r *Report) dimensionTables(b *bytes.Buffer) {
+	fmt.Fprintf(b, "\nWhat each dimension does: validation accuracy of points after %s, in per cent.\n", r.FirstEpochs())
+	fmt.Fprint(b, "Effect is the share of the variance of their ranks that lies between the values (Kruskal-Wallis η²).\n")
+	selects := len(r.Spec.Halving) > 1
+	for _, d := range r.Dimensions {
+		fmt.Fprintf(b, "\n%s: effect %.0f %%\n", d.Name, 100*d.Effect)
+		t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+		head := "\tmedian\tquartiles\tbest\tpoints\tdiverged\t"
+		if selects {
+			head += "to the end\t"
+		}
+		fmt.Fprintln(t, head)
+		for _, l := range d.Levels {
+			row := fmt.Sprintf("  %s\t-\t-\t-\t", l.Value)
+			if l.N > 0 {
+				row = fmt.Sprintf("  %s\t%.2f\t%.2f to %.2f\t%.2f\t", l.Value, 100*l.Median, 100*l.LowerQuartile, 100*l.UpperQuartile, 100*l.Best)
+			}
+			row += fmt.Sprintf("%s\t%s\t", thousands(l.N), thousands(l.Diverged))
+			if selects {
+				row += thousands(l.Last) + "\t"
+			}
+			fmt.Fprintln(t, row)
+		}
+		t.Flush()
+	}
+}
+
+// String is the mean ± the standard deviation in per cent, or a dash.
+func (e *Estimate) String() string {
+	switch {
+	case e == nil:
+		return "-"
+	case e.SD == nil:
+		return fmt.Sprintf("%.2f", 100*e.Mean)
+	}
+	return fmt.Sprintf("%.2f ± %.2f", 100*e.Mean, 100**e.SD)
+}
+
+// n is the number of seeds, 0 of no estimate.
+func (e *Estimate) n() int {
+	if e == nil {
+		return 0
+	}
+	return e.N
+}
+
+// thin picks up to n of a list, evenly, with both ends.
+func thin[T any](all []T, n int) []T {
+	if len(all) <= n {
+		return all
+	}
+	if n == 1 {
+		return all[len(all)-1:]
+	}
+	picked := make([]T, n)
+	for i := range picked {
+		picked[i] = all[i*(len(all)-1)/(n-1)]
+	}
+	return picked
+}
+
+// plural prints "1 seed" and "2 seeds".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
+}
+
+// thousands prints 13002 as "13,002".
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// and prints "1, 3 and 9".
+func and(values []int) string {
+	var parts []string
+	for _, v := range values {
+		parts = append(parts, thousands(v))
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	last := len(parts) - 1
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+}
+
+// duration prints seconds as people say them.
+func duration(seconds float64) string {
+	switch {
+	case seconds < 100:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 2*3600:
+		return fmt.Sprintf("%.0f min %.0f s", math.Floor(seconds/60), math.Mod(seconds, 60))
+	}
+	return fmt.Sprintf("%.1f h", seconds/3600)
+}
+
+// contains says whether a dimension has the name.
+func contains(dimensions []Dimension, name string) bool {
+	return slices.ContainsFunc(dimensions, func(d Dimension) bool { return d.Name == name })
+}

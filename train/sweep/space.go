@@ -1,0 +1,230 @@
+package sweep
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vanilla/train"
+)
+
+// SpaceWords are the words that a space can give values: layers, the number of
+// hidden layers; hidden, the units of each; and those of recipes.
+func SpaceWords() []string {
+	words := []string{"arch", "layers", "hidden"}
+	for _, word := range train.Words() {
+		if !slices.Contains([]string{"arch", "validation", "patience"}, word) {
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+// Values are what a word of the space can be.
+type Values struct {
+	word  string
+	items []item
+}
+
+// item is one value, or a range of numbers.
+type item struct {
+	text   string // of one value
+	ranged bool
+	lo, hi float64
+	log    bool
+	count  int // how many values of the range there are, 0 for all
+}
+
+// maxValues bounds the values of one word on a grid.
+const maxValues = 1_000_000
+
+// integers and logarithmic are words whose values are whole numbers, and those
+// whose ranges are even on a logarithmic axis if nothing else is said.
+var (
+	integers    = []string{"layers", "hidden", "batch", "epochs", "step_epochs", "shift"}
+	logarithmic = []string{"hidden", "lr", "weight_decay", "batch"}
+	names       = []string{"arch", "activation", "loss", "optimizer", "schedule", "init"}
+)
+
+// ParseValues reads what a word can be: values and ranges joined by commas, each
+// as likely as the others.
+//
+//	relu,silu      either
+//	1..3           1, 2 or 3
+//	0.1..1         any number between; of lr, weight_decay, batch and hidden such
+//	               that the logarithm is uniform
+//	0.1..1:linear  uniform itself; :log where that is not so anyway
+//	4..128:log:6   one of six, evenly spaced: what a grid needs of ranges that
+//	               are not whole numbers one after another
+func ParseValues(word, text string) (Values, error) {
+	v := Values{word: word}
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		it, problem := parseItem(word, part)
+		if problem != "" {
+			if part != text {
+				problem = fmt.Sprintf("found %.60q: %s", part, problem)
+			}
+			return Values{}, &train.SettingError{Flag: flagOf(word), Value: text, Problem: problem}
+		}
+		v.items = append(v.items, it)
+	}
+	return v, nil
+}
+
+// parseItem reads a value or a range, or says what would be right.
+func parseItem(word, text string) (it item, problem string) {
+	if text == "" {
+		return it, "want a value, or several joined by commas"
+	}
+	low, rest, ranged := strings.Cut(text, "..")
+	if slices.Contains(names, word) {
+		if ranged {
+			return it, "want names joined by commas"
+		}
+		return item{text: text}, ""
+	}
+	whole := slices.Contains(integers, word)
+	kind, example := "a number", "0.1..1, or 0.1..1:log:5 for five values"
+	if whole {
+		kind, example = "a whole number", "8..128, or 8..128:log:5 for five values"
+	}
+	number := func(text string) (float64, bool) {
+		x, err := strconv.ParseFloat(text, 64)
+		return x, err == nil && !math.IsNaN(x) && !math.IsInf(x, 0) && (!whole || x == math.Trunc(x) && math.Abs(x) <= 1<<53)
+	}
+	if !ranged {
+		x, ok := number(text)
+		if !ok {
+			return it, fmt.Sprintf("want %s, several joined by commas, or a range as in %s", kind, example)
+		}
+		return item{text: formatted(x)}, ""
+	}
+	parts := strings.Split(rest, ":")
+	it = item{ranged: true, log: slices.Contains(logarithmic, word)}
+	var ok, ok2 bool
+	it.lo, ok = number(low)
+	it.hi, ok2 = number(parts[0])
+	if !ok || !ok2 {
+		return it, fmt.Sprintf("want %s on both sides, as in %s", kind, example)
+	}
+	for i, option := range parts[1:] {
+		switch n, err := strconv.Atoi(option); {
+		case i == 0 && option == "log":
+			it.log = true
+		case i == 0 && option == "linear":
+			it.log = false
+		case err == nil && n >= 2 && n <= maxValues && it.count == 0 && i == len(parts)-2:
+			it.count = n
+		default:
+			return it, fmt.Sprintf("found %.60q behind the range: want log or linear, or a number of values from 2 to %d, as in %s", option, maxValues, example)
+		}
+	}
+	switch {
+	case it.lo >= it.hi:
+		return it, "want the smaller number first, as in " + example
+	case it.log && it.lo <= 0 && len(parts) > 1 && parts[1] == "log":
+		return it, "a logarithmic range is of positive numbers: want them, or :linear"
+	case it.log && it.lo <= 0 && !whole:
+		return it, "ranges of it are logarithmic: want positive numbers, or :linear"
+	}
+	it.log = it.log && it.lo > 0
+	return it, ""
+}
+
+// formatted is a number without digits that say nothing.
+func formatted(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+
+// at is the value at part u of the range, 0..1, to three digits or a whole
+// number.
+func (it *item) at(u float64, whole bool) string {
+	x := it.lo + u*(it.hi-it.lo)
+	if it.log {
+		x = it.lo * math.Exp(u*math.Log(it.hi/it.lo))
+	}
+	if whole {
+		x = math.Round(x)
+	} else {
+		x, _ = strconv.ParseFloat(strconv.FormatFloat(x, 'g', 3, 64), 64)
+	}
+	return formatted(min(max(x, it.lo), it.hi))
+}
+
+// draw is a value at random.
+func (v *Values) draw(r *random) string {
+	it := &v.items[r.below(len(v.items))]
+	if !it.ranged {
+		return it.text
+	}
+	whole := slices.Contains(integers, v.word)
+	switch {
+	case it.count > 0:
+		return it.at(float64(r.below(it.count))/float64(it.count-1), whole)
+	case whole:
+		// Each whole number gets half a unit on either side.
+		wide := *it
+		wide.lo, wide.hi = it.lo-0.5, it.hi+0.5
+		x, _ := strconv.ParseFloat(wide.at(r.float(), true), 64)
+		return formatted(min(max(x, it.lo), it.hi))
+	}
+	return it.at(r.float(), false)
+}
+
+// grid lists all values.
+func (v *Values) grid() ([]string, error) {
+	whole := slices.Contains(integers, v.word)
+	var values []string
+	for i := range v.items {
+		it := &v.items[i]
+		n := it.count
+		switch {
+		case !it.ranged:
+			values = append(values, it.text)
+			continue
+		case n == 0 && whole && it.hi-it.lo < maxValues:
+			for x := it.lo; x <= it.hi; x++ {
+				values = append(values, formatted(x))
+			}
+			continue
+		case n == 0:
+			return nil, &train.SettingError{Flag: flagOf(v.word), Value: formatted(it.lo) + ".." + formatted(it.hi),
+				Problem: fmt.Sprintf("a grid needs a number of values behind the range, as in %s..%s:5", formatted(it.lo), formatted(it.hi))}
+		}
+		for k := range n {
+			values = append(values, it.at(float64(k)/float64(n-1), whole))
+		}
+	}
+	// Ranges may meet, and whole numbers may be fewer than were asked for.
+	seen := map[string]bool{}
+	return slices.DeleteFunc(values, func(text string) bool {
+		twice := seen[text]
+		seen[text] = true
+		return twice
+	}), nil
+}
+
+// random is a generator whose numbers are the same on every machine and under
+// every Go release (splitmix64: Steele, Lea and Flood, 2014).
+type random struct{ state uint64 }
+
+// newRandom is the generator of draw number n of a seed.
+func newRandom(seed, n uint64) *random {
+	r := &random{seed}
+	r.state = r.next() + n*0x9e3779b97f4a7c15
+	r.state = r.next()
+	return r
+}
+
+func (r *random) next() uint64 {
+	r.state += 0x9e3779b97f4a7c15
+	z := r.state
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// float is uniform in [0, 1), below in 0..n-1.
+func (r *random) float() float64  { return float64(r.next()>>11) / (1 << 53) }
+func (r *random) below(n int) int { return int(r.float() * float64(n)) }

@@ -1,0 +1,159 @@
+package sweep
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"vanilla/train"
+)
+
+// Set sets the fields that are no words of the space: those of Spec by their
+// names in JSON, and validation. Other words are left alone.
+func (s *Spec) Set(words map[string]string) error {
+	whole := map[string]*int{"points": &s.Points, "seeds": &s.Seeds, "max_parameters": &s.MaxParameters,
+		"brackets": &s.Brackets, "finalists": &s.Finalists, "final_seeds": &s.FinalSeeds}
+	for word, text := range words {
+		fail := func(want string) error {
+			return &train.SettingError{Flag: flagOf(word), Value: text, Problem: want}
+		}
+		if field, ok := whole[word]; ok {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				return fail("want a whole number")
+			}
+			if word == "points" && n < 1 {
+				return fail(fmt.Sprintf("want 1 to %d, or --grid", maxVariants))
+			}
+			*field = n
+		}
+		switch word {
+		case "seed":
+			n, err := strconv.ParseUint(text, 10, 64)
+			if err != nil {
+				return fail("want a whole number from 0 to 18446744073709551615")
+			}
+			s.Seed = n
+		case "validation":
+			if err := s.Recipe.Set(word, text); err != nil {
+				return fail("want a fraction above 0, below 1")
+			}
+		case "halving":
+			s.Halving = nil
+			if text == "none" {
+				continue
+			}
+			for part := range strings.SplitSeq(text, ",") {
+				n, err := strconv.Atoi(strings.TrimSpace(part))
+				if err != nil {
+					return fail("want numbers of epochs joined by commas, as in 1,3,9,27, or none")
+				}
+				s.Halving = append(s.Halving, n)
+			}
+		case "grid":
+			if text != "true" && text != "false" {
+				return fail("want true or false")
+			}
+		}
+	}
+	return nil
+}
+
+// ReadWords reads a spec's words from a YAML file, as [ParseWords] does.
+func ReadWords(path string, settings []string) (map[string]string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--spec %s: want a YAML file: %w", path, cause(err))
+	}
+	return ParseWords(data, path, settings)
+}
+
+// maxSpecBytes is far more than a spec takes, and little enough for the parser,
+// which is slow on what is no YAML at all.
+const maxSpecBytes = 1 << 16
+
+// ParseWords reads YAML, a mapping of a space's words and those in settings to
+// values as flags have them, or to lists of them:
+//
+//	hidden: 8..128
+//	activation: [relu, silu]
+//	points: 1000
+//
+// It fails with a *train.SettingError that names the file and the line.
+func ParseWords(data []byte, name string, settings []string) (map[string]string, error) {
+	fail := func(line int, problem string) (map[string]string, error) {
+		return nil, &train.SettingError{Flag: "--spec", Value: fmt.Sprintf("%s:%d", name, line), Problem: problem}
+	}
+	if len(data) > maxSpecBytes {
+		return fail(1, fmt.Sprintf("found %d bytes: want a spec of at most %d", len(data), maxSpecBytes))
+	}
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		var at yaml.Error
+		if errors.As(err, &at) && at.GetToken() != nil {
+			return fail(at.GetToken().Position.Line, at.GetMessage())
+		}
+		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
+	}
+	if len(file.Docs) > 1 {
+		return fail(file.Docs[1].GetToken().Position.Line, "found a second document: want one")
+	}
+	words := map[string]string{}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return words, nil
+	}
+	mapping, ok := file.Docs[0].Body.(*ast.MappingNode)
+	if !ok {
+		if _, ok := file.Docs[0].Body.(*ast.CommentGroupNode); ok {
+			return words, nil
+		}
+		return fail(file.Docs[0].Body.GetToken().Position.Line, "want lines like \"points: 1000\"")
+	}
+	known := slices.Concat(SpaceWords(), settings)
+	for _, w := range mapping.Values {
+		word, line := w.Key.String(), w.Key.GetToken().Position.Line
+		if !slices.Contains(known, word) {
+			return fail(line, train.UnknownWord("sweep", word, known))
+		}
+		if _, twice := words[word]; twice {
+			return fail(line, fmt.Sprintf("found %s twice", word))
+		}
+		text, ok := scalars(w.Value)
+		if !ok {
+			return fail(line, fmt.Sprintf("found %s %.60q: want a value or a list of values", word, strings.Join(strings.Fields(w.Value.String()), " ")))
+		}
+		words[word] = text
+	}
+	return words, nil
+}
+
+// scalars joins a value, or the values of a list, by commas.
+func scalars(n ast.Node) (text string, ok bool) {
+	switch n := n.(type) {
+	case *ast.SequenceNode:
+		var parts []string
+		for _, v := range n.Values {
+			if _, list := v.(*ast.SequenceNode); list {
+				return "", false
+			}
+			part, ok := scalars(v)
+			if !ok {
+				return "", false
+			}
+			parts = append(parts, part)
+		}
+		return strings.Join(parts, ","), len(parts) > 0
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, true // as it is written
+	}
+	return "", false
+}

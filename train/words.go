@@ -1,0 +1,77 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// Words lists what recipes have, by their names in JSON, in their order.
+func Words() []string { return fieldNames() }
+
+// fieldIndex is where recipes' fields are, by their names in JSON. Plans look up
+// several for each of 100,000 points.
+var fieldIndex = func() map[string]int {
+	index := map[string]int{}
+	for i, name := range fieldNames() {
+		index[name] = i
+	}
+	return index
+}()
+
+// Set sets the field of that name in JSON to a value as it is written. It fails
+// if no recipe has the word, and if the value is not of the field's kind.
+func (r *Recipe) Set(word, text string) error {
+	index, ok := fieldIndex[word]
+	if !ok {
+		return errors.New(UnknownWord("recipe", word, fieldNames()))
+	}
+	field := reflect.ValueOf(r).Elem().Field(index)
+	switch field.Kind() {
+	case reflect.String:
+		field.SetString(text)
+	case reflect.Int:
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil || v != math.Trunc(v) || math.Abs(v) > maxExact {
+			return fmt.Errorf("found %s %.60q: want a whole number", word, text)
+		}
+		field.SetInt(int64(v))
+	default:
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("found %s %.60q: want a number", word, text)
+		}
+		field.SetFloat(v)
+	}
+	return nil
+}
+
+// UnknownWord says that no thing (a recipe, say) has the word, and names those
+// of its words that it is most like, if it is like any, or all of them.
+func UnknownWord(thing, word string, words []string) string {
+	var near []string
+	least := len(word)/2 + 1 // with as many letters wrong it is another word
+	for _, name := range words {
+		switch d := distance(word, name); {
+		case d < least:
+			near, least = []string{name}, d
+		case d == least && near != nil:
+			near = append(near, name)
+		}
+	}
+	if near != nil {
+		return fmt.Sprintf("no %s has the word %.60q: did you mean %s?", thing, word, or(near))
+	}
+	return fmt.Sprintf("no %s has the word %.60q: there are %s", thing, word, strings.Join(words, ", "))
+}
+
+// Get is the value of the field of that name in JSON, or nil if there is none.
+func (r *Recipe) Get(word string) any {
+	if index, ok := fieldIndex[word]; ok {
+		return reflect.ValueOf(r).Elem().Field(index).Interface()
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package viz
+
+import (
+	"fmt"
+	"math"
+)
+
+// Marginals is what each dimension of a space does by itself, over all that the others do.
+type Marginals struct {
+	About      string      `json:"about"`
+	Accuracy   string      `json:"accuracy"` // which one, and when: "validation accuracy after 1 epoch"
+	Dimensions []Dimension `json:"dimensions"`
+}
+
+// Dimension is one dimension, with its values in order.
+type Dimension struct {
+	Name string `json:"name"`
+	// Effect is the share of the variance of ranks that lies between the values, from 0 to 1.
+	Effect float64 `json:"effect"`
+	Levels []Level `json:"levels"`
+}
+
+// Level is what the points with one value, or range of values, of a dimension reached.
+type Level struct {
+	Value         string  `json:"value"`
+	N             int     `json:"n"` // points, but for those that diverged
+	Diverged      int     `json:"diverged"`
+	Last          int     `json:"last"` // of N, those that were trained to the end
+	LowerQuartile float64 `json:"lower_quartile"`
+	Median        float64 `json:"median"`
+	UpperQuartile float64 `json:"upper_quartile"`
+	Best          float64 `json:"best"`
+}
+
+const (
+	marginalRow  = 14.
+	marginalHead = 16.
+	marginalGap  = 12.
+	marginalFoot = 30.
+	marginalName = 84. // where values are written, right-aligned
+	marginalN    = 62. // where counts are
+)
+
+// columns deals dimensions to two columns, each to the shorter one, and returns where each starts.
+func (m *Marginals) columns() (x, y []float64, height float64) {
+	var heights [2]float64
+	for _, d := range m.Dimensions {
+		column := 0
+		if heights[1] < heights[0] {
+			column = 1
+		}
+		x, y = append(x, float64(column)*(bodyWidth/2+8)), append(y, heights[column])
+		heights[column] += marginalHead + float64(len(d.Levels))*marginalRow + marginalGap
+	}
+	return x, y, math.Max(heights[0], heights[1])
+}
+
+// selects says whether some points were stopped early.
+func (m *Marginals) selects() bool {
+	for _, d := range m.Dimensions {
+		for _, l := range d.Levels {
+			if l.Last < l.N {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *Marginals) page() page {
+	_, _, height := m.columns()
+	counts := "On the right, numbers of points, and after the plus of those that diverged."
+	if m.selects() {
+		counts = "On the right, numbers of points, after the plus of those that diverged, and after the arrow of those that were good enough to be trained to the end."
+	}
+	return page{
+		title: "What each dimension does", subtitle: m.About,
+		caption: fmt.Sprintf("Dots are medians over points of %s, bars go from quartile to quartile, ticks are the best. The percentage is how much of the variance of all points' ranks lies between the values "+
+			"(Kruskal and Wallis's H as η², corrected for chance; what diverged ranks last). ", m.Accuracy) + counts,
+		width: bodyWidth, height: height + marginalFoot, body: m.draw,
+	}
+}
+
+func (m *Marginals) draw(c *canvas, _ int) {
+	var all []float64
+	for _, d := range m.Dimensions {
+		for _, l := range d.Levels {
+			if l.N > 0 {
+				all = append(all, l.LowerQuartile, l.UpperQuartile, l.Best)
+			}
+		}
+	}
+	axis := NewAccuracyAxis(all)
+	xs, ys, height := m.columns()
+	const width = bodyWidth/2 - 8
+	place := func(x, accuracy float64) float64 {
+		return x + marginalName + (width-marginalName-marginalN)*axis.Place(accuracy)
+	}
+	ticks := axis.Ticks()
+	for i, d := range m.Dimensions {
+		x, y := xs[i], ys[i]
+		c.text(x, y+8, d.Name, style{size: 9.5, bold: true})
+		c.text(x+width, y+8, fmt.Sprintf("%.0f %%", 100*d.Effect), style{size: 8.5, bold: true, align: right, color: c.good})
+		y += marginalHead
+		bottom := y + float64(len(d.Levels))*marginalRow
+		for _, t := range ticks {
+			c.lines(c.colors.grid, 0.4, place(x, t.Value), y-2, place(x, t.Value), bottom)
+		}
+		for k, l := range d.Levels {
+			mid := y + (float64(k)+0.5)*marginalRow - 1
+			label := style{size: 8, align: right}
+			c.text(x+marginalName-8, mid+3, label.cut(l.Value, marginalName-10), label)
+			count := thousands(l.N)
+			if l.Diverged > 0 {
+				count += "+" + thousands(l.Diverged)
+			}
+			if m.selects() {
+				count += " → " + thousands(l.Last)
+			}
+			c.text(x+width, mid+3, count, style{size: 7, color: c.muted, align: right})
+			if l.N == 0 {
+				continue
+			}
+			from, to, median, best := place(x, l.LowerQuartile), place(x, l.UpperQuartile), place(x, l.Median), place(x, l.Best)
+			c.lines(blend(c.good, c.background, 0.35), 5, from, mid, math.Max(to, from+1), mid)
+			c.lines(c.muted, 0.5, to, mid, best, mid)
+			c.lines(c.muted, 1, best, mid-3, best, mid+3)
+			c.disc(median, mid, 2.8, c.good, c.background, 0.7)
+		}
+	}
+	// The common axis stands under both columns.
+	for column := range min(2, len(m.Dimensions)) {
+		x := float64(column) * (bodyWidth/2 + 8)
+		for _, t := range ticks {
+			c.text(place(x, t.Value), height+4, t.Label, style{size: 7.5, color: c.muted, align: centred})
+		}
+		c.text(x+marginalName+(width-marginalName-marginalN)/2, height+18, m.Accuracy+", %", style{size: 8, color: c.muted, align: centred})
+	}
+}

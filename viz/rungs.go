@@ -1,0 +1,230 @@
+package viz
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// Rungs is how the points of a space learned, and which of them were stopped on the way.
+type Rungs struct {
+	About    string `json:"about"`
+	Accuracy string `json:"accuracy"` // which one: "validation accuracy"
+	// Finalists are the best of those that were trained to the end, best first.
+	Finalists []Learner `json:"finalists"`
+	// Others are drawn behind them.
+	Others []Learner `json:"others"`
+}
+
+// Learner is the course of one point.
+type Learner struct {
+	Name  string      `json:"name"`
+	Steps []Milestone `json:"steps"`
+	// Losses are the mean losses of the batches of each epoch, as they were trained, from the first epoch on: geometric
+	// means over seeds.
+	Losses []float64 `json:"losses"`
+}
+
+// Milestone is what a point had reached after some epochs: means over its seeds.
+type Milestone struct {
+	Epochs   int      `json:"epochs"`
+	Accuracy float64  `json:"accuracy"`
+	SD       *float64 `json:"sd"` // over seeds (n-1), nil for one seed
+	N        int      `json:"n"`
+}
+
+const rungsHeight = 270.
+
+// Selects says whether points were compared on the way: otherwise their losses alone are a course.
+func (r *Rungs) Selects() bool {
+	for _, l := range append(slices.Clone(r.Finalists), r.Others...) {
+		if len(l.Steps) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Rungs) page() page {
+	p := page{title: "Learning curves", subtitle: r.About, width: bodyWidth, height: rungsHeight, body: r.draw}
+	p.caption = fmt.Sprintf("Left: %s, on an axis that is logarithmic in the error; grey, the points that were stopped or ended behind. "+
+		"Right: the loss of the batches as they were trained. Lines are means over seeds, shades ± one standard deviation (n−1).", r.Accuracy)
+	if !r.Selects() {
+		p.caption = "The loss of the batches as they were trained: geometric means over seeds."
+	}
+	return p
+}
+
+func (r *Rungs) draw(c *canvas, _ int) {
+	var epochs []int
+	for _, l := range append(slices.Clone(r.Finalists), r.Others...) {
+		for _, s := range l.Steps {
+			epochs = append(epochs, s.Epochs)
+		}
+	}
+	shown := min(len(r.Finalists), len(c.series))
+	small := style{size: 8}
+	perRow := 3
+	for _, l := range r.Finalists[:shown] {
+		if small.width(l.Name) > bodyWidth/3-24 {
+			perRow = 2
+		}
+	}
+	column := bodyWidth / float64(perRow)
+	for i, l := range r.Finalists[:shown] {
+		x, y := float64(i%perRow)*column, float64(i/perRow)*12
+		c.lines(c.series[i], 2, x, y-2.8, x+12, y-2.8)
+		c.text(x+16, y, small.cut(l.Name, column-24), small)
+	}
+	top := float64((shown+perRow-1)/perRow) * 12
+	if !r.Selects() {
+		c.plot(r.losses(c, shown, epochs), 0, top, bodyWidth, rungsHeight-top)
+		return
+	}
+	c.plot(r.accuracies(c, shown, epochs), 0, top, 340, rungsHeight-top)
+	c.plot(r.losses(c, shown, epochs), 350, top, bodyWidth-350, rungsHeight-top)
+}
+
+func (r *Rungs) accuracies(c *canvas, shown int, epochs []int) *plot.Plot {
+	p := c.newPlot("", "epochs", r.Accuracy+", %")
+	p.Add(c.rules())
+	p.Y.Scale, p.Y.Tick.Marker = accuracyScale{}, accuracyTicks{}
+	var all []float64
+	faint := blend(c.muted, c.background, math.Max(0.12, math.Min(0.5, 20/float64(len(r.Others)+1))))
+	for _, l := range r.Others {
+		all = append(all, c.course(p, l, faint, 0.5)...)
+	}
+	for i, l := range r.Finalists[:shown] {
+		col := c.series[i]
+		var upper, lower plotter.XYs
+		for _, s := range l.Steps {
+			if s.SD != nil {
+				upper = append(upper, plotter.XY{X: float64(s.Epochs), Y: math.Min(mostAccurate, s.Accuracy+*s.SD)})
+				lower = append(lower, plotter.XY{X: float64(s.Epochs), Y: s.Accuracy - *s.SD})
+			}
+		}
+		if len(upper) > 1 {
+			for k := len(lower) - 1; k >= 0; k-- {
+				upper = append(upper, lower[k])
+			}
+			band, _ := plotter.NewPolygon(upper)
+			band.Color, band.LineStyle.Width = color.NRGBA{col.R, col.G, col.B, 40}, 0
+			p.Add(band)
+		}
+	}
+	for i := shown - 1; i >= 0; i-- {
+		all = append(all, c.course(p, r.Finalists[i], c.series[i], 1.6)...)
+	}
+	epochAxis(p, epochs)
+	p.Y.Min, p.Y.Max = accuracyRange(all)
+	return p
+}
+
+// course adds a point's accuracies and returns them.
+func (c *canvas) course(p *plot.Plot, l Learner, col color.Color, width float64) []float64 {
+	var points plotter.XYs
+	var accuracies []float64
+	for _, s := range l.Steps {
+		points = append(points, plotter.XY{X: float64(s.Epochs), Y: s.Accuracy})
+		accuracies = append(accuracies, s.Accuracy)
+	}
+	c.trace(p, points, col, width)
+	return accuracies
+}
+
+// trace adds a line with a dot at each point, where there are few.
+func (c *canvas) trace(p *plot.Plot, points plotter.XYs, col color.Color, width float64) {
+	if len(points) == 0 {
+		return
+	}
+	line, dots, _ := plotter.NewLinePoints(points)
+	line.Color, line.Width = col, vg.Length(width)
+	p.Add(line)
+	if len(points) <= 12 {
+		dots.GlyphStyle = draw.GlyphStyle{Color: col, Radius: vg.Length(0.6 + width*0.9), Shape: draw.CircleGlyph{}}
+		p.Add(dots)
+	}
+}
+
+func (r *Rungs) losses(c *canvas, shown int, epochs []int) *plot.Plot {
+	p := c.newPlot("", "epochs", "training loss")
+	p.Add(c.rules())
+	low, high := math.Inf(1), 0.
+	for i := shown - 1; i >= 0; i-- {
+		var points plotter.XYs
+		for e, loss := range r.Finalists[i].Losses {
+			if loss > 0 { // a logarithmic axis
+				points = append(points, plotter.XY{X: float64(e + 1), Y: loss})
+				low, high = math.Min(low, loss), math.Max(high, loss)
+			}
+		}
+		c.trace(p, points, c.series[i], 1.6)
+	}
+	epochAxis(p, append([]int{1}, epochs...))
+	if high == 0 {
+		low, high = 0.1, 1
+	}
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, lossTicks{}
+	p.Y.Min, p.Y.Max = low/1.15, high*1.15
+	return p
+}
+
+// epochAxis is logarithmic, with the epochs that there are as its ticks.
+func epochAxis(p *plot.Plot, epochs []int) {
+	first, last := math.Inf(1), 1.
+	for _, e := range epochs {
+		first, last = math.Min(first, math.Max(1, float64(e))), math.Max(last, float64(e))
+	}
+	first = math.Min(first, last)
+	p.X.Min, p.X.Max = first, last
+	if first == last {
+		p.X.Min, p.X.Max = first*0.8, last*1.25
+	}
+	p.X.Scale = plot.LogScale{}
+	var ticks plot.ConstantTicks
+	near := func(e int) bool {
+		for _, t := range ticks {
+			if math.Abs(math.Log(float64(e)/t.Value)) < 0.08*math.Log(p.X.Max/p.X.Min) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, e := range append([]int{int(last), int(first)}, epochs...) {
+		if e > 0 && !near(e) {
+			ticks = append(ticks, plot.Tick{Value: float64(e), Label: thousands(e)})
+		}
+	}
+	p.X.Tick.Marker = ticks
+}
+
+// lossTicks marks a logarithmic axis of losses.
+type lossTicks struct{}
+
+// Ticks implements plot.Ticker.
+func (lossTicks) Ticks(low, high float64) []plot.Tick { return LogTicks(low, high) }
+
+// LogTicks marks a logarithmic axis at 1, 2 and 5 times powers of ten, and at more digits where that is too few.
+func LogTicks(low, high float64) []plot.Tick {
+	var ticks []plot.Tick
+	for _, digits := range [][]float64{{1, 2, 5}, {1, 2, 3, 4, 5, 6, 8}, {1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9}} {
+		ticks = nil
+		for decade := -8; decade <= 8; decade++ {
+			for _, d := range digits {
+				if v := d * math.Pow(10, float64(decade)); v >= low && v <= high {
+					ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.3g", v)})
+				}
+			}
+		}
+		if len(ticks) > 2 {
+			break
+		}
+	}
+	return ticks
+}
