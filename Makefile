@@ -11,7 +11,7 @@ PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
 .PHONY: help build train test check format vet staticcheck race cross modules bench peers bench-peers generate \
-	models gallery check-peers
+	models gallery check-peers kills kill-sweeps slurm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,7 +73,15 @@ gallery: ## draw the pictures of viz/GALLERY.md anew, with the commands of that 
 	go test ./cmd/vanilla -run '^TestGallery$$' -count 1 -update
 
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
-	VANILLA_KILLS=200 go test ./cmd/vanilla -run TestKill -count 1 -v
+	VANILLA_KILLS=200 go test ./cmd/vanilla -run '^TestKill$$' -count 1 -v
+
+kill-sweeps: ## kill sweeps with SIGKILL at 50 random moments; every resumed one must end as one that was never killed
+	VANILLA_KILLS=50 go test ./cmd/vanilla -run '^TestKillSweep$$' -count 1 -v
+
+slurm: ## run the job files of examples/cluster in a Slurm cluster of this machine, installed by apt-get if need be
+	@PATH="$$PATH:/usr/sbin"; for p in slurmctld slurmd munged sbatch; do command -v $$p > /dev/null || missing=1; done; \
+		[ -z "$$missing" ] || apt-get install --yes --no-install-recommends slurm-wlm munge
+	VANILLA_SLURM=1 go test ./cmd/vanilla -run '^TestSlurm$$' -count 1 -v
 
 # What PEERS holds is downloaded: 5.5 GB once installed, most of it PyTorch.
 PEERS := .cache/peers

@@ -491,13 +491,20 @@ func commands(c *cobra.Command) []*cobra.Command {
 	return all
 }
 
-// The examples that help texts show work. Training stops after an epoch, and
-// timing after a few images.
+// The examples that help texts show work. Training stops after an epoch, timing
+// after a few images, and sweeps before they begin.
 func TestExamples(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains a few epochs on MNIST")
 	}
+	studies, err := filepath.Abs("../../studies")
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Chdir(t.TempDir())
+	if err := os.CopyFS("studies", os.DirFS(studies)); err != nil {
+		t.Fatal(err)
+	}
 	must(t, "train", "--epochs", "1") // model.safetensors, which examples name
 	exampleFiles(t)
 	exampleSweeps(t)
@@ -515,6 +522,9 @@ func TestExamples(t *testing.T) {
 			}
 			if slices.Contains(args, "bench") {
 				args = append(args, "--rounds", "1", "--examples", "400")
+			}
+			if args[0] == "sweep" {
+				args = append(args, "--dry-run")
 			}
 			if stdout := must(t, args...); stdout == "" {
 				t.Errorf("%s: %q printed nothing", c.CommandPath(), line)

@@ -230,6 +230,7 @@ func (s *sweepFlags) options() (o sweep.Options, err error) {
 		return o, &train.SettingError{Flag: "--memory", Value: s.memoryGiB, Problem: "want a positive number of GiB"}
 	}
 	o.CheckpointEvery, o.Memory, o.Resume, o.Version = time.Duration(every), int64(memory), s.resume, version
+	o.Revision = revision()
 	return o, nil
 }
 

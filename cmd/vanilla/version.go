@@ -26,23 +26,36 @@ func versionCommand() *cobra.Command {
 			rows := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintf(rows, "vanilla\t%s\n", version)
 			fmt.Fprintf(rows, "go\t%s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			settings := map[string]string{}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					settings[s.Key] = s.Value
-				}
-			}
-			if tags := settings["-tags"]; tags != "" {
+			if tags := buildSettings()["-tags"]; tags != "" {
 				fmt.Fprintf(rows, "tags\t%s\n", tags)
 			}
-			if revision := settings["vcs.revision"]; revision != "" {
-				if settings["vcs.modified"] == "true" {
-					revision += ", modified"
-				}
+			if revision := revision(); revision != "" {
 				fmt.Fprintf(rows, "revision\t%s\n", revision)
 			}
 			fmt.Fprintf(rows, "executors\t%s\n", strings.Join([]string{device.Fast, device.Tape, device.Ref}, " "))
 			return rows.Flush()
 		},
 	}
+}
+
+// buildSettings are what the binary was built with.
+func buildSettings() map[string]string {
+	settings := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			settings[s.Key] = s.Value
+		}
+	}
+	return settings
+}
+
+// revision is the commit that the binary was built from, or "" if it does not
+// know.
+func revision() string {
+	settings := buildSettings()
+	r := settings["vcs.revision"]
+	if r != "" && settings["vcs.modified"] == "true" {
+		r += ", modified"
+	}
+	return r
 }

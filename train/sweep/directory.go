@@ -3,6 +3,7 @@ package sweep
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ const (
 	// environmentFile has a line for each process that worked on the sweep.
 	environmentFile = "environment.jsonl"
 	// recordsFile has a line for each variant and rung.
-	recordsFile = "records.jsonl"
+	recordsFile    = "records.jsonl"
+	compressedFile = recordsFile + ".gz"
 	// modelsDir has a model file for each final variant, called by its ID.
 	modelsDir = "models"
 	// statesDir has what variants in training go on from. It is empty at the end.
@@ -110,7 +112,7 @@ func Open(path string) (*Directory, error) {
 	if err := d.Shard.check(d.Plan); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, specFile), err)
 	}
-	f, err := os.Open(filepath.Join(path, recordsFile))
+	f, err := openRecords(path)
 	if err == nil {
 		d.Records, d.size, err = ReadRecords(f)
 		f.Close()
@@ -133,6 +135,30 @@ func Open(path string) (*Directory, error) {
 		}
 	}
 	return d, nil
+}
+
+// openRecords opens a directory's records, or if there are none, what gzip made of
+// them: a sweep that has ended may be kept so.
+func openRecords(dir string) (io.ReadCloser, error) {
+	f, err := os.Open(filepath.Join(dir, recordsFile))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	f, err = os.Open(filepath.Join(dir, compressedFile))
+	if err != nil {
+		return nil, err
+	}
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return compressed{z, f}, nil
+}
+
+// compressed reads a gzip file.
+type compressed struct {
+	io.Reader
+	io.Closer
 }
 
 // sortRecords brings records into the order of the plan.

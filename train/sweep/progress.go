@@ -90,8 +90,8 @@ func (b *board) left() float64 {
 }
 
 // best lists the n best records: of variants that are not diverged, the last
-// one; finals before the search, later rungs before earlier ones, and then by
-// the accuracy on the held-out images.
+// one; later rungs before earlier ones, finals before the search, and then by the
+// accuracy on the held-out images.
 func (b *board) best(n int) []Record {
 	var best []Record
 	for _, records := range b.records {
@@ -109,7 +109,7 @@ func (b *board) best(n int) []Record {
 }
 
 func ahead(a, b Record) int {
-	return cmp.Or(cmp.Compare(a.Stage, b.Stage), // final before search
-		cmp.Compare(b.Rung, a.Rung), cmp.Compare(*b.ValidationAccuracy, *a.ValidationAccuracy),
+	return cmp.Or(cmp.Compare(b.Rung, a.Rung), cmp.Compare(a.Stage, b.Stage), // final before search
+		cmp.Compare(*b.ValidationAccuracy, *a.ValidationAccuracy),
 		cmp.Compare(*a.ValidationLoss, *b.ValidationLoss), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Seed, b.Seed))
 }

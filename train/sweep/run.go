@@ -188,6 +188,9 @@ func begin(dir string, header Header, resume bool) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(dir, compressedFile)); err == nil {
+		return &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep that has ended, its records compressed: want another directory"}
+	}
 	if !resume {
 		return &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep: want --resume to go on with it, or another directory"}
 	}

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -361,5 +362,34 @@ func TestForeignRecords(t *testing.T) {
 		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("found %v, want %s", err, c.want)
 		}
+	}
+}
+
+// A sweep that has ended is read with compressed records too.
+func TestCompressed(t *testing.T) {
+	dir := t.TempDir()
+	d := sweep(t, dir, tiny(nil), Options{})
+	path := filepath.Join(dir, recordsFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(path + ".gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := gzip.NewWriter(f)
+	z.Write(text)
+	if err := errors.Join(z.Close(), f.Close(), os.Remove(path)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, again, d)
+	_, err = Run(t.Context(), cpu.New(), new(train.Networks), rows(), dir, tiny(nil), Options{Resume: true})
+	if err == nil || !strings.Contains(err.Error(), "its records compressed: want another directory") {
+		t.Errorf("found %v", err)
 	}
 }

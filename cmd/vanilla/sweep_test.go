@@ -1,0 +1,315 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"vanilla/train/sweep"
+)
+
+// tinySweep are the flags of a sweep over the data of inData: two rungs, four
+// brackets and finals.
+func tinySweep(more ...string) []string {
+	return append(strings.Fields("sweep --data tiny --layers 1..2 --hidden 2..6 --lr 0.1..1 --activation relu,sigmoid --batch 8 "+
+		"--points 24 --seeds 2 --halving 2,6 --brackets 4 --finalists 2 --final-seeds 3 --validation 0.2"), more...)
+}
+
+func openSweep(t *testing.T, dir string) *sweep.Directory {
+	t.Helper()
+	d, err := sweep.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// sameSweep compares what two directories hold, but for times.
+func sameSweep(t *testing.T, found, want string) {
+	t.Helper()
+	var texts [2]string
+	for i, dir := range []string{found, want} {
+		d := openSweep(t, dir)
+		for k := range d.Records {
+			d.Records[k].Seconds, d.Records[k].Time = 0, time.Time{}
+		}
+		text, err := json.Marshal(d.Records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = string(text)
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("%s is not %s", found, want)
+	}
+	models, err := filepath.Glob(filepath.Join(want, "models", "*"))
+	if err != nil || len(models) == 0 {
+		t.Fatalf("%s holds %d models, err %v", want, len(models), err)
+	}
+	for _, file := range models {
+		if !bytes.Equal(read(t, file), read(t, filepath.Join(found, "models", filepath.Base(file)))) {
+			t.Errorf("%s is not the same in %s", file, found)
+		}
+	}
+}
+
+func TestSweep(t *testing.T) {
+	inData(t)
+	text := must(t, tinySweep("--out", "text")...)
+	for _, part := range []string{"54 variants", "finalist", "n = 3", "results text"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in %s", part, text)
+		}
+	}
+	stdout, stderr, code := vanilla(t, tinySweep("--out", "json", "--json")...)
+	if code != done {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	records, size, err := sweep.ReadRecords(strings.NewReader(stdout))
+	if err != nil || size != int64(len(stdout)) {
+		t.Fatalf("%d of %d bytes are records: %v", size, len(stdout), err)
+	}
+	if d := openSweep(t, "json"); len(records) != len(d.Records) || d.Counts().Planned != 54 {
+		t.Errorf("printed %d records, the directory has %d; %+v", len(records), len(d.Records), d.Counts())
+	}
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	var last progressLine
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Done != 54 || last.NetworkEpochs == 0 || last.BestTestAccuracy == nil {
+		t.Errorf("the last line is %q, err %v", lines[len(lines)-1], err)
+	}
+	sameSweep(t, "json", "text")
+	// The finalists' models are models.
+	models, err := filepath.Glob("text/models/*.safetensors")
+	if err != nil || len(models) != 6 {
+		t.Fatalf("%d models, err %v", len(models), err)
+	}
+	must(t, "eval", models[0], "--data", "tiny")
+}
+
+// A file has the same words as the flags, which override it.
+func TestSweepSpec(t *testing.T) {
+	inData(t)
+	spec := `# as tinySweep has it
+layers: 1..2
+hidden: 2..6
+lr: [0.1..1]
+activation: [relu, sigmoid]
+batch: 8
+points: 9
+seeds: 2
+halving: [2, 6]
+brackets: 4
+finalists: 2
+final_seeds: 3
+validation: 0.2
+`
+	if err := os.WriteFile("spec.yaml", []byte(spec), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "sweep", "--data", "tiny", "--spec", "spec.yaml", "--points", "24", "--out", "file")
+	must(t, tinySweep("--out", "flags")...)
+	sameSweep(t, "file", "flags")
+	if a, b := openSweep(t, "file"), openSweep(t, "flags"); a.Differences(&b.Header) != "" {
+		t.Error(a.Differences(&b.Header))
+	}
+}
+
+func TestSweepDryRun(t *testing.T) {
+	inData(t)
+	var report planReport
+	if err := json.Unmarshal([]byte(must(t, tinySweep("--dry-run", "--json")...)), &report); err != nil {
+		t.Fatal(err)
+	}
+	// A third of 6 points in each of 4 brackets go on.
+	if report.Points != 24 || report.Variants != 54 || report.NetworkEpochs != 2*24*2+2*8*4+6*6 || report.FLOP <= 0 || report.MemoryBytes <= 0 ||
+		len(report.Devices) == 0 || report.Devices[0].Device != "cpu" || report.Devices[0].Seconds <= 0 {
+		t.Errorf("found %+v", report)
+	}
+	text := must(t, tinySweep("--dry-run")...)
+	for _, part := range []string{"24 in 4 brackets", "54, 6 of them finals", "FLOP", "MB", "on cpu: "} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in %s", part, text)
+		}
+	}
+	// The default sweep.
+	if err := json.Unmarshal([]byte(must(t, "sweep", "--dry-run", "--json")), &report); err != nil || report.Points != 1000 || report.Finals != 20 {
+		t.Errorf("found %+v, %v", report, err)
+	}
+}
+
+// Interrupted, it keeps what is done and says how to go on.
+func TestSweepInterrupted(t *testing.T) {
+	inData(t)
+	line := tinySweep("--halving", "200,400", "--out", "run")
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(150*time.Millisecond, cancel)
+	var stderr bytes.Buffer
+	code := run(ctx, line, nil, new(bytes.Buffer), &stderr)
+	if code != failed || !strings.Contains(stderr.String(), "vanilla sweep: interrupted after ") || !strings.Contains(stderr.String(), "--resume goes on from there") {
+		t.Fatalf("exit code %d, %s", code, &stderr)
+	}
+	must(t, append(line, "--resume")...)
+	line[len(line)-1] = "whole"
+	must(t, line...)
+	sameSweep(t, "run", "whole")
+}
+
+// A sweep whose process is killed at random moments, and resumed each time, is in
+// the end what one that was never killed is, each variant and rung once.
+func TestKillSweep(t *testing.T) {
+	want := 8
+	if text := os.Getenv("VANILLA_KILLS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("VANILLA_KILLS=%s: want a whole number from 1", text)
+		}
+		want = n
+	} else if testing.Short() {
+		t.Skip("runs some dozens of processes")
+	}
+	inData(t)
+	// Two shapes, so that little of a short life goes into building graphs.
+	line := strings.Fields("sweep --data tiny --arch 16-4-3,16-3-4-3 --lr 0.1..1 --activation relu --batch 8 --points 24 --seeds 2 " +
+		"--halving 40,120 --brackets 4 --finalists 2 --final-seeds 3 --validation 0.2 --checkpoint-every 0.02")
+	must(t, append(line, "--out", "whole")...)
+	random := rand.New(rand.NewPCG(7, 8))
+	killed, midway := 0, 0
+	for turn := 0; killed < want; turn++ {
+		if turn > want {
+			t.Fatalf("of %d sweeps, only %d were killed", turn, killed)
+		}
+		run := "run" + strconv.Itoa(turn)
+		for ended := false; !ended; {
+			life := time.Duration(random.Int64N(int64(longestSweepLife)))
+			if killed == want {
+				life = time.Hour
+			}
+			if ended = trainFor(t, life, append(line, "--out", run, "--resume")); !ended {
+				killed++
+				if info, err := os.Stat(filepath.Join(run, "records.jsonl")); err == nil && info.Size() > 0 {
+					midway++
+				}
+			}
+		}
+		sameSweep(t, run, "whole")
+		if left, err := os.ReadDir(filepath.Join(run, "states")); err != nil || len(left) > 0 {
+			t.Errorf("%d states are left, err %v", len(left), err)
+		}
+		if t.Failed() {
+			t.Fatalf("after %d kills", killed)
+		}
+	}
+	t.Logf("%d kills, %d of them after the first record", killed, midway)
+	if midway < want/3 {
+		t.Errorf("of %d kills, only %d were after the first record", killed, midway)
+	}
+}
+
+// longestSweepLife is how long a process works before it is killed, at most: a
+// part of what the sweep takes.
+const longestSweepLife = 400 * time.Millisecond
+
+// A second process on a directory is refused.
+func TestSweepLock(t *testing.T) {
+	inData(t)
+	line := tinySweep("--halving", "20000,60000", "--out", "run")
+	c := exec.CommandContext(t.Context(), os.Args[0], line...)
+	c.Env = append(os.Environ(), "VANILLA_TEST_MAIN=1")
+	stderr := &firstWrite{seen: make(chan struct{})}
+	c.Stderr = stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		c.Process.Kill()
+		c.Wait()
+	}()
+	<-stderr.seen
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat("run/environment.jsonl"); err == nil {
+			break
+		} else if time.Since(begin) > time.Minute {
+			t.Fatal(err)
+		}
+	}
+	if _, stderr, code := vanilla(t, append(line, "--resume")...); code != failed || !strings.Contains(stderr, "--out run: another process works on it") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+func TestSweepWrongInput(t *testing.T) {
+	inData(t)
+	must(t, tinySweep("--out", "run")...)
+	for name, text := range map[string]string{"typo.yaml": "points: 3\nhiden: 8\n", "list.yaml": "- 1\n", "file": "x"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := listing(t)
+	sweeping := func(more ...string) []string { return append([]string{"sweep", "--data", "tiny"}, more...) }
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{tinySweep(), misuse, "want --out with a directory"},
+		{tinySweep("--out", "run"), misuse, "--out run: holds a sweep: want --resume"},
+		{tinySweep("--out", "run", "--resume", "--seeds", "3"), misuse, "--resume run: holds another sweep: --seeds was 2, is 3"},
+		{tinySweep("--out", "run", "--resume", "--lr", "0.1..2", "--points", "25"), misuse, "--lr was 0.1..1, is 0.1..2; --points was 24, is 25"},
+		{tinySweep("--out", "run", "--resume", "--shard", "1/2"), misuse, "--shard was 1/1, is 1/2"},
+		{tinySweep("--out", "run", "--resume", "--executor", "ref"), misuse, "--executor was cpu, is ref"},
+		{tinySweep("--out", "file"), misuse, "--out file: want a directory"},
+		{tinySweep("--out", "new", "--shard", "0/2"), misuse, "--shard 0/2: want the part's number, from 1"},
+		{tinySweep("--out", "new", "--shard", "1/5"), misuse, "--shard 1/5: the plan has 4 brackets"},
+		{tinySweep("--out", "new", "--grid"), misuse, "--grid true: --points 24 draws some points: want one or the other"},
+		{tinySweep("--out", "new", "--points", "0"), misuse, "--points 0: want 1 to 10000000, or --grid"},
+		{tinySweep("--out", "new", "--points", "many"), misuse, "--points many: want a whole number"},
+		{tinySweep("--out", "new", "--halving", "6,2"), misuse, "--halving 6,2: want epochs that rise"},
+		{tinySweep("--out", "new", "--halving", "a"), misuse, "--halving a: want numbers of epochs joined by commas"},
+		{tinySweep("--out", "new", "--epochs", "3"), misuse, "--epochs 3: --halving 2,6 says how long"},
+		{tinySweep("--out", "new", "--hidden", "6..2"), misuse, "--hidden 6..2: want the smaller number first"},
+		{tinySweep("--out", "new", "--activation", "rulu"), misuse, "--activation rulu: want identity"},
+		{tinySweep("--out", "new", "--max-parameters", "5"), misuse, "--max-parameters 5: all networks of the space are larger"},
+		{tinySweep("--out", "new", "--validation", "0"), misuse, "--validation 0: points are compared on held-out images"},
+		{tinySweep("--out", "new", "--batch", "81"), misuse, "at most 80 fit in a batch"},
+		{tinySweep("--out", "new", "--checkpoint-every", "0"), misuse, "--checkpoint-every 0: want 0.001 seconds or more"},
+		{tinySweep("--out", "new", "--memory", "0"), misuse, "--memory 0: want a positive number of GiB"},
+		{tinySweep("--out", "new", "--hiden", "3"), misuse, "unknown flag: --hiden: did you mean --hidden?"},
+		{tinySweep("--out", "new", "--device", "tpu"), misuse, "--device tpu: want auto"},
+		{sweeping("--out", "new", "--lr", "0.1..1"), misuse, "want --points with how many points of the space to draw, or --grid"},
+		{sweeping("--out", "new", "--arch", "784-10", "--grid", "--epochs", "1"), misuse, "so the first width must be 16"},
+		{sweeping("--out", "new", "--arch", "16-3", "--layers", "1", "--grid"), misuse, "want one or the other"},
+		{sweeping("--out", "new", "--spec", "typo.yaml"), misuse, `--spec typo.yaml:2: no sweep has the word "hiden": did you mean hidden?`},
+		{sweeping("--out", "new", "--spec", "list.yaml"), misuse, "--spec list.yaml:1: want lines like"},
+		{sweeping("--out", "new", "--spec", "nowhere"), failed, "--spec nowhere: want a YAML file"},
+		{sweeping("--out", "new", "surplus"), misuse, `found the argument "surplus": want flags only`},
+	} {
+		stdout, stderr, code := vanilla(t, c.args...)
+		if code != c.code || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") > 2 || stdout != "" {
+			t.Errorf("%q: exit code %d, want %d; %swant %s; printed %q", c.args, code, c.code, stderr, c.want, stdout)
+		}
+	}
+	if after := listing(t); !slices.Equal(after, before) {
+		t.Errorf("wrong input left %q, there was %q", after, before)
+	}
+}
+
+// The studies that come with the project can be planned.
+func TestStudies(t *testing.T) {
+	files, err := filepath.Glob("../../studies/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d studies, err %v", len(files), err)
+	}
+	for _, file := range files {
+		must(t, "sweep", "--spec", file, "--dry-run")
+	}
+}
