@@ -210,11 +210,13 @@ func (r *Report) marginal(name string, points []Point, levels []Level, index []i
 	return d
 }
 
-// FirstEpochs says after how many epochs dimensions are compared: "1 epoch", or "their epochs" if points differ in them.
+// FirstEpochs says after how many epochs dimensions are compared: "1 epoch", or "all epochs" if points differ in them.
 func (r *Report) FirstEpochs() string {
 	first := r.Plan.Rungs(0)[0]
-	if _, differ := r.Plan.Spec.Space["epochs"]; differ {
-		return "all epochs"
+	for i := range r.Plan.Points {
+		if r.Plan.Rungs(i)[0] != first {
+			return "all epochs"
+		}
 	}
 	return plural(first, "epoch")
 }
