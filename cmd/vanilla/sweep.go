@@ -26,7 +26,6 @@ type sweepFlags struct {
 	spec sweep.Spec
 	placement
 	base, file, shard string // --recipe, --spec, --shard
-	grid              bool
 	data, out         string
 	resume            bool
 	dryRun, json      bool
