@@ -260,9 +260,11 @@ func sample(executor string, seconds, noise float64, n int, drift []float64, ran
 }
 
 // aRun is a run of the baseline and an executor on a machine that is by turns
-// half as fast, for rounds at a time.
+// half as fast, for rounds at a time, and that suits the executor more or less
+// for as long as the run.
 func aRun(seconds float64, random *rand.Rand) []Result {
-	const rounds = 7
+	const rounds = 15
+	seconds *= math.Exp(runDeviation * random.NormFloat64())
 	drift := make([]float64, rounds)
 	slow := random.IntN(2) == 0
 	for i := range drift {
@@ -297,11 +299,12 @@ func TestCompare(t *testing.T) {
 			slower++
 		}
 	}
-	// Binomial, 2,000 at 0.05: mean 100, deviation 9.7.
-	if same < 60 || same > 140 {
+	// Binomial, 2,000 at 0.05: mean 100, deviation 9.7. Two intervals added as if
+	// both were normal err by little.
+	if same < 50 || same > 140 {
 		t.Errorf("%d of %d comparisons of equal runs were called a change, want about 100", same, runs)
 	}
-	if slower < runs*95/100 {
+	if slower < runs*75/100 {
 		t.Errorf("a slowdown of 10 %% was found in %d of %d comparisons", slower, runs)
 	}
 

@@ -77,7 +77,7 @@ const (
 	// witnessFLOPs is how far the reference goes for one network. A network
 	// that costs more is a witness of the last timed steps alone: the reference
 	// starts where the executor was before them.
-	witnessFLOPs = 2e10
+	witnessFLOPs = 2.5e10
 	// A case has a witness for each different program and its last network, and
 	// more of them, evenly spread, up to caseFLOPs and maxWitnesses.
 	caseFLOPs    = 1e10

@@ -83,7 +83,9 @@ and once slowed by a tenth, and holds the differences against their intervals.
 accuracy trains each recipe from several seeds.
 
 --compare reads two files that --json wrote and says what changed, with 95 % intervals.
-Where both have handrolled, times are taken relative to it, round by round.
+Where both have handrolled, times are taken relative to it, round by round. The
+intervals allow for what runs differ by as wholes, so that a change of 10 % takes 15
+rounds to be found.
 
 --results keeps what --json prints in DIR/SUITE-MACHINE-DATE.jsonl, from a binary that
 was built from a commit. What is there already, of the same commit, is not run again.`,
@@ -113,7 +115,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "`widths` of the layers, suite step (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "`images` in a step, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "`sizes` of populations, suite population (default 1,4,16,64,256,1024,4096)")
-	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3; seeds of to-accuracy and accuracy 10)")
+	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3, of repeat 15; seeds of to-accuracy and accuracy 10)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
@@ -150,6 +152,8 @@ func (b *benchFlags) check() error {
 			b.rounds = 5
 		case "peers":
 			b.rounds = 3
+		case "repeat":
+			b.rounds = 15
 		}
 	}
 	if !slices.Contains(bench.PeerDevices(), b.on) {
