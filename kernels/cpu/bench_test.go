@@ -207,12 +207,12 @@ func BenchmarkProducts(b *testing.B) {
 		}
 		a, w := make([]float32, n*depth), make([]float32, 3*depth*lanes)
 		z, zeros := make([]float32, 3*n*lanes), make([]float32, 3*lanes)
-		b.Run("set="+r.name+"/multiply", func(b *testing.B) {
+		b.Run("set="+r.name+"/routine=multiply", func(b *testing.B) {
 			report(b, r.multiplyPanels, func() {
 				r.multiply(z, zeros, a, w, n, n, depth, r.multiplyPanels, 0, lanes, depth*lanes)
 			})
 		})
-		b.Run("set="+r.name+"/accumulate", func(b *testing.B) {
+		b.Run("set="+r.name+"/routine=accumulate", func(b *testing.B) {
 			report(b, r.accumulatePanels, func() {
 				r.accumulate(w, a, z, n, n, depth, r.accumulatePanels, depth*lanes, 1, 1)
 			})
