@@ -68,7 +68,7 @@ struct Plan {
   int32_t op, ops;       // its operations: the first and how many
   int32_t array, arrays; // params arrays with the parameters, then params for each of the optimizer's slots
   int32_t param, params;
-  int32_t features, classes;
+  int32_t features, unused;
 };
 
 enum JobKind : int32_t {

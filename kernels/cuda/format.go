@@ -48,7 +48,7 @@ type packedPlan struct {
 	Op, Ops                     int32
 	Array, Arrays               int32
 	Param, Params               int32
-	Features, Classes           int32
+	Features, _                 int32
 }
 
 type jobKind int32

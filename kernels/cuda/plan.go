@@ -109,7 +109,7 @@ func makePlan(k planKey) (*plan, error) {
 		}
 	}
 	l.head.Output, l.head.Loss = operands[p.Output], operands[p.Loss]
-	l.head.Features, l.head.Classes = int32(p.Features()), int32(p.Classes())
+	l.head.Features = int32(p.Features())
 	return l, nil
 }
 
