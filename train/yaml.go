@@ -194,11 +194,14 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// LineOf is the line at which a document of a YAML file begins, which may be
-// empty.
+// LineOf is the line at which a document of a YAML file has its first word, or at
+// which an empty one begins.
 func LineOf(d *ast.DocumentNode) int {
-	if d.Start == nil {
-		return 1
+	if d.Body != nil {
+		return d.Body.GetToken().Position.Line
 	}
-	return d.Start.Position.Line
+	if d.Start != nil {
+		return d.Start.Position.Line
+	}
+	return 1
 }
