@@ -56,7 +56,7 @@ func ParseRecipe(data []byte, name string) (Recipe, error) {
 		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
 	}
 	if len(file.Docs) > 1 {
-		return fail(file.Docs[1].GetToken().Position.Line, "found a second document: want one")
+		return fail(LineOf(file.Docs[1]), "found a second document: want one")
 	}
 	var words []*ast.MappingValueNode
 	if len(file.Docs) == 1 && file.Docs[0].Body != nil {
@@ -192,4 +192,16 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// LineOf is the line at which a document of a YAML file has its first word, or at
+// which an empty one begins.
+func LineOf(d *ast.DocumentNode) int {
+	if d.Body != nil {
+		return d.Body.GetToken().Position.Line
+	}
+	if d.Start != nil {
+		return d.Start.Position.Line
+	}
+	return 1
 }

@@ -179,12 +179,12 @@ func TestKillSweep(t *testing.T) {
 	inData(t)
 	// Two shapes, so that little of a short life goes into building graphs.
 	line := strings.Fields("sweep --data tiny --arch 16-4-3,16-3-4-3 --lr 0.1..1 --activation relu --batch 8 --points 24 --seeds 2 " +
-		"--halving 40,120 --brackets 4 --finalists 2 --final-seeds 3 --validation 0.2 --checkpoint-every 0.02")
+		"--halving 80,240 --brackets 4 --finalists 2 --final-seeds 3 --validation 0.2 --checkpoint-every 0.02")
 	must(t, append(line, "--out", "whole")...)
 	random := rand.New(rand.NewPCG(7, 8))
 	killed, midway := 0, 0
 	for turn := 0; killed < want; turn++ {
-		if turn > want {
+		if turn > 3*want {
 			t.Fatalf("of %d sweeps, only %d were killed", turn, killed)
 		}
 		run := "run" + strconv.Itoa(turn)

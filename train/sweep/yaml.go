@@ -103,7 +103,7 @@ func ParseWords(data []byte, name string, settings []string) (map[string]string,
 		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
 	}
 	if len(file.Docs) > 1 {
-		return fail(file.Docs[1].GetToken().Position.Line, "found a second document: want one")
+		return fail(train.LineOf(file.Docs[1]), "found a second document: want one")
 	}
 	words := map[string]string{}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
