@@ -158,6 +158,25 @@ func examples(m *mnist.Images) kernels.Examples {
 	return kernels.Examples{Pixels: m.Pixels, Labels: m.Labels, Features: m.Rows * m.Cols}
 }
 
+// BenchmarkEncode makes the records of a batch, as every step on shifted images
+// does.
+func BenchmarkEncode(b *testing.B) {
+	const batch = 32
+	data := digits(b)
+	for _, set := range available() {
+		b.Run(fmt.Sprintf("set=%s/batch=%d", set.name, batch), func(b *testing.B) {
+			d, in, from := newDataset(data, set.hotDensity), new(input), 0
+			for b.Loop() {
+				e := data.Train
+				in.Examples = kernels.Examples{Pixels: e.Pixels[from*e.Features:][:batch*e.Features], Labels: e.Labels[from:][:batch], Features: e.Features}
+				d.write(in)
+				from = (from + batch) % (e.Len() - batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/example")
+		})
+	}
+}
+
 // BenchmarkDensity is a step with all columns hot and with all cold, by the
 // fraction of pixels that are not zero. hotDensity is where they meet.
 func BenchmarkDensity(b *testing.B) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"math"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -33,6 +35,7 @@ type dataset struct {
 	order []int
 	hot   int // a multiple of 16, of which those beyond the columns are zero
 	place []int
+	cold  []byte // by column: 255 if it is cold
 }
 
 // input is one split.
@@ -41,9 +44,7 @@ type input struct {
 	encode  sync.Once
 	records []byte
 	samples []packedSample
-	// values and index are rooms for the cold pixels of one record.
-	values []byte
-	index  []uint16
+	index   []uint16 // room for those of one record's cold pixels
 }
 
 // packedSample is an example's record, the number of its cold pixels and its
@@ -83,9 +84,11 @@ func newDataset(data kernels.Data, hotDensity float64) *dataset {
 	// Columns that are neighbours stay close together.
 	slices.Sort(d.order[:min(d.hot, columns)])
 	slices.Sort(d.order[min(d.hot, columns):])
-	d.place = make([]int, columns)
+	d.place, d.cold = make([]int, columns), make([]byte, columns)
 	for k, c := range d.order {
-		d.place[c] = k
+		if d.place[c] = k; k >= d.hot {
+			d.cold[c] = math.MaxUint8
+		}
 	}
 	return d
 }
@@ -123,40 +126,44 @@ func (d *dataset) write(in *input) {
 	if cap(in.samples) < in.Len() {
 		in.samples = make([]packedSample, in.Len())
 	}
-	if in.values == nil {
-		in.values, in.index = make([]byte, d.columns()+coldStep), make([]uint16, d.columns()+coldStep)
+	if in.index == nil {
+		in.index = make([]uint16, d.columns()+coldStep)
 	}
 	in.samples = in.samples[:in.Len()]
-	values, index := in.values, in.index
+	index := in.index
 	at := 0
 	for i := range in.Len() {
-		r := in.records[at:]
-		n := 0
-		row := in.Row(i)
-		for c := 0; c < len(row); c++ {
-			v := row[c]
-			if v == 0 {
-				if c+8 <= len(row) && binary.NativeEndian.Uint64(row[c:]) == 0 {
-					c += 7 // zeros come in runs
-				}
-				continue
-			}
-			if k := d.place[c]; k < d.hot {
-				r[k] = v
-			} else {
-				values[n], index[n] = v, uint16((k-d.hot)*8)
-				n++
+		row, r := in.Row(i), in.records[at:]
+		for k, c := range d.order[:min(d.hot, len(row))] {
+			r[k] = row[c]
+		}
+		cold, n := r[d.hot:], 0
+		for c := 0; c < len(row); c += 8 { // eight columns at a time: most are zero
+			for left := word(row[c:]) & word(d.cold[c:]); left != 0; n++ {
+				k := bits.TrailingZeros64(left) / 8
+				cold[n], index[n] = byte(left>>(8*k)), uint16((d.place[c+k]-d.hot)*8)
+				left &^= 0xff << (8 * k)
 			}
 		}
 		for ; n%coldStep != 0; n++ {
-			values[n], index[n] = 0, uint16((d.columns()-d.hot)*8)
+			cold[n], index[n] = 0, uint16((d.columns()-d.hot)*8)
 		}
-		copy(r[d.hot:], values[:n])
 		for e, k := range index[:n] {
-			binary.LittleEndian.PutUint16(r[d.hot+n+2*e:], k)
+			binary.LittleEndian.PutUint16(cold[n+2*e:], k)
 		}
 		in.samples[i] = packedSample(at/recordLine)<<32 | packedSample(n)<<8 | packedSample(in.Labels[i])
 		at += (d.hot + 3*n + recordLine - 1) / recordLine * recordLine
 	}
 	in.records = in.records[:at+recordLine]
+}
+
+// word is the first eight bytes, the first one lowest, with zeros for those that
+// are missing.
+func word(b []byte) uint64 {
+	if len(b) >= 8 {
+		return binary.LittleEndian.Uint64(b)
+	}
+	var all [8]byte
+	copy(all[:], b)
+	return binary.LittleEndian.Uint64(all[:])
 }
