@@ -263,6 +263,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	board := newLeaderboard(stderr)
 	options.Progress = board.show
+	s.note(stderr)
 	fmt.Fprintf(stderr, "sweeping over %s with %s: %s\n", data.Name, exec.Name(), exec.Device())
 	d, err := sweep.Run(ctx, exec, &networks, data, s.out, s.spec, options)
 	board.finish()
