@@ -5,7 +5,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PEERS := .cache/peers
 
 # Where goroutines share memory.
-CONCURRENT := ./graph ./kernels/... ./mnist ./train/... ./cmd/...
+CONCURRENT := ./graph ./kernels ./kernels/cpu ./kernels/tape ./mnist ./train/... ./cmd/...
 
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
