@@ -44,31 +44,10 @@ func ParseRecipe(data []byte, name string) (Recipe, error) {
 	fail := func(line int, problem string) (Recipe, error) {
 		return Recipe{}, &SettingError{"--recipe", fmt.Sprintf("%s:%d", name, line), problem}
 	}
-	if len(data) > maxRecipeBytes {
-		return fail(1, fmt.Sprintf("found %d bytes: want a recipe of at most %d", len(data), maxRecipeBytes))
-	}
-	file, err := parser.ParseBytes(data, 0)
+	words, err := ParseMapping(data, "--recipe", name, "epochs: 20")
 	if err != nil {
-		var at yaml.Error
-		if errors.As(err, &at) && at.GetToken() != nil {
-			return fail(at.GetToken().Position.Line, at.GetMessage())
-		}
-		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
+		return Recipe{}, err
 	}
-	if len(file.Docs) > 1 {
-		return fail(LineOf(file.Docs[1]), "found a second document: want one")
-	}
-	var words []*ast.MappingValueNode
-	if len(file.Docs) == 1 && file.Docs[0].Body != nil {
-		switch body := file.Docs[0].Body.(type) {
-		case *ast.MappingNode:
-			words = body.Values
-		case *ast.CommentGroupNode:
-		default:
-			return fail(body.GetToken().Position.Line, "want lines like \"epochs: 20\"")
-		}
-	}
-
 	base := Default()
 	for _, w := range words {
 		if w.Key.String() == "base" {
@@ -98,9 +77,43 @@ func ParseRecipe(data []byte, name string) (Recipe, error) {
 	return r, nil
 }
 
-// maxRecipeBytes is far more than a recipe takes, and little enough for the
-// parser, which is slow on what is no YAML at all.
-const maxRecipeBytes = 1 << 16
+// ParseMapping reads YAML of one mapping and returns its words in their order;
+// none if there is nothing but comments. It fails with a *SettingError of the flag
+// that names the file and the line, with example as a line that would be right.
+func ParseMapping(data []byte, flag, name, example string) ([]*ast.MappingValueNode, error) {
+	fail := func(line int, problem string) ([]*ast.MappingValueNode, error) {
+		return nil, &SettingError{flag, fmt.Sprintf("%s:%d", name, line), problem}
+	}
+	if len(data) > maxYAMLBytes {
+		return fail(1, fmt.Sprintf("found %d bytes: want a file of at most %d", len(data), maxYAMLBytes))
+	}
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		var at yaml.Error
+		if errors.As(err, &at) && at.GetToken() != nil {
+			return fail(at.GetToken().Position.Line, at.GetMessage())
+		}
+		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
+	}
+	if len(file.Docs) > 1 {
+		return fail(lineOf(file.Docs[1]), "found a second document: want one")
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return nil, nil
+	}
+	switch body := file.Docs[0].Body.(type) {
+	case *ast.MappingNode:
+		return body.Values, nil
+	case *ast.CommentGroupNode:
+		return nil, nil
+	default:
+		return fail(body.GetToken().Position.Line, fmt.Sprintf("want lines like %q", example))
+	}
+}
+
+// maxYAMLBytes is far more than a recipe or a sweep's spec takes, and little
+// enough for the parser, which is slow on what is no YAML at all.
+const maxYAMLBytes = 1 << 16
 
 // scalar is a value as it is written, on one line.
 func scalar(n ast.Node) string {
@@ -194,9 +207,9 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// LineOf is the line at which a document of a YAML file has its first word, or at
+// lineOf is the line at which a document of a YAML file has its first word, or at
 // which an empty one begins.
-func LineOf(d *ast.DocumentNode) int {
+func lineOf(d *ast.DocumentNode) int {
 	if d.Body != nil {
 		return d.Body.GetToken().Position.Line
 	}

@@ -73,7 +73,7 @@ func TestParseRecipeErrors(t *testing.T) {
 		{"- lr", `--recipe r.yaml:1: want lines like "epochs: 20"`},
 		{"lr: 1\n---\nlr: 2", `--recipe r.yaml:3: found a second document: want one`},
 		{"lr: 1\nlr: 2", `--recipe r.yaml:2: `},
-		{strings.Repeat("#", 1<<16+1), `--recipe r.yaml:1: found 65537 bytes: want a recipe of at most 65536`},
+		{strings.Repeat("#", 1<<16+1), `--recipe r.yaml:1: found 65537 bytes: want a file of at most 65536`},
 		{"lr: [1", `--recipe r.yaml:1: `},
 	} {
 		_, err := ParseRecipe([]byte(c.text), "r.yaml")

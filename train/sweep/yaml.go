@@ -1,16 +1,13 @@
 package sweep
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"vanilla/train"
 )
@@ -75,10 +72,6 @@ func ReadWords(path string, settings []string) (map[string]string, error) {
 	return ParseWords(data, path, settings)
 }
 
-// maxSpecBytes is far more than a spec takes, and little enough for the parser,
-// which is slow on what is no YAML at all.
-const maxSpecBytes = 1 << 16
-
 // ParseWords reads YAML, a mapping of a space's words and those in settings to
 // values as flags have them, or to lists of them:
 //
@@ -91,33 +84,13 @@ func ParseWords(data []byte, name string, settings []string) (map[string]string,
 	fail := func(line int, problem string) (map[string]string, error) {
 		return nil, &train.SettingError{Flag: "--spec", Value: fmt.Sprintf("%s:%d", name, line), Problem: problem}
 	}
-	if len(data) > maxSpecBytes {
-		return fail(1, fmt.Sprintf("found %d bytes: want a spec of at most %d", len(data), maxSpecBytes))
-	}
-	file, err := parser.ParseBytes(data, 0)
+	mapping, err := train.ParseMapping(data, "--spec", name, "points: 1000")
 	if err != nil {
-		var at yaml.Error
-		if errors.As(err, &at) && at.GetToken() != nil {
-			return fail(at.GetToken().Position.Line, at.GetMessage())
-		}
-		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
-	}
-	if len(file.Docs) > 1 {
-		return fail(train.LineOf(file.Docs[1]), "found a second document: want one")
+		return nil, err
 	}
 	words := map[string]string{}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
-		return words, nil
-	}
-	mapping, ok := file.Docs[0].Body.(*ast.MappingNode)
-	if !ok {
-		if _, ok := file.Docs[0].Body.(*ast.CommentGroupNode); ok {
-			return words, nil
-		}
-		return fail(file.Docs[0].Body.GetToken().Position.Line, "want lines like \"points: 1000\"")
-	}
 	known := slices.Concat(SpaceWords(), settings)
-	for _, w := range mapping.Values {
+	for _, w := range mapping {
 		word, line := w.Key.String(), w.Key.GetToken().Position.Line
 		if !slices.Contains(known, word) {
 			return fail(line, train.UnknownWord("sweep", word, known))
