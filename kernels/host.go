@@ -14,8 +14,9 @@ import (
 // this process implements; [NewHost] makes a population of machines.
 type Machine interface {
 	// Step trains on the given rows of the training set and returns the mean
-	// loss of the batch before the update. step counts from 0.
-	Step(rows []int32, stepSize float32, step int) (float64, error)
+	// loss of the batch before the update. step counts from 0. next are the rows
+	// of the step after, if that is known: they may be fetched meanwhile.
+	Step(rows, next []int32, stepSize float32, step int) (float64, error)
 	// StepOn is Step on examples that are not in the training set, all of them
 	// one batch.
 	StepOn(e Examples, stepSize float32, step int) (float64, error)
@@ -148,25 +149,36 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 	v := &n.variant
 	examples := h.data.Train.Len()
 	perEpoch := v.StepsPerEpoch(examples)
-	rows := make([]int32, min(v.Batch, examples))
+	var rows [2][]int32 // of even steps and of odd ones
+	for i := range rows {
+		rows[i] = make([]int32, min(v.Batch, examples))
+	}
 	var shifted shifter
 	done := ctx.Done()
 	for n.step < until {
 		epoch := n.step / perEpoch
 		order := NewOrder(v.OrderSeed, epoch, examples)
+		batchOf := func(step int) []int32 {
+			from := (step - epoch*perEpoch) * v.Batch
+			batch := rows[step%2][:min(v.Batch, examples-from)]
+			order.Fill(batch, from)
+			return batch
+		}
+		batch := batchOf(n.step)
 		for end := min(until, (epoch+1)*perEpoch); n.step < end; {
 			select {
 			case <-done:
 				return context.Cause(ctx)
 			default:
 			}
-			from := (n.step - epoch*perEpoch) * v.Batch
-			batch := rows[:min(v.Batch, examples-from)]
-			order.Fill(batch, from)
+			var next []int32
+			if n.step+1 < end {
+				next = batchOf(n.step + 1)
+			}
 			stepSize := v.Rate.At(n.step, perEpoch, v.Epochs)
 			var loss float64
 			if v.Shift == 0 {
-				loss, err = n.machine.Step(batch, stepSize, n.step)
+				loss, err = n.machine.Step(batch, next, stepSize, n.step)
 			} else {
 				loss, err = n.machine.StepOn(shifted.batch(&h.data, v, epoch, batch), stepSize, n.step)
 			}
@@ -175,6 +187,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 			}
 			n.lossSum += loss
 			n.step++
+			batch = next
 			if n.diverged = math.IsNaN(loss) || math.IsInf(loss, 0); n.diverged {
 				break
 			}

@@ -57,7 +57,7 @@ func (s *stable) newMachine(v Variant, _ *Data) (Machine, error) {
 
 // Step moves the first weight by what the step was given, so that a state that
 // was not kept shows.
-func (f *fake) Step(rows []int32, stepSize float32, step int) (float64, error) {
+func (f *fake) Step(rows, next []int32, stepSize float32, step int) (float64, error) {
 	if at, ok := f.failAt[f.variant]; ok && at == step {
 		return 0, errFake
 	}
@@ -82,7 +82,7 @@ func (f *fake) StepOn(e Examples, stepSize float32, step int) (float64, error) {
 	for i := range e.Len() {
 		rows = append(rows, int32(e.Labels[i])<<8|int32(e.Row(i)[0]))
 	}
-	return f.Step(rows, stepSize, step)
+	return f.Step(rows, nil, stepSize, step)
 }
 
 func (f *fake) Evaluate(e Examples) (Score, error)       { return Score{N: e.Len(), Correct: f.variant}, nil }

@@ -112,7 +112,7 @@ func BenchmarkWide(b *testing.B) {
 				for b.Loop() {
 					before := processorTime()
 					for i := range steps {
-						if _, err := m.Step(numbers((i + 1) * batch)[i*batch:], 0.01, i); err != nil {
+						if _, err := m.Step(numbers((i + 1) * batch)[i*batch:], nil, 0.01, i); err != nil {
 							b.Fatal(err)
 						}
 					}
@@ -196,7 +196,7 @@ func BenchmarkDensity(b *testing.B) {
 					for b.Loop() { // an epoch
 						before := processorTime()
 						for at := 0; at < len(order); at += 32 {
-							if _, err := m.Step(order[at:at+32], 0.01, 0); err != nil {
+							if _, err := m.Step(order[at:at+32], nil, 0.01, 0); err != nil {
 								b.Fatal(err)
 							}
 						}

@@ -152,7 +152,7 @@ func compareSet(t *testing.T, v kernels.Variant, d kernels.Data, r *routines) {
 	for _, n := range []int{v.Batch, (v.Batch + 1) / 2} {
 		rows := numbers(n)
 		slices.Reverse(rows)
-		got, err := m.Step(rows, float32(v.Rate.StepSize), want.steps)
+		got, err := m.Step(rows, nil, float32(v.Rate.StepSize), want.steps)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -483,7 +483,8 @@ func TestUnfused(t *testing.T) {
 					t.Errorf("%d kernels for %d operations and updates", len(s.kernels), n)
 				}
 				m.allocate(m.plan.step, m.capacity)
-				got, err := m.Step(numbers(10), 0.5, 0)
+				m.step = m.bind(m.plan.step)
+				got, err := m.Step(numbers(10), nil, 0.5, 0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -534,7 +535,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			m := prepare(t, variant(p, 16, 0.01), data(20, 10, 40, density), available()[0])
 			rows := numbers(16)
 			allocs := testing.AllocsPerRun(20, func() {
-				if _, err := m.Step(rows, 0.1, 0); err != nil {
+				if _, err := m.Step(rows, nil, 0.1, 0); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -616,7 +617,7 @@ func TestRestore(t *testing.T) {
 	if !slices.EqualFunc(params, v.InitialState().Params, slices.Equal[[]float32]) {
 		t.Error("Params are not what SetParams was given")
 	}
-	m.Step(numbers(8), 0.5, 0)
+	m.Step(numbers(8), nil, 0.5, 0)
 	params, slots := m.Params()
 	if len(slots) != 0 {
 		t.Errorf("%d optimizer arrays of plain descent", len(slots))
@@ -625,8 +626,8 @@ func TestRestore(t *testing.T) {
 	if err := n.SetParams(params, slots); err != nil {
 		t.Fatal(err)
 	}
-	a, _ := m.Step(numbers(8), 0.5, 1)
-	b, _ := n.Step(numbers(8), 0.5, 1)
+	a, _ := m.Step(numbers(8), nil, 0.5, 1)
+	b, _ := n.Step(numbers(8), nil, 0.5, 1)
 	if a != b {
 		t.Errorf("loss %v after restoring, %v without", b, a)
 	}
@@ -684,7 +685,7 @@ func TestStepRefuses(t *testing.T) {
 	d := data(30, 10, 40, sparseData)
 	m := prepare(t, variant(chain(t, ir.Sigmoid, ir.Xent, 30, 9, 10), 8, 0), d, available()[0])
 	for name, rows := range map[string][]int32{"no rows": nil, "too many": make([]int32, 65), "row 40 of 40": {40}, "row -1": {-1}} {
-		if _, err := m.Step(rows, 1, 0); err == nil {
+		if _, err := m.Step(rows, nil, 1, 0); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -713,7 +714,7 @@ func TestDivergence(t *testing.T) {
 			m := prepare(t, variant(chain(t, ir.Identity, code, 30, 9, 10), 8, 0), data(30, 10, 40, sparseData), r)
 			loss := 0.0
 			for range 50 {
-				loss, _ = m.Step(numbers(8), 1e4, 0)
+				loss, _ = m.Step(numbers(8), nil, 1e4, 0)
 			}
 			if !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 				t.Errorf("%s: loss %v after steps of 1e4", code, loss)
@@ -732,7 +733,7 @@ func TestStepOn(t *testing.T) {
 		for from := range 3 {
 			part := d.Train
 			part.Pixels, part.Labels = part.Pixels[from*8*50:(from+1)*8*50], part.Labels[from*8:(from+1)*8]
-			want, _ := m.Step(numbers((from + 1) * 8)[from*8:], 0.5, from)
+			want, _ := m.Step(numbers((from + 1) * 8)[from*8:], nil, 0.5, from)
 			if got, err := n.StepOn(part, 0.5, from); err != nil || got != want {
 				t.Errorf("loss %v, error %v, want %v", got, err, want)
 			}

@@ -4,6 +4,8 @@
 
 package cpu
 
+func setControl(control uint32) (before uint32)
+
 //go:noescape
 func multiplyAVX2(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 
@@ -23,7 +25,7 @@ func scaleAVX2(w []float32, factor float32)
 func convertAVX2(x []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
 
 //go:noescape
-func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
+func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
 
 //go:noescape
 func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)
@@ -113,7 +115,7 @@ func scaleAVX512(w []float32, factor float32)
 func convertAVX512(x []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
 
 //go:noescape
-func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
+func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
 
 //go:noescape
 func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)

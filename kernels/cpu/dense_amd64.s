@@ -4,397 +4,396 @@
 
 #include "textflag.h"
 
-DATA constants<>+0(SB)/4, $0x00009fc0
-DATA constants<>+4(SB)/4, $0x00009fc0
-DATA constants<>+8(SB)/4, $0x00009fc0
-DATA constants<>+12(SB)/4, $0x00009fc0
-DATA constants<>+16(SB)/4, $0x00009fc0
-DATA constants<>+20(SB)/4, $0x00009fc0
-DATA constants<>+24(SB)/4, $0x00009fc0
-DATA constants<>+28(SB)/4, $0x00009fc0
-DATA constants<>+32(SB)/4, $0x3b808081
-DATA constants<>+36(SB)/4, $0x3b808081
-DATA constants<>+40(SB)/4, $0x3b808081
-DATA constants<>+44(SB)/4, $0x3b808081
-DATA constants<>+48(SB)/4, $0x3b808081
-DATA constants<>+52(SB)/4, $0x3b808081
-DATA constants<>+56(SB)/4, $0x3b808081
-DATA constants<>+60(SB)/4, $0x3b808081
-DATA constants<>+64(SB)/4, $0x3f800000
-DATA constants<>+68(SB)/4, $0x3f800000
-DATA constants<>+72(SB)/4, $0x3f800000
-DATA constants<>+76(SB)/4, $0x3f800000
-DATA constants<>+80(SB)/4, $0x3f800000
-DATA constants<>+84(SB)/4, $0x3f800000
-DATA constants<>+88(SB)/4, $0x3f800000
-DATA constants<>+92(SB)/4, $0x3f800000
-DATA constants<>+96(SB)/4, $0xc2ae0000
-DATA constants<>+100(SB)/4, $0xc2ae0000
-DATA constants<>+104(SB)/4, $0xc2ae0000
-DATA constants<>+108(SB)/4, $0xc2ae0000
-DATA constants<>+112(SB)/4, $0xc2ae0000
-DATA constants<>+116(SB)/4, $0xc2ae0000
-DATA constants<>+120(SB)/4, $0xc2ae0000
-DATA constants<>+124(SB)/4, $0xc2ae0000
-DATA constants<>+128(SB)/4, $0x42ae0000
-DATA constants<>+132(SB)/4, $0x42ae0000
-DATA constants<>+136(SB)/4, $0x42ae0000
-DATA constants<>+140(SB)/4, $0x42ae0000
-DATA constants<>+144(SB)/4, $0x42ae0000
-DATA constants<>+148(SB)/4, $0x42ae0000
-DATA constants<>+152(SB)/4, $0x42ae0000
-DATA constants<>+156(SB)/4, $0x42ae0000
-DATA constants<>+160(SB)/4, $0x3fb8aa3b
-DATA constants<>+164(SB)/4, $0x3fb8aa3b
-DATA constants<>+168(SB)/4, $0x3fb8aa3b
-DATA constants<>+172(SB)/4, $0x3fb8aa3b
-DATA constants<>+176(SB)/4, $0x3fb8aa3b
-DATA constants<>+180(SB)/4, $0x3fb8aa3b
-DATA constants<>+184(SB)/4, $0x3fb8aa3b
-DATA constants<>+188(SB)/4, $0x3fb8aa3b
-DATA constants<>+192(SB)/4, $0x3f317400
-DATA constants<>+196(SB)/4, $0x3f317400
-DATA constants<>+200(SB)/4, $0x3f317400
-DATA constants<>+204(SB)/4, $0x3f317400
-DATA constants<>+208(SB)/4, $0x3f317400
-DATA constants<>+212(SB)/4, $0x3f317400
-DATA constants<>+216(SB)/4, $0x3f317400
-DATA constants<>+220(SB)/4, $0x3f317400
-DATA constants<>+224(SB)/4, $0xb7f40417
-DATA constants<>+228(SB)/4, $0xb7f40417
-DATA constants<>+232(SB)/4, $0xb7f40417
-DATA constants<>+236(SB)/4, $0xb7f40417
-DATA constants<>+240(SB)/4, $0xb7f40417
-DATA constants<>+244(SB)/4, $0xb7f40417
-DATA constants<>+248(SB)/4, $0xb7f40417
-DATA constants<>+252(SB)/4, $0xb7f40417
-DATA constants<>+256(SB)/4, $0x39500d01
-DATA constants<>+260(SB)/4, $0x39500d01
-DATA constants<>+264(SB)/4, $0x39500d01
-DATA constants<>+268(SB)/4, $0x39500d01
-DATA constants<>+272(SB)/4, $0x39500d01
-DATA constants<>+276(SB)/4, $0x39500d01
-DATA constants<>+280(SB)/4, $0x39500d01
-DATA constants<>+284(SB)/4, $0x39500d01
-DATA constants<>+288(SB)/4, $0x3ab60b61
-DATA constants<>+292(SB)/4, $0x3ab60b61
-DATA constants<>+296(SB)/4, $0x3ab60b61
-DATA constants<>+300(SB)/4, $0x3ab60b61
-DATA constants<>+304(SB)/4, $0x3ab60b61
-DATA constants<>+308(SB)/4, $0x3ab60b61
-DATA constants<>+312(SB)/4, $0x3ab60b61
-DATA constants<>+316(SB)/4, $0x3ab60b61
-DATA constants<>+320(SB)/4, $0x3c088889
-DATA constants<>+324(SB)/4, $0x3c088889
-DATA constants<>+328(SB)/4, $0x3c088889
-DATA constants<>+332(SB)/4, $0x3c088889
-DATA constants<>+336(SB)/4, $0x3c088889
-DATA constants<>+340(SB)/4, $0x3c088889
-DATA constants<>+344(SB)/4, $0x3c088889
-DATA constants<>+348(SB)/4, $0x3c088889
-DATA constants<>+352(SB)/4, $0x3d2aaaab
-DATA constants<>+356(SB)/4, $0x3d2aaaab
-DATA constants<>+360(SB)/4, $0x3d2aaaab
-DATA constants<>+364(SB)/4, $0x3d2aaaab
-DATA constants<>+368(SB)/4, $0x3d2aaaab
-DATA constants<>+372(SB)/4, $0x3d2aaaab
-DATA constants<>+376(SB)/4, $0x3d2aaaab
-DATA constants<>+380(SB)/4, $0x3d2aaaab
-DATA constants<>+384(SB)/4, $0x3e2aaaab
-DATA constants<>+388(SB)/4, $0x3e2aaaab
-DATA constants<>+392(SB)/4, $0x3e2aaaab
-DATA constants<>+396(SB)/4, $0x3e2aaaab
-DATA constants<>+400(SB)/4, $0x3e2aaaab
-DATA constants<>+404(SB)/4, $0x3e2aaaab
-DATA constants<>+408(SB)/4, $0x3e2aaaab
-DATA constants<>+412(SB)/4, $0x3e2aaaab
-DATA constants<>+416(SB)/4, $0x3f000000
-DATA constants<>+420(SB)/4, $0x3f000000
-DATA constants<>+424(SB)/4, $0x3f000000
-DATA constants<>+428(SB)/4, $0x3f000000
-DATA constants<>+432(SB)/4, $0x3f000000
-DATA constants<>+436(SB)/4, $0x3f000000
-DATA constants<>+440(SB)/4, $0x3f000000
-DATA constants<>+444(SB)/4, $0x3f000000
-DATA constants<>+448(SB)/4, $0x7fffffff
-DATA constants<>+452(SB)/4, $0x7fffffff
-DATA constants<>+456(SB)/4, $0x7fffffff
-DATA constants<>+460(SB)/4, $0x7fffffff
-DATA constants<>+464(SB)/4, $0x7fffffff
-DATA constants<>+468(SB)/4, $0x7fffffff
-DATA constants<>+472(SB)/4, $0x7fffffff
-DATA constants<>+476(SB)/4, $0x7fffffff
-DATA constants<>+480(SB)/4, $0x40000000
-DATA constants<>+484(SB)/4, $0x40000000
-DATA constants<>+488(SB)/4, $0x40000000
-DATA constants<>+492(SB)/4, $0x40000000
-DATA constants<>+496(SB)/4, $0x40000000
-DATA constants<>+500(SB)/4, $0x40000000
-DATA constants<>+504(SB)/4, $0x40000000
-DATA constants<>+508(SB)/4, $0x40000000
-DATA constants<>+512(SB)/4, $0x3e088889
-DATA constants<>+516(SB)/4, $0x3e088889
-DATA constants<>+520(SB)/4, $0x3e088889
-DATA constants<>+524(SB)/4, $0x3e088889
-DATA constants<>+528(SB)/4, $0x3e088889
-DATA constants<>+532(SB)/4, $0x3e088889
-DATA constants<>+536(SB)/4, $0x3e088889
-DATA constants<>+540(SB)/4, $0x3e088889
-DATA constants<>+544(SB)/4, $0x3e1d89d9
-DATA constants<>+548(SB)/4, $0x3e1d89d9
-DATA constants<>+552(SB)/4, $0x3e1d89d9
-DATA constants<>+556(SB)/4, $0x3e1d89d9
-DATA constants<>+560(SB)/4, $0x3e1d89d9
-DATA constants<>+564(SB)/4, $0x3e1d89d9
-DATA constants<>+568(SB)/4, $0x3e1d89d9
-DATA constants<>+572(SB)/4, $0x3e1d89d9
-DATA constants<>+576(SB)/4, $0x3e3a2e8c
-DATA constants<>+580(SB)/4, $0x3e3a2e8c
-DATA constants<>+584(SB)/4, $0x3e3a2e8c
-DATA constants<>+588(SB)/4, $0x3e3a2e8c
-DATA constants<>+592(SB)/4, $0x3e3a2e8c
-DATA constants<>+596(SB)/4, $0x3e3a2e8c
-DATA constants<>+600(SB)/4, $0x3e3a2e8c
-DATA constants<>+604(SB)/4, $0x3e3a2e8c
-DATA constants<>+608(SB)/4, $0x3e638e39
-DATA constants<>+612(SB)/4, $0x3e638e39
-DATA constants<>+616(SB)/4, $0x3e638e39
-DATA constants<>+620(SB)/4, $0x3e638e39
-DATA constants<>+624(SB)/4, $0x3e638e39
-DATA constants<>+628(SB)/4, $0x3e638e39
-DATA constants<>+632(SB)/4, $0x3e638e39
-DATA constants<>+636(SB)/4, $0x3e638e39
-DATA constants<>+640(SB)/4, $0x3e924925
-DATA constants<>+644(SB)/4, $0x3e924925
-DATA constants<>+648(SB)/4, $0x3e924925
-DATA constants<>+652(SB)/4, $0x3e924925
-DATA constants<>+656(SB)/4, $0x3e924925
-DATA constants<>+660(SB)/4, $0x3e924925
-DATA constants<>+664(SB)/4, $0x3e924925
-DATA constants<>+668(SB)/4, $0x3e924925
-DATA constants<>+672(SB)/4, $0x3ecccccd
-DATA constants<>+676(SB)/4, $0x3ecccccd
-DATA constants<>+680(SB)/4, $0x3ecccccd
-DATA constants<>+684(SB)/4, $0x3ecccccd
-DATA constants<>+688(SB)/4, $0x3ecccccd
-DATA constants<>+692(SB)/4, $0x3ecccccd
-DATA constants<>+696(SB)/4, $0x3ecccccd
-DATA constants<>+700(SB)/4, $0x3ecccccd
-DATA constants<>+704(SB)/4, $0x3f2aaaab
-DATA constants<>+708(SB)/4, $0x3f2aaaab
-DATA constants<>+712(SB)/4, $0x3f2aaaab
-DATA constants<>+716(SB)/4, $0x3f2aaaab
-DATA constants<>+720(SB)/4, $0x3f2aaaab
-DATA constants<>+724(SB)/4, $0x3f2aaaab
-DATA constants<>+728(SB)/4, $0x3f2aaaab
-DATA constants<>+732(SB)/4, $0x3f2aaaab
-DATA constants<>+736(SB)/4, $0x3d922279
-DATA constants<>+740(SB)/4, $0x3d922279
-DATA constants<>+744(SB)/4, $0x3d922279
-DATA constants<>+748(SB)/4, $0x3d922279
-DATA constants<>+752(SB)/4, $0x3d922279
-DATA constants<>+756(SB)/4, $0x3d922279
-DATA constants<>+760(SB)/4, $0x3d922279
-DATA constants<>+764(SB)/4, $0x3d922279
-DATA constants<>+768(SB)/4, $0x3fcc422a
-DATA constants<>+772(SB)/4, $0x3fcc422a
-DATA constants<>+776(SB)/4, $0x3fcc422a
-DATA constants<>+780(SB)/4, $0x3fcc422a
-DATA constants<>+784(SB)/4, $0x3fcc422a
-DATA constants<>+788(SB)/4, $0x3fcc422a
-DATA constants<>+792(SB)/4, $0x3fcc422a
-DATA constants<>+796(SB)/4, $0x3fcc422a
-DATA constants<>+800(SB)/4, $0xc11e6666
-DATA constants<>+804(SB)/4, $0xc11e6666
-DATA constants<>+808(SB)/4, $0xc11e6666
-DATA constants<>+812(SB)/4, $0xc11e6666
-DATA constants<>+816(SB)/4, $0xc11e6666
-DATA constants<>+820(SB)/4, $0xc11e6666
-DATA constants<>+824(SB)/4, $0xc11e6666
-DATA constants<>+828(SB)/4, $0xc11e6666
-DATA constants<>+832(SB)/4, $0x411e6666
-DATA constants<>+836(SB)/4, $0x411e6666
-DATA constants<>+840(SB)/4, $0x411e6666
-DATA constants<>+844(SB)/4, $0x411e6666
-DATA constants<>+848(SB)/4, $0x411e6666
-DATA constants<>+852(SB)/4, $0x411e6666
-DATA constants<>+856(SB)/4, $0x411e6666
-DATA constants<>+860(SB)/4, $0x411e6666
-DATA constants<>+864(SB)/4, $0x3e5b33b6
-DATA constants<>+868(SB)/4, $0x3e5b33b6
-DATA constants<>+872(SB)/4, $0x3e5b33b6
-DATA constants<>+876(SB)/4, $0x3e5b33b6
-DATA constants<>+880(SB)/4, $0x3e5b33b6
-DATA constants<>+884(SB)/4, $0x3e5b33b6
-DATA constants<>+888(SB)/4, $0x3e5b33b6
-DATA constants<>+892(SB)/4, $0x3e5b33b6
-DATA constants<>+896(SB)/4, $0x3ec00000
-DATA constants<>+900(SB)/4, $0x3ec00000
-DATA constants<>+904(SB)/4, $0x3ec00000
-DATA constants<>+908(SB)/4, $0x3ec00000
-DATA constants<>+912(SB)/4, $0x3ec00000
-DATA constants<>+916(SB)/4, $0x3ec00000
-DATA constants<>+920(SB)/4, $0x3ec00000
-DATA constants<>+924(SB)/4, $0x3ec00000
-DATA constants<>+928(SB)/4, $0xbc11371b
-DATA constants<>+932(SB)/4, $0xbc11371b
-DATA constants<>+936(SB)/4, $0xbc11371b
-DATA constants<>+940(SB)/4, $0xbc11371b
-DATA constants<>+944(SB)/4, $0xbc11371b
-DATA constants<>+948(SB)/4, $0xbc11371b
-DATA constants<>+952(SB)/4, $0xbc11371b
-DATA constants<>+956(SB)/4, $0xbc11371b
-DATA constants<>+960(SB)/4, $0x3cb327a4
-DATA constants<>+964(SB)/4, $0x3cb327a4
-DATA constants<>+968(SB)/4, $0x3cb327a4
-DATA constants<>+972(SB)/4, $0x3cb327a4
-DATA constants<>+976(SB)/4, $0x3cb327a4
-DATA constants<>+980(SB)/4, $0x3cb327a4
-DATA constants<>+984(SB)/4, $0x3cb327a4
-DATA constants<>+988(SB)/4, $0x3cb327a4
-DATA constants<>+992(SB)/4, $0xbd5d0dd1
-DATA constants<>+996(SB)/4, $0xbd5d0dd1
-DATA constants<>+1000(SB)/4, $0xbd5d0dd1
-DATA constants<>+1004(SB)/4, $0xbd5d0dd1
-DATA constants<>+1008(SB)/4, $0xbd5d0dd1
-DATA constants<>+1012(SB)/4, $0xbd5d0dd1
-DATA constants<>+1016(SB)/4, $0xbd5d0dd1
-DATA constants<>+1020(SB)/4, $0xbd5d0dd1
-DATA constants<>+1024(SB)/4, $0xbeaaaaab
-DATA constants<>+1028(SB)/4, $0xbeaaaaab
-DATA constants<>+1032(SB)/4, $0xbeaaaaab
-DATA constants<>+1036(SB)/4, $0xbeaaaaab
-DATA constants<>+1040(SB)/4, $0xbeaaaaab
-DATA constants<>+1044(SB)/4, $0xbeaaaaab
-DATA constants<>+1048(SB)/4, $0xbeaaaaab
-DATA constants<>+1052(SB)/4, $0xbeaaaaab
-DATA constants<>+1056(SB)/4, $0xc2700000
-DATA constants<>+1060(SB)/4, $0xc2700000
-DATA constants<>+1064(SB)/4, $0xc2700000
-DATA constants<>+1068(SB)/4, $0xc2700000
-DATA constants<>+1072(SB)/4, $0xc2700000
-DATA constants<>+1076(SB)/4, $0xc2700000
-DATA constants<>+1080(SB)/4, $0xc2700000
-DATA constants<>+1084(SB)/4, $0xc2700000
-DATA constants<>+1088(SB)/4, $0x00000001
-DATA constants<>+1092(SB)/4, $0x00000001
-DATA constants<>+1096(SB)/4, $0x00000001
-DATA constants<>+1100(SB)/4, $0x00000001
-DATA constants<>+1104(SB)/4, $0x00000001
-DATA constants<>+1108(SB)/4, $0x00000001
-DATA constants<>+1112(SB)/4, $0x00000001
-DATA constants<>+1116(SB)/4, $0x00000001
-DATA constants<>+1120(SB)/4, $0x3f3504f3
-DATA constants<>+1124(SB)/4, $0x3f3504f3
-DATA constants<>+1128(SB)/4, $0x3f3504f3
-DATA constants<>+1132(SB)/4, $0x3f3504f3
-DATA constants<>+1136(SB)/4, $0x3f3504f3
-DATA constants<>+1140(SB)/4, $0x3f3504f3
-DATA constants<>+1144(SB)/4, $0x3f3504f3
-DATA constants<>+1148(SB)/4, $0x3f3504f3
-DATA constants<>+1152(SB)/4, $0x3f317218
-DATA constants<>+1156(SB)/4, $0x3f317218
-DATA constants<>+1160(SB)/4, $0x3f317218
-DATA constants<>+1164(SB)/4, $0x3f317218
-DATA constants<>+1168(SB)/4, $0x3f317218
-DATA constants<>+1172(SB)/4, $0x3f317218
-DATA constants<>+1176(SB)/4, $0x3f317218
-DATA constants<>+1180(SB)/4, $0x3f317218
-DATA constants<>+1184(SB)/4, $0x3d9021bb
-DATA constants<>+1188(SB)/4, $0x3d9021bb
-DATA constants<>+1192(SB)/4, $0x3d9021bb
-DATA constants<>+1196(SB)/4, $0x3d9021bb
-DATA constants<>+1200(SB)/4, $0x3d9021bb
-DATA constants<>+1204(SB)/4, $0x3d9021bb
-DATA constants<>+1208(SB)/4, $0x3d9021bb
-DATA constants<>+1212(SB)/4, $0x3d9021bb
-DATA constants<>+1216(SB)/4, $0xbdebd1b8
-DATA constants<>+1220(SB)/4, $0xbdebd1b8
-DATA constants<>+1224(SB)/4, $0xbdebd1b8
-DATA constants<>+1228(SB)/4, $0xbdebd1b8
-DATA constants<>+1232(SB)/4, $0xbdebd1b8
-DATA constants<>+1236(SB)/4, $0xbdebd1b8
-DATA constants<>+1240(SB)/4, $0xbdebd1b8
-DATA constants<>+1244(SB)/4, $0xbdebd1b8
-DATA constants<>+1248(SB)/4, $0x3def251a
-DATA constants<>+1252(SB)/4, $0x3def251a
-DATA constants<>+1256(SB)/4, $0x3def251a
-DATA constants<>+1260(SB)/4, $0x3def251a
-DATA constants<>+1264(SB)/4, $0x3def251a
-DATA constants<>+1268(SB)/4, $0x3def251a
-DATA constants<>+1272(SB)/4, $0x3def251a
-DATA constants<>+1276(SB)/4, $0x3def251a
-DATA constants<>+1280(SB)/4, $0xbdfe5d4f
-DATA constants<>+1284(SB)/4, $0xbdfe5d4f
-DATA constants<>+1288(SB)/4, $0xbdfe5d4f
-DATA constants<>+1292(SB)/4, $0xbdfe5d4f
-DATA constants<>+1296(SB)/4, $0xbdfe5d4f
-DATA constants<>+1300(SB)/4, $0xbdfe5d4f
-DATA constants<>+1304(SB)/4, $0xbdfe5d4f
-DATA constants<>+1308(SB)/4, $0xbdfe5d4f
-DATA constants<>+1312(SB)/4, $0x3e11e9bf
-DATA constants<>+1316(SB)/4, $0x3e11e9bf
-DATA constants<>+1320(SB)/4, $0x3e11e9bf
-DATA constants<>+1324(SB)/4, $0x3e11e9bf
-DATA constants<>+1328(SB)/4, $0x3e11e9bf
-DATA constants<>+1332(SB)/4, $0x3e11e9bf
-DATA constants<>+1336(SB)/4, $0x3e11e9bf
-DATA constants<>+1340(SB)/4, $0x3e11e9bf
-DATA constants<>+1344(SB)/4, $0xbe2aae50
-DATA constants<>+1348(SB)/4, $0xbe2aae50
-DATA constants<>+1352(SB)/4, $0xbe2aae50
-DATA constants<>+1356(SB)/4, $0xbe2aae50
-DATA constants<>+1360(SB)/4, $0xbe2aae50
-DATA constants<>+1364(SB)/4, $0xbe2aae50
-DATA constants<>+1368(SB)/4, $0xbe2aae50
-DATA constants<>+1372(SB)/4, $0xbe2aae50
-DATA constants<>+1376(SB)/4, $0x3e4cceac
-DATA constants<>+1380(SB)/4, $0x3e4cceac
-DATA constants<>+1384(SB)/4, $0x3e4cceac
-DATA constants<>+1388(SB)/4, $0x3e4cceac
-DATA constants<>+1392(SB)/4, $0x3e4cceac
-DATA constants<>+1396(SB)/4, $0x3e4cceac
-DATA constants<>+1400(SB)/4, $0x3e4cceac
-DATA constants<>+1404(SB)/4, $0x3e4cceac
-DATA constants<>+1408(SB)/4, $0xbe7ffffc
-DATA constants<>+1412(SB)/4, $0xbe7ffffc
-DATA constants<>+1416(SB)/4, $0xbe7ffffc
-DATA constants<>+1420(SB)/4, $0xbe7ffffc
-DATA constants<>+1424(SB)/4, $0xbe7ffffc
-DATA constants<>+1428(SB)/4, $0xbe7ffffc
-DATA constants<>+1432(SB)/4, $0xbe7ffffc
-DATA constants<>+1436(SB)/4, $0xbe7ffffc
-DATA constants<>+1440(SB)/4, $0x3eaaaaaa
-DATA constants<>+1444(SB)/4, $0x3eaaaaaa
-DATA constants<>+1448(SB)/4, $0x3eaaaaaa
-DATA constants<>+1452(SB)/4, $0x3eaaaaaa
-DATA constants<>+1456(SB)/4, $0x3eaaaaaa
-DATA constants<>+1460(SB)/4, $0x3eaaaaaa
-DATA constants<>+1464(SB)/4, $0x3eaaaaaa
-DATA constants<>+1468(SB)/4, $0x3eaaaaaa
-DATA constants<>+1472(SB)/4, $0xbf000000
-DATA constants<>+1476(SB)/4, $0xbf000000
-DATA constants<>+1480(SB)/4, $0xbf000000
-DATA constants<>+1484(SB)/4, $0xbf000000
-DATA constants<>+1488(SB)/4, $0xbf000000
-DATA constants<>+1492(SB)/4, $0xbf000000
-DATA constants<>+1496(SB)/4, $0xbf000000
-DATA constants<>+1500(SB)/4, $0xbf000000
-GLOBL constants<>(SB), RODATA|NOPTR, $1504
+DATA constants<>+0(SB)/4, $0x3b808081
+DATA constants<>+4(SB)/4, $0x3b808081
+DATA constants<>+8(SB)/4, $0x3b808081
+DATA constants<>+12(SB)/4, $0x3b808081
+DATA constants<>+16(SB)/4, $0x3b808081
+DATA constants<>+20(SB)/4, $0x3b808081
+DATA constants<>+24(SB)/4, $0x3b808081
+DATA constants<>+28(SB)/4, $0x3b808081
+DATA constants<>+32(SB)/4, $0x3f800000
+DATA constants<>+36(SB)/4, $0x3f800000
+DATA constants<>+40(SB)/4, $0x3f800000
+DATA constants<>+44(SB)/4, $0x3f800000
+DATA constants<>+48(SB)/4, $0x3f800000
+DATA constants<>+52(SB)/4, $0x3f800000
+DATA constants<>+56(SB)/4, $0x3f800000
+DATA constants<>+60(SB)/4, $0x3f800000
+DATA constants<>+64(SB)/4, $0xc2ae0000
+DATA constants<>+68(SB)/4, $0xc2ae0000
+DATA constants<>+72(SB)/4, $0xc2ae0000
+DATA constants<>+76(SB)/4, $0xc2ae0000
+DATA constants<>+80(SB)/4, $0xc2ae0000
+DATA constants<>+84(SB)/4, $0xc2ae0000
+DATA constants<>+88(SB)/4, $0xc2ae0000
+DATA constants<>+92(SB)/4, $0xc2ae0000
+DATA constants<>+96(SB)/4, $0x42ae0000
+DATA constants<>+100(SB)/4, $0x42ae0000
+DATA constants<>+104(SB)/4, $0x42ae0000
+DATA constants<>+108(SB)/4, $0x42ae0000
+DATA constants<>+112(SB)/4, $0x42ae0000
+DATA constants<>+116(SB)/4, $0x42ae0000
+DATA constants<>+120(SB)/4, $0x42ae0000
+DATA constants<>+124(SB)/4, $0x42ae0000
+DATA constants<>+128(SB)/4, $0x3fb8aa3b
+DATA constants<>+132(SB)/4, $0x3fb8aa3b
+DATA constants<>+136(SB)/4, $0x3fb8aa3b
+DATA constants<>+140(SB)/4, $0x3fb8aa3b
+DATA constants<>+144(SB)/4, $0x3fb8aa3b
+DATA constants<>+148(SB)/4, $0x3fb8aa3b
+DATA constants<>+152(SB)/4, $0x3fb8aa3b
+DATA constants<>+156(SB)/4, $0x3fb8aa3b
+DATA constants<>+160(SB)/4, $0x3f317400
+DATA constants<>+164(SB)/4, $0x3f317400
+DATA constants<>+168(SB)/4, $0x3f317400
+DATA constants<>+172(SB)/4, $0x3f317400
+DATA constants<>+176(SB)/4, $0x3f317400
+DATA constants<>+180(SB)/4, $0x3f317400
+DATA constants<>+184(SB)/4, $0x3f317400
+DATA constants<>+188(SB)/4, $0x3f317400
+DATA constants<>+192(SB)/4, $0xb7f40417
+DATA constants<>+196(SB)/4, $0xb7f40417
+DATA constants<>+200(SB)/4, $0xb7f40417
+DATA constants<>+204(SB)/4, $0xb7f40417
+DATA constants<>+208(SB)/4, $0xb7f40417
+DATA constants<>+212(SB)/4, $0xb7f40417
+DATA constants<>+216(SB)/4, $0xb7f40417
+DATA constants<>+220(SB)/4, $0xb7f40417
+DATA constants<>+224(SB)/4, $0x39500d01
+DATA constants<>+228(SB)/4, $0x39500d01
+DATA constants<>+232(SB)/4, $0x39500d01
+DATA constants<>+236(SB)/4, $0x39500d01
+DATA constants<>+240(SB)/4, $0x39500d01
+DATA constants<>+244(SB)/4, $0x39500d01
+DATA constants<>+248(SB)/4, $0x39500d01
+DATA constants<>+252(SB)/4, $0x39500d01
+DATA constants<>+256(SB)/4, $0x3ab60b61
+DATA constants<>+260(SB)/4, $0x3ab60b61
+DATA constants<>+264(SB)/4, $0x3ab60b61
+DATA constants<>+268(SB)/4, $0x3ab60b61
+DATA constants<>+272(SB)/4, $0x3ab60b61
+DATA constants<>+276(SB)/4, $0x3ab60b61
+DATA constants<>+280(SB)/4, $0x3ab60b61
+DATA constants<>+284(SB)/4, $0x3ab60b61
+DATA constants<>+288(SB)/4, $0x3c088889
+DATA constants<>+292(SB)/4, $0x3c088889
+DATA constants<>+296(SB)/4, $0x3c088889
+DATA constants<>+300(SB)/4, $0x3c088889
+DATA constants<>+304(SB)/4, $0x3c088889
+DATA constants<>+308(SB)/4, $0x3c088889
+DATA constants<>+312(SB)/4, $0x3c088889
+DATA constants<>+316(SB)/4, $0x3c088889
+DATA constants<>+320(SB)/4, $0x3d2aaaab
+DATA constants<>+324(SB)/4, $0x3d2aaaab
+DATA constants<>+328(SB)/4, $0x3d2aaaab
+DATA constants<>+332(SB)/4, $0x3d2aaaab
+DATA constants<>+336(SB)/4, $0x3d2aaaab
+DATA constants<>+340(SB)/4, $0x3d2aaaab
+DATA constants<>+344(SB)/4, $0x3d2aaaab
+DATA constants<>+348(SB)/4, $0x3d2aaaab
+DATA constants<>+352(SB)/4, $0x3e2aaaab
+DATA constants<>+356(SB)/4, $0x3e2aaaab
+DATA constants<>+360(SB)/4, $0x3e2aaaab
+DATA constants<>+364(SB)/4, $0x3e2aaaab
+DATA constants<>+368(SB)/4, $0x3e2aaaab
+DATA constants<>+372(SB)/4, $0x3e2aaaab
+DATA constants<>+376(SB)/4, $0x3e2aaaab
+DATA constants<>+380(SB)/4, $0x3e2aaaab
+DATA constants<>+384(SB)/4, $0x3f000000
+DATA constants<>+388(SB)/4, $0x3f000000
+DATA constants<>+392(SB)/4, $0x3f000000
+DATA constants<>+396(SB)/4, $0x3f000000
+DATA constants<>+400(SB)/4, $0x3f000000
+DATA constants<>+404(SB)/4, $0x3f000000
+DATA constants<>+408(SB)/4, $0x3f000000
+DATA constants<>+412(SB)/4, $0x3f000000
+DATA constants<>+416(SB)/4, $0x7fffffff
+DATA constants<>+420(SB)/4, $0x7fffffff
+DATA constants<>+424(SB)/4, $0x7fffffff
+DATA constants<>+428(SB)/4, $0x7fffffff
+DATA constants<>+432(SB)/4, $0x7fffffff
+DATA constants<>+436(SB)/4, $0x7fffffff
+DATA constants<>+440(SB)/4, $0x7fffffff
+DATA constants<>+444(SB)/4, $0x7fffffff
+DATA constants<>+448(SB)/4, $0x40000000
+DATA constants<>+452(SB)/4, $0x40000000
+DATA constants<>+456(SB)/4, $0x40000000
+DATA constants<>+460(SB)/4, $0x40000000
+DATA constants<>+464(SB)/4, $0x40000000
+DATA constants<>+468(SB)/4, $0x40000000
+DATA constants<>+472(SB)/4, $0x40000000
+DATA constants<>+476(SB)/4, $0x40000000
+DATA constants<>+480(SB)/4, $0x3e088889
+DATA constants<>+484(SB)/4, $0x3e088889
+DATA constants<>+488(SB)/4, $0x3e088889
+DATA constants<>+492(SB)/4, $0x3e088889
+DATA constants<>+496(SB)/4, $0x3e088889
+DATA constants<>+500(SB)/4, $0x3e088889
+DATA constants<>+504(SB)/4, $0x3e088889
+DATA constants<>+508(SB)/4, $0x3e088889
+DATA constants<>+512(SB)/4, $0x3e1d89d9
+DATA constants<>+516(SB)/4, $0x3e1d89d9
+DATA constants<>+520(SB)/4, $0x3e1d89d9
+DATA constants<>+524(SB)/4, $0x3e1d89d9
+DATA constants<>+528(SB)/4, $0x3e1d89d9
+DATA constants<>+532(SB)/4, $0x3e1d89d9
+DATA constants<>+536(SB)/4, $0x3e1d89d9
+DATA constants<>+540(SB)/4, $0x3e1d89d9
+DATA constants<>+544(SB)/4, $0x3e3a2e8c
+DATA constants<>+548(SB)/4, $0x3e3a2e8c
+DATA constants<>+552(SB)/4, $0x3e3a2e8c
+DATA constants<>+556(SB)/4, $0x3e3a2e8c
+DATA constants<>+560(SB)/4, $0x3e3a2e8c
+DATA constants<>+564(SB)/4, $0x3e3a2e8c
+DATA constants<>+568(SB)/4, $0x3e3a2e8c
+DATA constants<>+572(SB)/4, $0x3e3a2e8c
+DATA constants<>+576(SB)/4, $0x3e638e39
+DATA constants<>+580(SB)/4, $0x3e638e39
+DATA constants<>+584(SB)/4, $0x3e638e39
+DATA constants<>+588(SB)/4, $0x3e638e39
+DATA constants<>+592(SB)/4, $0x3e638e39
+DATA constants<>+596(SB)/4, $0x3e638e39
+DATA constants<>+600(SB)/4, $0x3e638e39
+DATA constants<>+604(SB)/4, $0x3e638e39
+DATA constants<>+608(SB)/4, $0x3e924925
+DATA constants<>+612(SB)/4, $0x3e924925
+DATA constants<>+616(SB)/4, $0x3e924925
+DATA constants<>+620(SB)/4, $0x3e924925
+DATA constants<>+624(SB)/4, $0x3e924925
+DATA constants<>+628(SB)/4, $0x3e924925
+DATA constants<>+632(SB)/4, $0x3e924925
+DATA constants<>+636(SB)/4, $0x3e924925
+DATA constants<>+640(SB)/4, $0x3ecccccd
+DATA constants<>+644(SB)/4, $0x3ecccccd
+DATA constants<>+648(SB)/4, $0x3ecccccd
+DATA constants<>+652(SB)/4, $0x3ecccccd
+DATA constants<>+656(SB)/4, $0x3ecccccd
+DATA constants<>+660(SB)/4, $0x3ecccccd
+DATA constants<>+664(SB)/4, $0x3ecccccd
+DATA constants<>+668(SB)/4, $0x3ecccccd
+DATA constants<>+672(SB)/4, $0x3f2aaaab
+DATA constants<>+676(SB)/4, $0x3f2aaaab
+DATA constants<>+680(SB)/4, $0x3f2aaaab
+DATA constants<>+684(SB)/4, $0x3f2aaaab
+DATA constants<>+688(SB)/4, $0x3f2aaaab
+DATA constants<>+692(SB)/4, $0x3f2aaaab
+DATA constants<>+696(SB)/4, $0x3f2aaaab
+DATA constants<>+700(SB)/4, $0x3f2aaaab
+DATA constants<>+704(SB)/4, $0x3d922279
+DATA constants<>+708(SB)/4, $0x3d922279
+DATA constants<>+712(SB)/4, $0x3d922279
+DATA constants<>+716(SB)/4, $0x3d922279
+DATA constants<>+720(SB)/4, $0x3d922279
+DATA constants<>+724(SB)/4, $0x3d922279
+DATA constants<>+728(SB)/4, $0x3d922279
+DATA constants<>+732(SB)/4, $0x3d922279
+DATA constants<>+736(SB)/4, $0x3fcc422a
+DATA constants<>+740(SB)/4, $0x3fcc422a
+DATA constants<>+744(SB)/4, $0x3fcc422a
+DATA constants<>+748(SB)/4, $0x3fcc422a
+DATA constants<>+752(SB)/4, $0x3fcc422a
+DATA constants<>+756(SB)/4, $0x3fcc422a
+DATA constants<>+760(SB)/4, $0x3fcc422a
+DATA constants<>+764(SB)/4, $0x3fcc422a
+DATA constants<>+768(SB)/4, $0xc11e6666
+DATA constants<>+772(SB)/4, $0xc11e6666
+DATA constants<>+776(SB)/4, $0xc11e6666
+DATA constants<>+780(SB)/4, $0xc11e6666
+DATA constants<>+784(SB)/4, $0xc11e6666
+DATA constants<>+788(SB)/4, $0xc11e6666
+DATA constants<>+792(SB)/4, $0xc11e6666
+DATA constants<>+796(SB)/4, $0xc11e6666
+DATA constants<>+800(SB)/4, $0x411e6666
+DATA constants<>+804(SB)/4, $0x411e6666
+DATA constants<>+808(SB)/4, $0x411e6666
+DATA constants<>+812(SB)/4, $0x411e6666
+DATA constants<>+816(SB)/4, $0x411e6666
+DATA constants<>+820(SB)/4, $0x411e6666
+DATA constants<>+824(SB)/4, $0x411e6666
+DATA constants<>+828(SB)/4, $0x411e6666
+DATA constants<>+832(SB)/4, $0x3e5b33b6
+DATA constants<>+836(SB)/4, $0x3e5b33b6
+DATA constants<>+840(SB)/4, $0x3e5b33b6
+DATA constants<>+844(SB)/4, $0x3e5b33b6
+DATA constants<>+848(SB)/4, $0x3e5b33b6
+DATA constants<>+852(SB)/4, $0x3e5b33b6
+DATA constants<>+856(SB)/4, $0x3e5b33b6
+DATA constants<>+860(SB)/4, $0x3e5b33b6
+DATA constants<>+864(SB)/4, $0x3ec00000
+DATA constants<>+868(SB)/4, $0x3ec00000
+DATA constants<>+872(SB)/4, $0x3ec00000
+DATA constants<>+876(SB)/4, $0x3ec00000
+DATA constants<>+880(SB)/4, $0x3ec00000
+DATA constants<>+884(SB)/4, $0x3ec00000
+DATA constants<>+888(SB)/4, $0x3ec00000
+DATA constants<>+892(SB)/4, $0x3ec00000
+DATA constants<>+896(SB)/4, $0xbc11371b
+DATA constants<>+900(SB)/4, $0xbc11371b
+DATA constants<>+904(SB)/4, $0xbc11371b
+DATA constants<>+908(SB)/4, $0xbc11371b
+DATA constants<>+912(SB)/4, $0xbc11371b
+DATA constants<>+916(SB)/4, $0xbc11371b
+DATA constants<>+920(SB)/4, $0xbc11371b
+DATA constants<>+924(SB)/4, $0xbc11371b
+DATA constants<>+928(SB)/4, $0x3cb327a4
+DATA constants<>+932(SB)/4, $0x3cb327a4
+DATA constants<>+936(SB)/4, $0x3cb327a4
+DATA constants<>+940(SB)/4, $0x3cb327a4
+DATA constants<>+944(SB)/4, $0x3cb327a4
+DATA constants<>+948(SB)/4, $0x3cb327a4
+DATA constants<>+952(SB)/4, $0x3cb327a4
+DATA constants<>+956(SB)/4, $0x3cb327a4
+DATA constants<>+960(SB)/4, $0xbd5d0dd1
+DATA constants<>+964(SB)/4, $0xbd5d0dd1
+DATA constants<>+968(SB)/4, $0xbd5d0dd1
+DATA constants<>+972(SB)/4, $0xbd5d0dd1
+DATA constants<>+976(SB)/4, $0xbd5d0dd1
+DATA constants<>+980(SB)/4, $0xbd5d0dd1
+DATA constants<>+984(SB)/4, $0xbd5d0dd1
+DATA constants<>+988(SB)/4, $0xbd5d0dd1
+DATA constants<>+992(SB)/4, $0xbeaaaaab
+DATA constants<>+996(SB)/4, $0xbeaaaaab
+DATA constants<>+1000(SB)/4, $0xbeaaaaab
+DATA constants<>+1004(SB)/4, $0xbeaaaaab
+DATA constants<>+1008(SB)/4, $0xbeaaaaab
+DATA constants<>+1012(SB)/4, $0xbeaaaaab
+DATA constants<>+1016(SB)/4, $0xbeaaaaab
+DATA constants<>+1020(SB)/4, $0xbeaaaaab
+DATA constants<>+1024(SB)/4, $0xc2700000
+DATA constants<>+1028(SB)/4, $0xc2700000
+DATA constants<>+1032(SB)/4, $0xc2700000
+DATA constants<>+1036(SB)/4, $0xc2700000
+DATA constants<>+1040(SB)/4, $0xc2700000
+DATA constants<>+1044(SB)/4, $0xc2700000
+DATA constants<>+1048(SB)/4, $0xc2700000
+DATA constants<>+1052(SB)/4, $0xc2700000
+DATA constants<>+1056(SB)/4, $0x00000001
+DATA constants<>+1060(SB)/4, $0x00000001
+DATA constants<>+1064(SB)/4, $0x00000001
+DATA constants<>+1068(SB)/4, $0x00000001
+DATA constants<>+1072(SB)/4, $0x00000001
+DATA constants<>+1076(SB)/4, $0x00000001
+DATA constants<>+1080(SB)/4, $0x00000001
+DATA constants<>+1084(SB)/4, $0x00000001
+DATA constants<>+1088(SB)/4, $0x3f3504f3
+DATA constants<>+1092(SB)/4, $0x3f3504f3
+DATA constants<>+1096(SB)/4, $0x3f3504f3
+DATA constants<>+1100(SB)/4, $0x3f3504f3
+DATA constants<>+1104(SB)/4, $0x3f3504f3
+DATA constants<>+1108(SB)/4, $0x3f3504f3
+DATA constants<>+1112(SB)/4, $0x3f3504f3
+DATA constants<>+1116(SB)/4, $0x3f3504f3
+DATA constants<>+1120(SB)/4, $0x3f317218
+DATA constants<>+1124(SB)/4, $0x3f317218
+DATA constants<>+1128(SB)/4, $0x3f317218
+DATA constants<>+1132(SB)/4, $0x3f317218
+DATA constants<>+1136(SB)/4, $0x3f317218
+DATA constants<>+1140(SB)/4, $0x3f317218
+DATA constants<>+1144(SB)/4, $0x3f317218
+DATA constants<>+1148(SB)/4, $0x3f317218
+DATA constants<>+1152(SB)/4, $0x3d9021bb
+DATA constants<>+1156(SB)/4, $0x3d9021bb
+DATA constants<>+1160(SB)/4, $0x3d9021bb
+DATA constants<>+1164(SB)/4, $0x3d9021bb
+DATA constants<>+1168(SB)/4, $0x3d9021bb
+DATA constants<>+1172(SB)/4, $0x3d9021bb
+DATA constants<>+1176(SB)/4, $0x3d9021bb
+DATA constants<>+1180(SB)/4, $0x3d9021bb
+DATA constants<>+1184(SB)/4, $0xbdebd1b8
+DATA constants<>+1188(SB)/4, $0xbdebd1b8
+DATA constants<>+1192(SB)/4, $0xbdebd1b8
+DATA constants<>+1196(SB)/4, $0xbdebd1b8
+DATA constants<>+1200(SB)/4, $0xbdebd1b8
+DATA constants<>+1204(SB)/4, $0xbdebd1b8
+DATA constants<>+1208(SB)/4, $0xbdebd1b8
+DATA constants<>+1212(SB)/4, $0xbdebd1b8
+DATA constants<>+1216(SB)/4, $0x3def251a
+DATA constants<>+1220(SB)/4, $0x3def251a
+DATA constants<>+1224(SB)/4, $0x3def251a
+DATA constants<>+1228(SB)/4, $0x3def251a
+DATA constants<>+1232(SB)/4, $0x3def251a
+DATA constants<>+1236(SB)/4, $0x3def251a
+DATA constants<>+1240(SB)/4, $0x3def251a
+DATA constants<>+1244(SB)/4, $0x3def251a
+DATA constants<>+1248(SB)/4, $0xbdfe5d4f
+DATA constants<>+1252(SB)/4, $0xbdfe5d4f
+DATA constants<>+1256(SB)/4, $0xbdfe5d4f
+DATA constants<>+1260(SB)/4, $0xbdfe5d4f
+DATA constants<>+1264(SB)/4, $0xbdfe5d4f
+DATA constants<>+1268(SB)/4, $0xbdfe5d4f
+DATA constants<>+1272(SB)/4, $0xbdfe5d4f
+DATA constants<>+1276(SB)/4, $0xbdfe5d4f
+DATA constants<>+1280(SB)/4, $0x3e11e9bf
+DATA constants<>+1284(SB)/4, $0x3e11e9bf
+DATA constants<>+1288(SB)/4, $0x3e11e9bf
+DATA constants<>+1292(SB)/4, $0x3e11e9bf
+DATA constants<>+1296(SB)/4, $0x3e11e9bf
+DATA constants<>+1300(SB)/4, $0x3e11e9bf
+DATA constants<>+1304(SB)/4, $0x3e11e9bf
+DATA constants<>+1308(SB)/4, $0x3e11e9bf
+DATA constants<>+1312(SB)/4, $0xbe2aae50
+DATA constants<>+1316(SB)/4, $0xbe2aae50
+DATA constants<>+1320(SB)/4, $0xbe2aae50
+DATA constants<>+1324(SB)/4, $0xbe2aae50
+DATA constants<>+1328(SB)/4, $0xbe2aae50
+DATA constants<>+1332(SB)/4, $0xbe2aae50
+DATA constants<>+1336(SB)/4, $0xbe2aae50
+DATA constants<>+1340(SB)/4, $0xbe2aae50
+DATA constants<>+1344(SB)/4, $0x3e4cceac
+DATA constants<>+1348(SB)/4, $0x3e4cceac
+DATA constants<>+1352(SB)/4, $0x3e4cceac
+DATA constants<>+1356(SB)/4, $0x3e4cceac
+DATA constants<>+1360(SB)/4, $0x3e4cceac
+DATA constants<>+1364(SB)/4, $0x3e4cceac
+DATA constants<>+1368(SB)/4, $0x3e4cceac
+DATA constants<>+1372(SB)/4, $0x3e4cceac
+DATA constants<>+1376(SB)/4, $0xbe7ffffc
+DATA constants<>+1380(SB)/4, $0xbe7ffffc
+DATA constants<>+1384(SB)/4, $0xbe7ffffc
+DATA constants<>+1388(SB)/4, $0xbe7ffffc
+DATA constants<>+1392(SB)/4, $0xbe7ffffc
+DATA constants<>+1396(SB)/4, $0xbe7ffffc
+DATA constants<>+1400(SB)/4, $0xbe7ffffc
+DATA constants<>+1404(SB)/4, $0xbe7ffffc
+DATA constants<>+1408(SB)/4, $0x3eaaaaaa
+DATA constants<>+1412(SB)/4, $0x3eaaaaaa
+DATA constants<>+1416(SB)/4, $0x3eaaaaaa
+DATA constants<>+1420(SB)/4, $0x3eaaaaaa
+DATA constants<>+1424(SB)/4, $0x3eaaaaaa
+DATA constants<>+1428(SB)/4, $0x3eaaaaaa
+DATA constants<>+1432(SB)/4, $0x3eaaaaaa
+DATA constants<>+1436(SB)/4, $0x3eaaaaaa
+DATA constants<>+1440(SB)/4, $0xbf000000
+DATA constants<>+1444(SB)/4, $0xbf000000
+DATA constants<>+1448(SB)/4, $0xbf000000
+DATA constants<>+1452(SB)/4, $0xbf000000
+DATA constants<>+1456(SB)/4, $0xbf000000
+DATA constants<>+1460(SB)/4, $0xbf000000
+DATA constants<>+1464(SB)/4, $0xbf000000
+DATA constants<>+1468(SB)/4, $0xbf000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1472
+
+// func setControl(control uint32) (before uint32)
+// Requires: SSE
+TEXT ·setControl(SB), NOSPLIT, $8-12
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	LDMXCSR control+0(FP)
+	MOVL    AX, before+8(FP)
+	RET
 
 // func multiplyAVX2(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
-// Requires: AVX, FMA3, SSE
-TEXT ·multiplyAVX2(SB), NOSPLIT, $8-152
-	STMXCSR (SP)
-	LDMXCSR constants<>+0(SB)
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    start_base+24(FP), CX
-	MOVQ    a_base+48(FP), DX
-	MOVQ    rows+96(FP), BX
-	MOVQ    aRows+104(FP), SI
-	SHLQ    $0x06, SI
-	MOVQ    bPanel+144(FP), DI
-	SHLQ    $0x02, DI
+// Requires: AVX, FMA3
+TEXT ·multiplyAVX2(SB), NOSPLIT, $0-152
+	MOVQ dst_base+0(FP), AX
+	MOVQ start_base+24(FP), CX
+	MOVQ a_base+48(FP), DX
+	MOVQ rows+96(FP), BX
+	MOVQ aRows+104(FP), SI
+	SHLQ $0x06, SI
+	MOVQ bPanel+144(FP), DI
+	SHLQ $0x02, DI
 
 tiles2:
 	CMPQ BX, $0x06
@@ -799,22 +798,19 @@ end32:
 	JMP     done1
 
 done1:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func accumulateAVX2(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·accumulateAVX2(SB), NOSPLIT, $8-120
-	STMXCSR (SP)
-	LDMXCSR constants<>+0(SB)
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    dstPanel+104(FP), CX
-	SHLQ    $0x02, CX
-	MOVQ    a_base+24(FP), DX
-	MOVQ    columns+88(FP), BX
-	MOVQ    aRows+80(FP), SI
-	SHLQ    $0x06, SI
+// Requires: AVX, FMA3
+TEXT ·accumulateAVX2(SB), NOSPLIT, $0-120
+	MOVQ dst_base+0(FP), AX
+	MOVQ dstPanel+104(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a_base+24(FP), DX
+	MOVQ columns+88(FP), BX
+	MOVQ aRows+80(FP), SI
+	SHLQ $0x06, SI
 
 blocks2:
 	// columns 0 to 3 of 1 panels
@@ -1144,7 +1140,6 @@ row6:
 	JMP          blocks2
 
 done1:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -1331,21 +1326,19 @@ end2:
 	RET
 
 // func columnSumsAVX2(dst []float32, d []float32, rows int, keep float32, alpha float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·columnSumsAVX2(SB), NOSPLIT, $8-64
-	STMXCSR (SP)
-	LDMXCSR constants<>+0(SB)
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    d_base+24(FP), CX
-	MOVQ    rows+48(FP), DX
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
+// Requires: AVX, FMA3
+TEXT ·columnSumsAVX2(SB), NOSPLIT, $0-64
+	MOVQ   dst_base+0(FP), AX
+	MOVQ   d_base+24(FP), CX
+	MOVQ   rows+48(FP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 four1:
 	SUBQ   $0x04, DX
@@ -1389,15 +1382,12 @@ end3:
 	VFMADD231PS  Y8, Y3, Y1
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
-	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
 // func scaleAVX2(w []float32, factor float32)
-// Requires: AVX, SSE
-TEXT ·scaleAVX2(SB), NOSPLIT, $8-28
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
 	MOVQ         w_base+0(FP), AX
 	MOVQ         w_len+8(FP), CX
 	VBROADCASTSS factor+24(FP), Y8
@@ -1448,15 +1438,14 @@ loop3:
 	JMP     loop3
 
 out4:
-	ADDQ    $0x10, CX
-	LDMXCSR (SP)
+	ADDQ $0x10, CX
 	VZEROUPPER
 	RET
 
 // func convertAVX2(x []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·convertAVX2(SB), NOSPLIT, $0-104
-	VBROADCASTSS constants<>+32(SB), Y2
+	VBROADCASTSS constants<>+0(SB), Y2
 	MOVQ         x_base+0(FP), AX
 	MOVQ         samples_len+80(FP), CX
 	SHLQ         $0x06, CX
@@ -1479,12 +1468,12 @@ sample1:
 	SHLQ       $0x06, DI
 	MOVQ       records_base+48(FP), R9
 	ADDQ       R9, DI
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 128(DI)
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
 
 fetch3:
-	PREFETCHT0 192(DI)
+	PREFETCHT1 192(DI)
 	ADDQ       $0x40, DI
 	SUBQ       $0x40, R8
 	JG         fetch3
@@ -1542,30 +1531,51 @@ end2:
 	VZEROUPPER
 	RET
 
-// func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
-// Requires: AVX, FMA3
-TEXT ·gatherAVX2(SB), NOSPLIT, $0-128
+// func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gatherAVX2(SB), NOSPLIT, $0-152
 	MOVQ z_base+0(FP), AX
 	MOVQ w_base+24(FP), CX
-	MOVQ samples_base+96(FP), DX
-	MOVQ samples_len+104(FP), BX
+	MOVQ ahead_base+120(FP), DX
+	MOVQ ahead_len+128(FP), BX
+	MOVQ samples_base+96(FP), SI
+	MOVQ samples_len+104(FP), DI
 
 sample1:
-	DECQ    BX
-	JL      end2
-	MOVL    4(DX), SI
-	MOVL    (DX), DI
-	SHLQ    $0x02, SI
-	MOVQ    cold_base+48(FP), R8
-	ADDQ    R8, SI
-	SHLQ    $0x06, DI
-	MOVQ    records_base+72(FP), R8
-	ADDQ    R8, DI
-	MOVQ    hot+120(FP), R8
-	ADDQ    R8, DI
-	MOVL    8(DX), R8
-	ADDQ    R8, DI
-	LEAQ    (DI)(R8*2), R8
+	DECQ       DI
+	JL         end2
+	DECQ       BX
+	JL         fetched3
+	MOVL       (DX), R8
+	MOVQ       hot+144(FP), R9
+	SHLQ       $0x06, R8
+	MOVQ       records_base+72(FP), R10
+	ADDQ       R10, R8
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+
+fetch4:
+	PREFETCHT1 192(R8)
+	ADDQ       $0x40, R8
+	SUBQ       $0x40, R9
+	JG         fetch4
+	ADDQ       $0x10, DX
+
+fetched3:
+	MOVL    4(SI), R8
+	MOVL    (SI), R9
+	SHLQ    $0x02, R8
+	MOVQ    cold_base+48(FP), R10
+	ADDQ    R10, R8
+	SHLQ    $0x06, R9
+	MOVQ    records_base+72(FP), R10
+	ADDQ    R10, R9
+	MOVQ    hot+144(FP), R10
+	ADDQ    R10, R9
+	MOVL    8(SI), R10
+	ADDQ    R10, R9
+	LEAQ    (R9)(R10*2), R10
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VXORPS  Y2, Y2, Y2
@@ -1574,54 +1584,56 @@ sample1:
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
-	CMPQ    DI, R8
-	JGE     turned4
+	CMPQ    R9, R10
+	JGE     turned6
 
-turn3:
-	MOVQ         (DI), R9
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS (SI), Y8
-	VFMADD231PS  (CX)(R10*8), Y8, Y0
-	VFMADD231PS  32(CX)(R10*8), Y8, Y1
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 4(SI), Y9
-	VFMADD231PS  (CX)(R10*8), Y9, Y2
-	VFMADD231PS  32(CX)(R10*8), Y9, Y3
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 8(SI), Y10
-	VFMADD231PS  (CX)(R10*8), Y10, Y4
-	VFMADD231PS  32(CX)(R10*8), Y10, Y5
-	VBROADCASTSS 12(SI), Y11
-	VFMADD231PS  (CX)(R9*8), Y11, Y6
-	VFMADD231PS  32(CX)(R9*8), Y11, Y7
-	MOVQ         8(DI), R9
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 16(SI), Y8
-	VFMADD231PS  (CX)(R10*8), Y8, Y0
-	VFMADD231PS  32(CX)(R10*8), Y8, Y1
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 20(SI), Y9
-	VFMADD231PS  (CX)(R10*8), Y9, Y2
-	VFMADD231PS  32(CX)(R10*8), Y9, Y3
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 24(SI), Y10
-	VFMADD231PS  (CX)(R10*8), Y10, Y4
-	VFMADD231PS  32(CX)(R10*8), Y10, Y5
-	VBROADCASTSS 28(SI), Y11
-	VFMADD231PS  (CX)(R9*8), Y11, Y6
-	VFMADD231PS  32(CX)(R9*8), Y11, Y7
-	ADDQ         $0x10, DI
-	ADDQ         $0x20, SI
-	CMPQ         DI, R8
-	JL           turn3
+turn5:
+	MOVQ           (R9), R11
+	VBROADCASTF128 (R8), Y8
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x00, Y8, Y9
+	VFMADD231PS    (CX)(R12*8), Y9, Y0
+	VFMADD231PS    32(CX)(R12*8), Y9, Y1
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x55, Y8, Y10
+	VFMADD231PS    (CX)(R12*8), Y10, Y2
+	VFMADD231PS    32(CX)(R12*8), Y10, Y3
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0xaa, Y8, Y11
+	VFMADD231PS    (CX)(R12*8), Y11, Y4
+	VFMADD231PS    32(CX)(R12*8), Y11, Y5
+	VPERMILPS      $0xff, Y8, Y12
+	VFMADD231PS    (CX)(R11*8), Y12, Y6
+	VFMADD231PS    32(CX)(R11*8), Y12, Y7
+	MOVQ           8(R9), R11
+	VBROADCASTF128 16(R8), Y8
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x00, Y8, Y9
+	VFMADD231PS    (CX)(R12*8), Y9, Y0
+	VFMADD231PS    32(CX)(R12*8), Y9, Y1
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x55, Y8, Y10
+	VFMADD231PS    (CX)(R12*8), Y10, Y2
+	VFMADD231PS    32(CX)(R12*8), Y10, Y3
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0xaa, Y8, Y11
+	VFMADD231PS    (CX)(R12*8), Y11, Y4
+	VFMADD231PS    32(CX)(R12*8), Y11, Y5
+	VPERMILPS      $0xff, Y8, Y12
+	VFMADD231PS    (CX)(R11*8), Y12, Y6
+	VFMADD231PS    32(CX)(R11*8), Y12, Y7
+	ADDQ           $0x10, R9
+	ADDQ           $0x20, R8
+	CMPQ           R9, R10
+	JL             turn5
 
-turned4:
+turned6:
 	VADDPS  Y2, Y0, Y0
 	VADDPS  Y3, Y1, Y1
 	VADDPS  Y6, Y4, Y4
@@ -1631,7 +1643,7 @@ turned4:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	ADDQ    $0x40, AX
-	ADDQ    $0x10, DX
+	ADDQ    $0x10, SI
 	JMP     sample1
 
 end2:
@@ -1639,10 +1651,8 @@ end2:
 	RET
 
 // func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·scatterAVX2(SB), NOSPLIT, $8-132
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, FMA3
+TEXT ·scatterAVX2(SB), NOSPLIT, $0-132
 	MOVQ         w_base+0(FP), AX
 	MOVQ         d_base+24(FP), CX
 	VBROADCASTSS alpha+128(FP), Y10
@@ -1673,66 +1683,76 @@ sample1:
 	JGE     turned4
 
 turn3:
-	MOVWQZX      (DI), R9
-	VBROADCASTSS (SI), Y0
-	VBROADCASTSS (SI), Y1
-	VFMADD213PS  (AX)(R9*8), Y8, Y0
-	VFMADD213PS  32(AX)(R9*8), Y9, Y1
-	MOVWQZX      2(DI), R10
-	VBROADCASTSS 4(SI), Y2
-	VBROADCASTSS 4(SI), Y3
-	VFMADD213PS  (AX)(R10*8), Y8, Y2
-	VFMADD213PS  32(AX)(R10*8), Y9, Y3
-	MOVWQZX      4(DI), R11
-	VBROADCASTSS 8(SI), Y4
-	VBROADCASTSS 8(SI), Y5
-	VFMADD213PS  (AX)(R11*8), Y8, Y4
-	VFMADD213PS  32(AX)(R11*8), Y9, Y5
-	MOVWQZX      6(DI), R12
-	VBROADCASTSS 12(SI), Y6
-	VBROADCASTSS 12(SI), Y7
-	VFMADD213PS  (AX)(R12*8), Y8, Y6
-	VFMADD213PS  32(AX)(R12*8), Y9, Y7
-	VMOVUPS      Y0, (AX)(R9*8)
-	VMOVUPS      Y1, 32(AX)(R9*8)
-	VMOVUPS      Y2, (AX)(R10*8)
-	VMOVUPS      Y3, 32(AX)(R10*8)
-	VMOVUPS      Y4, (AX)(R11*8)
-	VMOVUPS      Y5, 32(AX)(R11*8)
-	VMOVUPS      Y6, (AX)(R12*8)
-	VMOVUPS      Y7, 32(AX)(R12*8)
-	MOVWQZX      8(DI), R9
-	VBROADCASTSS 16(SI), Y0
-	VBROADCASTSS 16(SI), Y1
-	VFMADD213PS  (AX)(R9*8), Y8, Y0
-	VFMADD213PS  32(AX)(R9*8), Y9, Y1
-	MOVWQZX      10(DI), R10
-	VBROADCASTSS 20(SI), Y2
-	VBROADCASTSS 20(SI), Y3
-	VFMADD213PS  (AX)(R10*8), Y8, Y2
-	VFMADD213PS  32(AX)(R10*8), Y9, Y3
-	MOVWQZX      12(DI), R11
-	VBROADCASTSS 24(SI), Y4
-	VBROADCASTSS 24(SI), Y5
-	VFMADD213PS  (AX)(R11*8), Y8, Y4
-	VFMADD213PS  32(AX)(R11*8), Y9, Y5
-	MOVWQZX      14(DI), R12
-	VBROADCASTSS 28(SI), Y6
-	VBROADCASTSS 28(SI), Y7
-	VFMADD213PS  (AX)(R12*8), Y8, Y6
-	VFMADD213PS  32(AX)(R12*8), Y9, Y7
-	VMOVUPS      Y0, (AX)(R9*8)
-	VMOVUPS      Y1, 32(AX)(R9*8)
-	VMOVUPS      Y2, (AX)(R10*8)
-	VMOVUPS      Y3, 32(AX)(R10*8)
-	VMOVUPS      Y4, (AX)(R11*8)
-	VMOVUPS      Y5, 32(AX)(R11*8)
-	VMOVUPS      Y6, (AX)(R12*8)
-	VMOVUPS      Y7, 32(AX)(R12*8)
-	ADDQ         $0x10, DI
-	ADDQ         $0x20, SI
-	CMPQ         DI, R8
-	JL           turn3
+	VBROADCASTF128 (SI), Y11
+	MOVWQZX        (DI), R9
+	VPERMILPS      $0x00, Y11, Y12
+	VMOVUPS        (AX)(R9*8), Y0
+	VMOVUPS        32(AX)(R9*8), Y1
+	VFMADD231PS    Y12, Y8, Y0
+	VFMADD231PS    Y12, Y9, Y1
+	MOVWQZX        2(DI), R10
+	VPERMILPS      $0x55, Y11, Y13
+	VMOVUPS        (AX)(R10*8), Y2
+	VMOVUPS        32(AX)(R10*8), Y3
+	VFMADD231PS    Y13, Y8, Y2
+	VFMADD231PS    Y13, Y9, Y3
+	MOVWQZX        4(DI), R11
+	VPERMILPS      $0xaa, Y11, Y14
+	VMOVUPS        (AX)(R11*8), Y4
+	VMOVUPS        32(AX)(R11*8), Y5
+	VFMADD231PS    Y14, Y8, Y4
+	VFMADD231PS    Y14, Y9, Y5
+	MOVWQZX        6(DI), R12
+	VPERMILPS      $0xff, Y11, Y12
+	VMOVUPS        (AX)(R12*8), Y6
+	VMOVUPS        32(AX)(R12*8), Y7
+	VFMADD231PS    Y12, Y8, Y6
+	VFMADD231PS    Y12, Y9, Y7
+	VMOVUPS        Y0, (AX)(R9*8)
+	VMOVUPS        Y1, 32(AX)(R9*8)
+	VMOVUPS        Y2, (AX)(R10*8)
+	VMOVUPS        Y3, 32(AX)(R10*8)
+	VMOVUPS        Y4, (AX)(R11*8)
+	VMOVUPS        Y5, 32(AX)(R11*8)
+	VMOVUPS        Y6, (AX)(R12*8)
+	VMOVUPS        Y7, 32(AX)(R12*8)
+	VBROADCASTF128 16(SI), Y11
+	MOVWQZX        8(DI), R9
+	VPERMILPS      $0x00, Y11, Y12
+	VMOVUPS        (AX)(R9*8), Y0
+	VMOVUPS        32(AX)(R9*8), Y1
+	VFMADD231PS    Y12, Y8, Y0
+	VFMADD231PS    Y12, Y9, Y1
+	MOVWQZX        10(DI), R10
+	VPERMILPS      $0x55, Y11, Y13
+	VMOVUPS        (AX)(R10*8), Y2
+	VMOVUPS        32(AX)(R10*8), Y3
+	VFMADD231PS    Y13, Y8, Y2
+	VFMADD231PS    Y13, Y9, Y3
+	MOVWQZX        12(DI), R11
+	VPERMILPS      $0xaa, Y11, Y14
+	VMOVUPS        (AX)(R11*8), Y4
+	VMOVUPS        32(AX)(R11*8), Y5
+	VFMADD231PS    Y14, Y8, Y4
+	VFMADD231PS    Y14, Y9, Y5
+	MOVWQZX        14(DI), R12
+	VPERMILPS      $0xff, Y11, Y12
+	VMOVUPS        (AX)(R12*8), Y6
+	VMOVUPS        32(AX)(R12*8), Y7
+	VFMADD231PS    Y12, Y8, Y6
+	VFMADD231PS    Y12, Y9, Y7
+	VMOVUPS        Y0, (AX)(R9*8)
+	VMOVUPS        Y1, 32(AX)(R9*8)
+	VMOVUPS        Y2, (AX)(R10*8)
+	VMOVUPS        Y3, 32(AX)(R10*8)
+	VMOVUPS        Y4, (AX)(R11*8)
+	VMOVUPS        Y5, 32(AX)(R11*8)
+	VMOVUPS        Y6, (AX)(R12*8)
+	VMOVUPS        Y7, 32(AX)(R12*8)
+	ADDQ           $0x10, DI
+	ADDQ           $0x20, SI
+	CMPQ           DI, R8
+	JL             turn3
 
 turned4:
 	ADDQ $0x40, CX
@@ -1740,19 +1760,18 @@ turned4:
 	JMP  sample1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func sigmoidAVX2(h []float32, z []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+64(SB), Y10
-	VBROADCASTSS constants<>+64(SB), Y10
-	VBROADCASTSS constants<>+96(SB), Y11
-	VBROADCASTSS constants<>+96(SB), Y11
-	VBROADCASTSS constants<>+128(SB), Y12
-	VBROADCASTSS constants<>+128(SB), Y12
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+96(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y12
 	VXORPS       Y13, Y13, Y13
 	VXORPS       Y13, Y13, Y13
 	MOVQ         h_base+0(FP), AX
@@ -1772,16 +1791,18 @@ loop1:
 	VMAXPS       Y1, Y11, Y1
 	VMINPS       Y0, Y12, Y0
 	VMINPS       Y1, Y12, Y1
-	VMULPS       constants<>+160(SB), Y0, Y6
+	VMULPS       constants<>+128(SB), Y0, Y6
 	VROUNDPS     $0x08, Y6, Y6
+	VFNMADD231PS constants<>+160(SB), Y6, Y0
 	VFNMADD231PS constants<>+192(SB), Y6, Y0
-	VFNMADD231PS constants<>+224(SB), Y6, Y0
-	VMULPS       constants<>+160(SB), Y1, Y7
+	VMULPS       constants<>+128(SB), Y1, Y7
 	VROUNDPS     $0x08, Y7, Y7
+	VFNMADD231PS constants<>+160(SB), Y7, Y1
 	VFNMADD231PS constants<>+192(SB), Y7, Y1
-	VFNMADD231PS constants<>+224(SB), Y7, Y1
-	VBROADCASTSS constants<>+256(SB), Y4
-	VBROADCASTSS constants<>+256(SB), Y5
+	VBROADCASTSS constants<>+224(SB), Y4
+	VBROADCASTSS constants<>+224(SB), Y5
+	VFMADD213PS  constants<>+256(SB), Y0, Y4
+	VFMADD213PS  constants<>+256(SB), Y1, Y5
 	VFMADD213PS  constants<>+288(SB), Y0, Y4
 	VFMADD213PS  constants<>+288(SB), Y1, Y5
 	VFMADD213PS  constants<>+320(SB), Y0, Y4
@@ -1790,12 +1811,10 @@ loop1:
 	VFMADD213PS  constants<>+352(SB), Y1, Y5
 	VFMADD213PS  constants<>+384(SB), Y0, Y4
 	VFMADD213PS  constants<>+384(SB), Y1, Y5
-	VFMADD213PS  constants<>+416(SB), Y0, Y4
-	VFMADD213PS  constants<>+416(SB), Y1, Y5
-	VFMADD213PS  constants<>+64(SB), Y0, Y4
-	VFMADD213PS  constants<>+64(SB), Y1, Y5
-	VFMADD213PS  constants<>+64(SB), Y0, Y4
-	VFMADD213PS  constants<>+64(SB), Y1, Y5
+	VFMADD213PS  constants<>+32(SB), Y0, Y4
+	VFMADD213PS  constants<>+32(SB), Y1, Y5
+	VFMADD213PS  constants<>+32(SB), Y0, Y4
+	VFMADD213PS  constants<>+32(SB), Y1, Y5
 	VCVTPS2DQ    Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
 	VPADDD       Y6, Y4, Y4
@@ -1816,20 +1835,18 @@ end2:
 	RET
 
 // func softplusAVX2(h []float32, z []float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·softplusAVX2(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y8
-	VBROADCASTSS constants<>+64(SB), Y8
-	VBROADCASTSS constants<>+96(SB), Y9
-	VBROADCASTSS constants<>+96(SB), Y9
-	VBROADCASTSS constants<>+128(SB), Y10
-	VBROADCASTSS constants<>+128(SB), Y10
+// Requires: AVX, AVX2, FMA3
+TEXT ·softplusAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+64(SB), Y9
+	VBROADCASTSS constants<>+64(SB), Y9
+	VBROADCASTSS constants<>+96(SB), Y10
+	VBROADCASTSS constants<>+96(SB), Y10
 	VXORPS       Y11, Y11, Y11
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS constants<>+448(SB), Y10
-	VBROADCASTSS constants<>+448(SB), Y10
+	VBROADCASTSS constants<>+416(SB), Y10
+	VBROADCASTSS constants<>+416(SB), Y10
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -1847,16 +1864,18 @@ loop1:
 	VSUBPS       Y5, Y11, Y5
 	VMAXPS       Y4, Y9, Y4
 	VMAXPS       Y5, Y9, Y5
-	VMULPS       constants<>+160(SB), Y4, Y6
+	VMULPS       constants<>+128(SB), Y4, Y6
 	VROUNDPS     $0x08, Y6, Y6
+	VFNMADD231PS constants<>+160(SB), Y6, Y4
 	VFNMADD231PS constants<>+192(SB), Y6, Y4
-	VFNMADD231PS constants<>+224(SB), Y6, Y4
-	VMULPS       constants<>+160(SB), Y5, Y7
+	VMULPS       constants<>+128(SB), Y5, Y7
 	VROUNDPS     $0x08, Y7, Y7
+	VFNMADD231PS constants<>+160(SB), Y7, Y5
 	VFNMADD231PS constants<>+192(SB), Y7, Y5
-	VFNMADD231PS constants<>+224(SB), Y7, Y5
-	VBROADCASTSS constants<>+256(SB), Y2
-	VBROADCASTSS constants<>+256(SB), Y3
+	VBROADCASTSS constants<>+224(SB), Y2
+	VBROADCASTSS constants<>+224(SB), Y3
+	VFMADD213PS  constants<>+256(SB), Y4, Y2
+	VFMADD213PS  constants<>+256(SB), Y5, Y3
 	VFMADD213PS  constants<>+288(SB), Y4, Y2
 	VFMADD213PS  constants<>+288(SB), Y5, Y3
 	VFMADD213PS  constants<>+320(SB), Y4, Y2
@@ -1865,28 +1884,28 @@ loop1:
 	VFMADD213PS  constants<>+352(SB), Y5, Y3
 	VFMADD213PS  constants<>+384(SB), Y4, Y2
 	VFMADD213PS  constants<>+384(SB), Y5, Y3
-	VFMADD213PS  constants<>+416(SB), Y4, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y3
-	VFMADD213PS  constants<>+64(SB), Y4, Y2
-	VFMADD213PS  constants<>+64(SB), Y5, Y3
-	VFMADD213PS  constants<>+64(SB), Y4, Y2
-	VFMADD213PS  constants<>+64(SB), Y5, Y3
+	VFMADD213PS  constants<>+32(SB), Y4, Y2
+	VFMADD213PS  constants<>+32(SB), Y5, Y3
+	VFMADD213PS  constants<>+32(SB), Y4, Y2
+	VFMADD213PS  constants<>+32(SB), Y5, Y3
 	VCVTPS2DQ    Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
 	VPADDD       Y6, Y2, Y2
 	VCVTPS2DQ    Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
 	VPADDD       Y7, Y3, Y3
-	VBROADCASTSS constants<>+480(SB), Y4
-	VBROADCASTSS constants<>+480(SB), Y5
+	VBROADCASTSS constants<>+448(SB), Y4
+	VBROADCASTSS constants<>+448(SB), Y5
 	VADDPS       Y2, Y4, Y4
 	VADDPS       Y3, Y5, Y5
 	VDIVPS       Y4, Y2, Y6
 	VDIVPS       Y5, Y3, Y7
 	VMULPS       Y6, Y6, Y2
 	VMULPS       Y7, Y7, Y3
-	VBROADCASTSS constants<>+512(SB), Y4
-	VBROADCASTSS constants<>+512(SB), Y5
+	VBROADCASTSS constants<>+480(SB), Y4
+	VBROADCASTSS constants<>+480(SB), Y5
+	VFMADD213PS  constants<>+512(SB), Y2, Y4
+	VFMADD213PS  constants<>+512(SB), Y3, Y5
 	VFMADD213PS  constants<>+544(SB), Y2, Y4
 	VFMADD213PS  constants<>+544(SB), Y3, Y5
 	VFMADD213PS  constants<>+576(SB), Y2, Y4
@@ -1897,10 +1916,8 @@ loop1:
 	VFMADD213PS  constants<>+640(SB), Y3, Y5
 	VFMADD213PS  constants<>+672(SB), Y2, Y4
 	VFMADD213PS  constants<>+672(SB), Y3, Y5
-	VFMADD213PS  constants<>+704(SB), Y2, Y4
-	VFMADD213PS  constants<>+704(SB), Y3, Y5
-	VFMADD213PS  constants<>+480(SB), Y2, Y4
-	VFMADD213PS  constants<>+480(SB), Y3, Y5
+	VFMADD213PS  constants<>+448(SB), Y2, Y4
+	VFMADD213PS  constants<>+448(SB), Y3, Y5
 	VMULPS       Y6, Y4, Y4
 	VMULPS       Y7, Y5, Y5
 	VMAXPS       Y0, Y11, Y0
@@ -1913,21 +1930,18 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softplusBackwardAVX2(dz []float32, dh []float32, z []float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·softplusBackwardAVX2(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+96(SB), Y13
-	VBROADCASTSS constants<>+96(SB), Y13
-	VBROADCASTSS constants<>+128(SB), Y14
-	VBROADCASTSS constants<>+128(SB), Y14
+// Requires: AVX, AVX2, FMA3
+TEXT ·softplusBackwardAVX2(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y13
+	VBROADCASTSS constants<>+64(SB), Y13
+	VBROADCASTSS constants<>+96(SB), Y14
+	VBROADCASTSS constants<>+96(SB), Y14
 	VXORPS       Y15, Y15, Y15
 	VXORPS       Y15, Y15, Y15
 	MOVQ         dz_base+0(FP), AX
@@ -1950,16 +1964,18 @@ loop1:
 	VMAXPS       Y3, Y13, Y3
 	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	VMULPS       constants<>+160(SB), Y2, Y8
+	VMULPS       constants<>+128(SB), Y2, Y8
 	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+160(SB), Y8, Y2
 	VFNMADD231PS constants<>+192(SB), Y8, Y2
-	VFNMADD231PS constants<>+224(SB), Y8, Y2
-	VMULPS       constants<>+160(SB), Y3, Y9
+	VMULPS       constants<>+128(SB), Y3, Y9
 	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+160(SB), Y9, Y3
 	VFNMADD231PS constants<>+192(SB), Y9, Y3
-	VFNMADD231PS constants<>+224(SB), Y9, Y3
-	VBROADCASTSS constants<>+256(SB), Y6
-	VBROADCASTSS constants<>+256(SB), Y7
+	VBROADCASTSS constants<>+224(SB), Y6
+	VBROADCASTSS constants<>+224(SB), Y7
+	VFMADD213PS  constants<>+256(SB), Y2, Y6
+	VFMADD213PS  constants<>+256(SB), Y3, Y7
 	VFMADD213PS  constants<>+288(SB), Y2, Y6
 	VFMADD213PS  constants<>+288(SB), Y3, Y7
 	VFMADD213PS  constants<>+320(SB), Y2, Y6
@@ -1968,12 +1984,10 @@ loop1:
 	VFMADD213PS  constants<>+352(SB), Y3, Y7
 	VFMADD213PS  constants<>+384(SB), Y2, Y6
 	VFMADD213PS  constants<>+384(SB), Y3, Y7
-	VFMADD213PS  constants<>+416(SB), Y2, Y6
-	VFMADD213PS  constants<>+416(SB), Y3, Y7
-	VFMADD213PS  constants<>+64(SB), Y2, Y6
-	VFMADD213PS  constants<>+64(SB), Y3, Y7
-	VFMADD213PS  constants<>+64(SB), Y2, Y6
-	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VFMADD213PS  constants<>+32(SB), Y2, Y6
+	VFMADD213PS  constants<>+32(SB), Y3, Y7
+	VFMADD213PS  constants<>+32(SB), Y2, Y6
+	VFMADD213PS  constants<>+32(SB), Y3, Y7
 	VCVTPS2DQ    Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
 	VPADDD       Y8, Y6, Y6
@@ -1992,21 +2006,18 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func siluAVX2(h []float32, z []float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·siluAVX2(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+96(SB), Y13
-	VBROADCASTSS constants<>+96(SB), Y13
-	VBROADCASTSS constants<>+128(SB), Y14
-	VBROADCASTSS constants<>+128(SB), Y14
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y13
+	VBROADCASTSS constants<>+64(SB), Y13
+	VBROADCASTSS constants<>+96(SB), Y14
+	VBROADCASTSS constants<>+96(SB), Y14
 	VXORPS       Y15, Y15, Y15
 	VXORPS       Y15, Y15, Y15
 	MOVQ         h_base+0(FP), AX
@@ -2028,16 +2039,18 @@ loop1:
 	VMAXPS       Y3, Y13, Y3
 	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	VMULPS       constants<>+160(SB), Y2, Y8
+	VMULPS       constants<>+128(SB), Y2, Y8
 	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+160(SB), Y8, Y2
 	VFNMADD231PS constants<>+192(SB), Y8, Y2
-	VFNMADD231PS constants<>+224(SB), Y8, Y2
-	VMULPS       constants<>+160(SB), Y3, Y9
+	VMULPS       constants<>+128(SB), Y3, Y9
 	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+160(SB), Y9, Y3
 	VFNMADD231PS constants<>+192(SB), Y9, Y3
-	VFNMADD231PS constants<>+224(SB), Y9, Y3
-	VBROADCASTSS constants<>+256(SB), Y6
-	VBROADCASTSS constants<>+256(SB), Y7
+	VBROADCASTSS constants<>+224(SB), Y6
+	VBROADCASTSS constants<>+224(SB), Y7
+	VFMADD213PS  constants<>+256(SB), Y2, Y6
+	VFMADD213PS  constants<>+256(SB), Y3, Y7
 	VFMADD213PS  constants<>+288(SB), Y2, Y6
 	VFMADD213PS  constants<>+288(SB), Y3, Y7
 	VFMADD213PS  constants<>+320(SB), Y2, Y6
@@ -2046,12 +2059,10 @@ loop1:
 	VFMADD213PS  constants<>+352(SB), Y3, Y7
 	VFMADD213PS  constants<>+384(SB), Y2, Y6
 	VFMADD213PS  constants<>+384(SB), Y3, Y7
-	VFMADD213PS  constants<>+416(SB), Y2, Y6
-	VFMADD213PS  constants<>+416(SB), Y3, Y7
-	VFMADD213PS  constants<>+64(SB), Y2, Y6
-	VFMADD213PS  constants<>+64(SB), Y3, Y7
-	VFMADD213PS  constants<>+64(SB), Y2, Y6
-	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VFMADD213PS  constants<>+32(SB), Y2, Y6
+	VFMADD213PS  constants<>+32(SB), Y3, Y7
+	VFMADD213PS  constants<>+32(SB), Y2, Y6
+	VFMADD213PS  constants<>+32(SB), Y3, Y7
 	VCVTPS2DQ    Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
 	VPADDD       Y8, Y6, Y6
@@ -2074,21 +2085,18 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func siluBackwardAVX2(dz []float32, dh []float32, z []float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·siluBackwardAVX2(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+96(SB), Y13
-	VBROADCASTSS constants<>+96(SB), Y13
-	VBROADCASTSS constants<>+128(SB), Y14
-	VBROADCASTSS constants<>+128(SB), Y14
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluBackwardAVX2(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y13
+	VBROADCASTSS constants<>+64(SB), Y13
+	VBROADCASTSS constants<>+96(SB), Y14
+	VBROADCASTSS constants<>+96(SB), Y14
 	VXORPS       Y15, Y15, Y15
 	VXORPS       Y15, Y15, Y15
 	MOVQ         dz_base+0(FP), AX
@@ -2115,16 +2123,18 @@ loop1:
 	VMINPS       Y3, Y14, Y3
 	VMOVAPS      Y2, Y4
 	VMOVAPS      Y3, Y5
-	VMULPS       constants<>+160(SB), Y4, Y8
+	VMULPS       constants<>+128(SB), Y4, Y8
 	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+160(SB), Y8, Y4
 	VFNMADD231PS constants<>+192(SB), Y8, Y4
-	VFNMADD231PS constants<>+224(SB), Y8, Y4
-	VMULPS       constants<>+160(SB), Y5, Y9
+	VMULPS       constants<>+128(SB), Y5, Y9
 	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+160(SB), Y9, Y5
 	VFNMADD231PS constants<>+192(SB), Y9, Y5
-	VFNMADD231PS constants<>+224(SB), Y9, Y5
-	VBROADCASTSS constants<>+256(SB), Y6
-	VBROADCASTSS constants<>+256(SB), Y7
+	VBROADCASTSS constants<>+224(SB), Y6
+	VBROADCASTSS constants<>+224(SB), Y7
+	VFMADD213PS  constants<>+256(SB), Y4, Y6
+	VFMADD213PS  constants<>+256(SB), Y5, Y7
 	VFMADD213PS  constants<>+288(SB), Y4, Y6
 	VFMADD213PS  constants<>+288(SB), Y5, Y7
 	VFMADD213PS  constants<>+320(SB), Y4, Y6
@@ -2133,12 +2143,10 @@ loop1:
 	VFMADD213PS  constants<>+352(SB), Y5, Y7
 	VFMADD213PS  constants<>+384(SB), Y4, Y6
 	VFMADD213PS  constants<>+384(SB), Y5, Y7
-	VFMADD213PS  constants<>+416(SB), Y4, Y6
-	VFMADD213PS  constants<>+416(SB), Y5, Y7
-	VFMADD213PS  constants<>+64(SB), Y4, Y6
-	VFMADD213PS  constants<>+64(SB), Y5, Y7
-	VFMADD213PS  constants<>+64(SB), Y4, Y6
-	VFMADD213PS  constants<>+64(SB), Y5, Y7
+	VFMADD213PS  constants<>+32(SB), Y4, Y6
+	VFMADD213PS  constants<>+32(SB), Y5, Y7
+	VFMADD213PS  constants<>+32(SB), Y4, Y6
+	VFMADD213PS  constants<>+32(SB), Y5, Y7
 	VCVTPS2DQ    Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
 	VPADDD       Y8, Y6, Y6
@@ -2165,21 +2173,18 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func geluTanhAVX2(h []float32, z []float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·geluTanhAVX2(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+96(SB), Y13
-	VBROADCASTSS constants<>+96(SB), Y13
-	VBROADCASTSS constants<>+128(SB), Y14
-	VBROADCASTSS constants<>+128(SB), Y14
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+64(SB), Y13
+	VBROADCASTSS constants<>+64(SB), Y13
+	VBROADCASTSS constants<>+96(SB), Y14
+	VBROADCASTSS constants<>+96(SB), Y14
 	VXORPS       Y15, Y15, Y15
 	VXORPS       Y15, Y15, Y15
 	MOVQ         h_base+0(FP), AX
@@ -2195,10 +2200,10 @@ loop1:
 	VMOVUPS      32(CX)(BX*1), Y1
 	VMULPS       Y0, Y0, Y6
 	VMULPS       Y1, Y1, Y7
-	VBROADCASTSS constants<>+736(SB), Y4
-	VBROADCASTSS constants<>+736(SB), Y5
-	VFMADD213PS  constants<>+768(SB), Y6, Y4
-	VFMADD213PS  constants<>+768(SB), Y7, Y5
+	VBROADCASTSS constants<>+704(SB), Y4
+	VBROADCASTSS constants<>+704(SB), Y5
+	VFMADD213PS  constants<>+736(SB), Y6, Y4
+	VFMADD213PS  constants<>+736(SB), Y7, Y5
 	VMULPS       Y0, Y4, Y4
 	VMULPS       Y1, Y5, Y5
 	VSUBPS       Y4, Y15, Y2
@@ -2207,16 +2212,18 @@ loop1:
 	VMAXPS       Y3, Y13, Y3
 	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	VMULPS       constants<>+160(SB), Y2, Y8
+	VMULPS       constants<>+128(SB), Y2, Y8
 	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+160(SB), Y8, Y2
 	VFNMADD231PS constants<>+192(SB), Y8, Y2
-	VFNMADD231PS constants<>+224(SB), Y8, Y2
-	VMULPS       constants<>+160(SB), Y3, Y9
+	VMULPS       constants<>+128(SB), Y3, Y9
 	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+160(SB), Y9, Y3
 	VFNMADD231PS constants<>+192(SB), Y9, Y3
-	VFNMADD231PS constants<>+224(SB), Y9, Y3
-	VBROADCASTSS constants<>+256(SB), Y6
-	VBROADCASTSS constants<>+256(SB), Y7
+	VBROADCASTSS constants<>+224(SB), Y6
+	VBROADCASTSS constants<>+224(SB), Y7
+	VFMADD213PS  constants<>+256(SB), Y2, Y6
+	VFMADD213PS  constants<>+256(SB), Y3, Y7
 	VFMADD213PS  constants<>+288(SB), Y2, Y6
 	VFMADD213PS  constants<>+288(SB), Y3, Y7
 	VFMADD213PS  constants<>+320(SB), Y2, Y6
@@ -2225,12 +2232,10 @@ loop1:
 	VFMADD213PS  constants<>+352(SB), Y3, Y7
 	VFMADD213PS  constants<>+384(SB), Y2, Y6
 	VFMADD213PS  constants<>+384(SB), Y3, Y7
-	VFMADD213PS  constants<>+416(SB), Y2, Y6
-	VFMADD213PS  constants<>+416(SB), Y3, Y7
-	VFMADD213PS  constants<>+64(SB), Y2, Y6
-	VFMADD213PS  constants<>+64(SB), Y3, Y7
-	VFMADD213PS  constants<>+64(SB), Y2, Y6
-	VFMADD213PS  constants<>+64(SB), Y3, Y7
+	VFMADD213PS  constants<>+32(SB), Y2, Y6
+	VFMADD213PS  constants<>+32(SB), Y3, Y7
+	VFMADD213PS  constants<>+32(SB), Y2, Y6
+	VFMADD213PS  constants<>+32(SB), Y3, Y7
 	VCVTPS2DQ    Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
 	VPADDD       Y8, Y6, Y6
@@ -2253,21 +2258,18 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func geluTanhBackwardAVX2(dz []float32, dh []float32, z []float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·geluTanhBackwardAVX2(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y12
-	VBROADCASTSS constants<>+800(SB), Y13
-	VBROADCASTSS constants<>+800(SB), Y13
-	VBROADCASTSS constants<>+832(SB), Y14
-	VBROADCASTSS constants<>+832(SB), Y14
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluTanhBackwardAVX2(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+32(SB), Y12
+	VBROADCASTSS constants<>+768(SB), Y13
+	VBROADCASTSS constants<>+768(SB), Y13
+	VBROADCASTSS constants<>+800(SB), Y14
+	VBROADCASTSS constants<>+800(SB), Y14
 	VXORPS       Y15, Y15, Y15
 	VXORPS       Y15, Y15, Y15
 	MOVQ         dz_base+0(FP), AX
@@ -2292,24 +2294,26 @@ loop1:
 	VMINPS       Y3, Y14, Y3
 	VMULPS       Y2, Y2, Y10
 	VMULPS       Y3, Y3, Y11
-	VBROADCASTSS constants<>+736(SB), Y4
-	VBROADCASTSS constants<>+736(SB), Y5
-	VFMADD213PS  constants<>+768(SB), Y10, Y4
-	VFMADD213PS  constants<>+768(SB), Y11, Y5
+	VBROADCASTSS constants<>+704(SB), Y4
+	VBROADCASTSS constants<>+704(SB), Y5
+	VFMADD213PS  constants<>+736(SB), Y10, Y4
+	VFMADD213PS  constants<>+736(SB), Y11, Y5
 	VMULPS       Y2, Y4, Y4
 	VMULPS       Y3, Y5, Y5
 	VSUBPS       Y4, Y15, Y4
 	VSUBPS       Y5, Y15, Y5
-	VMULPS       constants<>+160(SB), Y4, Y8
+	VMULPS       constants<>+128(SB), Y4, Y8
 	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS constants<>+160(SB), Y8, Y4
 	VFNMADD231PS constants<>+192(SB), Y8, Y4
-	VFNMADD231PS constants<>+224(SB), Y8, Y4
-	VMULPS       constants<>+160(SB), Y5, Y9
+	VMULPS       constants<>+128(SB), Y5, Y9
 	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS constants<>+160(SB), Y9, Y5
 	VFNMADD231PS constants<>+192(SB), Y9, Y5
-	VFNMADD231PS constants<>+224(SB), Y9, Y5
-	VBROADCASTSS constants<>+256(SB), Y6
-	VBROADCASTSS constants<>+256(SB), Y7
+	VBROADCASTSS constants<>+224(SB), Y6
+	VBROADCASTSS constants<>+224(SB), Y7
+	VFMADD213PS  constants<>+256(SB), Y4, Y6
+	VFMADD213PS  constants<>+256(SB), Y5, Y7
 	VFMADD213PS  constants<>+288(SB), Y4, Y6
 	VFMADD213PS  constants<>+288(SB), Y5, Y7
 	VFMADD213PS  constants<>+320(SB), Y4, Y6
@@ -2318,12 +2322,10 @@ loop1:
 	VFMADD213PS  constants<>+352(SB), Y5, Y7
 	VFMADD213PS  constants<>+384(SB), Y4, Y6
 	VFMADD213PS  constants<>+384(SB), Y5, Y7
-	VFMADD213PS  constants<>+416(SB), Y4, Y6
-	VFMADD213PS  constants<>+416(SB), Y5, Y7
-	VFMADD213PS  constants<>+64(SB), Y4, Y6
-	VFMADD213PS  constants<>+64(SB), Y5, Y7
-	VFMADD213PS  constants<>+64(SB), Y4, Y6
-	VFMADD213PS  constants<>+64(SB), Y5, Y7
+	VFMADD213PS  constants<>+32(SB), Y4, Y6
+	VFMADD213PS  constants<>+32(SB), Y5, Y7
+	VFMADD213PS  constants<>+32(SB), Y4, Y6
+	VFMADD213PS  constants<>+32(SB), Y5, Y7
 	VCVTPS2DQ    Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
 	VPADDD       Y8, Y6, Y6
@@ -2340,10 +2342,10 @@ loop1:
 	VMULPS       Y5, Y7, Y7
 	VMULPS       Y2, Y2, Y10
 	VMULPS       Y3, Y3, Y11
-	VBROADCASTSS constants<>+864(SB), Y8
-	VBROADCASTSS constants<>+864(SB), Y9
-	VFMADD213PS  constants<>+768(SB), Y10, Y8
-	VFMADD213PS  constants<>+768(SB), Y11, Y9
+	VBROADCASTSS constants<>+832(SB), Y8
+	VBROADCASTSS constants<>+832(SB), Y9
+	VFMADD213PS  constants<>+736(SB), Y10, Y8
+	VFMADD213PS  constants<>+736(SB), Y11, Y9
 	VMULPS       Y2, Y8, Y8
 	VMULPS       Y3, Y9, Y9
 	VFMADD231PS  Y6, Y8, Y4
@@ -2356,19 +2358,16 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softsignAVX2(h []float32, z []float32)
-// Requires: AVX, SSE
-TEXT ·softsignAVX2(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y6
-	VBROADCASTSS constants<>+64(SB), Y6
-	VBROADCASTSS constants<>+448(SB), Y7
-	VBROADCASTSS constants<>+448(SB), Y7
+// Requires: AVX
+TEXT ·softsignAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Y6
+	VBROADCASTSS constants<>+32(SB), Y6
+	VBROADCASTSS constants<>+416(SB), Y7
+	VBROADCASTSS constants<>+416(SB), Y7
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -2392,19 +2391,16 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softsignBackwardAVX2(dz []float32, dh []float32, z []float32)
-// Requires: AVX, SSE
-TEXT ·softsignBackwardAVX2(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y8
-	VBROADCASTSS constants<>+64(SB), Y8
-	VBROADCASTSS constants<>+448(SB), Y9
-	VBROADCASTSS constants<>+448(SB), Y9
+// Requires: AVX
+TEXT ·softsignBackwardAVX2(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+416(SB), Y9
+	VBROADCASTSS constants<>+416(SB), Y9
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         z_base+48(FP), DX
@@ -2433,21 +2429,18 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func tanhAVX2(h []float32, z []float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·tanhAVX2(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y10
-	VBROADCASTSS constants<>+64(SB), Y10
-	VBROADCASTSS constants<>+96(SB), Y11
-	VBROADCASTSS constants<>+96(SB), Y11
-	VBROADCASTSS constants<>+448(SB), Y12
-	VBROADCASTSS constants<>+448(SB), Y12
+// Requires: AVX, AVX2, FMA3
+TEXT ·tanhAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+416(SB), Y12
+	VBROADCASTSS constants<>+416(SB), Y12
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -2469,16 +2462,18 @@ loop1:
 	VSUBPS       Y5, Y3, Y5
 	VMAXPS       Y4, Y11, Y4
 	VMAXPS       Y5, Y11, Y5
-	VMULPS       constants<>+160(SB), Y4, Y6
+	VMULPS       constants<>+128(SB), Y4, Y6
 	VROUNDPS     $0x08, Y6, Y6
+	VFNMADD231PS constants<>+160(SB), Y6, Y4
 	VFNMADD231PS constants<>+192(SB), Y6, Y4
-	VFNMADD231PS constants<>+224(SB), Y6, Y4
-	VMULPS       constants<>+160(SB), Y5, Y7
+	VMULPS       constants<>+128(SB), Y5, Y7
 	VROUNDPS     $0x08, Y7, Y7
+	VFNMADD231PS constants<>+160(SB), Y7, Y5
 	VFNMADD231PS constants<>+192(SB), Y7, Y5
-	VFNMADD231PS constants<>+224(SB), Y7, Y5
-	VBROADCASTSS constants<>+256(SB), Y8
-	VBROADCASTSS constants<>+256(SB), Y9
+	VBROADCASTSS constants<>+224(SB), Y8
+	VBROADCASTSS constants<>+224(SB), Y9
+	VFMADD213PS  constants<>+256(SB), Y4, Y8
+	VFMADD213PS  constants<>+256(SB), Y5, Y9
 	VFMADD213PS  constants<>+288(SB), Y4, Y8
 	VFMADD213PS  constants<>+288(SB), Y5, Y9
 	VFMADD213PS  constants<>+320(SB), Y4, Y8
@@ -2487,12 +2482,10 @@ loop1:
 	VFMADD213PS  constants<>+352(SB), Y5, Y9
 	VFMADD213PS  constants<>+384(SB), Y4, Y8
 	VFMADD213PS  constants<>+384(SB), Y5, Y9
-	VFMADD213PS  constants<>+416(SB), Y4, Y8
-	VFMADD213PS  constants<>+416(SB), Y5, Y9
-	VFMADD213PS  constants<>+64(SB), Y4, Y8
-	VFMADD213PS  constants<>+64(SB), Y5, Y9
-	VFMADD213PS  constants<>+64(SB), Y4, Y8
-	VFMADD213PS  constants<>+64(SB), Y5, Y9
+	VFMADD213PS  constants<>+32(SB), Y4, Y8
+	VFMADD213PS  constants<>+32(SB), Y5, Y9
+	VFMADD213PS  constants<>+32(SB), Y4, Y8
+	VFMADD213PS  constants<>+32(SB), Y5, Y9
 	VCVTPS2DQ    Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
 	VPADDD       Y6, Y8, Y8
@@ -2511,24 +2504,24 @@ loop1:
 	VANDPS       Y1, Y12, Y5
 	VXORPS       Y5, Y1, Y7
 	VXORPS       Y7, Y3, Y3
-	VBROADCASTSS constants<>+896(SB), Y8
-	VBROADCASTSS constants<>+896(SB), Y9
+	VBROADCASTSS constants<>+864(SB), Y8
+	VBROADCASTSS constants<>+864(SB), Y9
 	VCMPPS       $0x1e, Y4, Y8, Y6
 	VCMPPS       $0x1e, Y5, Y9, Y7
 	VMULPS       Y0, Y0, Y4
 	VMULPS       Y1, Y1, Y5
-	VBROADCASTSS constants<>+928(SB), Y8
-	VBROADCASTSS constants<>+928(SB), Y9
+	VBROADCASTSS constants<>+896(SB), Y8
+	VBROADCASTSS constants<>+896(SB), Y9
+	VFMADD213PS  constants<>+928(SB), Y4, Y8
+	VFMADD213PS  constants<>+928(SB), Y5, Y9
 	VFMADD213PS  constants<>+960(SB), Y4, Y8
 	VFMADD213PS  constants<>+960(SB), Y5, Y9
+	VFMADD213PS  constants<>+480(SB), Y4, Y8
+	VFMADD213PS  constants<>+480(SB), Y5, Y9
 	VFMADD213PS  constants<>+992(SB), Y4, Y8
 	VFMADD213PS  constants<>+992(SB), Y5, Y9
-	VFMADD213PS  constants<>+512(SB), Y4, Y8
-	VFMADD213PS  constants<>+512(SB), Y5, Y9
-	VFMADD213PS  constants<>+1024(SB), Y4, Y8
-	VFMADD213PS  constants<>+1024(SB), Y5, Y9
-	VFMADD213PS  constants<>+64(SB), Y4, Y8
-	VFMADD213PS  constants<>+64(SB), Y5, Y9
+	VFMADD213PS  constants<>+32(SB), Y4, Y8
+	VFMADD213PS  constants<>+32(SB), Y5, Y9
 	VMULPS       Y0, Y8, Y8
 	VMULPS       Y1, Y9, Y9
 	VBLENDVPS    Y6, Y8, Y2, Y2
@@ -2539,7 +2532,6 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -2571,10 +2563,8 @@ end2:
 	RET
 
 // func leakyReLUAVX2(h []float32, z []float32, leak float32)
-// Requires: AVX, SSE
-TEXT ·leakyReLUAVX2(SB), NOSPLIT, $8-52
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX
+TEXT ·leakyReLUAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS leak+48(FP), Y4
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
@@ -2597,17 +2587,14 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func sigmoidBackwardAVX2(dz []float32, dh []float32, h []float32)
-// Requires: AVX, SSE
-TEXT ·sigmoidBackwardAVX2(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y6
-	VBROADCASTSS constants<>+64(SB), Y6
+// Requires: AVX
+TEXT ·sigmoidBackwardAVX2(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Y6
+	VBROADCASTSS constants<>+32(SB), Y6
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         h_base+48(FP), DX
@@ -2634,17 +2621,14 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func tanhBackwardAVX2(dz []float32, dh []float32, h []float32)
-// Requires: AVX, SSE
-TEXT ·tanhBackwardAVX2(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Y6
-	VBROADCASTSS constants<>+64(SB), Y6
+// Requires: AVX
+TEXT ·tanhBackwardAVX2(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Y6
+	VBROADCASTSS constants<>+32(SB), Y6
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         h_base+48(FP), DX
@@ -2673,15 +2657,12 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func rectifyBackwardAVX2(dz []float32, dh []float32, h []float32, leak float32)
-// Requires: AVX, SSE
-TEXT ·rectifyBackwardAVX2(SB), NOSPLIT, $8-76
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX
+TEXT ·rectifyBackwardAVX2(SB), NOSPLIT, $0-76
 	VXORPS       Y8, Y8, Y8
 	VXORPS       Y8, Y8, Y8
 	VBROADCASTSS leak+72(FP), Y9
@@ -2711,15 +2692,12 @@ loop1:
 	JMP       loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func rectifyAtZeroBackwardAVX2(dz []float32, dh []float32, h []float32, leak float32)
-// Requires: AVX, SSE
-TEXT ·rectifyAtZeroBackwardAVX2(SB), NOSPLIT, $8-76
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX
+TEXT ·rectifyAtZeroBackwardAVX2(SB), NOSPLIT, $0-76
 	VXORPS       Y8, Y8, Y8
 	VXORPS       Y8, Y8, Y8
 	VBROADCASTSS leak+72(FP), Y9
@@ -2749,15 +2727,14 @@ loop1:
 	JMP       loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softmaxAVX2(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softmaxAVX2(SB), NOSPLIT, $0-92
-	VBROADCASTSS constants<>+1056(SB), Y13
-	VBROADCASTSS constants<>+1056(SB), Y13
+	VBROADCASTSS constants<>+1024(SB), Y13
+	VBROADCASTSS constants<>+1024(SB), Y13
 	MOVQ         t_base+0(FP), AX
 	MOVQ         losses_base+24(FP), CX
 	MOVQ         losses_len+32(FP), DX
@@ -2779,7 +2756,7 @@ class3:
 	VMOVUPS 32(DI), Y1
 	VMAXPS  Y10, Y0, Y10
 	VMAXPS  Y11, Y1, Y11
-	VPADDD  constants<>+1088(SB), Y12, Y12
+	VPADDD  constants<>+1056(SB), Y12, Y12
 	ADDQ    $0x40, DI
 	DECQ    R8
 	JNE     class3
@@ -2798,24 +2775,26 @@ class4:
 	VSUBPS       Y11, Y1, Y1
 	VPMOVZXBD    (BX), Y2
 	VPCMPEQD     Y12, Y2, Y2
-	VANDPS       constants<>+64(SB), Y2, Y2
+	VANDPS       constants<>+32(SB), Y2, Y2
 	VPMOVZXBD    8(BX), Y3
 	VPCMPEQD     Y12, Y3, Y3
-	VANDPS       constants<>+64(SB), Y3, Y3
+	VANDPS       constants<>+32(SB), Y3, Y3
 	VFMADD231PS  Y0, Y2, Y8
 	VFMADD231PS  Y1, Y3, Y9
 	VMAXPS       Y0, Y13, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMULPS       constants<>+160(SB), Y0, Y2
+	VMULPS       constants<>+128(SB), Y0, Y2
 	VROUNDPS     $0x08, Y2, Y2
+	VFNMADD231PS constants<>+160(SB), Y2, Y0
 	VFNMADD231PS constants<>+192(SB), Y2, Y0
-	VFNMADD231PS constants<>+224(SB), Y2, Y0
-	VMULPS       constants<>+160(SB), Y1, Y3
+	VMULPS       constants<>+128(SB), Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS constants<>+160(SB), Y3, Y1
 	VFNMADD231PS constants<>+192(SB), Y3, Y1
-	VFNMADD231PS constants<>+224(SB), Y3, Y1
-	VBROADCASTSS constants<>+256(SB), Y4
-	VBROADCASTSS constants<>+256(SB), Y5
+	VBROADCASTSS constants<>+224(SB), Y4
+	VBROADCASTSS constants<>+224(SB), Y5
+	VFMADD213PS  constants<>+256(SB), Y0, Y4
+	VFMADD213PS  constants<>+256(SB), Y1, Y5
 	VFMADD213PS  constants<>+288(SB), Y0, Y4
 	VFMADD213PS  constants<>+288(SB), Y1, Y5
 	VFMADD213PS  constants<>+320(SB), Y0, Y4
@@ -2824,12 +2803,10 @@ class4:
 	VFMADD213PS  constants<>+352(SB), Y1, Y5
 	VFMADD213PS  constants<>+384(SB), Y0, Y4
 	VFMADD213PS  constants<>+384(SB), Y1, Y5
-	VFMADD213PS  constants<>+416(SB), Y0, Y4
-	VFMADD213PS  constants<>+416(SB), Y1, Y5
-	VFMADD213PS  constants<>+64(SB), Y0, Y4
-	VFMADD213PS  constants<>+64(SB), Y1, Y5
-	VFMADD213PS  constants<>+64(SB), Y0, Y4
-	VFMADD213PS  constants<>+64(SB), Y1, Y5
+	VFMADD213PS  constants<>+32(SB), Y0, Y4
+	VFMADD213PS  constants<>+32(SB), Y1, Y5
+	VFMADD213PS  constants<>+32(SB), Y0, Y4
+	VFMADD213PS  constants<>+32(SB), Y1, Y5
 	VCVTPS2DQ    Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
 	VPADDD       Y2, Y4, Y4
@@ -2840,18 +2817,18 @@ class4:
 	VMOVUPS      Y5, 32(DI)
 	VADDPS       Y4, Y6, Y6
 	VADDPS       Y5, Y7, Y7
-	VPADDD       constants<>+1088(SB), Y12, Y12
+	VPADDD       constants<>+1056(SB), Y12, Y12
 	ADDQ         $0x40, DI
 	DECQ         R8
 	JNE          class4
 	VMOVAPS      Y6, Y0
 	VMOVAPS      Y7, Y1
-	VPSUBD       constants<>+1120(SB), Y0, Y2
+	VPSUBD       constants<>+1088(SB), Y0, Y2
 	VPSRAD       $0x17, Y2, Y2
 	VPSLLD       $0x17, Y2, Y4
 	VPSUBD       Y4, Y0, Y4
 	VCVTDQ2PS    Y2, Y2
-	VPSUBD       constants<>+1120(SB), Y1, Y3
+	VPSUBD       constants<>+1088(SB), Y1, Y3
 	VPSRAD       $0x17, Y3, Y3
 	VPSLLD       $0x17, Y3, Y5
 	VPSUBD       Y5, Y1, Y5
@@ -2860,18 +2837,20 @@ class4:
 	VXORPS       Y11, Y11, Y11
 	VFMADD231PS  Y0, Y10, Y10
 	VFMADD231PS  Y1, Y11, Y11
-	VBROADCASTSS constants<>+1152(SB), Y0
-	VBROADCASTSS constants<>+1152(SB), Y1
+	VBROADCASTSS constants<>+1120(SB), Y0
+	VBROADCASTSS constants<>+1120(SB), Y1
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y10, Y2, Y2
 	VADDPS       Y11, Y3, Y3
-	VBROADCASTSS constants<>+64(SB), Y0
-	VBROADCASTSS constants<>+64(SB), Y1
+	VBROADCASTSS constants<>+32(SB), Y0
+	VBROADCASTSS constants<>+32(SB), Y1
 	VSUBPS       Y0, Y4, Y4
 	VSUBPS       Y1, Y5, Y5
-	VBROADCASTSS constants<>+1184(SB), Y10
-	VBROADCASTSS constants<>+1184(SB), Y11
+	VBROADCASTSS constants<>+1152(SB), Y10
+	VBROADCASTSS constants<>+1152(SB), Y11
+	VFMADD213PS  constants<>+1184(SB), Y4, Y10
+	VFMADD213PS  constants<>+1184(SB), Y5, Y11
 	VFMADD213PS  constants<>+1216(SB), Y4, Y10
 	VFMADD213PS  constants<>+1216(SB), Y5, Y11
 	VFMADD213PS  constants<>+1248(SB), Y4, Y10
@@ -2888,8 +2867,6 @@ class4:
 	VFMADD213PS  constants<>+1408(SB), Y5, Y11
 	VFMADD213PS  constants<>+1440(SB), Y4, Y10
 	VFMADD213PS  constants<>+1440(SB), Y5, Y11
-	VFMADD213PS  constants<>+1472(SB), Y4, Y10
-	VFMADD213PS  constants<>+1472(SB), Y5, Y11
 	VMULPS       Y4, Y10, Y10
 	VMULPS       Y5, Y11, Y11
 	VMULPS       Y4, Y10, Y10
@@ -2916,20 +2893,20 @@ class5:
 	VMULPS       Y7, Y1, Y1
 	VPMOVZXBD    (BX), Y2
 	VPCMPEQD     Y12, Y2, Y2
-	VANDPS       constants<>+64(SB), Y2, Y2
+	VANDPS       constants<>+32(SB), Y2, Y2
 	VPMOVZXBD    8(BX), Y3
 	VPCMPEQD     Y12, Y3, Y3
-	VANDPS       constants<>+64(SB), Y3, Y3
+	VANDPS       constants<>+32(SB), Y3, Y3
 	VFNMADD231PS Y13, Y2, Y0
 	VFNMADD231PS Y13, Y3, Y1
 	VMOVUPS      Y0, (DI)
 	VMOVUPS      Y1, 32(DI)
-	VPADDD       constants<>+1088(SB), Y12, Y12
+	VPADDD       constants<>+1056(SB), Y12, Y12
 	ADDQ         $0x40, DI
 	DECQ         R8
 	JNE          class5
-	VBROADCASTSS constants<>+1056(SB), Y13
-	VBROADCASTSS constants<>+1056(SB), Y13
+	VBROADCASTSS constants<>+1024(SB), Y13
+	VBROADCASTSS constants<>+1024(SB), Y13
 	ADDQ         SI, AX
 	ADDQ         $0x40, CX
 	ADDQ         $0x10, BX
@@ -2940,10 +2917,8 @@ end2:
 	RET
 
 // func descendAVX2(w []float32, g []float32, decay float32, stepSize float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·descendAVX2(SB), NOSPLIT, $8-56
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, FMA3
+TEXT ·descendAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS decay+48(FP), Y4
 	VBROADCASTSS stepSize+52(FP), Y5
 	MOVQ         w_base+0(FP), AX
@@ -2969,15 +2944,12 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func momentumAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·momentumAVX2(SB), NOSPLIT, $8-84
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, FMA3
+TEXT ·momentumAVX2(SB), NOSPLIT, $0-84
 	VBROADCASTSS decay+72(FP), Y6
 	VBROADCASTSS keep+76(FP), Y7
 	VBROADCASTSS stepSize+80(FP), Y8
@@ -3013,15 +2985,12 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func nesterovAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·nesterovAVX2(SB), NOSPLIT, $8-84
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, FMA3
+TEXT ·nesterovAVX2(SB), NOSPLIT, $0-84
 	VBROADCASTSS decay+72(FP), Y6
 	VBROADCASTSS keep+76(FP), Y7
 	VBROADCASTSS stepSize+80(FP), Y8
@@ -3059,15 +3028,12 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·adamAVX2(SB), NOSPLIT, $8-132
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, FMA3
+TEXT ·adamAVX2(SB), NOSPLIT, $0-132
 	VBROADCASTSS beta1+96(FP), Y10
 	VBROADCASTSS rest1+100(FP), Y11
 	VBROADCASTSS beta2+104(FP), Y12
@@ -3132,7 +3098,6 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -3190,21 +3155,19 @@ end2:
 	RET
 
 // func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
-// Requires: AVX, AVX512F, SSE
-TEXT ·multiplyAVX512(SB), NOSPLIT, $8-152
-	STMXCSR (SP)
-	LDMXCSR constants<>+0(SB)
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    start_base+24(FP), CX
-	MOVQ    a_base+48(FP), DX
-	MOVQ    rows+96(FP), BX
-	MOVQ    aRows+104(FP), SI
-	SHLQ    $0x06, SI
-	MOVQ    bPanel+144(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    panels+120(FP), R8
-	CMPQ    R8, $0x02
-	JNE     one2
+// Requires: AVX, AVX512F
+TEXT ·multiplyAVX512(SB), NOSPLIT, $0-152
+	MOVQ dst_base+0(FP), AX
+	MOVQ start_base+24(FP), CX
+	MOVQ a_base+48(FP), DX
+	MOVQ rows+96(FP), BX
+	MOVQ aRows+104(FP), SI
+	SHLQ $0x06, SI
+	MOVQ bPanel+144(FP), DI
+	SHLQ $0x02, DI
+	MOVQ panels+120(FP), R8
+	CMPQ R8, $0x02
+	JNE  one2
 
 tiles3:
 	CMPQ BX, $0x0c
@@ -5452,25 +5415,22 @@ end144:
 	JMP     done1
 
 done1:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func accumulateAVX512(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·accumulateAVX512(SB), NOSPLIT, $8-120
-	STMXCSR (SP)
-	LDMXCSR constants<>+0(SB)
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    dstPanel+104(FP), CX
-	SHLQ    $0x02, CX
-	MOVQ    a_base+24(FP), DX
-	MOVQ    columns+88(FP), BX
-	MOVQ    aRows+80(FP), SI
-	SHLQ    $0x06, SI
-	MOVQ    panels+96(FP), DI
-	CMPQ    DI, $0x03
-	JNE     fewer2
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·accumulateAVX512(SB), NOSPLIT, $0-120
+	MOVQ dst_base+0(FP), AX
+	MOVQ dstPanel+104(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a_base+24(FP), DX
+	MOVQ columns+88(FP), BX
+	MOVQ aRows+80(FP), SI
+	SHLQ $0x06, SI
+	MOVQ panels+96(FP), DI
+	CMPQ DI, $0x03
+	JNE  fewer2
 
 blocks3:
 	// columns 0 to 7 of 3 panels
@@ -6343,7 +6303,6 @@ row11:
 	JMP              blocks10
 
 done1:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -6466,17 +6425,15 @@ end2:
 	RET
 
 // func columnSumsAVX512(dst []float32, d []float32, rows int, keep float32, alpha float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·columnSumsAVX512(SB), NOSPLIT, $8-64
-	STMXCSR (SP)
-	LDMXCSR constants<>+0(SB)
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    d_base+24(FP), CX
-	MOVQ    rows+48(FP), DX
-	VXORPS  Z0, Z0, Z0
-	VXORPS  Z1, Z1, Z1
-	VXORPS  Z2, Z2, Z2
-	VXORPS  Z3, Z3, Z3
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·columnSumsAVX512(SB), NOSPLIT, $0-64
+	MOVQ   dst_base+0(FP), AX
+	MOVQ   d_base+24(FP), CX
+	MOVQ   rows+48(FP), DX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
 
 four1:
 	SUBQ   $0x04, DX
@@ -6508,15 +6465,12 @@ end3:
 	VMOVUPS      (AX), Z1
 	VFMADD231PS  Z4, Z1, Z0
 	VMOVUPS      Z0, (AX)
-	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
 // func scaleAVX512(w []float32, factor float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·scaleAVX512(SB), NOSPLIT, $8-28
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512F
+TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
 	MOVQ         w_base+0(FP), AX
 	MOVQ         w_len+8(FP), CX
 	VBROADCASTSS factor+24(FP), Z4
@@ -6552,15 +6506,14 @@ loop3:
 	JMP     loop3
 
 out4:
-	ADDQ    $0x10, CX
-	LDMXCSR (SP)
+	ADDQ $0x10, CX
 	VZEROUPPER
 	RET
 
 // func convertAVX512(x []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·convertAVX512(SB), NOSPLIT, $0-104
-	VBROADCASTSS constants<>+32(SB), Z1
+	VBROADCASTSS constants<>+0(SB), Z1
 	MOVQ         x_base+0(FP), AX
 	MOVQ         samples_len+80(FP), CX
 	SHLQ         $0x06, CX
@@ -6583,12 +6536,12 @@ sample1:
 	SHLQ       $0x06, DI
 	MOVQ       records_base+48(FP), R9
 	ADDQ       R9, DI
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 128(DI)
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
 
 fetch3:
-	PREFETCHT0 192(DI)
+	PREFETCHT1 192(DI)
 	ADDQ       $0x40, DI
 	SUBQ       $0x40, R8
 	JG         fetch3
@@ -6638,80 +6591,103 @@ end2:
 	VZEROUPPER
 	RET
 
-// func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·gatherAVX512(SB), NOSPLIT, $0-128
+// func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·gatherAVX512(SB), NOSPLIT, $0-152
 	MOVQ z_base+0(FP), AX
 	MOVQ w_base+24(FP), CX
-	MOVQ samples_base+96(FP), DX
-	MOVQ samples_len+104(FP), BX
+	MOVQ ahead_base+120(FP), DX
+	MOVQ ahead_len+128(FP), BX
+	MOVQ samples_base+96(FP), SI
+	MOVQ samples_len+104(FP), DI
 
 sample1:
-	DECQ    BX
-	JL      end2
-	MOVL    4(DX), SI
-	MOVL    (DX), DI
-	SHLQ    $0x02, SI
-	MOVQ    cold_base+48(FP), R8
-	ADDQ    R8, SI
-	SHLQ    $0x06, DI
-	MOVQ    records_base+72(FP), R8
-	ADDQ    R8, DI
-	MOVQ    hot+120(FP), R8
-	ADDQ    R8, DI
-	MOVL    8(DX), R8
-	ADDQ    R8, DI
-	LEAQ    (DI)(R8*2), R8
+	DECQ       DI
+	JL         end2
+	DECQ       BX
+	JL         fetched3
+	MOVL       (DX), R8
+	MOVQ       hot+144(FP), R9
+	SHLQ       $0x06, R8
+	MOVQ       records_base+72(FP), R10
+	ADDQ       R10, R8
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+
+fetch4:
+	PREFETCHT1 192(R8)
+	ADDQ       $0x40, R8
+	SUBQ       $0x40, R9
+	JG         fetch4
+	ADDQ       $0x10, DX
+
+fetched3:
+	MOVL    4(SI), R8
+	MOVL    (SI), R9
+	SHLQ    $0x02, R8
+	MOVQ    cold_base+48(FP), R10
+	ADDQ    R10, R8
+	SHLQ    $0x06, R9
+	MOVQ    records_base+72(FP), R10
+	ADDQ    R10, R9
+	MOVQ    hot+144(FP), R10
+	ADDQ    R10, R9
+	MOVL    8(SI), R10
+	ADDQ    R10, R9
+	LEAQ    (R9)(R10*2), R10
 	VMOVUPS (AX), Z0
 	VXORPS  Z1, Z1, Z1
 	VXORPS  Z2, Z2, Z2
 	VXORPS  Z3, Z3, Z3
-	CMPQ    DI, R8
-	JGE     turned4
+	CMPQ    R9, R10
+	JGE     turned6
 
-turn3:
-	MOVQ         (DI), R9
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS (SI), Z4
-	VFMADD231PS  (CX)(R10*8), Z4, Z0
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 4(SI), Z5
-	VFMADD231PS  (CX)(R10*8), Z5, Z1
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 8(SI), Z6
-	VFMADD231PS  (CX)(R10*8), Z6, Z2
-	VBROADCASTSS 12(SI), Z7
-	VFMADD231PS  (CX)(R9*8), Z7, Z3
-	MOVQ         8(DI), R9
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 16(SI), Z4
-	VFMADD231PS  (CX)(R10*8), Z4, Z0
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 20(SI), Z5
-	VFMADD231PS  (CX)(R10*8), Z5, Z1
-	MOVWQZX      R9, R10
-	SHRQ         $0x10, R9
-	VBROADCASTSS 24(SI), Z6
-	VFMADD231PS  (CX)(R10*8), Z6, Z2
-	VBROADCASTSS 28(SI), Z7
-	VFMADD231PS  (CX)(R9*8), Z7, Z3
-	ADDQ         $0x10, DI
-	ADDQ         $0x20, SI
-	CMPQ         DI, R8
-	JL           turn3
+turn5:
+	MOVQ            (R9), R11
+	VBROADCASTF32X4 (R8), Z4
+	MOVWQZX         R11, R12
+	SHRQ            $0x10, R11
+	VPERMILPS       $0x00, Z4, Z5
+	VFMADD231PS     (CX)(R12*8), Z5, Z0
+	MOVWQZX         R11, R12
+	SHRQ            $0x10, R11
+	VPERMILPS       $0x55, Z4, Z6
+	VFMADD231PS     (CX)(R12*8), Z6, Z1
+	MOVWQZX         R11, R12
+	SHRQ            $0x10, R11
+	VPERMILPS       $0xaa, Z4, Z7
+	VFMADD231PS     (CX)(R12*8), Z7, Z2
+	VPERMILPS       $0xff, Z4, Z8
+	VFMADD231PS     (CX)(R11*8), Z8, Z3
+	MOVQ            8(R9), R11
+	VBROADCASTF32X4 16(R8), Z4
+	MOVWQZX         R11, R12
+	SHRQ            $0x10, R11
+	VPERMILPS       $0x00, Z4, Z5
+	VFMADD231PS     (CX)(R12*8), Z5, Z0
+	MOVWQZX         R11, R12
+	SHRQ            $0x10, R11
+	VPERMILPS       $0x55, Z4, Z6
+	VFMADD231PS     (CX)(R12*8), Z6, Z1
+	MOVWQZX         R11, R12
+	SHRQ            $0x10, R11
+	VPERMILPS       $0xaa, Z4, Z7
+	VFMADD231PS     (CX)(R12*8), Z7, Z2
+	VPERMILPS       $0xff, Z4, Z8
+	VFMADD231PS     (CX)(R11*8), Z8, Z3
+	ADDQ            $0x10, R9
+	ADDQ            $0x20, R8
+	CMPQ            R9, R10
+	JL              turn5
 
-turned4:
+turned6:
 	VADDPS  Z1, Z0, Z0
 	VADDPS  Z3, Z2, Z2
 	VADDPS  Z2, Z0, Z0
 	VMOVUPS Z0, (AX)
 	ADDQ    $0x40, AX
-	ADDQ    $0x10, DX
+	ADDQ    $0x10, SI
 	JMP     sample1
 
 end2:
@@ -6719,10 +6695,8 @@ end2:
 	RET
 
 // func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·scatterAVX512(SB), NOSPLIT, $8-132
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512F
+TEXT ·scatterAVX512(SB), NOSPLIT, $0-132
 	MOVQ         w_base+0(FP), AX
 	MOVQ         d_base+24(FP), CX
 	VBROADCASTSS alpha+128(FP), Z5
@@ -6751,42 +6725,52 @@ sample1:
 	JGE     turned4
 
 turn3:
-	MOVWQZX      (DI), R9
-	VBROADCASTSS (SI), Z0
-	VFMADD213PS  (AX)(R9*8), Z4, Z0
-	MOVWQZX      2(DI), R10
-	VBROADCASTSS 4(SI), Z1
-	VFMADD213PS  (AX)(R10*8), Z4, Z1
-	MOVWQZX      4(DI), R11
-	VBROADCASTSS 8(SI), Z2
-	VFMADD213PS  (AX)(R11*8), Z4, Z2
-	MOVWQZX      6(DI), R12
-	VBROADCASTSS 12(SI), Z3
-	VFMADD213PS  (AX)(R12*8), Z4, Z3
-	VMOVUPS      Z0, (AX)(R9*8)
-	VMOVUPS      Z1, (AX)(R10*8)
-	VMOVUPS      Z2, (AX)(R11*8)
-	VMOVUPS      Z3, (AX)(R12*8)
-	MOVWQZX      8(DI), R9
-	VBROADCASTSS 16(SI), Z0
-	VFMADD213PS  (AX)(R9*8), Z4, Z0
-	MOVWQZX      10(DI), R10
-	VBROADCASTSS 20(SI), Z1
-	VFMADD213PS  (AX)(R10*8), Z4, Z1
-	MOVWQZX      12(DI), R11
-	VBROADCASTSS 24(SI), Z2
-	VFMADD213PS  (AX)(R11*8), Z4, Z2
-	MOVWQZX      14(DI), R12
-	VBROADCASTSS 28(SI), Z3
-	VFMADD213PS  (AX)(R12*8), Z4, Z3
-	VMOVUPS      Z0, (AX)(R9*8)
-	VMOVUPS      Z1, (AX)(R10*8)
-	VMOVUPS      Z2, (AX)(R11*8)
-	VMOVUPS      Z3, (AX)(R12*8)
-	ADDQ         $0x10, DI
-	ADDQ         $0x20, SI
-	CMPQ         DI, R8
-	JL           turn3
+	VBROADCASTF32X4 (SI), Z6
+	MOVWQZX         (DI), R9
+	VPERMILPS       $0x00, Z6, Z7
+	VMOVUPS         (AX)(R9*8), Z0
+	VFMADD231PS     Z7, Z4, Z0
+	MOVWQZX         2(DI), R10
+	VPERMILPS       $0x55, Z6, Z8
+	VMOVUPS         (AX)(R10*8), Z1
+	VFMADD231PS     Z8, Z4, Z1
+	MOVWQZX         4(DI), R11
+	VPERMILPS       $0xaa, Z6, Z9
+	VMOVUPS         (AX)(R11*8), Z2
+	VFMADD231PS     Z9, Z4, Z2
+	MOVWQZX         6(DI), R12
+	VPERMILPS       $0xff, Z6, Z7
+	VMOVUPS         (AX)(R12*8), Z3
+	VFMADD231PS     Z7, Z4, Z3
+	VMOVUPS         Z0, (AX)(R9*8)
+	VMOVUPS         Z1, (AX)(R10*8)
+	VMOVUPS         Z2, (AX)(R11*8)
+	VMOVUPS         Z3, (AX)(R12*8)
+	VBROADCASTF32X4 16(SI), Z6
+	MOVWQZX         8(DI), R9
+	VPERMILPS       $0x00, Z6, Z7
+	VMOVUPS         (AX)(R9*8), Z0
+	VFMADD231PS     Z7, Z4, Z0
+	MOVWQZX         10(DI), R10
+	VPERMILPS       $0x55, Z6, Z8
+	VMOVUPS         (AX)(R10*8), Z1
+	VFMADD231PS     Z8, Z4, Z1
+	MOVWQZX         12(DI), R11
+	VPERMILPS       $0xaa, Z6, Z9
+	VMOVUPS         (AX)(R11*8), Z2
+	VFMADD231PS     Z9, Z4, Z2
+	MOVWQZX         14(DI), R12
+	VPERMILPS       $0xff, Z6, Z7
+	VMOVUPS         (AX)(R12*8), Z3
+	VFMADD231PS     Z7, Z4, Z3
+	VMOVUPS         Z0, (AX)(R9*8)
+	VMOVUPS         Z1, (AX)(R10*8)
+	VMOVUPS         Z2, (AX)(R11*8)
+	VMOVUPS         Z3, (AX)(R12*8)
+	ADDQ            $0x10, DI
+	ADDQ            $0x20, SI
+	CMPQ            DI, R8
+	JL              turn3
 
 turned4:
 	ADDQ $0x40, CX
@@ -6794,16 +6778,15 @@ turned4:
 	JMP  sample1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func sigmoidAVX512(h []float32, z []float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+64(SB), Z5
-	VBROADCASTSS constants<>+96(SB), Z6
-	VBROADCASTSS constants<>+128(SB), Z7
+	VBROADCASTSS constants<>+32(SB), Z5
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
 	VXORPS       Z8, Z8, Z8
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
@@ -6818,18 +6801,18 @@ loop1:
 	VSUBPS            Z0, Z8, Z0
 	VMAXPS            Z0, Z6, Z0
 	VMINPS            Z0, Z7, Z0
-	VMULPS.BCST       constants<>+160(SB), Z0, Z3
+	VMULPS.BCST       constants<>+128(SB), Z0, Z3
 	VRNDSCALEPS       $0x08, Z3, Z3
+	VFNMADD231PS.BCST constants<>+160(SB), Z3, Z0
 	VFNMADD231PS.BCST constants<>+192(SB), Z3, Z0
-	VFNMADD231PS.BCST constants<>+224(SB), Z3, Z0
-	VBROADCASTSS      constants<>+256(SB), Z2
+	VBROADCASTSS      constants<>+224(SB), Z2
+	VFMADD213PS.BCST  constants<>+256(SB), Z0, Z2
 	VFMADD213PS.BCST  constants<>+288(SB), Z0, Z2
 	VFMADD213PS.BCST  constants<>+320(SB), Z0, Z2
 	VFMADD213PS.BCST  constants<>+352(SB), Z0, Z2
 	VFMADD213PS.BCST  constants<>+384(SB), Z0, Z2
-	VFMADD213PS.BCST  constants<>+416(SB), Z0, Z2
-	VFMADD213PS.BCST  constants<>+64(SB), Z0, Z2
-	VFMADD213PS.BCST  constants<>+64(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+32(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+32(SB), Z0, Z2
 	VCVTPS2DQ         Z3, Z3
 	VPSLLD            $0x17, Z3, Z3
 	VPADDD            Z3, Z2, Z2
@@ -6847,15 +6830,13 @@ end2:
 	RET
 
 // func softplusAVX512(h []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·softplusAVX512(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z4
-	VBROADCASTSS constants<>+96(SB), Z5
-	VBROADCASTSS constants<>+128(SB), Z6
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softplusAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Z4
+	VBROADCASTSS constants<>+64(SB), Z5
+	VBROADCASTSS constants<>+96(SB), Z6
 	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS constants<>+448(SB), Z6
+	VBROADCASTSS constants<>+416(SB), Z6
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -6869,33 +6850,33 @@ loop1:
 	VANDPS            Z0, Z6, Z2
 	VSUBPS            Z2, Z7, Z2
 	VMAXPS            Z2, Z5, Z2
-	VMULPS.BCST       constants<>+160(SB), Z2, Z3
+	VMULPS.BCST       constants<>+128(SB), Z2, Z3
 	VRNDSCALEPS       $0x08, Z3, Z3
+	VFNMADD231PS.BCST constants<>+160(SB), Z3, Z2
 	VFNMADD231PS.BCST constants<>+192(SB), Z3, Z2
-	VFNMADD231PS.BCST constants<>+224(SB), Z3, Z2
-	VBROADCASTSS      constants<>+256(SB), Z1
+	VBROADCASTSS      constants<>+224(SB), Z1
+	VFMADD213PS.BCST  constants<>+256(SB), Z2, Z1
 	VFMADD213PS.BCST  constants<>+288(SB), Z2, Z1
 	VFMADD213PS.BCST  constants<>+320(SB), Z2, Z1
 	VFMADD213PS.BCST  constants<>+352(SB), Z2, Z1
 	VFMADD213PS.BCST  constants<>+384(SB), Z2, Z1
-	VFMADD213PS.BCST  constants<>+416(SB), Z2, Z1
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z1
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z1
 	VCVTPS2DQ         Z3, Z3
 	VPSLLD            $0x17, Z3, Z3
 	VPADDD            Z3, Z1, Z1
-	VBROADCASTSS      constants<>+480(SB), Z2
+	VBROADCASTSS      constants<>+448(SB), Z2
 	VADDPS            Z1, Z2, Z2
 	VDIVPS            Z2, Z1, Z3
 	VMULPS            Z3, Z3, Z1
-	VBROADCASTSS      constants<>+512(SB), Z2
+	VBROADCASTSS      constants<>+480(SB), Z2
+	VFMADD213PS.BCST  constants<>+512(SB), Z1, Z2
 	VFMADD213PS.BCST  constants<>+544(SB), Z1, Z2
 	VFMADD213PS.BCST  constants<>+576(SB), Z1, Z2
 	VFMADD213PS.BCST  constants<>+608(SB), Z1, Z2
 	VFMADD213PS.BCST  constants<>+640(SB), Z1, Z2
 	VFMADD213PS.BCST  constants<>+672(SB), Z1, Z2
-	VFMADD213PS.BCST  constants<>+704(SB), Z1, Z2
-	VFMADD213PS.BCST  constants<>+480(SB), Z1, Z2
+	VFMADD213PS.BCST  constants<>+448(SB), Z1, Z2
 	VMULPS            Z3, Z2, Z2
 	VMAXPS            Z0, Z7, Z0
 	VADDPS            Z2, Z0, Z1
@@ -6904,18 +6885,15 @@ loop1:
 	JMP               loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softplusBackwardAVX512(dz []float32, dh []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·softplusBackwardAVX512(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z6
-	VBROADCASTSS constants<>+96(SB), Z7
-	VBROADCASTSS constants<>+128(SB), Z8
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softplusBackwardAVX512(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Z6
+	VBROADCASTSS constants<>+64(SB), Z7
+	VBROADCASTSS constants<>+96(SB), Z8
 	VXORPS       Z9, Z9, Z9
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
@@ -6932,18 +6910,18 @@ loop1:
 	VSUBPS            Z1, Z9, Z1
 	VMAXPS            Z1, Z7, Z1
 	VMINPS            Z1, Z8, Z1
-	VMULPS.BCST       constants<>+160(SB), Z1, Z4
+	VMULPS.BCST       constants<>+128(SB), Z1, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+160(SB), Z4, Z1
 	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z1
-	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z1
-	VBROADCASTSS      constants<>+256(SB), Z3
+	VBROADCASTSS      constants<>+224(SB), Z3
+	VFMADD213PS.BCST  constants<>+256(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+288(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+320(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+352(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+384(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+416(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z1, Z3
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
@@ -6958,18 +6936,15 @@ loop1:
 	JMP               loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func siluAVX512(h []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·siluAVX512(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z6
-	VBROADCASTSS constants<>+96(SB), Z7
-	VBROADCASTSS constants<>+128(SB), Z8
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Z6
+	VBROADCASTSS constants<>+64(SB), Z7
+	VBROADCASTSS constants<>+96(SB), Z8
 	VXORPS       Z9, Z9, Z9
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
@@ -6985,18 +6960,18 @@ loop1:
 	VSUBPS            Z2, Z9, Z1
 	VMAXPS            Z1, Z7, Z1
 	VMINPS            Z1, Z8, Z1
-	VMULPS.BCST       constants<>+160(SB), Z1, Z4
+	VMULPS.BCST       constants<>+128(SB), Z1, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+160(SB), Z4, Z1
 	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z1
-	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z1
-	VBROADCASTSS      constants<>+256(SB), Z3
+	VBROADCASTSS      constants<>+224(SB), Z3
+	VFMADD213PS.BCST  constants<>+256(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+288(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+320(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+352(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+384(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+416(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z1, Z3
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
@@ -7013,18 +6988,15 @@ loop1:
 	JMP               loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func siluBackwardAVX512(dz []float32, dh []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·siluBackwardAVX512(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z6
-	VBROADCASTSS constants<>+96(SB), Z7
-	VBROADCASTSS constants<>+128(SB), Z8
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluBackwardAVX512(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Z6
+	VBROADCASTSS constants<>+64(SB), Z7
+	VBROADCASTSS constants<>+96(SB), Z8
 	VXORPS       Z9, Z9, Z9
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
@@ -7043,18 +7015,18 @@ loop1:
 	VMAXPS            Z1, Z7, Z1
 	VMINPS            Z1, Z8, Z1
 	VMOVAPS           Z1, Z2
-	VMULPS.BCST       constants<>+160(SB), Z2, Z4
+	VMULPS.BCST       constants<>+128(SB), Z2, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+160(SB), Z4, Z2
 	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z2
-	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z2
-	VBROADCASTSS      constants<>+256(SB), Z3
+	VBROADCASTSS      constants<>+224(SB), Z3
+	VFMADD213PS.BCST  constants<>+256(SB), Z2, Z3
 	VFMADD213PS.BCST  constants<>+288(SB), Z2, Z3
 	VFMADD213PS.BCST  constants<>+320(SB), Z2, Z3
 	VFMADD213PS.BCST  constants<>+352(SB), Z2, Z3
 	VFMADD213PS.BCST  constants<>+384(SB), Z2, Z3
-	VFMADD213PS.BCST  constants<>+416(SB), Z2, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z3
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
@@ -7073,18 +7045,15 @@ loop1:
 	JMP               loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func geluTanhAVX512(h []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·geluTanhAVX512(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z6
-	VBROADCASTSS constants<>+96(SB), Z7
-	VBROADCASTSS constants<>+128(SB), Z8
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Z6
+	VBROADCASTSS constants<>+64(SB), Z7
+	VBROADCASTSS constants<>+96(SB), Z8
 	VXORPS       Z9, Z9, Z9
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
@@ -7097,24 +7066,24 @@ loop1:
 	JGE               end2
 	VMOVUPS           (CX)(BX*1), Z0
 	VMULPS            Z0, Z0, Z3
-	VBROADCASTSS      constants<>+736(SB), Z2
-	VFMADD213PS.BCST  constants<>+768(SB), Z3, Z2
+	VBROADCASTSS      constants<>+704(SB), Z2
+	VFMADD213PS.BCST  constants<>+736(SB), Z3, Z2
 	VMULPS            Z0, Z2, Z2
 	VSUBPS            Z2, Z9, Z1
 	VMAXPS            Z1, Z7, Z1
 	VMINPS            Z1, Z8, Z1
-	VMULPS.BCST       constants<>+160(SB), Z1, Z4
+	VMULPS.BCST       constants<>+128(SB), Z1, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+160(SB), Z4, Z1
 	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z1
-	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z1
-	VBROADCASTSS      constants<>+256(SB), Z3
+	VBROADCASTSS      constants<>+224(SB), Z3
+	VFMADD213PS.BCST  constants<>+256(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+288(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+320(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+352(SB), Z1, Z3
 	VFMADD213PS.BCST  constants<>+384(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+416(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z1, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z1, Z3
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
@@ -7131,18 +7100,15 @@ loop1:
 	JMP               loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func geluTanhBackwardAVX512(dz []float32, dh []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·geluTanhBackwardAVX512(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z6
-	VBROADCASTSS constants<>+800(SB), Z7
-	VBROADCASTSS constants<>+832(SB), Z8
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluTanhBackwardAVX512(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Z6
+	VBROADCASTSS constants<>+768(SB), Z7
+	VBROADCASTSS constants<>+800(SB), Z8
 	VXORPS       Z9, Z9, Z9
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
@@ -7160,22 +7126,22 @@ loop1:
 	VMAXPS            Z1, Z7, Z1
 	VMINPS            Z1, Z8, Z1
 	VMULPS            Z1, Z1, Z5
-	VBROADCASTSS      constants<>+736(SB), Z2
-	VFMADD213PS.BCST  constants<>+768(SB), Z5, Z2
+	VBROADCASTSS      constants<>+704(SB), Z2
+	VFMADD213PS.BCST  constants<>+736(SB), Z5, Z2
 	VMULPS            Z1, Z2, Z2
 	VSUBPS            Z2, Z9, Z2
-	VMULPS.BCST       constants<>+160(SB), Z2, Z4
+	VMULPS.BCST       constants<>+128(SB), Z2, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST constants<>+160(SB), Z4, Z2
 	VFNMADD231PS.BCST constants<>+192(SB), Z4, Z2
-	VFNMADD231PS.BCST constants<>+224(SB), Z4, Z2
-	VBROADCASTSS      constants<>+256(SB), Z3
+	VBROADCASTSS      constants<>+224(SB), Z3
+	VFMADD213PS.BCST  constants<>+256(SB), Z2, Z3
 	VFMADD213PS.BCST  constants<>+288(SB), Z2, Z3
 	VFMADD213PS.BCST  constants<>+320(SB), Z2, Z3
 	VFMADD213PS.BCST  constants<>+352(SB), Z2, Z3
 	VFMADD213PS.BCST  constants<>+384(SB), Z2, Z3
-	VFMADD213PS.BCST  constants<>+416(SB), Z2, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z3
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z3
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z3
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
@@ -7187,8 +7153,8 @@ loop1:
 	VMULPS            Z2, Z3, Z3
 	VMULPS            Z2, Z3, Z3
 	VMULPS            Z1, Z1, Z5
-	VBROADCASTSS      constants<>+864(SB), Z4
-	VFMADD213PS.BCST  constants<>+768(SB), Z5, Z4
+	VBROADCASTSS      constants<>+832(SB), Z4
+	VFMADD213PS.BCST  constants<>+736(SB), Z5, Z4
 	VMULPS            Z1, Z4, Z4
 	VFMADD231PS       Z3, Z4, Z2
 	VMULPS            Z0, Z2, Z2
@@ -7197,17 +7163,14 @@ loop1:
 	JMP               loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softsignAVX512(h []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·softsignAVX512(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z3
-	VBROADCASTSS constants<>+448(SB), Z4
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softsignAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Z3
+	VBROADCASTSS constants<>+416(SB), Z4
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -7226,17 +7189,14 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softsignBackwardAVX512(dz []float32, dh []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·softsignBackwardAVX512(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z4
-	VBROADCASTSS constants<>+448(SB), Z5
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softsignBackwardAVX512(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Z4
+	VBROADCASTSS constants<>+416(SB), Z5
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         z_base+48(FP), DX
@@ -7258,18 +7218,15 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func tanhAVX512(h []float32, z []float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·tanhAVX512(SB), NOSPLIT, $8-48
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z5
-	VBROADCASTSS constants<>+96(SB), Z6
-	VBROADCASTSS constants<>+448(SB), Z7
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·tanhAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Z5
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+416(SB), Z7
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -7285,18 +7242,18 @@ loop1:
 	VXORPS            Z1, Z1, Z1
 	VSUBPS            Z2, Z1, Z2
 	VMAXPS            Z2, Z6, Z2
-	VMULPS.BCST       constants<>+160(SB), Z2, Z3
+	VMULPS.BCST       constants<>+128(SB), Z2, Z3
 	VRNDSCALEPS       $0x08, Z3, Z3
+	VFNMADD231PS.BCST constants<>+160(SB), Z3, Z2
 	VFNMADD231PS.BCST constants<>+192(SB), Z3, Z2
-	VFNMADD231PS.BCST constants<>+224(SB), Z3, Z2
-	VBROADCASTSS      constants<>+256(SB), Z4
+	VBROADCASTSS      constants<>+224(SB), Z4
+	VFMADD213PS.BCST  constants<>+256(SB), Z2, Z4
 	VFMADD213PS.BCST  constants<>+288(SB), Z2, Z4
 	VFMADD213PS.BCST  constants<>+320(SB), Z2, Z4
 	VFMADD213PS.BCST  constants<>+352(SB), Z2, Z4
 	VFMADD213PS.BCST  constants<>+384(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+416(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z4
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z4
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z4
 	VCVTPS2DQ         Z3, Z3
 	VPSLLD            $0x17, Z3, Z3
 	VPADDD            Z3, Z4, Z4
@@ -7306,15 +7263,15 @@ loop1:
 	VANDPS            Z0, Z7, Z2
 	VXORPS            Z2, Z0, Z3
 	VXORPS            Z3, Z1, Z1
-	VBROADCASTSS      constants<>+896(SB), Z4
+	VBROADCASTSS      constants<>+864(SB), Z4
 	VCMPPS            $0x1e, Z2, Z4, K1
 	VMULPS            Z0, Z0, Z2
-	VBROADCASTSS      constants<>+928(SB), Z4
+	VBROADCASTSS      constants<>+896(SB), Z4
+	VFMADD213PS.BCST  constants<>+928(SB), Z2, Z4
 	VFMADD213PS.BCST  constants<>+960(SB), Z2, Z4
+	VFMADD213PS.BCST  constants<>+480(SB), Z2, Z4
 	VFMADD213PS.BCST  constants<>+992(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+512(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+1024(SB), Z2, Z4
-	VFMADD213PS.BCST  constants<>+64(SB), Z2, Z4
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z4
 	VMULPS            Z0, Z4, Z4
 	VMOVAPS           Z4, K1, Z1
 	VMOVUPS           Z1, (AX)(BX*1)
@@ -7322,7 +7279,6 @@ loop1:
 	JMP               loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -7350,10 +7306,8 @@ end2:
 	RET
 
 // func leakyReLUAVX512(h []float32, z []float32, leak float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·leakyReLUAVX512(SB), NOSPLIT, $8-52
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512F
+TEXT ·leakyReLUAVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS leak+48(FP), Z2
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
@@ -7372,16 +7326,13 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func sigmoidBackwardAVX512(dz []float32, dh []float32, h []float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·sigmoidBackwardAVX512(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z3
+// Requires: AVX, AVX512F
+TEXT ·sigmoidBackwardAVX512(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Z3
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         h_base+48(FP), DX
@@ -7402,16 +7353,13 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func tanhBackwardAVX512(dz []float32, dh []float32, h []float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·tanhBackwardAVX512(SB), NOSPLIT, $8-72
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
-	VBROADCASTSS constants<>+64(SB), Z3
+// Requires: AVX, AVX512F
+TEXT ·tanhBackwardAVX512(SB), NOSPLIT, $0-72
+	VBROADCASTSS constants<>+32(SB), Z3
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         h_base+48(FP), DX
@@ -7433,15 +7381,12 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func rectifyBackwardAVX512(dz []float32, dh []float32, h []float32, leak float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·rectifyBackwardAVX512(SB), NOSPLIT, $8-76
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·rectifyBackwardAVX512(SB), NOSPLIT, $0-76
 	VXORPS       Z4, Z4, Z4
 	VBROADCASTSS leak+72(FP), Z5
 	MOVQ         dz_base+0(FP), AX
@@ -7464,15 +7409,12 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func rectifyAtZeroBackwardAVX512(dz []float32, dh []float32, h []float32, leak float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·rectifyAtZeroBackwardAVX512(SB), NOSPLIT, $8-76
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·rectifyAtZeroBackwardAVX512(SB), NOSPLIT, $0-76
 	VXORPS       Z4, Z4, Z4
 	VBROADCASTSS leak+72(FP), Z5
 	MOVQ         dz_base+0(FP), AX
@@ -7495,14 +7437,13 @@ loop1:
 	JMP     loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softmaxAVX512(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·softmaxAVX512(SB), NOSPLIT, $0-92
-	VBROADCASTSS constants<>+1056(SB), Z7
+	VBROADCASTSS constants<>+1024(SB), Z7
 	MOVQ         t_base+0(FP), AX
 	MOVQ         losses_base+24(FP), CX
 	MOVQ         losses_len+32(FP), DX
@@ -7521,7 +7462,7 @@ block1:
 class3:
 	VMOVUPS     (DI), Z0
 	VMAXPS      Z5, Z0, Z5
-	VPADDD.BCST constants<>+1088(SB), Z6, Z6
+	VPADDD.BCST constants<>+1056(SB), Z6, Z6
 	ADDQ        $0x40, DI
 	DECQ        R8
 	JNE         class3
@@ -7536,44 +7477,45 @@ class4:
 	VSUBPS            Z5, Z0, Z0
 	VPMOVZXBD         (BX), Z1
 	VPCMPEQD          Z6, Z1, K1
-	VBROADCASTSS.Z    constants<>+64(SB), K1, Z1
+	VBROADCASTSS.Z    constants<>+32(SB), K1, Z1
 	VFMADD231PS       Z0, Z1, Z4
 	VMAXPS            Z0, Z7, Z0
-	VMULPS.BCST       constants<>+160(SB), Z0, Z1
+	VMULPS.BCST       constants<>+128(SB), Z0, Z1
 	VRNDSCALEPS       $0x08, Z1, Z1
+	VFNMADD231PS.BCST constants<>+160(SB), Z1, Z0
 	VFNMADD231PS.BCST constants<>+192(SB), Z1, Z0
-	VFNMADD231PS.BCST constants<>+224(SB), Z1, Z0
-	VBROADCASTSS      constants<>+256(SB), Z2
+	VBROADCASTSS      constants<>+224(SB), Z2
+	VFMADD213PS.BCST  constants<>+256(SB), Z0, Z2
 	VFMADD213PS.BCST  constants<>+288(SB), Z0, Z2
 	VFMADD213PS.BCST  constants<>+320(SB), Z0, Z2
 	VFMADD213PS.BCST  constants<>+352(SB), Z0, Z2
 	VFMADD213PS.BCST  constants<>+384(SB), Z0, Z2
-	VFMADD213PS.BCST  constants<>+416(SB), Z0, Z2
-	VFMADD213PS.BCST  constants<>+64(SB), Z0, Z2
-	VFMADD213PS.BCST  constants<>+64(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+32(SB), Z0, Z2
+	VFMADD213PS.BCST  constants<>+32(SB), Z0, Z2
 	VCVTPS2DQ         Z1, Z1
 	VPSLLD            $0x17, Z1, Z1
 	VPADDD            Z1, Z2, Z2
 	VMOVUPS           Z2, (DI)
 	VADDPS            Z2, Z3, Z3
-	VPADDD.BCST       constants<>+1088(SB), Z6, Z6
+	VPADDD.BCST       constants<>+1056(SB), Z6, Z6
 	ADDQ              $0x40, DI
 	DECQ              R8
 	JNE               class4
 	VMOVAPS           Z3, Z0
-	VPSUBD.BCST       constants<>+1120(SB), Z0, Z1
+	VPSUBD.BCST       constants<>+1088(SB), Z0, Z1
 	VPSRAD            $0x17, Z1, Z1
 	VPSLLD            $0x17, Z1, Z2
 	VPSUBD            Z2, Z0, Z2
 	VCVTDQ2PS         Z1, Z1
 	VXORPS            Z5, Z5, Z5
 	VFMADD231PS       Z0, Z5, Z5
-	VBROADCASTSS      constants<>+1152(SB), Z0
+	VBROADCASTSS      constants<>+1120(SB), Z0
 	VMULPS            Z0, Z1, Z1
 	VADDPS            Z5, Z1, Z1
-	VBROADCASTSS      constants<>+64(SB), Z0
+	VBROADCASTSS      constants<>+32(SB), Z0
 	VSUBPS            Z0, Z2, Z2
-	VBROADCASTSS      constants<>+1184(SB), Z5
+	VBROADCASTSS      constants<>+1152(SB), Z5
+	VFMADD213PS.BCST  constants<>+1184(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+1216(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+1248(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+1280(SB), Z2, Z5
@@ -7582,7 +7524,6 @@ class4:
 	VFMADD213PS.BCST  constants<>+1376(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+1408(SB), Z2, Z5
 	VFMADD213PS.BCST  constants<>+1440(SB), Z2, Z5
-	VFMADD213PS.BCST  constants<>+1472(SB), Z2, Z5
 	VMULPS            Z2, Z5, Z5
 	VMULPS            Z2, Z5, Z5
 	VADDPS            Z2, Z5, Z5
@@ -7600,14 +7541,14 @@ class5:
 	VMULPS         Z3, Z0, Z0
 	VPMOVZXBD      (BX), Z1
 	VPCMPEQD       Z6, Z1, K1
-	VBROADCASTSS.Z constants<>+64(SB), K1, Z1
+	VBROADCASTSS.Z constants<>+32(SB), K1, Z1
 	VFNMADD231PS   Z7, Z1, Z0
 	VMOVUPS        Z0, (DI)
-	VPADDD.BCST    constants<>+1088(SB), Z6, Z6
+	VPADDD.BCST    constants<>+1056(SB), Z6, Z6
 	ADDQ           $0x40, DI
 	DECQ           R8
 	JNE            class5
-	VBROADCASTSS   constants<>+1056(SB), Z7
+	VBROADCASTSS   constants<>+1024(SB), Z7
 	ADDQ           SI, AX
 	ADDQ           $0x40, CX
 	ADDQ           $0x10, BX
@@ -7618,10 +7559,8 @@ end2:
 	RET
 
 // func descendAVX512(w []float32, g []float32, decay float32, stepSize float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·descendAVX512(SB), NOSPLIT, $8-56
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512F
+TEXT ·descendAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS decay+48(FP), Z2
 	VBROADCASTSS stepSize+52(FP), Z3
 	MOVQ         w_base+0(FP), AX
@@ -7642,15 +7581,12 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func momentumAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·momentumAVX512(SB), NOSPLIT, $8-84
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512F
+TEXT ·momentumAVX512(SB), NOSPLIT, $0-84
 	VBROADCASTSS decay+72(FP), Z3
 	VBROADCASTSS keep+76(FP), Z4
 	VBROADCASTSS stepSize+80(FP), Z5
@@ -7677,15 +7613,12 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func nesterovAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·nesterovAVX512(SB), NOSPLIT, $8-84
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512F
+TEXT ·nesterovAVX512(SB), NOSPLIT, $0-84
 	VBROADCASTSS decay+72(FP), Z3
 	VBROADCASTSS keep+76(FP), Z4
 	VBROADCASTSS stepSize+80(FP), Z5
@@ -7713,15 +7646,12 @@ loop1:
 	JMP          loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·adamAVX512(SB), NOSPLIT, $8-132
-	STMXCSR      (SP)
-	LDMXCSR      constants<>+0(SB)
+// Requires: AVX, AVX512F
+TEXT ·adamAVX512(SB), NOSPLIT, $0-132
 	VBROADCASTSS beta1+96(FP), Z5
 	VBROADCASTSS rest1+100(FP), Z6
 	VBROADCASTSS beta2+104(FP), Z7
@@ -7766,7 +7696,6 @@ loop1:
 	JMP         loop1
 
 end2:
-	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 

@@ -145,7 +145,10 @@ func pixel(v byte) float32 { return float32(v) * (1. / 255) }
 // gather is Dense for the cold columns and one panel of weights:
 //
 //	z[i] += Σ_{(row, x) in record i} x · w[row]
-func gather(z, w, cold []float32, records []byte, samples []sample, hot int) {
+//
+// Routines that can fetch memory ahead fetch the records of other samples on
+// the way, one for each of these.
+func gather(z, w, cold []float32, records []byte, samples, _ []sample, hot int) {
 	for i, s := range samples {
 		values, index := entries(cold, records, s, hot)
 		for from := 0; from < lanes; from += half {

@@ -441,7 +441,7 @@ func TestRecordRoutines(t *testing.T) {
 					w, z := newGuarded(rows*lanes, offset, random), newGuarded(n*lanes, offset, random)
 					clear(w.room[(rows-1)*lanes:])
 					before := append([]float32(nil), z.room...)
-					r.gather(z.room, w.room, cold.room, in.records, samples, d.hot)
+					r.gather(z.room, w.room, cold.room, in.records, samples, samples[:n/2], d.hot)
 					g := newGuarded(n*lanes, offset, random)
 					updated := newGuarded(rows*lanes, offset, func(i int) float32 { return w.room[i] })
 					r.scatter(updated.room, g.room, cold.room, in.records, samples, d.hot, -2)

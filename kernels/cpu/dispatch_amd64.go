@@ -21,7 +21,8 @@ func available() []*routines {
 
 var avx2 = routines{
 	name: "AVX2", multiplyPanels: 1, accumulatePanels: 1, hotDensity: 0.5,
-	multiply: multiplyAVX2, accumulate: accumulateAVX2, transpose: transposeAVX2,
+	setControl: setControl,
+	multiply:   multiplyAVX2, accumulate: accumulateAVX2, transpose: transposeAVX2,
 	columnSums: columnSumsAVX2, scale: scaleAVX2,
 	convert: convertAVX2, gather: gatherAVX2, scatter: scatterAVX2,
 	sigmoid: sigmoidAVX2, tanh: tanhAVX2, relu: reluAVX2, leakyReLU: leakyReLUAVX2,
@@ -37,7 +38,8 @@ var avx2 = routines{
 
 var avx512 = routines{
 	name: "AVX-512", multiplyPanels: 2, accumulatePanels: 3, hotDensity: 0.46,
-	multiply: multiplyAVX512, accumulate: accumulateAVX512, transpose: transposeAVX512,
+	setControl: setControl,
+	multiply:   multiplyAVX512, accumulate: accumulateAVX512, transpose: transposeAVX512,
 	columnSums: columnSumsAVX512, scale: scaleAVX512,
 	convert: convertAVX512, gather: gatherAVX512, scatter: scatterAVX512,
 	sigmoid: sigmoidAVX512, tanh: tanhAVX512, relu: reluAVX512, leakyReLU: leakyReLUAVX512,

@@ -8,9 +8,13 @@ import (
 	"vanilla/kernels"
 )
 
-// kernel is one entry of a plan: it runs over the machine's batch.
+// kernel is one entry of a plan.
 type kernel interface {
-	run(m *machine)
+	// bind is the kernel for one machine, whose buffers are there and stay where
+	// they are: the function runs over the machine's batch. It looks up what does
+	// not change from step to step beforehand, for small layers take no longer
+	// than that.
+	bind(m *machine) func()
 	// reads and writes are the values whose buffers the kernel uses. A kernel
 	// that reads x's records does not read x, and parameters that an update
 	// changes are not among what it writes: updates come last.
@@ -27,11 +31,13 @@ const none ir.ID = -1
 // read x as any other value.
 type expandX struct{ x ir.ID }
 
-func (k expandX) run(m *machine) {
+func (k expandX) bind(m *machine) func() {
 	x := m.values[k.x]
-	for i, r := range m.rows {
-		for c, v := range m.input.Row(int(r)) {
-			x[(c/lanes*m.n+i)*lanes+c%lanes] = pixel(v)
+	return func() {
+		for i, r := range m.now.rows {
+			for c, v := range m.now.input.Row(int(r)) {
+				x[(c/lanes*m.n+i)*lanes+c%lanes] = pixel(v)
+			}
 		}
 	}
 }
@@ -44,28 +50,40 @@ type denseLayer struct {
 	biasMatrix       bool          // bias is also weights: a matrix of one row
 }
 
-func (k denseLayer) run(m *machine) {
-	units, wPanel := m.cols(k.out), m.weightPanel(k.w)
-	out, w, bias := m.batch(k.out), m.values[k.w], m.zeros
+func (k denseLayer) bind(m *machine) func() {
+	units, panels, wPanel := m.cols(k.out), panels(m.cols(k.out)), m.weightPanel(k.w)
+	out, w, bias := m.values[k.out], m.values[k.w], m.zeros
 	if k.bias != none {
 		bias = m.values[k.bias]
 	}
-	if k.biasMatrix {
-		for j := range units {
-			m.row[j] = bias[m.place(k.bias, 0, j)]
-		}
-		bias = m.row
-	}
+	var product func()
 	if k.sparse {
-		m.dense(out, m.x, w, bias, m.hot, units, wPanel)
-		for p := range panels(units) {
-			m.gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.hot)
+		product = func() {
+			m.dense(out, m.x, w, bias, m.hot, units, wPanel)
+			for p := range panels {
+				m.gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.fetch, m.hot)
+				m.fetch = nil
+			}
 		}
 	} else {
-		m.dense(out, m.values[k.in], w, bias, m.cols(k.in), units, wPanel)
+		in, inputs := m.values[k.in], m.cols(k.in)
+		product = func() { m.dense(out, in, w, bias, inputs, units, wPanel) }
 	}
-	if k.act != 0 {
-		m.activate(k.act, out, out)
+	matrix := bias
+	if k.biasMatrix {
+		bias = m.row
+	}
+	return func() {
+		if k.biasMatrix {
+			for j := range units {
+				bias[j] = matrix[m.place(k.bias, 0, j)]
+			}
+		}
+		product()
+		if k.act != 0 {
+			h := out[:m.n*panels*lanes]
+			m.activate(k.act, h, h)
+		}
 	}
 }
 
@@ -75,7 +93,10 @@ type activation struct {
 	act     ir.Activation
 }
 
-func (k activation) run(m *machine) { m.activate(k.act, m.batch(k.out), m.batch(k.in)) }
+func (k activation) bind(m *machine) func() {
+	out, in := m.all(k.out), m.all(k.in)
+	return func() { m.activate(k.act, out(), in()) }
+}
 
 // addition is Add.
 type addition struct {
@@ -83,11 +104,14 @@ type addition struct {
 	scale     float64
 }
 
-func (k addition) run(m *machine) {
-	out := m.batch(k.out)
-	a, b, s := m.batch(k.a)[:len(out)], m.batch(k.b)[:len(out)], float32(k.scale)
-	for i := range out {
-		out[i] = a[i] + s*b[i]
+func (k addition) bind(m *machine) func() {
+	sum, first, second, s := m.all(k.out), m.all(k.a), m.all(k.b), float32(k.scale)
+	return func() {
+		out := sum()
+		a, b := first()[:len(out)], second()[:len(out)]
+		for i := range out {
+			out[i] = a[i] + s*b[i]
+		}
 	}
 }
 
@@ -100,9 +124,9 @@ type loss struct {
 	gradScale float64
 }
 
-func (k loss) run(m *machine) {
+func (k loss) bind(m *machine) func() {
 	sum := lossSum(m, k.code, k.in, k.grad, k.gradScale)
-	m.setScalar(k.out, m.scalars[k.out]+k.scale*sum/float64(m.total))
+	return func() { m.setScalar(k.out, m.scalars[k.out]+k.scale*sum()/float64(m.total)) }
 }
 
 // lossGradient is DXent or DQuad.
@@ -112,14 +136,22 @@ type lossGradient struct {
 	scale   float64
 }
 
-func (k lossGradient) run(m *machine) { lossSum(m, k.code, k.in, k.out, k.scale) }
+func (k lossGradient) bind(m *machine) func() {
+	sum := lossSum(m, k.code, k.in, k.out, k.scale)
+	return func() { sum() }
+}
 
-func lossSum(m *machine, code ir.Code, in, grad ir.ID, gradScale float64) float64 {
-	scale := float32(gradScale / float64(m.total))
+func lossSum(m *machine, code ir.Code, in, grad ir.ID, gradScale float64) func() float64 {
+	sum := m.quadratic
 	if code == ir.Xent {
-		return m.crossEntropy(in, grad, scale)
+		sum = m.crossEntropy
 	}
-	return m.quadratic(in, grad, scale)
+	values, classes := m.values[in], m.cols(in)
+	var gradient []float32 // nil if none is wanted
+	if grad != none {
+		gradient = m.values[grad]
+	}
+	return func() float64 { return sum(values, gradient, classes, float32(gradScale/float64(m.total))) }
 }
 
 // penalty is L2.
@@ -128,12 +160,15 @@ type penalty struct {
 	scale        float64
 }
 
-func (k penalty) run(m *machine) {
-	sum := 0.0
-	for _, v := range m.values[k.w] {
-		sum += float64(v) * float64(v)
+func (k penalty) bind(m *machine) func() {
+	w := m.values[k.w]
+	return func() {
+		sum := 0.0
+		for _, v := range w {
+			sum += float64(v) * float64(v)
+		}
+		m.setScalar(k.out, m.scalars[k.base]+k.scale/2*sum)
 	}
-	m.setScalar(k.out, m.scalars[k.base]+k.scale/2*sum)
 }
 
 // inputGradient is DInput, and DAct where it has been fused.
@@ -144,11 +179,17 @@ type inputGradient struct {
 	fromOutput bool          // at is act's output, not its input
 }
 
-func (k inputGradient) run(m *machine) {
-	out := m.batch(k.out)
-	m.denseInput(out, m.values[k.dz], m.values[k.w], m.cols(k.out), m.cols(k.dz), m.weightPanel(k.w))
-	if k.act != 0 {
-		m.backward(k.act, k.fromOutput, out, out, m.batch(k.at))
+func (k inputGradient) bind(m *machine) func() {
+	out, dz, w := m.all(k.out), m.values[k.dz], m.values[k.w]
+	inputs, units, wPanel := m.cols(k.out), m.cols(k.dz), m.weightPanel(k.w)
+	product := func() { m.denseInput(out(), dz, w, inputs, units, wPanel) }
+	if k.act == 0 {
+		return product
+	}
+	at := m.all(k.at)
+	return func() {
+		product()
+		m.backward(k.act, k.fromOutput, out(), out(), at())
 	}
 }
 
@@ -159,8 +200,9 @@ type activationGradient struct {
 	fromOutput  bool // at is act's output, not its input
 }
 
-func (k activationGradient) run(m *machine) {
-	m.backward(k.act, k.fromOutput, m.batch(k.out), m.batch(k.dh), m.batch(k.at))
+func (k activationGradient) bind(m *machine) func() {
+	out, dh, at := m.all(k.out), m.all(k.dh), m.all(k.at)
+	return func() { m.backward(k.act, k.fromOutput, out(), dh(), at()) }
 }
 
 // weightGradient is DWeight.
@@ -169,26 +211,35 @@ type weightGradient struct {
 	sparse      bool // in is x, read as records
 }
 
-func (k weightGradient) run(m *machine) {
-	clear(m.values[k.out]) // of which nothing is kept, not even what is not finite
-	k.add(m, m.values[k.out], 0, panels(m.cols(k.dz)), m.weightPanel(k.out), 1, 1)
+func (k weightGradient) bind(m *machine) func() {
+	out, all, wPanel := m.values[k.out], panels(m.cols(k.dz)), m.weightPanel(k.out)
+	add := k.add(m, wPanel)
+	return func() {
+		clear(out) // of which nothing is kept, not even what is not finite
+		add(out, 0, all, 1, 1)
+	}
 }
 
 // add is w = keep · w + alpha · DWeight(dz, in), for panels p up to end, of which w
 // holds the first; they are wPanel apart.
-func (k weightGradient) add(m *machine, w []float32, p, end, wPanel int, keep, alpha float32) {
-	d := m.batch(k.dz)[p*m.n*lanes:]
+func (k weightGradient) add(m *machine, wPanel int) func(w []float32, p, end int, keep, alpha float32) {
+	dz := m.values[k.dz]
 	if !k.sparse {
-		m.denseWeight(w, m.values[k.in], d, m.cols(k.in), end-p, wPanel, keep, alpha)
-		return
-	}
-	m.denseWeight(w, m.x, d, m.hot, end-p, wPanel, keep, alpha)
-	for q := range end - p {
-		cold := w[q*wPanel+m.hot*lanes : (q+1)*wPanel]
-		if keep != 1 {
-			m.scale(cold, keep)
+		in, inputs := m.values[k.in], m.cols(k.in)
+		return func(w []float32, p, end int, keep, alpha float32) {
+			m.denseWeight(w, in, dz[p*m.n*lanes:], inputs, end-p, wPanel, keep, alpha)
 		}
-		m.scatter(cold, d[q*m.n*lanes:], m.cold, m.records, m.samples, m.hot, alpha)
+	}
+	return func(w []float32, p, end int, keep, alpha float32) {
+		d := dz[p*m.n*lanes:]
+		m.denseWeight(w, m.x, d, m.hot, end-p, wPanel, keep, alpha)
+		for q := range end - p {
+			cold := w[q*wPanel+m.hot*lanes : (q+1)*wPanel]
+			if keep != 1 {
+				m.scale(cold, keep)
+			}
+			m.scatter(cold, d[q*m.n*lanes:], m.cold, m.records, m.samples, m.hot, alpha)
+		}
 	}
 }
 
@@ -198,15 +249,19 @@ type biasGradient struct {
 	matrix  bool // out is laid out as weights, as its parameter is
 }
 
-func (k biasGradient) run(m *machine) {
-	out, row := m.values[k.out], m.values[k.out]
-	clear(out)
-	if k.matrix {
-		row = m.row
-		clear(row)
+func (k biasGradient) bind(m *machine) func() {
+	out, row, add := m.values[k.out], m.values[k.out], k.add(m)
+	if !k.matrix {
+		return func() {
+			clear(out)
+			add(row, 1, 1)
+		}
 	}
-	k.add(m, row, 1, 1)
-	if k.matrix {
+	row = m.row
+	return func() {
+		clear(out)
+		clear(row)
+		add(row, 1, 1)
 		for j := range m.cols(k.out) {
 			out[m.place(k.out, 0, j)] = row[j]
 		}
@@ -214,9 +269,12 @@ func (k biasGradient) run(m *machine) {
 }
 
 // add is b = keep · b + alpha · DBias(dz).
-func (k biasGradient) add(m *machine, b []float32, keep, alpha float32) {
-	for p := range panels(m.cols(k.dz)) {
-		m.columnSums(b[p*lanes:], m.values[k.dz][p*m.n*lanes:], m.n, keep, alpha)
+func (k biasGradient) add(m *machine) func(b []float32, keep, alpha float32) {
+	dz, panels := m.values[k.dz], panels(m.cols(k.dz))
+	return func(b []float32, keep, alpha float32) {
+		for p := range panels {
+			m.columnSums(b[p*lanes:], dz[p*m.n*lanes:], m.n, keep, alpha)
+		}
 	}
 }
 
@@ -231,7 +289,10 @@ type update struct {
 	decay float64
 }
 
-func (k update) run(m *machine) { m.apply(k, m.values[k.w], m.values[k.grad], 0) }
+func (k update) bind(m *machine) func() {
+	w, grad := m.values[k.w], m.values[k.grad]
+	return func() { m.apply(k, w, grad, 0) }
+}
 
 // keep is the share of w that plain descent keeps.
 func (k update) keep(m *machine) float32 { return float32(1 - float64(m.stepSize)*k.decay) }
@@ -244,18 +305,20 @@ type updateWeight struct {
 	weightGradient
 }
 
-func (k updateWeight) run(m *machine) {
+func (k updateWeight) bind(m *machine) func() {
 	w, all, wPanel := m.values[k.w], panels(m.cols(k.dz)), m.weightPanel(k.w)
+	add := k.add(m, wPanel)
 	if plain(k.optimizer) {
-		k.add(m, w, 0, all, wPanel, k.keep(m), -m.stepSize)
-		return
+		return func() { add(w, 0, all, k.keep(m), -m.stepSize) }
 	}
-	for p := 0; p < all; p += m.accumulatePanels {
-		end := min(p+m.accumulatePanels, all)
-		g := m.gradient[:(end-p)*wPanel]
-		clear(g)
-		k.add(m, g, p, end, wPanel, 1, 1)
-		m.apply(k.update, w[p*wPanel:end*wPanel], g, p*wPanel)
+	return func() {
+		for p := 0; p < all; p += m.accumulatePanels {
+			end := min(p+m.accumulatePanels, all)
+			g := m.gradient[:(end-p)*wPanel]
+			clear(g)
+			add(g, p, end, 1, 1)
+			m.apply(k.update, w[p*wPanel:end*wPanel], g, p*wPanel)
+		}
 	}
 }
 
@@ -265,16 +328,17 @@ type updateBias struct {
 	biasGradient
 }
 
-func (k updateBias) run(m *machine) {
-	b := m.values[k.w]
+func (k updateBias) bind(m *machine) func() {
+	b, add := m.values[k.w], k.add(m)
 	if plain(k.optimizer) {
-		k.add(m, b, k.keep(m), -m.stepSize)
-		return
+		return func() { add(b, k.keep(m), -m.stepSize) }
 	}
 	g := m.gradient[:len(b)]
-	clear(g)
-	k.add(m, g, 1, 1)
-	m.apply(k.update, b, g, 0)
+	return func() {
+		clear(g)
+		add(g, 1, 1)
+		m.apply(k.update, b, g, 0)
+	}
 }
 
 func (k expandX) reads() []ir.ID  { return nil }

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 
 	"vanilla/graph/ir"
@@ -21,6 +22,8 @@ type machine struct {
 	*routines
 	plan *plan
 	data *dataset
+	// The plan's lists, bound.
+	step, before, chunk, after []func()
 
 	// values are the buffers by ir.ID: parameters, and what kernels write, with
 	// room for capacity examples. Those that no kernel uses are nil.
@@ -33,9 +36,8 @@ type machine struct {
 	// The batch or chunk that runs: n examples of total that the loss is a mean
 	// over. rows numbers them in input.
 	n, total int
-	input    *input
-	rows     []int32 // in the order in which they run; room for capacity
-	labels   []byte  // of rows; room for capacity
+	now      *batch
+	ahead    *batch // the next one, as far as it is known
 	rates    rates
 	stepSize float32
 
@@ -45,7 +47,8 @@ type machine struct {
 	x, cold []float32
 	hot     int
 	records []byte
-	samples []sample // room for capacity
+	samples []sample // of now
+	fetch   []sample // of ahead: what to fetch from records
 
 	// Rooms that kernels use.
 	zeros, wt, transposed, losses []float32
@@ -69,9 +72,10 @@ func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
 		capacity: max(min(v.Batch, d.splits[kernels.Train].Len()), evaluationChunk),
 		scalars:  make([]float64, len(p.Values)),
 	}
-	m.rows, m.rowRoom = make([]int32, m.capacity), make([]int32, m.capacity)
-	if slices.Contains(c.layout, matrixByDensity) {
-		m.samples = make([]sample, m.capacity)
+	m.rowRoom = make([]int32, m.capacity)
+	reads := slices.Contains(c.layout, matrixByDensity)
+	m.now, m.ahead = newBatch(m.capacity, reads), newBatch(m.capacity, reads)
+	if reads {
 		m.x = make([]float32, m.capacity*d.hot)
 	}
 	for _, q := range p.Params {
@@ -93,6 +97,7 @@ func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
 		m.allocate(list, m.capacity)
 	}
 	m.rooms(m.capacity)
+	m.step, m.before, m.chunk, m.after = m.bind(c.step), m.bind(c.before), m.bind(c.chunk), m.bind(c.after)
 	return m, nil
 }
 
@@ -107,7 +112,6 @@ func (m *machine) rooms(batch int) {
 	m.wt = make([]float32, m.multiplyPanels*min(widest, deepBlock)*lanes)
 	m.transposed = make([]float32, padded(batch)*padded(p.Classes()))
 	m.losses = make([]float32, padded(batch))
-	m.labels = make([]byte, padded(batch))
 }
 
 // allocate makes the buffers that a list of kernels writes and has not yet.
@@ -146,13 +150,15 @@ func (m *machine) weightPanel(id ir.ID) int {
 // cols is the width of a value's rows.
 func (m *machine) cols(id ir.ID) int { return m.plan.program.Values[id].Shape.Cols }
 
-// batch is the part of a value's buffer that the running batch uses, all of it
-// if it is no value per example.
-func (m *machine) batch(id ir.ID) []float32 {
-	if s := m.plan.program.Values[id].Shape; s.Rows == ir.Batch {
-		return m.values[id][:m.n*padded(s.Cols)]
+// all returns the part of a value's buffer that the running batch uses: all of
+// it if it is no value per example.
+func (m *machine) all(id ir.ID) func() []float32 {
+	value, s := m.values[id], m.plan.program.Values[id].Shape
+	if s.Rows != ir.Batch {
+		return func() []float32 { return value }
 	}
-	return m.values[id]
+	width := padded(s.Cols)
+	return func() []float32 { return value[:m.n*width] }
 }
 
 func (m *machine) setScalar(id ir.ID, v float64) {
@@ -160,74 +166,78 @@ func (m *machine) setScalar(id ir.ID, v float64) {
 	m.values[id][0] = float32(v)
 }
 
-func (m *machine) run(list []kernel) {
-	for _, k := range list {
-		k.run(m)
+// bind makes a list of kernels ready to run on this machine.
+func (m *machine) bind(list []kernel) []func() {
+	bound := make([]func(), len(list))
+	for i, k := range list {
+		bound[i] = k.bind(m)
 	}
+	return bound
 }
 
-// load makes rows of in the batch that runs next.
+// run runs bound kernels while denormal numbers count as zero: where units
+// saturate, gradients shrink without end, and arithmetic on denormals costs a
+// hundred times as much. That is a mode of the thread, which is no other
+// goroutine's meanwhile.
+func (m *machine) run(list []func()) {
+	runtime.LockOSThread()
+	before := m.setControl(flushDenormals)
+	for _, k := range list {
+		k()
+	}
+	m.setControl(before)
+	runtime.UnlockOSThread()
+}
+
+// load makes rows of in the batch that runs.
 func (m *machine) load(in *input, rows []int32) error {
 	if len(rows) == 0 || len(rows) > m.capacity {
 		return fmt.Errorf("batch of %d examples, want 1 to %d", len(rows), m.capacity)
 	}
-	for _, r := range rows {
-		if uint(r) >= uint(len(in.Labels)) {
-			return fmt.Errorf("example %d of %d", r, len(in.Labels))
-		}
+	if m.reads() {
+		m.data.encode(in)
 	}
-	m.n, m.input, m.rows = len(rows), in, m.rows[:len(rows)]
-	if m.samples != nil {
-		m.loadRecords(in, rows)
-		return nil
+	if m.ahead.input == in && slices.Equal(m.ahead.asked, rows) {
+		m.now, m.ahead = m.ahead, m.now
+	} else if err := m.now.take(in, rows); err != nil {
+		return err
 	}
-	copy(m.rows, rows)
-	for i, r := range rows {
-		m.labels[i] = in.Labels[r]
+	m.ahead.forget()
+	m.n = len(rows)
+	if m.reads() {
+		m.convertRecords()
 	}
 	return nil
 }
 
-// loadRecords puts the batch in the order of its records' lengths, so that the
-// loops over them end where the processor expects it, and converts it.
-func (m *machine) loadRecords(in *input, rows []int32) {
-	m.data.encode(in)
-	var next [lengths + 1]int
-	for _, r := range rows {
-		next[lengthClass(in.samples[r])+1]++
+// reads reports whether layers read records.
+func (m *machine) reads() bool { return m.now.samples != nil }
+
+// convertRecords makes numbers of the batch's records.
+func (m *machine) convertRecords() {
+	b := m.now
+	if b.cold > len(m.cold) {
+		m.cold = make([]float32, 2*b.cold)
 	}
-	for i := range lengths {
-		next[i+1] += next[i]
-	}
-	m.samples = m.samples[:len(rows)]
-	for _, r := range rows {
-		s := in.samples[r]
-		class := lengthClass(s)
-		i := next[class]
-		next[class]++
-		m.samples[i] = sample{sampleRecord: uint32(s >> 32), sampleCount: uint32(s) >> 8}
-		m.rows[i], m.labels[i] = r, byte(s)
-	}
-	first := uint32(0)
-	for i := range m.samples {
-		s := &m.samples[i]
-		s[sampleFirst] = first
-		first += (s[sampleCount] + lanes - 1) &^ (lanes - 1)
-	}
-	if int(first) > len(m.cold) {
-		m.cold = make([]float32, 2*first)
-	}
-	m.records, m.hot = in.records, m.data.hot
+	m.records, m.samples, m.fetch, m.hot = b.input.records, b.samples, nil, m.data.hot
 	m.convert(m.x, m.cold, m.records, m.samples, m.hot)
 }
 
-// lengths is how many classes of lengths are told apart.
-const lengths = 64
+// foresee gets the next batch ready, so that this one's kernels may fetch its
+// records. It does nothing if there is none that would fit.
+func (m *machine) foresee(in *input, rows []int32) {
+	if m.reads() && len(rows) > 0 && len(rows) <= m.capacity && m.ahead.take(in, rows) == nil {
+		m.fetch = m.ahead.samples
+	}
+}
 
-func lengthClass(s packedSample) int { return min(int(uint32(s)>>8/coldStep), lengths-1) }
-
-func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error) {
-	return m.step(&m.data.splits[kernels.Train], rows, stepSize, step)
+func (m *machine) Step(rows, next []int32, stepSize float32, step int) (float64, error) {
+	in := &m.data.splits[kernels.Train]
+	if err := m.load(in, rows); err != nil {
+		return 0, err
+	}
+	m.foresee(in, next)
+	return m.train(stepSize, step)
 }
 
 func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float64, error) {
@@ -235,20 +245,21 @@ func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float6
 	for i := range rows {
 		rows[i] = int32(i)
 	}
-	if m.own.Examples = e; m.samples != nil {
+	if m.own.Examples = e; m.reads() {
 		m.own.encode.Do(func() {}) // each time:
 		m.data.write(&m.own)
 	}
-	return m.step(&m.own, rows, stepSize, step)
-}
-
-func (m *machine) step(in *input, rows []int32, stepSize float32, step int) (float64, error) {
-	if err := m.load(in, rows); err != nil {
+	if err := m.load(&m.own, rows); err != nil {
 		return 0, err
 	}
-	m.total, m.stepSize, m.rates = len(rows), stepSize, newRates(m.plan.optimizer, stepSize, step)
+	return m.train(stepSize, step)
+}
+
+// train trains on the batch that is loaded.
+func (m *machine) train(stepSize float32, step int) (float64, error) {
+	m.total, m.stepSize, m.rates = m.n, stepSize, newRates(m.plan.optimizer, stepSize, step)
 	clear(m.scalars)
-	m.run(m.plan.step)
+	m.run(m.step)
 	return m.scalars[m.plan.program.Loss], nil
 }
 
@@ -267,7 +278,7 @@ func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
 	score := kernels.Score{N: e.Len(), Classes: make([]byte, e.Len())}
 	m.total = e.Len()
 	clear(m.scalars)
-	m.run(m.plan.before)
+	m.run(m.before)
 	for from := 0; from < e.Len(); from += m.capacity {
 		rows := m.rowRoom[:min(m.capacity, e.Len()-from)]
 		for i := range rows {
@@ -276,18 +287,18 @@ func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
 		if err := m.load(in, rows); err != nil {
 			return kernels.Score{}, err
 		}
-		m.run(m.plan.chunk)
+		m.run(m.chunk)
 		output := make([]float32, p.Classes()*len(rows))
 		m.fromPanels(output, m.values[p.Output], p.Classes())
-		for i, r := range m.rows {
+		for i, r := range m.now.rows {
 			class := kernels.Argmax(output[i*p.Classes() : (i+1)*p.Classes()])
 			score.Classes[r] = byte(class)
-			if class == int(m.labels[i]) {
+			if class == int(m.now.labels[i]) {
 				score.Correct++
 			}
 		}
 	}
-	m.run(m.plan.after)
+	m.run(m.after)
 	score.Loss = m.scalars[p.Loss]
 	return score, nil
 }
@@ -314,7 +325,7 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 		}
 	}
 	f.allocate(m.plan.forward, f.n)
-	f.run(m.plan.forward)
+	f.run(f.bind(m.plan.forward))
 	values := make([][]float32, len(p.Values))
 	for _, op := range p.Ops[:p.Forward] {
 		if s := p.Value(op.Out).Shape; s.Rows == ir.Batch {

@@ -30,6 +30,11 @@ const (
 	sampleCount
 )
 
+// flushDenormals, as the control and status register of SSE: results that would
+// be denormal are zero, operands that are denormal count as zero, and nothing
+// traps.
+const flushDenormals = 0x9fc0
+
 // routines are the inner loops in one instruction set. dense_generic.go
 // defines what they compute.
 type routines struct {
@@ -40,6 +45,10 @@ type routines struct {
 	// zero there is cheaper dense than in records: BenchmarkDensity.
 	hotDensity float64
 
+	// setControl sets how this thread treats denormal numbers, to flushDenormals
+	// or what it returned before.
+	setControl func(control uint32) (before uint32)
+
 	multiply   func(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int)
 	accumulate func(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32)
 	transpose  func(dst, src []float32, blocks, dstBlock, srcBlock int)
@@ -47,7 +56,7 @@ type routines struct {
 	scale      func(w []float32, factor float32)
 
 	convert func(x, cold []float32, records []byte, samples []sample, hot int)
-	gather  func(z, w, cold []float32, records []byte, samples []sample, hot int)
+	gather  func(z, w, cold []float32, records []byte, samples, ahead []sample, hot int)
 	scatter func(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32)
 
 	// Of the functions backward, the first two and rectifyBackward read the
@@ -71,7 +80,8 @@ type routines struct {
 // portable is every processor's set.
 var portable = routines{
 	name: "portable", multiplyPanels: 1, accumulatePanels: 1, hotDensity: 0.85,
-	multiply: multiply, accumulate: accumulate, transpose: transpose, columnSums: columnSums, scale: scale,
+	setControl: func(uint32) uint32 { return 0 },
+	multiply:   multiply, accumulate: accumulate, transpose: transpose, columnSums: columnSums, scale: scale,
 	convert: convert, gather: gather, scatter: scatter,
 	sigmoid: forwardOf(ir.Sigmoid), tanh: forwardOf(ir.Tanh), relu: forwardOf(ir.ReLU), softplus: forwardOf(ir.Softplus),
 	silu: forwardOf(ir.SiLU), geluTanh: forwardOf(ir.GELUTanh), softsign: forwardOf(ir.Softsign),

@@ -37,7 +37,7 @@ type machine struct {
 	slots   [][]float32
 }
 
-func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error) {
+func (m *machine) Step(rows, _ []int32, stepSize float32, step int) (float64, error) {
 	return m.step(m.data.Train, rows, stepSize, step)
 }
 

@@ -132,7 +132,7 @@ func (m *machine) fill(e kernels.Examples, row func(i int) int) func(x, y []floa
 	}
 }
 
-func (m *machine) Step(rows []int32, stepSize float32, step int) (float64, error) {
+func (m *machine) Step(rows, _ []int32, stepSize float32, step int) (float64, error) {
 	return m.step(len(rows), m.fill(m.data.Train, func(i int) int { return int(rows[i]) }), stepSize, step)
 }
 

@@ -18,9 +18,6 @@ func (s set) elementwise(name string, operands []string, extra string, prepare f
 		list += ", " + o
 	}
 	r := s.begin(name, "("+list[2:]+" []float32"+extra+")")
-	if name != "sigmoid" && name != "relu" { // whose results are normal
-		r.flushDenormals()
-	}
 	v, rest := s.vectors(vectors)
 	prepare(rest)
 	var base []reg.Register

@@ -13,6 +13,7 @@ import (
 func main() {
 	ConstraintExpr("amd64,!purego")
 	constants()
+	setControl()
 	for _, s := range []set{avx2, avx512} {
 		s.multiply()
 		s.accumulate()
@@ -39,4 +40,15 @@ func main() {
 		s.ceiling()
 	}
 	Generate()
+}
+
+// setControl sets MXCSR and returns what it was.
+func setControl() {
+	TEXT("setControl", NOSPLIT, "func(control uint32) (before uint32)")
+	room, before := AllocLocal(8), GP32()
+	STMXCSR(room)
+	MOVL(room, before)
+	LDMXCSR(scalar("control"))
+	Store(before, Return("before"))
+	RET()
 }

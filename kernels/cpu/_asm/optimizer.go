@@ -20,7 +20,6 @@ func (s set) optimizer(name string, arrays, factors []string, scratch int, updat
 		signature += ", " + f
 	}
 	r := s.begin(name, "("+signature[2:]+" float32)")
-	r.flushDenormals()
 	v, rest := s.vectors(len(arrays) + scratch)
 	// Factors stay in registers while there are any; the last one is for those
 	// that do not.

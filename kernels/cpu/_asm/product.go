@@ -26,7 +26,6 @@ import (
 // registers; an element of a is broadcast to all units of a panel.
 func (s set) multiply() {
 	r := s.begin("multiply", "(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int)")
-	r.flushDenormals()
 	m := multiplication{
 		routine: r,
 		dst:     slice("dst"), start: slice("start"), a: slice("a"),
@@ -159,7 +158,6 @@ func (m multiplication) tile(panels, rows int) {
 // panels is 1 or, with AVX-512, up to 3.
 func (s set) accumulate() {
 	r := s.begin("accumulate", "(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32)")
-	r.flushDenormals()
 	m := accumulation{
 		routine: r,
 		dst:     slice("dst"), dstPanel: scaled("dstPanel", 2), a: slice("a"),
@@ -273,7 +271,6 @@ func (m accumulation) block(panels, from, tall int, done string) {
 //	}
 func (s set) columnSums() {
 	r := s.begin("columnSums", "(dst, d []float32, rows int, keep, alpha float32)")
-	r.flushDenormals()
 	dst, d, left := slice("dst"), slice("d"), number("rows")
 	v, rest := s.vectors(4)
 	for _, sum := range v {
@@ -319,7 +316,6 @@ func addMemory(v vector, m Mem) {
 // scale: w[i] *= factor, for whole vectors.
 func (s set) scale() {
 	r := s.begin("scale", "(w []float32, factor float32)")
-	r.flushDenormals()
 	w, left := slice("w"), length("w")
 	v, rest := s.vectors(4)
 	VBROADCASTSS(scalar("factor"), rest[0])

@@ -115,11 +115,11 @@ func (r *routine) fetch(sample reg.Register) {
 	SHLQ(Imm(6), line)
 	ADDQ(slice("records"), line)
 	for i := range fetchCold {
-		PREFETCHT0(at(line, i*vectorBytes))
+		PREFETCHT1(at(line, i*vectorBytes))
 	}
 	loop := r.label("fetch")
 	Label(loop)
-	PREFETCHT0(at(line, fetchCold*vectorBytes))
+	PREFETCHT1(at(line, fetchCold*vectorBytes))
 	ADDQ(Imm(vectorBytes), line)
 	SUBQ(Imm(vectorBytes), left)
 	JG(LabelRef(loop))
@@ -168,12 +168,21 @@ func (r *routine) turns(e entries, body func()) {
 //			}
 //		}
 //	}
+//
+// For each sample it fetches one of ahead, if there is one left: meanwhile these
+// arrive from memory.
 func (s set) gather() {
-	r := s.begin("gather", "(z, w, cold []float32, records []byte, samples [][4]uint32, hot int)")
+	r := s.begin("gather", "(z, w, cold []float32, records []byte, samples, ahead [][4]uint32, hot int)")
 	const sums = 4
 	v, rest := s.vectors(sums)
-	z, w := slice("z"), slice("w")
+	z, w, ahead, leftAhead := slice("z"), slice("w"), slice("ahead"), length("ahead")
 	r.each(func(sample reg.Register) {
+		fetched := r.label("fetched")
+		DECQ(leftAhead)
+		JL(LabelRef(fetched))
+		r.fetch(ahead)
+		ADDQ(Imm(sampleBytes), ahead)
+		Label(fetched)
 		e := loadEntries(sample)
 		v[0].load(at(z, 0))
 		for _, sum := range v[1:] {
@@ -183,6 +192,12 @@ func (s set) gather() {
 		r.turns(e, func() {
 			for half := range 2 {
 				MOVQ(at(e.index, 8*half), indices)
+				four := rest[0]
+				if s.wide() {
+					VBROADCASTF32X4(at(e.values, 16*half), four)
+				} else {
+					VBROADCASTF128(at(e.values, 16*half), four)
+				}
 				for k := range 4 {
 					to := indices
 					if k < 3 {
@@ -190,8 +205,8 @@ func (s set) gather() {
 						MOVWQZX(indices.As16(), row)
 						SHRQ(Imm(16), indices)
 					}
-					value := rest[k]
-					VBROADCASTSS(at(e.values, 4*(4*half+k)), value)
+					value := rest[1+k]
+					VPERMILPS(Imm(uint64(k*0x55)), four, value)
 					for j, sum := range v[k] {
 						VFMADD231PS(v[k].part(indexed(w, to, 8, 0), j), value, sum)
 					}
@@ -221,7 +236,6 @@ func (s set) gather() {
 // A row occurs once in a sample, but for those whose values are zero.
 func (s set) scatter() {
 	r := s.begin("scatter", "(w, d, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)")
-	r.flushDenormals()
 	const together = 4
 	v, rest := s.vectors(1 + together)
 	w, d := slice("w"), slice("d")
@@ -237,10 +251,18 @@ func (s set) scatter() {
 		}
 		r.turns(e, func() {
 			for from := 0; from < turn; from += together {
+				four := rest[1]
+				if s.wide() {
+					VBROADCASTF32X4(at(e.values, 4*from), four)
+				} else {
+					VBROADCASTF128(at(e.values, 4*from), four)
+				}
 				for k := range together {
 					MOVWQZX(at(e.index, 2*(from+k)), row[k])
-					v[k].broadcast(at(e.values, 4*(from+k)))
-					v[k].fmaMemory(gradient, indexed(w, row[k], 8, 0))
+					value := rest[2+k%3]
+					VPERMILPS(Imm(uint64(k*0x55)), four, value)
+					v[k].load(indexed(w, row[k], 8, 0))
+					v[k].fma(gradient, s.splat(value))
 				}
 				for k := range together {
 					v[k].store(indexed(w, row[k], 8, 0))

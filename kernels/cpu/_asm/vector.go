@@ -236,9 +236,7 @@ func constantBits(bits uint32) Mem {
 // routine is a function in the making.
 type routine struct {
 	set
-	control  Mem
-	flushing bool
-	labels   int
+	labels int
 }
 
 func (s set) begin(name, signature string) *routine {
@@ -247,21 +245,7 @@ func (s set) begin(name, signature string) *routine {
 	return &routine{set: s}
 }
 
-// flushDenormals makes denormal numbers count as zero until the function ends:
-// where units saturate, gradients shrink without end, and arithmetic on
-// denormals costs a hundred times as much. The switch and its return take 15 ns,
-// so functions that meet no denormals do without: what they compute is moved, or
-// never that small.
-func (r *routine) flushDenormals() {
-	r.control, r.flushing = AllocLocal(8), true
-	STMXCSR(r.control)
-	LDMXCSR(constantBits(0x9fc0)) // flush to zero, denormals are zero, no exceptions
-}
-
 func (r *routine) end() {
-	if r.flushing {
-		LDMXCSR(r.control)
-	}
 	VZEROUPPER()
 	RET()
 }

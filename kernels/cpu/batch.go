@@ -1,0 +1,81 @@
+package cpu
+
+import "fmt"
+
+// batch is examples that run together.
+type batch struct {
+	input  *input
+	asked  []int32 // their rows in input, as they were given
+	rows   []int32 // the same in the order in which they run
+	labels []byte  // of rows, with room for whole panels
+	// samples are their records, if layers read these, and cold the room for the
+	// values of their cold columns.
+	samples []sample
+	cold    int
+	packed  []packedSample
+}
+
+// newBatch has room for so many examples.
+func newBatch(capacity int, reads bool) *batch {
+	b := &batch{asked: make([]int32, capacity), rows: make([]int32, capacity), labels: make([]byte, padded(capacity))}
+	if reads {
+		b.samples, b.packed = make([]sample, capacity), make([]packedSample, capacity)
+	}
+	return b
+}
+
+// forget makes the batch equal none.
+func (b *batch) forget() { b.input = nil }
+
+// take makes the batch of rows of in, for which there is room. Where records
+// are read, it puts them in the order of their lengths, so that the loops over
+// them end where the processor expects it.
+func (b *batch) take(in *input, rows []int32) error {
+	b.forget()
+	b.asked, b.rows = b.asked[:len(rows)], b.rows[:len(rows)]
+	copy(b.asked, rows)
+	for _, r := range rows {
+		if uint(r) >= uint(len(in.Labels)) {
+			return fmt.Errorf("example %d of %d", r, len(in.Labels))
+		}
+	}
+	b.input = in
+	if b.samples == nil {
+		copy(b.rows, rows)
+		for i, r := range rows {
+			b.labels[i] = in.Labels[r]
+		}
+		return nil
+	}
+	var next [lengths + 1]uint32
+	packed := b.packed[:len(rows)]
+	for i, r := range rows {
+		s := in.samples[r]
+		packed[i] = s
+		next[lengthClass(s)+1]++
+	}
+	for i := range lengths {
+		next[i+1] += next[i]
+	}
+	b.samples = b.samples[:len(rows)]
+	for i, s := range packed {
+		class := lengthClass(s)
+		at := next[class]
+		next[class]++
+		b.samples[at] = sample{sampleRecord: uint32(s >> 32), sampleCount: uint32(s) >> 8}
+		b.rows[at], b.labels[at] = rows[i], byte(s)
+	}
+	first := uint32(0)
+	for i := range b.samples {
+		s := &b.samples[i]
+		s[sampleFirst] = first
+		first += (s[sampleCount] + lanes - 1) &^ (lanes - 1)
+	}
+	b.cold = int(first)
+	return nil
+}
+
+// lengths is how many classes of lengths are told apart.
+const lengths = 64
+
+func lengthClass(s packedSample) int { return min(int(uint32(s)>>8/coldStep), lengths-1) }
