@@ -49,9 +49,10 @@ func (b *batch) take(in *input, rows []int32) error {
 	}
 	var next [lengths + 1]uint32
 	packed := b.packed[:len(rows)]
-	for i, r := range rows {
-		s := in.samples[r]
-		packed[i] = s
+	for i, r := range rows { // by themselves: they come from far, several at once
+		packed[i] = in.samples[r]
+	}
+	for _, s := range packed {
 		next[lengthClass(s)+1]++
 	}
 	for i := range lengths {

@@ -535,7 +535,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			m := prepare(t, variant(p, 16, 0.01), data(20, 10, 40, density), available()[0])
 			rows := numbers(16)
 			allocs := testing.AllocsPerRun(20, func() {
-				if _, err := m.Step(rows, nil, 0.1, 0); err != nil {
+				if _, err := m.Step(rows, rows[:9], 0.1, 0); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -605,6 +605,46 @@ func TestCoresDoNotMatter(t *testing.T) {
 func equal(a, b kernels.State) bool {
 	return a.LossSum == b.LossSum && a.Step == b.Step &&
 		slices.EqualFunc(a.Params, b.Params, slices.Equal[[]float32])
+}
+
+// TestNext: what a step is told of the next one, right or wrong, shows in nothing
+// but time.
+func TestNext(t *testing.T) {
+	eachSet(t, func(t *testing.T, r *routines) {
+		for _, density := range []float64{sparseData, denseData} {
+			d := data(30, 10, 40, density)
+			v := variant(chain(t, ir.Sigmoid, ir.Xent, 30, 9, 10), 8, 0.01)
+			m, n := prepare(t, v, d, r), prepare(t, v, d, r)
+			rows := func(step int) []int32 { return numbers(8*step%32 + 8)[8*step%32:] }
+			for step, next := range [][]int32{
+				rows(1), rows(2), nil, rows(9), append([]int32{3}, rows(5)[1:]...), rows(6)[:3],
+				{40}, {-1}, {}, make([]int32, 65), rows(10), append(rows(11), 1, 2, 3), rows(12),
+			} {
+				want, err := m.Step(rows(step), nil, 0.5, step)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if step == 10 { // something else comes between
+					if _, err := n.Evaluate(d.Test); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got, err := n.Step(rows(step), next, 0.5, step); err != nil || got != want {
+					t.Errorf("step %d: loss %v, error %v, want %v", step, got, err, want)
+				}
+				ready := n.ahead.input != nil && slices.Equal(n.ahead.asked, next)
+				fits := len(next) > 0 && len(next) <= n.capacity && slices.Min(next) >= 0 && slices.Max(next) < 40
+				if ready != (fits && n.reads()) {
+					t.Errorf("step %d: the next batch is ready: %v", step, ready)
+				}
+			}
+			a, _ := m.Params()
+			b, _ := n.Params()
+			if !slices.EqualFunc(a, b, slices.Equal[[]float32]) {
+				t.Error("parameters differ")
+			}
+		}
+	})
 }
 
 // TestRestore: parameters come out as they went in, and training goes on from

@@ -1608,28 +1608,8 @@ turn5:
 	VPERMILPS      $0xff, Y8, Y12
 	VFMADD231PS    (CX)(R11*8), Y12, Y6
 	VFMADD231PS    32(CX)(R11*8), Y12, Y7
-	MOVQ           8(R9), R11
-	VBROADCASTF128 16(R8), Y8
-	MOVWQZX        R11, R12
-	SHRQ           $0x10, R11
-	VPERMILPS      $0x00, Y8, Y9
-	VFMADD231PS    (CX)(R12*8), Y9, Y0
-	VFMADD231PS    32(CX)(R12*8), Y9, Y1
-	MOVWQZX        R11, R12
-	SHRQ           $0x10, R11
-	VPERMILPS      $0x55, Y8, Y10
-	VFMADD231PS    (CX)(R12*8), Y10, Y2
-	VFMADD231PS    32(CX)(R12*8), Y10, Y3
-	MOVWQZX        R11, R12
-	SHRQ           $0x10, R11
-	VPERMILPS      $0xaa, Y8, Y11
-	VFMADD231PS    (CX)(R12*8), Y11, Y4
-	VFMADD231PS    32(CX)(R12*8), Y11, Y5
-	VPERMILPS      $0xff, Y8, Y12
-	VFMADD231PS    (CX)(R11*8), Y12, Y6
-	VFMADD231PS    32(CX)(R11*8), Y12, Y7
-	ADDQ           $0x10, R9
-	ADDQ           $0x20, R8
+	ADDQ           $0x08, R9
+	ADDQ           $0x10, R8
 	CMPQ           R9, R10
 	JL             turn5
 
@@ -1716,41 +1696,8 @@ turn3:
 	VMOVUPS        Y5, 32(AX)(R11*8)
 	VMOVUPS        Y6, (AX)(R12*8)
 	VMOVUPS        Y7, 32(AX)(R12*8)
-	VBROADCASTF128 16(SI), Y11
-	MOVWQZX        8(DI), R9
-	VPERMILPS      $0x00, Y11, Y12
-	VMOVUPS        (AX)(R9*8), Y0
-	VMOVUPS        32(AX)(R9*8), Y1
-	VFMADD231PS    Y12, Y8, Y0
-	VFMADD231PS    Y12, Y9, Y1
-	MOVWQZX        10(DI), R10
-	VPERMILPS      $0x55, Y11, Y13
-	VMOVUPS        (AX)(R10*8), Y2
-	VMOVUPS        32(AX)(R10*8), Y3
-	VFMADD231PS    Y13, Y8, Y2
-	VFMADD231PS    Y13, Y9, Y3
-	MOVWQZX        12(DI), R11
-	VPERMILPS      $0xaa, Y11, Y14
-	VMOVUPS        (AX)(R11*8), Y4
-	VMOVUPS        32(AX)(R11*8), Y5
-	VFMADD231PS    Y14, Y8, Y4
-	VFMADD231PS    Y14, Y9, Y5
-	MOVWQZX        14(DI), R12
-	VPERMILPS      $0xff, Y11, Y12
-	VMOVUPS        (AX)(R12*8), Y6
-	VMOVUPS        32(AX)(R12*8), Y7
-	VFMADD231PS    Y12, Y8, Y6
-	VFMADD231PS    Y12, Y9, Y7
-	VMOVUPS        Y0, (AX)(R9*8)
-	VMOVUPS        Y1, 32(AX)(R9*8)
-	VMOVUPS        Y2, (AX)(R10*8)
-	VMOVUPS        Y3, 32(AX)(R10*8)
-	VMOVUPS        Y4, (AX)(R11*8)
-	VMOVUPS        Y5, 32(AX)(R11*8)
-	VMOVUPS        Y6, (AX)(R12*8)
-	VMOVUPS        Y7, 32(AX)(R12*8)
-	ADDQ           $0x10, DI
-	ADDQ           $0x20, SI
+	ADDQ           $0x08, DI
+	ADDQ           $0x10, SI
 	CMPQ           DI, R8
 	JL             turn3
 
@@ -6644,42 +6591,25 @@ fetched3:
 	JGE     turned6
 
 turn5:
-	MOVQ            (R9), R11
-	VBROADCASTF32X4 (R8), Z4
-	MOVWQZX         R11, R12
-	SHRQ            $0x10, R11
-	VPERMILPS       $0x00, Z4, Z5
-	VFMADD231PS     (CX)(R12*8), Z5, Z0
-	MOVWQZX         R11, R12
-	SHRQ            $0x10, R11
-	VPERMILPS       $0x55, Z4, Z6
-	VFMADD231PS     (CX)(R12*8), Z6, Z1
-	MOVWQZX         R11, R12
-	SHRQ            $0x10, R11
-	VPERMILPS       $0xaa, Z4, Z7
-	VFMADD231PS     (CX)(R12*8), Z7, Z2
-	VPERMILPS       $0xff, Z4, Z8
-	VFMADD231PS     (CX)(R11*8), Z8, Z3
-	MOVQ            8(R9), R11
-	VBROADCASTF32X4 16(R8), Z4
-	MOVWQZX         R11, R12
-	SHRQ            $0x10, R11
-	VPERMILPS       $0x00, Z4, Z5
-	VFMADD231PS     (CX)(R12*8), Z5, Z0
-	MOVWQZX         R11, R12
-	SHRQ            $0x10, R11
-	VPERMILPS       $0x55, Z4, Z6
-	VFMADD231PS     (CX)(R12*8), Z6, Z1
-	MOVWQZX         R11, R12
-	SHRQ            $0x10, R11
-	VPERMILPS       $0xaa, Z4, Z7
-	VFMADD231PS     (CX)(R12*8), Z7, Z2
-	VPERMILPS       $0xff, Z4, Z8
-	VFMADD231PS     (CX)(R11*8), Z8, Z3
-	ADDQ            $0x10, R9
-	ADDQ            $0x20, R8
-	CMPQ            R9, R10
-	JL              turn5
+	MOVQ         (R9), R11
+	MOVWQZX      R11, R12
+	SHRQ         $0x10, R11
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  (CX)(R12*8), Z5, Z0
+	MOVWQZX      R11, R12
+	SHRQ         $0x10, R11
+	VBROADCASTSS 4(R8), Z6
+	VFMADD231PS  (CX)(R12*8), Z6, Z1
+	MOVWQZX      R11, R12
+	SHRQ         $0x10, R11
+	VBROADCASTSS 8(R8), Z7
+	VFMADD231PS  (CX)(R12*8), Z7, Z2
+	VBROADCASTSS 12(R8), Z8
+	VFMADD231PS  (CX)(R11*8), Z8, Z3
+	ADDQ         $0x08, R9
+	ADDQ         $0x10, R8
+	CMPQ         R9, R10
+	JL           turn5
 
 turned6:
 	VADDPS  Z1, Z0, Z0
@@ -6725,52 +6655,30 @@ sample1:
 	JGE     turned4
 
 turn3:
-	VBROADCASTF32X4 (SI), Z6
-	MOVWQZX         (DI), R9
-	VPERMILPS       $0x00, Z6, Z7
-	VMOVUPS         (AX)(R9*8), Z0
-	VFMADD231PS     Z7, Z4, Z0
-	MOVWQZX         2(DI), R10
-	VPERMILPS       $0x55, Z6, Z8
-	VMOVUPS         (AX)(R10*8), Z1
-	VFMADD231PS     Z8, Z4, Z1
-	MOVWQZX         4(DI), R11
-	VPERMILPS       $0xaa, Z6, Z9
-	VMOVUPS         (AX)(R11*8), Z2
-	VFMADD231PS     Z9, Z4, Z2
-	MOVWQZX         6(DI), R12
-	VPERMILPS       $0xff, Z6, Z7
-	VMOVUPS         (AX)(R12*8), Z3
-	VFMADD231PS     Z7, Z4, Z3
-	VMOVUPS         Z0, (AX)(R9*8)
-	VMOVUPS         Z1, (AX)(R10*8)
-	VMOVUPS         Z2, (AX)(R11*8)
-	VMOVUPS         Z3, (AX)(R12*8)
-	VBROADCASTF32X4 16(SI), Z6
-	MOVWQZX         8(DI), R9
-	VPERMILPS       $0x00, Z6, Z7
-	VMOVUPS         (AX)(R9*8), Z0
-	VFMADD231PS     Z7, Z4, Z0
-	MOVWQZX         10(DI), R10
-	VPERMILPS       $0x55, Z6, Z8
-	VMOVUPS         (AX)(R10*8), Z1
-	VFMADD231PS     Z8, Z4, Z1
-	MOVWQZX         12(DI), R11
-	VPERMILPS       $0xaa, Z6, Z9
-	VMOVUPS         (AX)(R11*8), Z2
-	VFMADD231PS     Z9, Z4, Z2
-	MOVWQZX         14(DI), R12
-	VPERMILPS       $0xff, Z6, Z7
-	VMOVUPS         (AX)(R12*8), Z3
-	VFMADD231PS     Z7, Z4, Z3
-	VMOVUPS         Z0, (AX)(R9*8)
-	VMOVUPS         Z1, (AX)(R10*8)
-	VMOVUPS         Z2, (AX)(R11*8)
-	VMOVUPS         Z3, (AX)(R12*8)
-	ADDQ            $0x10, DI
-	ADDQ            $0x20, SI
-	CMPQ            DI, R8
-	JL              turn3
+	MOVWQZX      (DI), R9
+	VBROADCASTSS (SI), Z7
+	VMOVUPS      (AX)(R9*8), Z0
+	VFMADD231PS  Z7, Z4, Z0
+	MOVWQZX      2(DI), R10
+	VBROADCASTSS 4(SI), Z8
+	VMOVUPS      (AX)(R10*8), Z1
+	VFMADD231PS  Z8, Z4, Z1
+	MOVWQZX      4(DI), R11
+	VBROADCASTSS 8(SI), Z9
+	VMOVUPS      (AX)(R11*8), Z2
+	VFMADD231PS  Z9, Z4, Z2
+	MOVWQZX      6(DI), R12
+	VBROADCASTSS 12(SI), Z7
+	VMOVUPS      (AX)(R12*8), Z3
+	VFMADD231PS  Z7, Z4, Z3
+	VMOVUPS      Z0, (AX)(R9*8)
+	VMOVUPS      Z1, (AX)(R10*8)
+	VMOVUPS      Z2, (AX)(R11*8)
+	VMOVUPS      Z3, (AX)(R12*8)
+	ADDQ         $0x08, DI
+	ADDQ         $0x10, SI
+	CMPQ         DI, R8
+	JL           turn3
 
 turned4:
 	ADDQ $0x40, CX

@@ -11,11 +11,11 @@ const (
 	sampleBytes  = 16
 	sampleRecord = 0 // offset in records, in cache lines
 	sampleFirst  = 4 // index in cold
-	sampleCount  = 8 // a multiple of 8
+	sampleCount  = 8 // a multiple of turn
 )
 
 // entries of a sample's record that a turn of a loop handles
-const turn = 8
+const turn = 4
 
 // field loads a sample's field.
 func field(sample reg.Register, offset int) reg.GPVirtual {
@@ -144,7 +144,7 @@ func loadEntries(sample reg.Register) entries {
 	return e
 }
 
-// turns calls body for every eight entries.
+// turns calls body for every four entries.
 func (r *routine) turns(e entries, body func()) {
 	loop, end := r.label("turn"), r.label("turned")
 	CMPQ(e.index, e.end)
@@ -156,6 +156,23 @@ func (r *routine) turns(e entries, body func()) {
 	CMPQ(e.index, e.end)
 	JL(LabelRef(loop))
 	Label(end)
+}
+
+// four readies the next four values, and pick fills a register with one of them.
+// With AVX2 that takes a load less per value than broadcasting each, and loads
+// are what these loops wait for.
+func (r *routine) four(values reg.Register, v reg.VecPhysical) {
+	if !r.wide() {
+		VBROADCASTF128(at(values, 0), v)
+	}
+}
+
+func (r *routine) pick(value reg.VecPhysical, values reg.Register, four reg.VecPhysical, k int) {
+	if r.wide() {
+		VBROADCASTSS(at(values, 4*k), value)
+	} else {
+		VPERMILPS(Imm(uint64(k*0b01010101)), four, value)
+	}
 }
 
 // gather: rows of one panel of w, weighted, added to z.
@@ -173,8 +190,7 @@ func (r *routine) turns(e entries, body func()) {
 // arrive from memory.
 func (s set) gather() {
 	r := s.begin("gather", "(z, w, cold []float32, records []byte, samples, ahead [][4]uint32, hot int)")
-	const sums = 4
-	v, rest := s.vectors(sums)
+	v, rest := s.vectors(turn)
 	z, w, ahead, leftAhead := slice("z"), slice("w"), slice("ahead"), length("ahead")
 	r.each(func(sample reg.Register) {
 		fetched := r.label("fetched")
@@ -190,26 +206,18 @@ func (s set) gather() {
 		}
 		indices, row := GP64(), GP64()
 		r.turns(e, func() {
-			for half := range 2 {
-				MOVQ(at(e.index, 8*half), indices)
-				four := rest[0]
-				if s.wide() {
-					VBROADCASTF32X4(at(e.values, 16*half), four)
-				} else {
-					VBROADCASTF128(at(e.values, 16*half), four)
+			MOVQ(at(e.index, 0), indices)
+			r.four(e.values, rest[0])
+			for k, value := range rest[1:5] {
+				to := indices
+				if k < turn-1 {
+					to = row
+					MOVWQZX(indices.As16(), row)
+					SHRQ(Imm(16), indices)
 				}
-				for k := range 4 {
-					to := indices
-					if k < 3 {
-						to = row
-						MOVWQZX(indices.As16(), row)
-						SHRQ(Imm(16), indices)
-					}
-					value := rest[1+k]
-					VPERMILPS(Imm(uint64(k*0x55)), four, value)
-					for j, sum := range v[k] {
-						VFMADD231PS(v[k].part(indexed(w, to, 8, 0), j), value, sum)
-					}
+				r.pick(value, e.values, rest[0], k)
+				for j, sum := range v[k] {
+					VFMADD231PS(v[k].part(indexed(w, to, 8, 0), j), value, sum)
 				}
 			}
 		})
@@ -236,37 +244,29 @@ func (s set) gather() {
 // A row occurs once in a sample, but for those whose values are zero.
 func (s set) scatter() {
 	r := s.begin("scatter", "(w, d, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)")
-	const together = 4
-	v, rest := s.vectors(1 + together)
+	v, rest := s.vectors(1 + turn)
 	w, d := slice("w"), slice("d")
 	VBROADCASTSS(scalar("alpha"), rest[0])
-	gradient := v[together]
+	gradient := v[turn]
 	r.each(func(sample reg.Register) {
 		e := loadEntries(sample)
 		gradient.load(at(d, 0))
 		gradient.mul(gradient, s.splat(rest[0]))
-		var row [together]reg.GPVirtual
+		var row [turn]reg.GPVirtual
 		for k := range row {
 			row[k] = GP64()
 		}
 		r.turns(e, func() {
-			for from := 0; from < turn; from += together {
-				four := rest[1]
-				if s.wide() {
-					VBROADCASTF32X4(at(e.values, 4*from), four)
-				} else {
-					VBROADCASTF128(at(e.values, 4*from), four)
-				}
-				for k := range together {
-					MOVWQZX(at(e.index, 2*(from+k)), row[k])
-					value := rest[2+k%3]
-					VPERMILPS(Imm(uint64(k*0x55)), four, value)
-					v[k].load(indexed(w, row[k], 8, 0))
-					v[k].fma(gradient, s.splat(value))
-				}
-				for k := range together {
-					v[k].store(indexed(w, row[k], 8, 0))
-				}
+			r.four(e.values, rest[1])
+			for k := range turn {
+				MOVWQZX(at(e.index, 2*k), row[k])
+				value := rest[2+k%3]
+				r.pick(value, e.values, rest[1], k)
+				v[k].load(indexed(w, row[k], 8, 0))
+				v[k].fma(gradient, s.splat(value))
+			}
+			for k := range turn {
+				v[k].store(indexed(w, row[k], 8, 0))
 			}
 		})
 		ADDQ(Imm(vectorBytes), d)
