@@ -2,12 +2,13 @@ package mnist
 
 import (
 	"bufio"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // The IDX format, as its authors describe it: two zero bytes, the element type, the number of dimensions, the dimensions
