@@ -99,3 +99,20 @@ func TestAdvanceShifts(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkShifts makes the shifted images of a batch.
+func BenchmarkShifts(b *testing.B) {
+	const batch, side = 32, 28
+	d := &Data{Train: Examples{Pixels: make([]byte, batch*side*side), Labels: make([]byte, batch), Features: side * side}, Rows: side, Cols: side}
+	v, rows := &Variant{Shift: 1}, make([]int32, batch)
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	var s shifter
+	epoch := 0
+	for b.Loop() {
+		s.batch(d, v, epoch, rows)
+		epoch++
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/example")
+}
