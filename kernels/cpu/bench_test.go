@@ -178,7 +178,7 @@ func BenchmarkEncode(b *testing.B) {
 	data := digits(b)
 	for _, set := range available() {
 		b.Run(fmt.Sprintf("set=%s/batch=%d", set.name, batch), func(b *testing.B) {
-			d, in, fastest := newDataset(data, set.hotDensity), new(input), time.Duration(1<<62)
+			d, in, fastest := newDataset(data, set), new(input), time.Duration(1<<62)
 			for b.Loop() { // all batches once
 				before, e := processorTime(), data.Train
 				for from := 0; from < e.Len(); from += batch {
@@ -200,7 +200,7 @@ func BenchmarkLoad(b *testing.B) {
 			var times []time.Duration
 			for b.Loop() {
 				before := processorTime()
-				d := newDataset(data, set.hotDensity)
+				d := newDataset(data, set)
 				d.encode(&d.splits[kernels.Train])
 				times = append(times, processorTime()-before)
 			}

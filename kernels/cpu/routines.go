@@ -30,6 +30,12 @@ const (
 	sampleCount
 )
 
+// run is neighbouring columns that are hot: the first one and their number, at
+// most longestRun.
+type run = [2]uint32
+
+const longestRun = 16
+
 // routines are the inner loops in one instruction set. dense_generic.go
 // defines what they compute.
 type routines struct {
@@ -46,6 +52,7 @@ type routines struct {
 	columnSums func(dst, d []float32, rows int, keep, alpha float32)
 	scale      func(w []float32, factor float32)
 
+	encode  func(record, row []byte, runs []run, cold []byte, index, room []uint16, hot int) (count int)
 	convert func(x, cold []float32, records []byte, samples []sample, hot int)
 	gather  func(z, w, cold []float32, records []byte, samples []sample, hot int)
 	scatter func(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32)
@@ -72,7 +79,7 @@ type routines struct {
 var portable = routines{
 	name: "portable", multiplyPanels: 1, accumulatePanels: 1, hotDensity: 0.85,
 	multiply: multiply, accumulate: accumulate, transpose: transpose, columnSums: columnSums, scale: scale,
-	convert: convert, gather: gather, scatter: scatter,
+	encode: encode, convert: convert, gather: gather, scatter: scatter,
 	sigmoid: forwardOf(ir.Sigmoid), tanh: forwardOf(ir.Tanh), relu: forwardOf(ir.ReLU), softplus: forwardOf(ir.Softplus),
 	silu: forwardOf(ir.SiLU), geluTanh: forwardOf(ir.GELUTanh), softsign: forwardOf(ir.Softsign),
 	leakyReLU:       leakyReLU,

@@ -12,6 +12,7 @@ import (
 
 func main() {
 	ConstraintExpr("amd64,!purego")
+	compact := compactions()
 	constants()
 	for _, s := range []set{avx2, avx512} {
 		s.multiply()
@@ -38,5 +39,6 @@ func main() {
 		s.adam()
 		s.ceiling()
 	}
+	encode(compact)
 	Generate()
 }
