@@ -52,7 +52,7 @@ func ShiftOf(orderSeed uint64, epoch, example, limit int) (down, right int) {
 // shift copies an image of the given width, moved; what enters is zero.
 func shift(to, from []byte, cols, down, right int) {
 	// Rows follow one another, so the image is moved as a whole: a copy for each
-	// row costs three times as much. What leaves a row enters the next.
+	// row takes twice as long. What leaves a row enters the next.
 	by := down*cols + right
 	gap := max(0, by)
 	moved := gap + copy(to[gap:], from[max(0, -by):])
