@@ -32,6 +32,31 @@ func TestShift(t *testing.T) {
 	}
 }
 
+// Every shift of images of many extents, one pixel after the other.
+func TestShifts(t *testing.T) {
+	for rows := 1; rows <= 5; rows++ {
+		for cols := 1; cols <= 9; cols++ {
+			from := make([]byte, rows*cols)
+			for i := range from {
+				from[i] = byte(i + 1)
+			}
+			for down := 1 - rows; down < rows; down++ {
+				for right := 1 - cols; right < cols; right++ {
+					want, got := make([]byte, len(from)), bytes.Repeat([]byte{99}, len(from))
+					for y := max(0, down); y < min(rows, rows+down); y++ {
+						for x := max(0, right); x < min(cols, cols+right); x++ {
+							want[y*cols+x] = from[(y-down)*cols+x-right]
+						}
+					}
+					if shift(got, from, cols, down, right); !bytes.Equal(got, want) {
+						t.Fatalf("%d x %d pixels, %d down, %d right: %v, want %v", rows, cols, down, right, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Every shift within the limit is as likely as any other, and examples,
 // epochs and seeds differ.
 func TestShiftOf(t *testing.T) {
@@ -98,4 +123,21 @@ func TestAdvanceShifts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// BenchmarkShifts makes the shifted images of a batch.
+func BenchmarkShifts(b *testing.B) {
+	const batch, side = 32, 28
+	d := &Data{Train: Examples{Pixels: make([]byte, batch*side*side), Labels: make([]byte, batch), Features: side * side}, Rows: side, Cols: side}
+	v, rows := &Variant{Shift: 1}, make([]int32, batch)
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	var s shifter
+	epoch := 0
+	for b.Loop() {
+		s.batch(d, v, epoch, rows)
+		epoch++
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/example")
 }

@@ -122,7 +122,7 @@ func numbers(n int) []int32 {
 // prepare is a machine at the variant's initial state.
 func prepare(t testing.TB, v kernels.Variant, d kernels.Data, r *routines) *machine {
 	t.Helper()
-	m, err := newMachine(v, newDataset(d, r.hotDensity), r)
+	m, err := newMachine(v, newDataset(d, r), r)
 	if err != nil {
 		t.Fatal(err)
 	}

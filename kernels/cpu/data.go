@@ -3,9 +3,7 @@ package cpu
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"math"
-	"math/bits"
 	"slices"
 	"sync"
 
@@ -23,6 +21,13 @@ const (
 	// densitySample is from how many examples the density of columns is
 	// measured.
 	densitySample = 4096
+	// encodeColumns is how many columns encode looks through at once, and
+	// encodeBehind how far it may read and write behind what it is given.
+	encodeColumns = 64
+	encodeBehind  = 64
+	// uncounted is for how many cold pixels there may be room without asking how
+	// many are not zero.
+	uncounted = 1 << 20
 )
 
 // dataset is the data of a population in the form that kernels read: records.
@@ -35,7 +40,11 @@ type dataset struct {
 	order []int
 	hot   int // a multiple of 16, of which those beyond the columns are zero
 	place []int
-	cold  []byte // by column: 255 if it is cold
+	// routines and what its encode reads.
+	routines *routines
+	runs     []run
+	cold     []byte
+	index    []uint16
 }
 
 // input is one split.
@@ -45,6 +54,7 @@ type input struct {
 	records []byte
 	samples []packedSample
 	index   []uint16 // room for those of one record's cold pixels
+	last    []byte   // room for pixels that have nothing behind them
 }
 
 // packedSample is an example's record, the number of its cold pixels and its
@@ -53,8 +63,8 @@ type packedSample uint64
 
 // newDataset decides between hot and cold columns by the training set's
 // density.
-func newDataset(data kernels.Data, hotDensity float64) *dataset {
-	d := &dataset{}
+func newDataset(data kernels.Data, r *routines) *dataset {
+	d := &dataset{routines: r}
 	for s := range d.splits {
 		d.splits[s].Examples = data.Split(kernels.Split(s))
 	}
@@ -74,7 +84,7 @@ func newDataset(data kernels.Data, hotDensity float64) *dataset {
 		d.order[c] = c
 	}
 	slices.SortStableFunc(d.order, func(a, b int) int { return cmp.Compare(used[b], used[a]) })
-	hot, _ := slices.BinarySearchFunc(d.order, hotDensity*float64(seen), func(c int, least float64) int {
+	hot, _ := slices.BinarySearchFunc(d.order, r.hotDensity*float64(seen), func(c int, least float64) int {
 		return cmp.Compare(least, float64(used[c]))
 	})
 	d.hot = min((hot+lanes/2)/lanes*lanes, padded(columns))
@@ -84,11 +94,24 @@ func newDataset(data kernels.Data, hotDensity float64) *dataset {
 	// Columns that are neighbours stay close together.
 	slices.Sort(d.order[:min(d.hot, columns)])
 	slices.Sort(d.order[min(d.hot, columns):])
-	d.place, d.cold = make([]int, columns), make([]byte, columns)
+	d.place = make([]int, columns)
+	wide := (columns + encodeColumns - 1) / encodeColumns * encodeColumns
+	d.cold, d.index = make([]byte, wide), make([]uint16, wide+coldStep)
 	for k, c := range d.order {
-		if d.place[c] = k; k >= d.hot {
-			d.cold[c] = math.MaxUint8
+		d.place[c] = k
+		if k >= d.hot {
+			d.cold[c], d.index[c] = math.MaxUint8, uint16(8*(k-d.hot))
+			continue
 		}
+		last := len(d.runs) - 1
+		if last >= 0 && d.runs[last][1] < longestRun && int(d.runs[last][0]+d.runs[last][1]) == c {
+			d.runs[last][1]++
+		} else {
+			d.runs = append(d.runs, run{uint32(c), 1})
+		}
+	}
+	for k := range coldStep {
+		d.index[wide+k] = uint16(8 * (columns - d.hot))
 	}
 	return d
 }
@@ -111,59 +134,37 @@ func (d *dataset) find(e kernels.Examples) *input {
 func (d *dataset) encode(in *input) { in.encode.Do(func() { d.write(in) }) }
 
 // write makes the records of in's examples, in the memory of those that were
-// there if it suffices.
+// there if it suffices. What stands between records has no meaning.
 func (d *dataset) write(in *input) {
-	used := len(in.Pixels) - bytes.Count(in.Pixels, []byte{0})
+	columns, n := d.columns(), in.Len()
 	// At most: the hot columns, three bytes for each of the others that is not
-	// zero, and padding. A record may be read in whole vectors.
-	most := in.Len()*(d.hot+3*(coldStep-1)+recordLine) + 3*used + recordLine
+	// zero, and padding. Not to count them takes more room and less time.
+	used := n * (columns - min(d.hot, columns))
+	if used > uncounted {
+		used = len(in.Pixels) - bytes.Count(in.Pixels, []byte{0})
+	}
+	most := n*(d.hot+3*(coldStep-1)+recordLine) + 3*used + recordLine
 	if cap(in.records) < most {
 		in.records = hugePages[byte](most)
-	} else {
-		in.records = in.records[:most]
-		clear(in.records)
 	}
-	if cap(in.samples) < in.Len() {
-		in.samples = make([]packedSample, in.Len())
+	if cap(in.samples) < n {
+		in.samples = make([]packedSample, n)
 	}
 	if in.index == nil {
-		in.index = make([]uint16, d.columns()+coldStep)
+		in.index = make([]uint16, columns+encodeBehind)
+		in.last = make([]byte, columns+encodeBehind)
 	}
-	in.samples = in.samples[:in.Len()]
-	index := in.index
+	records := in.records[:most]
+	in.samples = in.samples[:n]
 	at := 0
-	for i := range in.Len() {
-		row, r := in.Row(i), in.records[at:]
-		for k, c := range d.order[:min(d.hot, len(row))] {
-			r[k] = row[c]
+	for i := range in.samples {
+		row := in.Pixels[i*columns:]
+		if len(row) < columns+encodeBehind {
+			row = in.last[:copy(in.last, row[:columns])+encodeBehind]
 		}
-		cold, n := r[d.hot:], 0
-		for c := 0; c < len(row); c += 8 { // eight columns at a time: most are zero
-			for left := word(row[c:]) & word(d.cold[c:]); left != 0; n++ {
-				k := bits.TrailingZeros64(left) / 8
-				cold[n], index[n] = byte(left>>(8*k)), uint16((d.place[c+k]-d.hot)*8)
-				left &^= 0xff << (8 * k)
-			}
-		}
-		for ; n%coldStep != 0; n++ {
-			cold[n], index[n] = 0, uint16((d.columns()-d.hot)*8)
-		}
-		for e, k := range index[:n] {
-			binary.LittleEndian.PutUint16(cold[n+2*e:], k)
-		}
-		in.samples[i] = packedSample(at/recordLine)<<32 | packedSample(n)<<8 | packedSample(in.Labels[i])
-		at += (d.hot + 3*n + recordLine - 1) / recordLine * recordLine
+		count := d.routines.encode(records[at:], row, d.runs, d.cold, d.index, in.index, d.hot)
+		in.samples[i] = packedSample(at/recordLine)<<32 | packedSample(count)<<8 | packedSample(in.Labels[i])
+		at += (d.hot + 3*count + recordLine - 1) / recordLine * recordLine
 	}
-	in.records = in.records[:at+recordLine]
-}
-
-// word is the first eight bytes, the first one lowest, with zeros for those that
-// are missing.
-func word(b []byte) uint64 {
-	if len(b) >= 8 {
-		return binary.LittleEndian.Uint64(b)
-	}
-	var all [8]byte
-	copy(all[:], b)
-	return binary.LittleEndian.Uint64(all[:])
+	in.records = records[:at+recordLine]
 }

@@ -185,3 +185,6 @@ func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta
 
 //go:noescape
 func ceilingAVX512(sums []float32, factor float32, addend float32, turns int)
+
+//go:noescape
+func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, room []uint16, hot int) int

@@ -4,6 +4,264 @@
 
 #include "textflag.h"
 
+DATA compactions<>+0(SB)/8, $0xffffffffffffffff
+DATA compactions<>+8(SB)/8, $0xffffffffffffff00
+DATA compactions<>+16(SB)/8, $0xffffffffffffff01
+DATA compactions<>+24(SB)/8, $0xffffffffffff0100
+DATA compactions<>+32(SB)/8, $0xffffffffffffff02
+DATA compactions<>+40(SB)/8, $0xffffffffffff0200
+DATA compactions<>+48(SB)/8, $0xffffffffffff0201
+DATA compactions<>+56(SB)/8, $0xffffffffff020100
+DATA compactions<>+64(SB)/8, $0xffffffffffffff03
+DATA compactions<>+72(SB)/8, $0xffffffffffff0300
+DATA compactions<>+80(SB)/8, $0xffffffffffff0301
+DATA compactions<>+88(SB)/8, $0xffffffffff030100
+DATA compactions<>+96(SB)/8, $0xffffffffffff0302
+DATA compactions<>+104(SB)/8, $0xffffffffff030200
+DATA compactions<>+112(SB)/8, $0xffffffffff030201
+DATA compactions<>+120(SB)/8, $0xffffffff03020100
+DATA compactions<>+128(SB)/8, $0xffffffffffffff04
+DATA compactions<>+136(SB)/8, $0xffffffffffff0400
+DATA compactions<>+144(SB)/8, $0xffffffffffff0401
+DATA compactions<>+152(SB)/8, $0xffffffffff040100
+DATA compactions<>+160(SB)/8, $0xffffffffffff0402
+DATA compactions<>+168(SB)/8, $0xffffffffff040200
+DATA compactions<>+176(SB)/8, $0xffffffffff040201
+DATA compactions<>+184(SB)/8, $0xffffffff04020100
+DATA compactions<>+192(SB)/8, $0xffffffffffff0403
+DATA compactions<>+200(SB)/8, $0xffffffffff040300
+DATA compactions<>+208(SB)/8, $0xffffffffff040301
+DATA compactions<>+216(SB)/8, $0xffffffff04030100
+DATA compactions<>+224(SB)/8, $0xffffffffff040302
+DATA compactions<>+232(SB)/8, $0xffffffff04030200
+DATA compactions<>+240(SB)/8, $0xffffffff04030201
+DATA compactions<>+248(SB)/8, $0xffffff0403020100
+DATA compactions<>+256(SB)/8, $0xffffffffffffff05
+DATA compactions<>+264(SB)/8, $0xffffffffffff0500
+DATA compactions<>+272(SB)/8, $0xffffffffffff0501
+DATA compactions<>+280(SB)/8, $0xffffffffff050100
+DATA compactions<>+288(SB)/8, $0xffffffffffff0502
+DATA compactions<>+296(SB)/8, $0xffffffffff050200
+DATA compactions<>+304(SB)/8, $0xffffffffff050201
+DATA compactions<>+312(SB)/8, $0xffffffff05020100
+DATA compactions<>+320(SB)/8, $0xffffffffffff0503
+DATA compactions<>+328(SB)/8, $0xffffffffff050300
+DATA compactions<>+336(SB)/8, $0xffffffffff050301
+DATA compactions<>+344(SB)/8, $0xffffffff05030100
+DATA compactions<>+352(SB)/8, $0xffffffffff050302
+DATA compactions<>+360(SB)/8, $0xffffffff05030200
+DATA compactions<>+368(SB)/8, $0xffffffff05030201
+DATA compactions<>+376(SB)/8, $0xffffff0503020100
+DATA compactions<>+384(SB)/8, $0xffffffffffff0504
+DATA compactions<>+392(SB)/8, $0xffffffffff050400
+DATA compactions<>+400(SB)/8, $0xffffffffff050401
+DATA compactions<>+408(SB)/8, $0xffffffff05040100
+DATA compactions<>+416(SB)/8, $0xffffffffff050402
+DATA compactions<>+424(SB)/8, $0xffffffff05040200
+DATA compactions<>+432(SB)/8, $0xffffffff05040201
+DATA compactions<>+440(SB)/8, $0xffffff0504020100
+DATA compactions<>+448(SB)/8, $0xffffffffff050403
+DATA compactions<>+456(SB)/8, $0xffffffff05040300
+DATA compactions<>+464(SB)/8, $0xffffffff05040301
+DATA compactions<>+472(SB)/8, $0xffffff0504030100
+DATA compactions<>+480(SB)/8, $0xffffffff05040302
+DATA compactions<>+488(SB)/8, $0xffffff0504030200
+DATA compactions<>+496(SB)/8, $0xffffff0504030201
+DATA compactions<>+504(SB)/8, $0xffff050403020100
+DATA compactions<>+512(SB)/8, $0xffffffffffffff06
+DATA compactions<>+520(SB)/8, $0xffffffffffff0600
+DATA compactions<>+528(SB)/8, $0xffffffffffff0601
+DATA compactions<>+536(SB)/8, $0xffffffffff060100
+DATA compactions<>+544(SB)/8, $0xffffffffffff0602
+DATA compactions<>+552(SB)/8, $0xffffffffff060200
+DATA compactions<>+560(SB)/8, $0xffffffffff060201
+DATA compactions<>+568(SB)/8, $0xffffffff06020100
+DATA compactions<>+576(SB)/8, $0xffffffffffff0603
+DATA compactions<>+584(SB)/8, $0xffffffffff060300
+DATA compactions<>+592(SB)/8, $0xffffffffff060301
+DATA compactions<>+600(SB)/8, $0xffffffff06030100
+DATA compactions<>+608(SB)/8, $0xffffffffff060302
+DATA compactions<>+616(SB)/8, $0xffffffff06030200
+DATA compactions<>+624(SB)/8, $0xffffffff06030201
+DATA compactions<>+632(SB)/8, $0xffffff0603020100
+DATA compactions<>+640(SB)/8, $0xffffffffffff0604
+DATA compactions<>+648(SB)/8, $0xffffffffff060400
+DATA compactions<>+656(SB)/8, $0xffffffffff060401
+DATA compactions<>+664(SB)/8, $0xffffffff06040100
+DATA compactions<>+672(SB)/8, $0xffffffffff060402
+DATA compactions<>+680(SB)/8, $0xffffffff06040200
+DATA compactions<>+688(SB)/8, $0xffffffff06040201
+DATA compactions<>+696(SB)/8, $0xffffff0604020100
+DATA compactions<>+704(SB)/8, $0xffffffffff060403
+DATA compactions<>+712(SB)/8, $0xffffffff06040300
+DATA compactions<>+720(SB)/8, $0xffffffff06040301
+DATA compactions<>+728(SB)/8, $0xffffff0604030100
+DATA compactions<>+736(SB)/8, $0xffffffff06040302
+DATA compactions<>+744(SB)/8, $0xffffff0604030200
+DATA compactions<>+752(SB)/8, $0xffffff0604030201
+DATA compactions<>+760(SB)/8, $0xffff060403020100
+DATA compactions<>+768(SB)/8, $0xffffffffffff0605
+DATA compactions<>+776(SB)/8, $0xffffffffff060500
+DATA compactions<>+784(SB)/8, $0xffffffffff060501
+DATA compactions<>+792(SB)/8, $0xffffffff06050100
+DATA compactions<>+800(SB)/8, $0xffffffffff060502
+DATA compactions<>+808(SB)/8, $0xffffffff06050200
+DATA compactions<>+816(SB)/8, $0xffffffff06050201
+DATA compactions<>+824(SB)/8, $0xffffff0605020100
+DATA compactions<>+832(SB)/8, $0xffffffffff060503
+DATA compactions<>+840(SB)/8, $0xffffffff06050300
+DATA compactions<>+848(SB)/8, $0xffffffff06050301
+DATA compactions<>+856(SB)/8, $0xffffff0605030100
+DATA compactions<>+864(SB)/8, $0xffffffff06050302
+DATA compactions<>+872(SB)/8, $0xffffff0605030200
+DATA compactions<>+880(SB)/8, $0xffffff0605030201
+DATA compactions<>+888(SB)/8, $0xffff060503020100
+DATA compactions<>+896(SB)/8, $0xffffffffff060504
+DATA compactions<>+904(SB)/8, $0xffffffff06050400
+DATA compactions<>+912(SB)/8, $0xffffffff06050401
+DATA compactions<>+920(SB)/8, $0xffffff0605040100
+DATA compactions<>+928(SB)/8, $0xffffffff06050402
+DATA compactions<>+936(SB)/8, $0xffffff0605040200
+DATA compactions<>+944(SB)/8, $0xffffff0605040201
+DATA compactions<>+952(SB)/8, $0xffff060504020100
+DATA compactions<>+960(SB)/8, $0xffffffff06050403
+DATA compactions<>+968(SB)/8, $0xffffff0605040300
+DATA compactions<>+976(SB)/8, $0xffffff0605040301
+DATA compactions<>+984(SB)/8, $0xffff060504030100
+DATA compactions<>+992(SB)/8, $0xffffff0605040302
+DATA compactions<>+1000(SB)/8, $0xffff060504030200
+DATA compactions<>+1008(SB)/8, $0xffff060504030201
+DATA compactions<>+1016(SB)/8, $0xff06050403020100
+DATA compactions<>+1024(SB)/8, $0xffffffffffffff07
+DATA compactions<>+1032(SB)/8, $0xffffffffffff0700
+DATA compactions<>+1040(SB)/8, $0xffffffffffff0701
+DATA compactions<>+1048(SB)/8, $0xffffffffff070100
+DATA compactions<>+1056(SB)/8, $0xffffffffffff0702
+DATA compactions<>+1064(SB)/8, $0xffffffffff070200
+DATA compactions<>+1072(SB)/8, $0xffffffffff070201
+DATA compactions<>+1080(SB)/8, $0xffffffff07020100
+DATA compactions<>+1088(SB)/8, $0xffffffffffff0703
+DATA compactions<>+1096(SB)/8, $0xffffffffff070300
+DATA compactions<>+1104(SB)/8, $0xffffffffff070301
+DATA compactions<>+1112(SB)/8, $0xffffffff07030100
+DATA compactions<>+1120(SB)/8, $0xffffffffff070302
+DATA compactions<>+1128(SB)/8, $0xffffffff07030200
+DATA compactions<>+1136(SB)/8, $0xffffffff07030201
+DATA compactions<>+1144(SB)/8, $0xffffff0703020100
+DATA compactions<>+1152(SB)/8, $0xffffffffffff0704
+DATA compactions<>+1160(SB)/8, $0xffffffffff070400
+DATA compactions<>+1168(SB)/8, $0xffffffffff070401
+DATA compactions<>+1176(SB)/8, $0xffffffff07040100
+DATA compactions<>+1184(SB)/8, $0xffffffffff070402
+DATA compactions<>+1192(SB)/8, $0xffffffff07040200
+DATA compactions<>+1200(SB)/8, $0xffffffff07040201
+DATA compactions<>+1208(SB)/8, $0xffffff0704020100
+DATA compactions<>+1216(SB)/8, $0xffffffffff070403
+DATA compactions<>+1224(SB)/8, $0xffffffff07040300
+DATA compactions<>+1232(SB)/8, $0xffffffff07040301
+DATA compactions<>+1240(SB)/8, $0xffffff0704030100
+DATA compactions<>+1248(SB)/8, $0xffffffff07040302
+DATA compactions<>+1256(SB)/8, $0xffffff0704030200
+DATA compactions<>+1264(SB)/8, $0xffffff0704030201
+DATA compactions<>+1272(SB)/8, $0xffff070403020100
+DATA compactions<>+1280(SB)/8, $0xffffffffffff0705
+DATA compactions<>+1288(SB)/8, $0xffffffffff070500
+DATA compactions<>+1296(SB)/8, $0xffffffffff070501
+DATA compactions<>+1304(SB)/8, $0xffffffff07050100
+DATA compactions<>+1312(SB)/8, $0xffffffffff070502
+DATA compactions<>+1320(SB)/8, $0xffffffff07050200
+DATA compactions<>+1328(SB)/8, $0xffffffff07050201
+DATA compactions<>+1336(SB)/8, $0xffffff0705020100
+DATA compactions<>+1344(SB)/8, $0xffffffffff070503
+DATA compactions<>+1352(SB)/8, $0xffffffff07050300
+DATA compactions<>+1360(SB)/8, $0xffffffff07050301
+DATA compactions<>+1368(SB)/8, $0xffffff0705030100
+DATA compactions<>+1376(SB)/8, $0xffffffff07050302
+DATA compactions<>+1384(SB)/8, $0xffffff0705030200
+DATA compactions<>+1392(SB)/8, $0xffffff0705030201
+DATA compactions<>+1400(SB)/8, $0xffff070503020100
+DATA compactions<>+1408(SB)/8, $0xffffffffff070504
+DATA compactions<>+1416(SB)/8, $0xffffffff07050400
+DATA compactions<>+1424(SB)/8, $0xffffffff07050401
+DATA compactions<>+1432(SB)/8, $0xffffff0705040100
+DATA compactions<>+1440(SB)/8, $0xffffffff07050402
+DATA compactions<>+1448(SB)/8, $0xffffff0705040200
+DATA compactions<>+1456(SB)/8, $0xffffff0705040201
+DATA compactions<>+1464(SB)/8, $0xffff070504020100
+DATA compactions<>+1472(SB)/8, $0xffffffff07050403
+DATA compactions<>+1480(SB)/8, $0xffffff0705040300
+DATA compactions<>+1488(SB)/8, $0xffffff0705040301
+DATA compactions<>+1496(SB)/8, $0xffff070504030100
+DATA compactions<>+1504(SB)/8, $0xffffff0705040302
+DATA compactions<>+1512(SB)/8, $0xffff070504030200
+DATA compactions<>+1520(SB)/8, $0xffff070504030201
+DATA compactions<>+1528(SB)/8, $0xff07050403020100
+DATA compactions<>+1536(SB)/8, $0xffffffffffff0706
+DATA compactions<>+1544(SB)/8, $0xffffffffff070600
+DATA compactions<>+1552(SB)/8, $0xffffffffff070601
+DATA compactions<>+1560(SB)/8, $0xffffffff07060100
+DATA compactions<>+1568(SB)/8, $0xffffffffff070602
+DATA compactions<>+1576(SB)/8, $0xffffffff07060200
+DATA compactions<>+1584(SB)/8, $0xffffffff07060201
+DATA compactions<>+1592(SB)/8, $0xffffff0706020100
+DATA compactions<>+1600(SB)/8, $0xffffffffff070603
+DATA compactions<>+1608(SB)/8, $0xffffffff07060300
+DATA compactions<>+1616(SB)/8, $0xffffffff07060301
+DATA compactions<>+1624(SB)/8, $0xffffff0706030100
+DATA compactions<>+1632(SB)/8, $0xffffffff07060302
+DATA compactions<>+1640(SB)/8, $0xffffff0706030200
+DATA compactions<>+1648(SB)/8, $0xffffff0706030201
+DATA compactions<>+1656(SB)/8, $0xffff070603020100
+DATA compactions<>+1664(SB)/8, $0xffffffffff070604
+DATA compactions<>+1672(SB)/8, $0xffffffff07060400
+DATA compactions<>+1680(SB)/8, $0xffffffff07060401
+DATA compactions<>+1688(SB)/8, $0xffffff0706040100
+DATA compactions<>+1696(SB)/8, $0xffffffff07060402
+DATA compactions<>+1704(SB)/8, $0xffffff0706040200
+DATA compactions<>+1712(SB)/8, $0xffffff0706040201
+DATA compactions<>+1720(SB)/8, $0xffff070604020100
+DATA compactions<>+1728(SB)/8, $0xffffffff07060403
+DATA compactions<>+1736(SB)/8, $0xffffff0706040300
+DATA compactions<>+1744(SB)/8, $0xffffff0706040301
+DATA compactions<>+1752(SB)/8, $0xffff070604030100
+DATA compactions<>+1760(SB)/8, $0xffffff0706040302
+DATA compactions<>+1768(SB)/8, $0xffff070604030200
+DATA compactions<>+1776(SB)/8, $0xffff070604030201
+DATA compactions<>+1784(SB)/8, $0xff07060403020100
+DATA compactions<>+1792(SB)/8, $0xffffffffff070605
+DATA compactions<>+1800(SB)/8, $0xffffffff07060500
+DATA compactions<>+1808(SB)/8, $0xffffffff07060501
+DATA compactions<>+1816(SB)/8, $0xffffff0706050100
+DATA compactions<>+1824(SB)/8, $0xffffffff07060502
+DATA compactions<>+1832(SB)/8, $0xffffff0706050200
+DATA compactions<>+1840(SB)/8, $0xffffff0706050201
+DATA compactions<>+1848(SB)/8, $0xffff070605020100
+DATA compactions<>+1856(SB)/8, $0xffffffff07060503
+DATA compactions<>+1864(SB)/8, $0xffffff0706050300
+DATA compactions<>+1872(SB)/8, $0xffffff0706050301
+DATA compactions<>+1880(SB)/8, $0xffff070605030100
+DATA compactions<>+1888(SB)/8, $0xffffff0706050302
+DATA compactions<>+1896(SB)/8, $0xffff070605030200
+DATA compactions<>+1904(SB)/8, $0xffff070605030201
+DATA compactions<>+1912(SB)/8, $0xff07060503020100
+DATA compactions<>+1920(SB)/8, $0xffffffff07060504
+DATA compactions<>+1928(SB)/8, $0xffffff0706050400
+DATA compactions<>+1936(SB)/8, $0xffffff0706050401
+DATA compactions<>+1944(SB)/8, $0xffff070605040100
+DATA compactions<>+1952(SB)/8, $0xffffff0706050402
+DATA compactions<>+1960(SB)/8, $0xffff070605040200
+DATA compactions<>+1968(SB)/8, $0xffff070605040201
+DATA compactions<>+1976(SB)/8, $0xff07060504020100
+DATA compactions<>+1984(SB)/8, $0xffffff0706050403
+DATA compactions<>+1992(SB)/8, $0xffff070605040300
+DATA compactions<>+2000(SB)/8, $0xffff070605040301
+DATA compactions<>+2008(SB)/8, $0xff07060504030100
+DATA compactions<>+2016(SB)/8, $0xffff070605040302
+DATA compactions<>+2024(SB)/8, $0xff07060504030200
+DATA compactions<>+2032(SB)/8, $0xff07060504030201
+DATA compactions<>+2040(SB)/8, $0x0706050403020100
+GLOBL compactions<>(SB), RODATA|NOPTR, $2048
+
 DATA constants<>+0(SB)/4, $0x3b808081
 DATA constants<>+4(SB)/4, $0x3b808081
 DATA constants<>+8(SB)/4, $0x3b808081
@@ -372,7 +630,15 @@ DATA constants<>+1456(SB)/4, $0xbf000000
 DATA constants<>+1460(SB)/4, $0xbf000000
 DATA constants<>+1464(SB)/4, $0xbf000000
 DATA constants<>+1468(SB)/4, $0xbf000000
-GLOBL constants<>(SB), RODATA|NOPTR, $1472
+DATA constants<>+1472(SB)/4, $0x01000100
+DATA constants<>+1476(SB)/4, $0x01000100
+DATA constants<>+1480(SB)/4, $0x01000100
+DATA constants<>+1484(SB)/4, $0x01000100
+DATA constants<>+1488(SB)/4, $0x01000100
+DATA constants<>+1492(SB)/4, $0x01000100
+DATA constants<>+1496(SB)/4, $0x01000100
+DATA constants<>+1500(SB)/4, $0x01000100
+GLOBL constants<>(SB), RODATA|NOPTR, $1504
 
 // func setControl(control uint32) (before uint32)
 // Requires: SSE
@@ -7657,5 +7923,128 @@ end2:
 	VMOVUPS Z9, 576(AX)
 	VMOVUPS Z10, 640(AX)
 	VMOVUPS Z11, 704(AX)
+	VZEROUPPER
+	RET
+
+// func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, room []uint16, hot int) int
+// Requires: AVX, AVX2, BMI, CMOV, POPCNT
+TEXT ·encodeAVX2(SB), NOSPLIT, $64-160
+	VPXOR   Y15, Y15, Y15
+	VMOVDQU constants<>+1472(SB), X14
+	MOVQ    row_base+24(FP), AX
+	MOVQ    record_base+0(FP), CX
+	MOVQ    runs_base+48(FP), DX
+	MOVQ    runs_len+56(FP), BX
+	MOVQ    CX, SI
+	LEAQ    (DX)(BX*8), BX
+
+run1:
+	CMPQ    DX, BX
+	JGE     copied2
+	MOVL    (DX), DI
+	MOVL    4(DX), R8
+	VMOVDQU (AX)(DI*1), X0
+	VMOVDQU X0, (SI)
+	ADDQ    R8, SI
+	ADDQ    $0x08, DX
+	JMP     run1
+
+copied2:
+	VMOVDQU X15, (SI)
+	MOVQ    hot+144(FP), DX
+	ADDQ    DX, CX
+	MOVQ    cold_base+72(FP), DX
+	MOVQ    cold_len+80(FP), BX
+	MOVQ    index_base+96(FP), SI
+	MOVQ    room_base+120(FP), DI
+	LEAQ    compactions<>+0(SB), R9
+	LEAQ    (SP), R10
+	XORQ    R8, R8
+
+block3:
+	CMPQ    BX, $0x00
+	JLE     done4
+	MOVQ    $+512, R12
+	CMPQ    BX, R12
+	CMOVQLT BX, R12
+	MOVQ    $-1, R11
+
+mask5:
+	SUBQ      $+64, R12
+	MOVQ      R12, R14
+	SHRQ      $0x03, R14
+	VMOVDQU   32(AX)(R12*1), Y0
+	VPAND     32(DX)(R12*1), Y0, Y0
+	VPCMPEQQ  Y15, Y0, Y1
+	VMOVMSKPD Y1, R13
+	SHLQ      $0x04, R11
+	ORQ       R13, R11
+	VPCMPEQB  Y15, Y0, Y0
+	VPMOVMSKB Y0, R13
+	NOTL      R13
+	MOVL      R13, 4(R10)(R14*1)
+	VMOVDQU   (AX)(R12*1), Y0
+	VPAND     (DX)(R12*1), Y0, Y0
+	VPCMPEQQ  Y15, Y0, Y1
+	VMOVMSKPD Y1, R13
+	SHLQ      $0x04, R11
+	ORQ       R13, R11
+	VPCMPEQB  Y15, Y0, Y0
+	VPMOVMSKB Y0, R13
+	NOTL      R13
+	MOVL      R13, (R10)(R14*1)
+	TESTQ     R12, R12
+	JNE       mask5
+	XORQ      $-1, R11
+	JZ        next6
+
+compact7:
+	TZCNTQ     R11, R12
+	BLSRQ      R11, R11
+	MOVBQZX    (R10)(R12*1), R13
+	VMOVQ      (R9)(R13*8), X2
+	POPCNTL    R13, R13
+	VMOVQ      (AX)(R12*8), X0
+	VPSHUFB    X2, X0, X0
+	VMOVQ      X0, (CX)(R8*1)
+	VPUNPCKLBW X2, X2, X2
+	VPADDB     X2, X2, X2
+	VPADDB     X14, X2, X2
+	ADDQ       R12, R12
+	VMOVDQU    (SI)(R12*8), X0
+	VPSHUFB    X2, X0, X0
+	VMOVDQU    X0, (DI)(R8*2)
+	ADDQ       R13, R8
+	TESTQ      R11, R11
+	JNZ        compact7
+
+next6:
+	ADDQ $+512, AX
+	ADDQ $+512, DX
+	ADDQ $+1024, SI
+	SUBQ $+512, BX
+	JMP  block3
+
+done4:
+	VMOVDQU (SI)(BX*2), X0
+	VMOVDQU X0, (DI)(R8*2)
+	VMOVQ   X15, (CX)(R8*1)
+	ADDQ    $0x03, R8
+	ANDQ    $-4, R8
+	MOVQ    R8, ret+152(FP)
+	ADDQ    R8, CX
+
+index8:
+	SUBQ    $0x10, R8
+	JLE     stored9
+	VMOVDQU (DI), Y0
+	VMOVDQU Y0, (CX)
+	ADDQ    $0x20, DI
+	ADDQ    $0x20, CX
+	JMP     index8
+
+stored9:
+	VMOVDQU (DI), Y0
+	VMOVDQU Y0, (CX)
 	VZEROUPPER
 	RET

@@ -3,6 +3,7 @@ package cpu
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 )
 
 // The inner loops in portable Go, the definition of those in assembly. The
@@ -115,7 +116,54 @@ func scale(w []float32, factor float32) {
 // A record is one example's pixels: the bytes of the hot columns; of the cold
 // ones those that are not zero, and then for each its row in the cold part of
 // the weights, times 8, as 16 bits in little-endian order. Their number is
-// padded to a multiple of 8 by zeros that stand in a row of zeros.
+// padded to a multiple of 4 by zeros that stand in a row of zeros.
+
+// encode makes an example's record and returns how many cold pixels it holds,
+// those of padding included. row begins with the example's pixels, runs are the
+// hot columns. By column, cold is 255 where it is cold and 0 elsewhere, and index
+// what records say for its row; both are padded to a multiple of encodeColumns,
+// and behind that index says 8 times what records say for the row of zeros.
+//
+// Behind the pixels encodeBehind bytes may be read, and behind the record as many
+// written. room holds encodeBehind numbers more than there are columns.
+func encode(record, row []byte, runs []run, cold []byte, index, room []uint16, hot int) (count int) {
+	to := 0
+	for _, r := range runs {
+		to += copy(record[to:hot], row[r[0]:][:r[1]])
+	}
+	clear(record[to:hot])
+	values := record[hot:]
+	for c := 0; c < len(cold); c += encodeColumns {
+		// First which are not zero, then their list: a branch for each of them
+		// would be mistaken too often.
+		pixels, mask, used := (*[encodeColumns]byte)(row[c:]), (*[encodeColumns]byte)(cold[c:]), uint64(0)
+		for k := encodeColumns - 8; k >= 0; k -= 8 {
+			w := binary.LittleEndian.Uint64(pixels[k:]) & binary.LittleEndian.Uint64(mask[k:])
+			used = used<<8 | nonZero(w)
+		}
+		at := (*[encodeColumns]uint16)(index[c:])
+		for ; used != 0; used &= used - 1 {
+			k := bits.TrailingZeros64(used) % encodeColumns
+			values[count], room[count] = pixels[k], at[k]
+			count++
+		}
+	}
+	for ; count%coldStep != 0; count++ {
+		values[count], room[count] = 0, index[len(cold)]
+	}
+	to16 := values[count:]
+	for e, k := range room[:count] {
+		binary.LittleEndian.PutUint16(to16[2*e:], k)
+	}
+	return count
+}
+
+// nonZero is eight bits: which bytes of w are not zero.
+func nonZero(w uint64) uint64 {
+	const low = 0x7f7f7f7f7f7f7f7f
+	tops := (w&low + low | w) &^ low // the bytes' highest bits
+	return tops >> 7 * 0x0102040810204080 >> 56
+}
 
 // entries are the cold columns of an example, converted.
 func entries(cold []float32, records []byte, s sample, hot int) (values []float32, index []byte) {

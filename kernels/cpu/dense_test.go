@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -399,10 +401,17 @@ func TestSoftmax(t *testing.T) {
 	})
 }
 
+// withDensity is a set that takes columns for hot from some density on.
+func withDensity(r *routines, hotDensity float64) *routines {
+	c := *r
+	c.hotDensity = hotDensity
+	return &c
+}
+
 // testRecords draws examples of mixed density, encodes them and makes a batch
 // of them.
-func testRecords(t *testing.T, columns, n int, density, hotDensity float64) (d *dataset, in *input, samples []sample, cold int) {
-	d = newDataset(data(columns, 2, n, density), hotDensity)
+func testRecords(r *routines, columns, n int, density, hotDensity float64) (d *dataset, in *input, samples []sample, cold int) {
+	d = newDataset(data(columns, 2, n, density), withDensity(r, hotDensity))
 	in = &d.splits[0]
 	d.encode(in)
 	for _, s := range in.samples {
@@ -420,7 +429,7 @@ func TestRecordRoutines(t *testing.T) {
 			for _, density := range []float64{0, 0.05, sparseData, mixedData, denseData} {
 				for _, n := range []int{1, 2, 33} {
 					what := fmt.Sprintf("%d columns, density %v, %d examples", columns, density, n)
-					d, in, samples, room := testRecords(t, columns, n, density, 0.4)
+					d, in, samples, room := testRecords(r, columns, n, density, 0.4)
 					offset := offsets[n%len(offsets)]
 					x, cold := newGuarded(d.hot*n, offset, random), newGuarded(room, offset, random)
 					r.convert(x.room, cold.room, in.records, samples, d.hot)
@@ -476,6 +485,131 @@ func TestRecordRoutines(t *testing.T) {
 	})
 }
 
+// recordOf is an example's record and the number of its cold pixels, from the
+// format's description.
+func recordOf(d *dataset, row []byte) (record []byte, count int) {
+	record = make([]byte, d.hot)
+	var index []byte
+	for k, c := range d.order {
+		switch {
+		case k < d.hot:
+			record[k] = row[c]
+		case row[c] != 0:
+			record, count = append(record, row[c]), count+1
+			index = binary.LittleEndian.AppendUint16(index, uint16(8*(k-d.hot)))
+		}
+	}
+	for ; count%coldStep != 0; count++ {
+		record, index = append(record, 0), binary.LittleEndian.AppendUint16(index, uint16(8*(len(d.order)-d.hot)))
+	}
+	return append(record, index...), count
+}
+
+// patterns are densities by column: hot and cold columns in runs of many
+// lengths, or only one kind of them.
+var patterns = map[string]func(c int) float64{
+	"cold":      func(int) float64 { return 0.1 },
+	"hot":       func(int) float64 { return 1 },
+	"alternate": func(c int) float64 { return float64(c % 2) },
+	"rows":      func(c int) float64 { return float64(c % 28 / 15) },
+	"long runs": func(c int) float64 { return float64(c / 70 % 2) },
+	"random":    func(int) float64 { return rand.Float64() },
+}
+
+// drawn is n examples with a density for each column.
+func drawn(columns, n int, density func(c int) float64) kernels.Examples {
+	e := kernels.Examples{Features: columns, Pixels: make([]byte, n*columns), Labels: make([]byte, n)}
+	for c := range columns {
+		for i, least := 0, density(c); i < n; i++ {
+			if rand.Float64() < least {
+				e.Pixels[i*columns+c] = byte(1 + rand.IntN(255))
+			}
+		}
+	}
+	return e
+}
+
+// TestEncode: the record of one example, byte by byte, with guards where a
+// routine must not write. What may be read behind the example is not zero.
+func TestEncode(t *testing.T) {
+	const guard = 0xa5
+	eachSet(t, func(t *testing.T, r *routines) {
+		widths := append(numbers(130), 255, 256, 257, 511, 512, 513, 784, 1100)
+		for _, columns := range widths {
+			for name, pattern := range patterns {
+				columns := int(columns)
+				d := newDataset(kernels.Data{Train: drawn(columns, 20, pattern)}, withDensity(r, 0.5))
+				for i, density := range []float64{0, 0.02, 0.3, 0.9, 1} {
+					what := fmt.Sprintf("%d columns, %d hot ones, %s, density %v", columns, d.hot, name, density)
+					row := drawn(columns, 1, func(int) float64 { return density }).Pixels
+					want, count := recordOf(d, row)
+					offset := 1 + (columns+13*i)%64
+					pixels := append(bytes.Repeat([]byte{255}, offset), row...)
+					pixels = append(pixels, bytes.Repeat([]byte{255}, encodeBehind)...)
+					got := bytes.Repeat([]byte{guard}, offset+len(want)+2*encodeBehind)
+					room := slices.Repeat([]uint16{guard}, columns+2*encodeBehind)
+					n := r.encode(got[offset:][:len(want)+encodeBehind], pixels[offset:], d.runs, d.cold, d.index, room[:columns+encodeBehind], d.hot)
+					if n != count {
+						t.Fatalf("%s: %d cold pixels, want %d", what, n, count)
+					}
+					for k, v := range want {
+						if got[offset+k] != v {
+							t.Fatalf("%s: byte %d is %d, want %d", what, k, got[offset+k], v)
+						}
+					}
+					for k, v := range got {
+						if (k < offset || k >= offset+len(want)+encodeBehind) && v != guard {
+							t.Fatalf("%s: byte %d of %d is written", what, k-offset, len(want))
+						}
+					}
+					for k, v := range room[columns+encodeBehind:] {
+						if v != guard {
+							t.Fatalf("%s: number %d behind the room is written", what, k)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestWrite: the records of few examples and of so many that their pixels are
+// counted, one set after the other in the same memory.
+func TestWrite(t *testing.T) {
+	const columns = 300
+	eachSet(t, func(t *testing.T, r *routines) {
+		d := newDataset(kernels.Data{Train: drawn(columns, 50, patterns["random"])}, withDensity(r, 0.5))
+		in := new(input)
+		for _, n := range []int{1, 40, uncounted/(columns-d.hot) + 1, 33, 1} {
+			for _, density := range []float64{1, 0.2} {
+				in.Examples = drawn(columns, n, func(int) float64 { return density })
+				for i := range in.Labels {
+					in.Labels[i] = byte(i)
+				}
+				d.write(in)
+				if len(in.samples) != n {
+					t.Fatalf("%d samples of %d examples", len(in.samples), n)
+				}
+				end := 0
+				for i, s := range in.samples {
+					want, count := recordOf(d, in.Row(i))
+					from := int(s>>32) * recordLine
+					if from < end || int(uint32(s)>>8) != count || byte(s) != byte(i) {
+						t.Fatalf("%d examples: number %d begins at %d, behind %d, holds %d cold pixels, want %d, label %d", n, i, from, end, uint32(s)>>8, count, byte(s))
+					}
+					if !bytes.Equal(in.records[from:][:len(want)], want) {
+						t.Fatalf("%d examples: record %d is not what it should be", n, i)
+					}
+					end = from + len(want)
+				}
+				if len(in.records) < end+encodeBehind {
+					t.Fatalf("%d examples: %d bytes behind the records", n, len(in.records)-end)
+				}
+			}
+		}
+	})
+}
+
 // TestColumns: which columns are hot.
 func TestColumns(t *testing.T) {
 	for _, c := range []struct {
@@ -488,7 +622,7 @@ func TestColumns(t *testing.T) {
 		{10, denseData, 16}, {7, denseData, 0}, // hot panels are at least half full
 		{coldColumns + 20, 0, 32}, // more cold columns than records can tell apart
 	} {
-		if got := newDataset(data(c.columns, 2, 50, c.density), 0.4).hot; got != c.hot {
+		if got := newDataset(data(c.columns, 2, 50, c.density), withDensity(&portable, 0.4)).hot; got != c.hot {
 			t.Errorf("%d columns, density %v: %d are hot, want %d", c.columns, c.density, got, c.hot)
 		}
 	}

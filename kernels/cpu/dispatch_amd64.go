@@ -10,7 +10,7 @@ import x86 "golang.org/x/sys/cpu"
 // available lists the sets that this processor runs, the fastest first.
 func available() []*routines {
 	sets := []*routines{&portable}
-	if x := &x86.X86; x.HasAVX2 && x.HasFMA {
+	if x := &x86.X86; x.HasAVX2 && x.HasFMA && x.HasBMI1 && x.HasPOPCNT {
 		sets = append([]*routines{&avx2}, sets...)
 		if x.HasAVX512F && x.HasAVX512DQ && x.HasAVX512BW && x.HasAVX512VL {
 			sets = append([]*routines{&avx512}, sets...)
@@ -24,7 +24,7 @@ var avx2 = routines{
 	setControl: setControl,
 	multiply:   multiplyAVX2, accumulate: accumulateAVX2, transpose: transposeAVX2,
 	columnSums: columnSumsAVX2, scale: scaleAVX2,
-	convert: convertAVX2, gather: gatherAVX2, scatter: scatterAVX2,
+	encode: encodeAVX2, convert: convertAVX2, gather: gatherAVX2, scatter: scatterAVX2,
 	sigmoid: sigmoidAVX2, tanh: tanhAVX2, relu: reluAVX2, leakyReLU: leakyReLUAVX2,
 	softplus: softplusAVX2, silu: siluAVX2, geluTanh: geluTanhAVX2, softsign: softsignAVX2,
 	sigmoidBackward: sigmoidBackwardAVX2, tanhBackward: tanhBackwardAVX2,
@@ -41,7 +41,7 @@ var avx512 = routines{
 	setControl: setControl,
 	multiply:   multiplyAVX512, accumulate: accumulateAVX512, transpose: transposeAVX512,
 	columnSums: columnSumsAVX512, scale: scaleAVX512,
-	convert: convertAVX512, gather: gatherAVX512, scatter: scatterAVX512,
+	encode: encodeAVX2, convert: convertAVX512, gather: gatherAVX512, scatter: scatterAVX512,
 	sigmoid: sigmoidAVX512, tanh: tanhAVX512, relu: reluAVX512, leakyReLU: leakyReLUAVX512,
 	softplus: softplusAVX512, silu: siluAVX512, geluTanh: geluTanhAVX512, softsign: softsignAVX512,
 	sigmoidBackward: sigmoidBackwardAVX512, tanhBackward: tanhBackwardAVX512,

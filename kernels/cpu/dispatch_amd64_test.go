@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"reflect"
 	"runtime"
 	"slices"
 	"testing"
@@ -17,7 +18,7 @@ func TestDispatch(t *testing.T) {
 	defer func() { x86.X86 = has }()
 	all := func() {
 		x := &x86.X86
-		x.HasAVX2, x.HasFMA = true, true
+		x.HasAVX2, x.HasFMA, x.HasBMI1, x.HasPOPCNT = true, true, true, true
 		x.HasAVX512F, x.HasAVX512DQ, x.HasAVX512BW, x.HasAVX512VL = true, true, true, true
 	}
 	for _, c := range []struct {
@@ -30,12 +31,25 @@ func TestDispatch(t *testing.T) {
 		{func() { x86.X86.HasAVX512BW = false }, []*routines{&avx2, &portable}},
 		{func() { x86.X86.HasAVX512VL = false }, []*routines{&avx2, &portable}},
 		{func() { x86.X86.HasFMA = false }, []*routines{&portable}},
+		{func() { x86.X86.HasBMI1 = false }, []*routines{&portable}},
+		{func() { x86.X86.HasPOPCNT = false }, []*routines{&portable}},
 		{func() { x86.X86.HasAVX2 = false }, []*routines{&portable}},
 	} {
 		all()
 		c.without()
 		if got := available(); !slices.Equal(got, c.want) {
 			t.Errorf("%d sets, want %d, the first being %s", len(got), len(c.want), c.want[0].name)
+		}
+	}
+}
+
+// TestRoutines: no set lacks a routine, whether this processor runs it or not.
+func TestRoutines(t *testing.T) {
+	for _, set := range []*routines{&avx512, &avx2, &portable} {
+		for field, v := range reflect.ValueOf(*set).Fields() {
+			if v.IsZero() {
+				t.Errorf("%s has no %s", set.name, field.Name)
+			}
 		}
 	}
 }

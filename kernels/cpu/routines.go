@@ -35,6 +35,12 @@ const (
 // traps.
 const flushDenormals = 0x9fc0
 
+// run is neighbouring columns that are hot: the first one and their number, at
+// most longestRun.
+type run = [2]uint32
+
+const longestRun = 16
+
 // routines are the inner loops in one instruction set. dense_generic.go
 // defines what they compute.
 type routines struct {
@@ -55,6 +61,7 @@ type routines struct {
 	columnSums func(dst, d []float32, rows int, keep, alpha float32)
 	scale      func(w []float32, factor float32)
 
+	encode  func(record, row []byte, runs []run, cold []byte, index, room []uint16, hot int) (count int)
 	convert func(x, cold []float32, records []byte, samples []sample, hot int)
 	gather  func(z, w, cold []float32, records []byte, samples, ahead []sample, hot int)
 	scatter func(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32)
@@ -82,7 +89,7 @@ var portable = routines{
 	name: "portable", multiplyPanels: 1, accumulatePanels: 1, hotDensity: 0.85,
 	setControl: func(uint32) uint32 { return 0 },
 	multiply:   multiply, accumulate: accumulate, transpose: transpose, columnSums: columnSums, scale: scale,
-	convert: convert, gather: gather, scatter: scatter,
+	encode: encode, convert: convert, gather: gather, scatter: scatter,
 	sigmoid: forwardOf(ir.Sigmoid), tanh: forwardOf(ir.Tanh), relu: forwardOf(ir.ReLU), softplus: forwardOf(ir.Softplus),
 	silu: forwardOf(ir.SiLU), geluTanh: forwardOf(ir.GELUTanh), softsign: forwardOf(ir.Softsign),
 	leakyReLU:       leakyReLU,

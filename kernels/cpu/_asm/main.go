@@ -12,6 +12,7 @@ import (
 
 func main() {
 	ConstraintExpr("amd64,!purego")
+	compact := compactions()
 	constants()
 	setControl()
 	for _, s := range []set{avx2, avx512} {
@@ -39,6 +40,7 @@ func main() {
 		s.adam()
 		s.ceiling()
 	}
+	encode(compact)
 	Generate()
 }
 
