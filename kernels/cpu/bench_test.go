@@ -19,7 +19,7 @@ import (
 func BenchmarkEpoch(b *testing.B) {
 	data := digits(b)
 	for _, set := range available() {
-		for _, widths := range [][]int{{784, 16, 16, 10}, {784, 32, 16, 10}, {784, 64, 16, 10}, {784, 128, 64, 10}} {
+		for _, widths := range [][]int{{784, 8, 8, 10}, {784, 16, 16, 10}, {784, 24, 24, 10}, {784, 32, 16, 10}, {784, 64, 16, 10}, {784, 128, 64, 10}} {
 			p := network(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
 			for _, batch := range []int{10, 32, 128, 1000} {
 				b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {

@@ -187,4 +187,19 @@ func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta
 func ceilingAVX512(sums []float32, factor float32, addend float32, turns int)
 
 //go:noescape
+func multiplyAVX2Half(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
+
+//go:noescape
+func accumulateAVX2Half(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32)
+
+//go:noescape
+func columnSumsAVX2Half(dst []float32, d []float32, rows int, keep float32, alpha float32)
+
+//go:noescape
+func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
+
+//go:noescape
+func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)
+
+//go:noescape
 func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, room []uint16, hot int) int

@@ -7926,6 +7926,1275 @@ end2:
 	VZEROUPPER
 	RET
 
+// func multiplyAVX2Half(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
+// Requires: AVX, FMA3
+TEXT ·multiplyAVX2Half(SB), NOSPLIT, $0-152
+	MOVQ dst_base+0(FP), AX
+	MOVQ start_base+24(FP), CX
+	MOVQ a_base+48(FP), DX
+	MOVQ rows+96(FP), BX
+	MOVQ aRows+104(FP), SI
+	SHLQ $0x06, SI
+	MOVQ bPanel+144(FP), DI
+	SHLQ $0x02, DI
+
+tiles2:
+	CMPQ BX, $0x0c
+	JL   rest3
+
+	// 12 rows of 1 panels
+	MOVQ    startRow+128(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    startPanel+136(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (CX), Y0
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y9
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y10
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y11
+	ADDQ    DI, CX
+	MOVQ    DX, DI
+	MOVQ    b_base+72(FP), R8
+	MOVQ    depth+112(FP), R9
+
+block4:
+	CMPQ R9, $0x00
+	JLE  end7
+	MOVQ DI, R10
+	MOVQ R9, R11
+	CMPQ R9, $0x10
+	JLE  full5
+	MOVQ $0x00000010, R11
+
+full5:
+column6:
+	VMOVUPS      (R8), Y12
+	VBROADCASTSS (R10), Y13
+	VFMADD231PS  Y12, Y13, Y0
+	VBROADCASTSS 64(R10), Y13
+	VFMADD231PS  Y12, Y13, Y1
+	VBROADCASTSS 128(R10), Y13
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 192(R10), Y13
+	VFMADD231PS  Y12, Y13, Y3
+	VBROADCASTSS 256(R10), Y13
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 320(R10), Y13
+	VFMADD231PS  Y12, Y13, Y5
+	VBROADCASTSS 384(R10), Y13
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 448(R10), Y13
+	VFMADD231PS  Y12, Y13, Y7
+	VBROADCASTSS 512(R10), Y13
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 576(R10), Y13
+	VFMADD231PS  Y12, Y13, Y9
+	VBROADCASTSS 640(R10), Y13
+	VFMADD231PS  Y12, Y13, Y10
+	VBROADCASTSS 704(R10), Y13
+	VFMADD231PS  Y12, Y13, Y11
+	ADDQ         $0x04, R10
+	ADDQ         $0x40, R8
+	DECQ         R11
+	JNE          column6
+	ADDQ         SI, DI
+	SUBQ         $0x10, R9
+	JMP          block4
+
+end7:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y4, 256(AX)
+	VMOVUPS Y5, 320(AX)
+	VMOVUPS Y6, 384(AX)
+	VMOVUPS Y7, 448(AX)
+	VMOVUPS Y8, 512(AX)
+	VMOVUPS Y9, 576(AX)
+	VMOVUPS Y10, 640(AX)
+	VMOVUPS Y11, 704(AX)
+	ADDQ    $0x00000300, AX
+	ADDQ    $0x00000300, DX
+	SUBQ    $0x0c, BX
+	JMP     tiles2
+
+rest3:
+	CMPQ BX, $0x00
+	JLE  done1
+	CMPQ BX, $0x0b
+	JNE  lower8
+
+	// 11 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y10
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block9:
+	CMPQ DI, $0x00
+	JLE  end12
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full10
+	MOVQ $0x00000010, R9
+
+full10:
+column11:
+	VMOVUPS      (BX), Y11
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y11, Y12, Y0
+	VBROADCASTSS 64(R8), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 128(R8), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS 192(R8), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 256(R8), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS 320(R8), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 384(R8), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS 448(R8), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 512(R8), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS 576(R8), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS 640(R8), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column11
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block9
+
+end12:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y4, 256(AX)
+	VMOVUPS Y5, 320(AX)
+	VMOVUPS Y6, 384(AX)
+	VMOVUPS Y7, 448(AX)
+	VMOVUPS Y8, 512(AX)
+	VMOVUPS Y9, 576(AX)
+	VMOVUPS Y10, 640(AX)
+	ADDQ    $0x000002c0, AX
+	ADDQ    $0x000002c0, DX
+	JMP     done1
+
+lower8:
+	CMPQ BX, $0x0a
+	JNE  lower13
+
+	// 10 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block14:
+	CMPQ DI, $0x00
+	JLE  end17
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full15
+	MOVQ $0x00000010, R9
+
+full15:
+column16:
+	VMOVUPS      (BX), Y10
+	VBROADCASTSS (R8), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 64(R8), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 128(R8), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 192(R8), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 256(R8), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 320(R8), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 384(R8), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 448(R8), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 512(R8), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 576(R8), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column16
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block14
+
+end17:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y4, 256(AX)
+	VMOVUPS Y5, 320(AX)
+	VMOVUPS Y6, 384(AX)
+	VMOVUPS Y7, 448(AX)
+	VMOVUPS Y8, 512(AX)
+	VMOVUPS Y9, 576(AX)
+	ADDQ    $0x00000280, AX
+	ADDQ    $0x00000280, DX
+	JMP     done1
+
+lower13:
+	CMPQ BX, $0x09
+	JNE  lower18
+
+	// 9 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block19:
+	CMPQ DI, $0x00
+	JLE  end22
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full20
+	MOVQ $0x00000010, R9
+
+full20:
+column21:
+	VMOVUPS      (BX), Y9
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 64(R8), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 128(R8), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 192(R8), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 256(R8), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 320(R8), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 384(R8), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 448(R8), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 512(R8), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column21
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block19
+
+end22:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y4, 256(AX)
+	VMOVUPS Y5, 320(AX)
+	VMOVUPS Y6, 384(AX)
+	VMOVUPS Y7, 448(AX)
+	VMOVUPS Y8, 512(AX)
+	ADDQ    $0x00000240, AX
+	ADDQ    $0x00000240, DX
+	JMP     done1
+
+lower18:
+	CMPQ BX, $0x08
+	JNE  lower23
+
+	// 8 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block24:
+	CMPQ DI, $0x00
+	JLE  end27
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full25
+	MOVQ $0x00000010, R9
+
+full25:
+column26:
+	VMOVUPS      (BX), Y8
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 64(R8), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 128(R8), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 192(R8), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 256(R8), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 320(R8), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 384(R8), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 448(R8), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column26
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block24
+
+end27:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y4, 256(AX)
+	VMOVUPS Y5, 320(AX)
+	VMOVUPS Y6, 384(AX)
+	VMOVUPS Y7, 448(AX)
+	ADDQ    $0x00000200, AX
+	ADDQ    $0x00000200, DX
+	JMP     done1
+
+lower23:
+	CMPQ BX, $0x07
+	JNE  lower28
+
+	// 7 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block29:
+	CMPQ DI, $0x00
+	JLE  end32
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full30
+	MOVQ $0x00000010, R9
+
+full30:
+column31:
+	VMOVUPS      (BX), Y7
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 64(R8), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 128(R8), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 192(R8), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 256(R8), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 320(R8), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 384(R8), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column31
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block29
+
+end32:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y4, 256(AX)
+	VMOVUPS Y5, 320(AX)
+	VMOVUPS Y6, 384(AX)
+	ADDQ    $0x000001c0, AX
+	ADDQ    $0x000001c0, DX
+	JMP     done1
+
+lower28:
+	CMPQ BX, $0x06
+	JNE  lower33
+
+	// 6 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block34:
+	CMPQ DI, $0x00
+	JLE  end37
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full35
+	MOVQ $0x00000010, R9
+
+full35:
+column36:
+	VMOVUPS      (BX), Y6
+	VBROADCASTSS (R8), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 64(R8), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 128(R8), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 192(R8), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 256(R8), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 320(R8), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column36
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block34
+
+end37:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y4, 256(AX)
+	VMOVUPS Y5, 320(AX)
+	ADDQ    $0x00000180, AX
+	ADDQ    $0x00000180, DX
+	JMP     done1
+
+lower33:
+	CMPQ BX, $0x05
+	JNE  lower38
+
+	// 5 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block39:
+	CMPQ DI, $0x00
+	JLE  end42
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full40
+	MOVQ $0x00000010, R9
+
+full40:
+column41:
+	VMOVUPS      (BX), Y5
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 64(R8), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 128(R8), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 192(R8), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 256(R8), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column41
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block39
+
+end42:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y4, 256(AX)
+	ADDQ    $0x00000140, AX
+	ADDQ    $0x00000140, DX
+	JMP     done1
+
+lower38:
+	CMPQ BX, $0x04
+	JNE  lower43
+
+	// 4 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block44:
+	CMPQ DI, $0x00
+	JLE  end47
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full45
+	MOVQ $0x00000010, R9
+
+full45:
+column46:
+	VMOVUPS      (BX), Y4
+	VBROADCASTSS (R8), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 64(R8), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 128(R8), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 192(R8), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column46
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block44
+
+end47:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	VMOVUPS Y3, 192(AX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, DX
+	JMP     done1
+
+lower43:
+	CMPQ BX, $0x03
+	JNE  lower48
+
+	// 3 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block49:
+	CMPQ DI, $0x00
+	JLE  end52
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full50
+	MOVQ $0x00000010, R9
+
+full50:
+column51:
+	VMOVUPS      (BX), Y3
+	VBROADCASTSS (R8), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 64(R8), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 128(R8), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column51
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block49
+
+end52:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    $0x000000c0, AX
+	ADDQ    $0x000000c0, DX
+	JMP     done1
+
+lower48:
+	CMPQ BX, $0x02
+	JNE  lower53
+
+	// 2 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block54:
+	CMPQ DI, $0x00
+	JLE  end57
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full55
+	MOVQ $0x00000010, R9
+
+full55:
+column56:
+	VMOVUPS      (BX), Y2
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 64(R8), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column56
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block54
+
+end57:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	JMP     done1
+
+lower53:
+	// 1 rows of 1 panels
+	MOVQ    startRow+128(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    startPanel+136(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (CX), Y0
+	ADDQ    BX, CX
+	MOVQ    DX, CX
+	MOVQ    b_base+72(FP), BX
+	MOVQ    depth+112(FP), DI
+
+block59:
+	CMPQ DI, $0x00
+	JLE  end62
+	MOVQ CX, R8
+	MOVQ DI, R9
+	CMPQ DI, $0x10
+	JLE  full60
+	MOVQ $0x00000010, R9
+
+full60:
+column61:
+	VMOVUPS      (BX), Y1
+	VBROADCASTSS (R8), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         $0x04, R8
+	ADDQ         $0x40, BX
+	DECQ         R9
+	JNE          column61
+	ADDQ         SI, CX
+	SUBQ         $0x10, DI
+	JMP          block59
+
+end62:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, DX
+	JMP     done1
+
+done1:
+	VZEROUPPER
+	RET
+
+// func accumulateAVX2Half(dst []float32, a []float32, d []float32, rows int, aRows int, columns int, panels int, dstPanel int, keep float32, alpha float32)
+// Requires: AVX, FMA3
+TEXT ·accumulateAVX2Half(SB), NOSPLIT, $0-120
+	MOVQ dst_base+0(FP), AX
+	MOVQ dstPanel+104(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a_base+24(FP), DX
+	MOVQ columns+88(FP), BX
+	MOVQ aRows+80(FP), SI
+	SHLQ $0x06, SI
+
+blocks2:
+	// columns 0 to 7 of 1 panels
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
+
+row3:
+	VMOVUPS      (R8), Y8
+	VBROADCASTSS (DI), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(DI), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 8(DI), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 12(DI), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 16(DI), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 20(DI), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 24(DI), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 28(DI), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R8
+	DECQ         R9
+	JNE          row3
+	VBROADCASTSS keep+112(FP), Y9
+	VBROADCASTSS alpha+116(FP), Y10
+	LEAQ         (AX)(CX*2), R10
+	VMULPS       Y10, Y0, Y0
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y1, Y1
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y2, Y2
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y3, Y3
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y4, Y4
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y5, Y5
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y6, Y6
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y7, Y7
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+
+	// columns 8 to 15 of 1 panels
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   DX, DI
+	MOVQ   d_base+48(FP), R8
+	MOVQ   rows+72(FP), R9
+	LEAQ   (R8)(SI*2), R10
+
+row4:
+	VMOVUPS      (R8), Y8
+	VBROADCASTSS 32(DI), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 36(DI), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 40(DI), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 44(DI), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 48(DI), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 52(DI), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 56(DI), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 60(DI), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R8
+	DECQ         R9
+	JNE          row4
+	VBROADCASTSS keep+112(FP), Y9
+	VBROADCASTSS alpha+116(FP), Y10
+	LEAQ         (AX)(CX*2), R10
+	VMULPS       Y10, Y0, Y0
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y1, Y1
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y2, Y2
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y3, Y3
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y4, Y4
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y5, Y5
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y6, Y6
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	VMULPS       Y10, Y7, Y7
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JE           done1
+	ADDQ         SI, DX
+	JMP          blocks2
+
+done1:
+	VZEROUPPER
+	RET
+
+// func columnSumsAVX2Half(dst []float32, d []float32, rows int, keep float32, alpha float32)
+// Requires: AVX, FMA3
+TEXT ·columnSumsAVX2Half(SB), NOSPLIT, $0-64
+	MOVQ   dst_base+0(FP), AX
+	MOVQ   d_base+24(FP), CX
+	MOVQ   rows+48(FP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+four1:
+	SUBQ   $0x04, DX
+	JL     rest2
+	VADDPS (CX), Y0, Y0
+	VADDPS 64(CX), Y1, Y1
+	VADDPS 128(CX), Y2, Y2
+	VADDPS 192(CX), Y3, Y3
+	ADDQ   $0x00000100, CX
+	JMP    four1
+
+rest2:
+	ADDQ $0x04, DX
+
+one4:
+	DECQ   DX
+	JL     end3
+	VADDPS (CX), Y0, Y0
+	ADDQ   $0x40, CX
+	JMP    one4
+
+end3:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VBROADCASTSS keep+56(FP), Y4
+	VBROADCASTSS alpha+60(FP), Y5
+	VMULPS       Y5, Y0, Y0
+	VMOVUPS      (AX), Y1
+	VFMADD231PS  Y4, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gatherAVX2Half(SB), NOSPLIT, $0-152
+	MOVQ z_base+0(FP), AX
+	MOVQ w_base+24(FP), CX
+	MOVQ ahead_base+120(FP), DX
+	MOVQ ahead_len+128(FP), BX
+	MOVQ samples_base+96(FP), SI
+	MOVQ samples_len+104(FP), DI
+
+sample1:
+	DECQ       DI
+	JL         end2
+	DECQ       BX
+	JL         fetched3
+	MOVL       (DX), R8
+	MOVQ       hot+144(FP), R9
+	SHLQ       $0x06, R8
+	MOVQ       records_base+72(FP), R10
+	ADDQ       R10, R8
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+
+fetch4:
+	PREFETCHT1 192(R8)
+	ADDQ       $0x40, R8
+	SUBQ       $0x40, R9
+	JG         fetch4
+	ADDQ       $0x10, DX
+
+fetched3:
+	MOVL    4(SI), R8
+	MOVL    (SI), R9
+	SHLQ    $0x02, R8
+	MOVQ    cold_base+48(FP), R10
+	ADDQ    R10, R8
+	SHLQ    $0x06, R9
+	MOVQ    records_base+72(FP), R10
+	ADDQ    R10, R9
+	MOVQ    hot+144(FP), R10
+	ADDQ    R10, R9
+	MOVL    8(SI), R10
+	ADDQ    R10, R9
+	LEAQ    (R9)(R10*2), R10
+	VMOVUPS (AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	CMPQ    R9, R10
+	JGE     turned6
+
+turn5:
+	MOVQ           (R9), R11
+	VBROADCASTF128 (R8), Y4
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x00, Y4, Y5
+	VFMADD231PS    (CX)(R12*8), Y5, Y0
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x55, Y4, Y6
+	VFMADD231PS    (CX)(R12*8), Y6, Y1
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0xaa, Y4, Y7
+	VFMADD231PS    (CX)(R12*8), Y7, Y2
+	VPERMILPS      $0xff, Y4, Y8
+	VFMADD231PS    (CX)(R11*8), Y8, Y3
+	ADDQ           $0x08, R9
+	ADDQ           $0x10, R8
+	CMPQ           R9, R10
+	JL             turn5
+
+turned6:
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x10, SI
+	JMP     sample1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)
+// Requires: AVX, FMA3
+TEXT ·scatterAVX2Half(SB), NOSPLIT, $0-132
+	MOVQ         w_base+0(FP), AX
+	MOVQ         d_base+24(FP), CX
+	VBROADCASTSS alpha+128(FP), Y5
+	MOVQ         samples_base+96(FP), DX
+	MOVQ         samples_len+104(FP), BX
+
+sample1:
+	DECQ    BX
+	JL      end2
+	MOVL    4(DX), SI
+	MOVL    (DX), DI
+	SHLQ    $0x02, SI
+	MOVQ    cold_base+48(FP), R8
+	ADDQ    R8, SI
+	SHLQ    $0x06, DI
+	MOVQ    records_base+72(FP), R8
+	ADDQ    R8, DI
+	MOVQ    hot+120(FP), R8
+	ADDQ    R8, DI
+	MOVL    8(DX), R8
+	ADDQ    R8, DI
+	LEAQ    (DI)(R8*2), R8
+	VMOVUPS (CX), Y4
+	VMULPS  Y5, Y4, Y4
+	CMPQ    DI, R8
+	JGE     turned4
+
+turn3:
+	VBROADCASTF128 (SI), Y6
+	MOVWQZX        (DI), R9
+	VPERMILPS      $0x00, Y6, Y7
+	VMOVUPS        (AX)(R9*8), Y0
+	VFMADD231PS    Y7, Y4, Y0
+	MOVWQZX        2(DI), R10
+	VPERMILPS      $0x55, Y6, Y8
+	VMOVUPS        (AX)(R10*8), Y1
+	VFMADD231PS    Y8, Y4, Y1
+	MOVWQZX        4(DI), R11
+	VPERMILPS      $0xaa, Y6, Y9
+	VMOVUPS        (AX)(R11*8), Y2
+	VFMADD231PS    Y9, Y4, Y2
+	MOVWQZX        6(DI), R12
+	VPERMILPS      $0xff, Y6, Y7
+	VMOVUPS        (AX)(R12*8), Y3
+	VFMADD231PS    Y7, Y4, Y3
+	VMOVUPS        Y0, (AX)(R9*8)
+	VMOVUPS        Y1, (AX)(R10*8)
+	VMOVUPS        Y2, (AX)(R11*8)
+	VMOVUPS        Y3, (AX)(R12*8)
+	ADDQ           $0x08, DI
+	ADDQ           $0x10, SI
+	CMPQ           DI, R8
+	JL             turn3
+
+turned4:
+	ADDQ $0x40, CX
+	ADDQ $0x10, DX
+	JMP  sample1
+
+end2:
+	VZEROUPPER
+	RET
+
 // func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, room []uint16, hot int) int
 // Requires: AVX, AVX2, BMI, CMOV, POPCNT
 TEXT ·encodeAVX2(SB), NOSPLIT, $64-160

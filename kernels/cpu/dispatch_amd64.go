@@ -22,9 +22,11 @@ func available() []*routines {
 var avx2 = routines{
 	name: "AVX2", multiplyPanels: 1, accumulatePanels: 1, hotDensity: 0.5,
 	setControl: setControl,
-	multiply:   multiplyAVX2, accumulate: accumulateAVX2, transpose: transposeAVX2,
-	columnSums: columnSumsAVX2, scale: scaleAVX2,
-	encode: encodeAVX2, convert: convertAVX2, gather: gatherAVX2, scatter: scatterAVX2,
+	products: products{multiply: multiplyAVX2, accumulate: accumulateAVX2, columnSums: columnSumsAVX2,
+		gather: gatherAVX2, scatter: scatterAVX2},
+	half: products{multiply: multiplyAVX2Half, accumulate: accumulateAVX2Half, columnSums: columnSumsAVX2Half,
+		gather: gatherAVX2Half, scatter: scatterAVX2Half},
+	transpose: transposeAVX2, scale: scaleAVX2, encode: encodeAVX2, convert: convertAVX2,
 	sigmoid: sigmoidAVX2, tanh: tanhAVX2, relu: reluAVX2, leakyReLU: leakyReLUAVX2,
 	softplus: softplusAVX2, silu: siluAVX2, geluTanh: geluTanhAVX2, softsign: softsignAVX2,
 	sigmoidBackward: sigmoidBackwardAVX2, tanhBackward: tanhBackwardAVX2,
@@ -36,12 +38,15 @@ var avx2 = routines{
 	ceiling: ceilingAVX2, ceilingSums: 12 * 8,
 }
 
+// A register of AVX-512 is a whole panel: half of one would be no faster.
+var productsAVX512 = products{multiply: multiplyAVX512, accumulate: accumulateAVX512, columnSums: columnSumsAVX512,
+	gather: gatherAVX512, scatter: scatterAVX512}
+
 var avx512 = routines{
 	name: "AVX-512", multiplyPanels: 2, accumulatePanels: 3, hotDensity: 0.46,
 	setControl: setControl,
-	multiply:   multiplyAVX512, accumulate: accumulateAVX512, transpose: transposeAVX512,
-	columnSums: columnSumsAVX512, scale: scaleAVX512,
-	encode: encodeAVX2, convert: convertAVX512, gather: gatherAVX512, scatter: scatterAVX512,
+	products:   productsAVX512, half: productsAVX512,
+	transpose: transposeAVX512, scale: scaleAVX512, encode: encodeAVX2, convert: convertAVX512,
 	sigmoid: sigmoidAVX512, tanh: tanhAVX512, relu: reluAVX512, leakyReLU: leakyReLUAVX512,
 	softplus: softplusAVX512, silu: siluAVX512, geluTanh: geluTanhAVX512, softsign: softsignAVX512,
 	sigmoidBackward: sigmoidBackwardAVX512, tanhBackward: tanhBackwardAVX512,

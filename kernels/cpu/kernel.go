@@ -61,7 +61,7 @@ func (k denseLayer) bind(m *machine) func() {
 		product = func() {
 			m.dense(out, m.x, w, bias, m.hot, units, wPanel)
 			for p := range panels {
-				m.gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.fetch, m.hot)
+				m.forColumns(units-p*lanes).gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.fetch, m.hot)
 				m.fetch = nil
 			}
 		}
@@ -223,22 +223,22 @@ func (k weightGradient) bind(m *machine) func() {
 // add is w = keep · w + alpha · DWeight(dz, in), for panels p up to end, of which w
 // holds the first; they are wPanel apart.
 func (k weightGradient) add(m *machine, wPanel int) func(w []float32, p, end int, keep, alpha float32) {
-	dz := m.values[k.dz]
+	dz, units := m.values[k.dz], m.cols(k.dz)
 	if !k.sparse {
 		in, inputs := m.values[k.in], m.cols(k.in)
 		return func(w []float32, p, end int, keep, alpha float32) {
-			m.denseWeight(w, in, dz[p*m.n*lanes:], inputs, end-p, wPanel, keep, alpha)
+			m.denseWeight(w, in, dz[p*m.n*lanes:], inputs, min(units, end*lanes)-p*lanes, wPanel, keep, alpha)
 		}
 	}
 	return func(w []float32, p, end int, keep, alpha float32) {
 		d := dz[p*m.n*lanes:]
-		m.denseWeight(w, m.x, d, m.hot, end-p, wPanel, keep, alpha)
+		m.denseWeight(w, m.x, d, m.hot, min(units, end*lanes)-p*lanes, wPanel, keep, alpha)
 		for q := range end - p {
 			cold := w[q*wPanel+m.hot*lanes : (q+1)*wPanel]
 			if keep != 1 {
 				m.scale(cold, keep)
 			}
-			m.scatter(cold, d[q*m.n*lanes:], m.cold, m.records, m.samples, m.hot, alpha)
+			m.forColumns(units-(p+q)*lanes).scatter(cold, d[q*m.n*lanes:], m.cold, m.records, m.samples, m.hot, alpha)
 		}
 	}
 }
@@ -270,10 +270,10 @@ func (k biasGradient) bind(m *machine) func() {
 
 // add is b = keep · b + alpha · DBias(dz).
 func (k biasGradient) add(m *machine) func(b []float32, keep, alpha float32) {
-	dz, panels := m.values[k.dz], panels(m.cols(k.dz))
+	dz, units := m.values[k.dz], m.cols(k.dz)
 	return func(b []float32, keep, alpha float32) {
-		for p := range panels {
-			m.columnSums(b[p*lanes:], dz[p*m.n*lanes:], m.n, keep, alpha)
+		for p := range panels(units) {
+			m.forColumns(units-p*lanes).columnSums(b[p*lanes:], dz[p*m.n*lanes:], m.n, keep, alpha)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (m *machine) dense(z, a, w, bias []float32, depth, units, wPanel int) {
 		for i := 0; i < m.n; i += rowBlock {
 			for p := 0; p < panels(units); p += m.multiplyPanels {
 				n := min(m.multiplyPanels, panels(units)-p)
-				m.addProduct(z, a, bias, w[p*wPanel+k*lanes:], i, k, min(deepBlock, depth-k), p, n, wPanel)
+				m.addProduct(m.forColumns(units-p*lanes), z, a, bias, w[p*wPanel+k*lanes:], i, k, min(deepBlock, depth-k), p, n, wPanel)
 			}
 		}
 	}
@@ -40,7 +40,7 @@ func (m *machine) denseInput(da, dz, w []float32, inputs, units, wPanel int) {
 				m.transpose(m.wt[q*tPanel:], w[k/lanes*wPanel+(p+q)*lanes*lanes:], panels(depth), lanes*lanes, wPanel)
 			}
 			for i := 0; i < m.n; i += rowBlock {
-				m.addProduct(da, dz, m.zeros, m.wt, i, k, depth, p, n, tPanel)
+				m.addProduct(m.forColumns(inputs-p*lanes), da, dz, m.zeros, m.wt, i, k, depth, p, n, tPanel)
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func (m *machine) denseInput(da, dz, w []float32, inputs, units, wPanel int) {
 // addProduct multiplies a block of rows, from i on, and depth columns, from k
 // on, of a with panels of b into panels of dst from p on. The first columns
 // start from a bias, the others go on.
-func (m *machine) addProduct(dst, a, bias, b []float32, i, k, depth, p, panels, bPanel int) {
+func (m *machine) addProduct(r *products, dst, a, bias, b []float32, i, k, depth, p, panels, bPanel int) {
 	rows, to := min(rowBlock, m.n-i), dst[(p*m.n+i)*lanes:]
 	start, startRow, startPanel := bias[p*lanes:], 0, lanes
 	for from := 0; from == 0 || from < depth; from += depthBlock {
@@ -58,7 +58,7 @@ func (m *machine) addProduct(dst, a, bias, b []float32, i, k, depth, p, panels, 
 		}
 		block := min(depthBlock, depth-from)
 		columns := a[min((k+from)*m.n+i*lanes, len(a)):] // a may have none
-		m.multiply(to, start, columns, b[from*lanes:], rows, m.n, block, panels, startRow, startPanel, bPanel)
+		r.multiply(to, start, columns, b[from*lanes:], rows, m.n, block, panels, startRow, startPanel, bPanel)
 	}
 }
 
@@ -66,12 +66,13 @@ func (m *machine) addProduct(dst, a, bias, b []float32, i, k, depth, p, panels, 
 //
 //	w = keep · w + alpha · dzᵀ · a
 //
-// for so many panels of dz.
-func (m *machine) denseWeight(w, a, dz []float32, inputs, panels, wPanel int, keep, alpha float32) {
+// for so many columns of dz.
+func (m *machine) denseWeight(w, a, dz []float32, inputs, columns, wPanel int, keep, alpha float32) {
 	for i := 0; i < m.n; i += gradientBlock {
-		for p := 0; p < panels && inputs > 0; p += m.accumulatePanels {
-			m.accumulate(w[p*wPanel:], a[i*lanes:], dz[(p*m.n+i)*lanes:], min(gradientBlock, m.n-i), m.n,
-				inputs, min(m.accumulatePanels, panels-p), wPanel, keep, alpha)
+		for p := 0; p < panels(columns) && inputs > 0; p += m.accumulatePanels {
+			r := m.forColumns(columns - p*lanes)
+			r.accumulate(w[p*wPanel:], a[i*lanes:], dz[(p*m.n+i)*lanes:], min(gradientBlock, m.n-i), m.n,
+				inputs, min(m.accumulatePanels, panels(columns)-p), wPanel, keep, alpha)
 		}
 		keep = 1
 	}

@@ -55,16 +55,16 @@ type routines struct {
 	// or what it returned before.
 	setControl func(control uint32) (before uint32)
 
-	multiply   func(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int)
-	accumulate func(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32)
-	transpose  func(dst, src []float32, blocks, dstBlock, srcBlock int)
-	columnSums func(dst, d []float32, rows int, keep, alpha float32)
-	scale      func(w []float32, factor float32)
+	// products are for whole panels, half for those of which at most the first
+	// half is in use: they need not compute the others.
+	products
+	half products
+
+	transpose func(dst, src []float32, blocks, dstBlock, srcBlock int)
+	scale     func(w []float32, factor float32)
 
 	encode  func(record, row []byte, runs []run, cold []byte, index, room []uint16, hot int) (count int)
 	convert func(x, cold []float32, records []byte, samples []sample, hot int)
-	gather  func(z, w, cold []float32, records []byte, samples, ahead []sample, hot int)
-	scatter func(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32)
 
 	// Of the functions backward, the first two and rectifyBackward read the
 	// activation's output, the others its input.
@@ -84,12 +84,32 @@ type routines struct {
 	ceilingSums int
 }
 
+// products are the routines that sum products into panels.
+type products struct {
+	multiply   func(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int)
+	accumulate func(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32)
+	columnSums func(dst, d []float32, rows int, keep, alpha float32)
+	gather     func(z, w, cold []float32, records []byte, samples, ahead []sample, hot int)
+	scatter    func(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32)
+}
+
+// forColumns is the products for panels with so many columns in use from the
+// first of them on.
+func (r *routines) forColumns(n int) *products {
+	if n <= half {
+		return &r.half
+	}
+	return &r.products
+}
+
+var portableProducts = products{multiply: multiply, accumulate: accumulate, columnSums: columnSums, gather: gather, scatter: scatter}
+
 // portable is every processor's set.
 var portable = routines{
 	name: "portable", multiplyPanels: 1, accumulatePanels: 1, hotDensity: 0.85,
 	setControl: func(uint32) uint32 { return 0 },
-	multiply:   multiply, accumulate: accumulate, transpose: transpose, columnSums: columnSums, scale: scale,
-	encode: encode, convert: convert, gather: gather, scatter: scatter,
+	products:   portableProducts, half: portableProducts,
+	transpose: transpose, scale: scale, encode: encode, convert: convert,
 	sigmoid: forwardOf(ir.Sigmoid), tanh: forwardOf(ir.Tanh), relu: forwardOf(ir.ReLU), softplus: forwardOf(ir.Softplus),
 	silu: forwardOf(ir.SiLU), geluTanh: forwardOf(ir.GELUTanh), softsign: forwardOf(ir.Softsign),
 	leakyReLU:       leakyReLU,

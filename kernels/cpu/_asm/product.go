@@ -32,7 +32,7 @@ func (s set) multiply() {
 		rows: number("rows"), panelBytes: scaled("aRows", 6), bPanel: scaled("bPanel", 2),
 	}
 	done := r.label("done")
-	tallest := map[int]int{1: 6} // rows of a tile by panels: 12 sums, 2 of b, 1 of a
+	tallest := map[int]int{1: 12 / s.perVector} // rows of a tile by panels: 12 sums, 1 or 2 of b, 1 of a
 	if s.wide() {
 		tallest = map[int]int{1: 16, 2: 12} // latency 4 times 2 a cycle need 8 sums or more
 		CMPQ(number("panels"), Imm(2))
@@ -175,7 +175,7 @@ func (s set) accumulate() {
 		}
 		m.blocks(1, 16, done)
 	} else {
-		m.blocks(1, 4, done)
+		m.blocks(1, 8/s.perVector, done)
 	}
 	Label(done)
 	r.end()
