@@ -607,6 +607,56 @@ func equal(a, b kernels.State) bool {
 		slices.EqualFunc(a.Params, b.Params, slices.Equal[[]float32])
 }
 
+// TestHalfPanels: panels of which at most half is in use are computed by the
+// products for those, and no others are.
+func TestHalfPanels(t *testing.T) {
+	for _, c := range []struct {
+		widths []int
+		half   bool // any of the layers ends in half a panel
+	}{{[]int{40, 16, 9}, false}, {[]int{40, 8, 10}, true}, {[]int{40, 24, 16, 12}, true}, {[]int{40, 1, 16}, true}} {
+		eachSet(t, func(t *testing.T, set *routines) {
+			r, whole, calls := *set, set.products, map[string]int{}
+			count := func(name string) { calls[name]++ }
+			r.half = products{
+				multiply: func(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int) {
+					count("multiply")
+					whole.multiply(dst, start, a, b, rows, aRows, depth, panels, startRow, startPanel, bPanel)
+				},
+				accumulate: func(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32) {
+					count("accumulate")
+					whole.accumulate(dst, a, d, rows, aRows, columns, panels, dstPanel, keep, alpha)
+				},
+				columnSums: func(dst, d []float32, rows int, keep, alpha float32) {
+					count("columnSums")
+					whole.columnSums(dst, d, rows, keep, alpha)
+				},
+				gather: func(z, w, cold []float32, records []byte, samples, ahead []sample, hot int) {
+					count("gather")
+					whole.gather(z, w, cold, records, samples, ahead, hot)
+				},
+				scatter: func(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32) {
+					count("scatter")
+					whole.scatter(w, d, cold, records, samples, hot, alpha)
+				},
+			}
+			m := prepare(t, variant(chain(t, ir.Sigmoid, ir.Xent, c.widths...), 8, 0.01), data(40, c.widths[len(c.widths)-1], 20, mixedData), &r)
+			if _, err := m.Step(numbers(8), nil, 0.5, 0); err != nil {
+				t.Fatal(err)
+			}
+			want := 0
+			if c.half {
+				want = 5
+				if m.hot == 0 { // nothing to accumulate
+					want = 4
+				}
+			}
+			if len(calls) != want {
+				t.Errorf("%v: products for half panels: %v", c.widths, calls)
+			}
+		})
+	}
+}
+
 // TestNext: what a step is told of the next one, right or wrong, shows in nothing
 // but time.
 func TestNext(t *testing.T) {
