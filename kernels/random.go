@@ -14,14 +14,16 @@ import (
 // philox is Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel random
 // numbers: as easy as 1, 2, 3", SC 2011.
 func philox(ctr [4]uint32, key [2]uint32) [4]uint32 {
+	// In variables of their own they stay in registers.
+	c0, c1, c2, c3, k0, k1 := ctr[0], ctr[1], ctr[2], ctr[3], key[0], key[1]
 	for range 10 {
-		hi0, lo0 := bits.Mul32(0xD2511F53, ctr[0])
-		hi1, lo1 := bits.Mul32(0xCD9E8D57, ctr[2])
-		ctr = [4]uint32{hi1 ^ ctr[1] ^ key[0], lo1, hi0 ^ ctr[3] ^ key[1], lo0}
-		key[0] += 0x9E3779B9
-		key[1] += 0xBB67AE85
+		hi0, lo0 := bits.Mul32(0xD2511F53, c0)
+		hi1, lo1 := bits.Mul32(0xCD9E8D57, c2)
+		c0, c1, c2, c3 = hi1^c1^k0, lo1, hi0^c3^k1, lo0
+		k0 += 0x9E3779B9
+		k1 += 0xBB67AE85
 	}
-	return ctr
+	return [4]uint32{c0, c1, c2, c3}
 }
 
 // stream numbers the uses of one seed. Parameter i of a program draws from
