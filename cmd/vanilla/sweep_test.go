@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -242,7 +243,7 @@ func TestSweepLock(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, stderr, code := vanilla(t, append(line, "--resume")...); code != failed || !strings.Contains(stderr, "--out run: another process works on it") {
+	if _, stderr, code := vanilla(t, append(line, "--resume")...); code != failed || !strings.Contains(stderr, fmt.Sprintf("--out run: process %d on ", c.Process.Pid)) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
