@@ -18,14 +18,13 @@ import (
 	"strings"
 	"testing"
 
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
 // digit is MNIST's first test image, a 7.
 func digit(t *testing.T) *image.Gray {
 	t.Helper()
-	data, err := mnist.Embedded()
+	data, err := embedded()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -473,10 +474,13 @@ func writable(path string) error {
 	return errors.Join(f.Close(), os.Remove(probe))
 }
 
+// embedded is MNIST, which commands only read: decompressed once, however many run in this process, as in tests.
+var embedded = sync.OnceValues(mnist.Embedded)
+
 // load opens the data set that --data names.
 func load(name string) (*mnist.Dataset, error) {
 	if name == "mnist" {
-		return mnist.Embedded()
+		return embedded()
 	}
 	if name == "" {
 		return nil, usagef(`--data "": want mnist or a directory`)
