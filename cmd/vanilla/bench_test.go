@@ -40,7 +40,7 @@ func TestBenchSuites(t *testing.T) {
 		"population": {"--networks", "1,8"},
 		"repeat":     nil,
 	} {
-		args := append([]string{"bench", "--suite", suite, "--rounds", "2", "--examples", "640"}, flags...)
+		args := append([]string{"bench", "--suite", suite, "--rounds", "2", "--examples", "160"}, flags...)
 		results, err := bench.ReadResults(strings.NewReader(must(t, append(args, "--json")...)), suite)
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestBenchSuites(t *testing.T) {
 			}
 		}
 	}
-	if got := must(t, "bench", "--suite", "repeat", "--rounds", "2", "--examples", "320"); !strings.HasPrefix(got, "cpu: Of 6 pairs of equal runs ") {
+	if got := must(t, "bench", "--suite", "repeat", "--rounds", "2", "--examples", "160"); !strings.HasPrefix(got, "cpu: Of 6 pairs of equal runs ") {
 		t.Error(got)
 	}
 	var a bench.Accuracy
