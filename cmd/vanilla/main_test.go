@@ -299,12 +299,12 @@ func TestDivergence(t *testing.T) {
 	if code != failed || !strings.Contains(stderr, "vanilla train: diverged in epoch 1 of 6") {
 		t.Errorf("exit code %d, stderr %s", code, stderr)
 	}
-	for _, field := range []string{`"diverged":true`, `"model":null`, `"train_loss":null`, `"test_accuracy":null`} {
+	for _, field := range []string{`"diverged":true`, `"model":null`, `"seconds_per_epoch":null`, `"train_loss":null`, `"test_accuracy":null`} {
 		if !strings.Contains(stdout, field) {
 			t.Errorf("no %s in %s", field, stdout)
 		}
 	}
-	if stdout, _, _ = vanilla(t, wild...); strings.Contains(stdout, "accuracy") || strings.Contains(stdout, "saved") {
+	if stdout, _, _ = vanilla(t, wild...); strings.Contains(stdout, "accuracy") || strings.Contains(stdout, "saved") || strings.Contains(stdout, "each") {
 		t.Errorf("found %s", stdout)
 	}
 	if _, err := os.Stat("model.safetensors"); !errors.Is(err, os.ErrNotExist) {
@@ -415,6 +415,7 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--out"), misuse, "flag needs an argument: --out"},
 		{tiny("--epoch", "3"), misuse, "unknown flag: --epoch: did you mean --epochs?"},
 		{tiny("--rainbow"), misuse, "unknown flag: --rainbow: vanilla train --help lists them"},
+		{tiny("--resume", "--snapshots", "log"), misuse, "--snapshots log: want --history with the run's directory too; --resume true: want --history"},
 		{tiny("-x"), misuse, "unknown shorthand flag: 'x' in -x"},
 		{tiny("surplus"), misuse, `found the argument "surplus": want flags only`},
 		{[]string{"train", "--explain", "--json"}, misuse, "--json: there is no result to print"},
@@ -486,10 +487,11 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 // same.
 func TestOutputFails(t *testing.T) {
 	inData(t)
-	for _, args := range [][]string{tiny(), tiny("--json"), {"eval", "model.safetensors", "--data", "tiny"}, {"version"}, {"devices"},
-		{"train", "--explain"}} {
-		if code := run(t.Context(), args, nil, brokenPipe{}, io.Discard); code != failed {
-			t.Errorf("%q: exit code %d", args, code)
+	for _, args := range [][]string{tiny(), tiny("--json"), {"eval", "model.safetensors", "--data", "tiny"}, {"version"}, {"devices"}, {"help", "train"}, {"train", "--help"}, {},
+		{"train", "--explain"}, {"predict", "model.safetensors", "--data", "tiny"}} {
+		var stderr bytes.Buffer
+		if code := run(t.Context(), args, nil, brokenPipe{}, &stderr); code != failed || strings.Count(stderr.String(), io.ErrClosedPipe.Error()) != 1 {
+			t.Errorf("%q: exit code %d, %s", args, code, &stderr)
 		}
 	}
 	if _, err := model.Read("model.safetensors"); err != nil {

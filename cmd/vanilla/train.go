@@ -387,7 +387,7 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 		Seed:            t.Seed,
 		Epochs:          r.Epochs,
 		TrainSeconds:    r.Seconds,
-		SecondsPerEpoch: finite(r.Seconds / r.EpochsTrained),
+		SecondsPerEpoch: secondsPerEpoch(r),
 		TrainLoss:       finite(r.TrainLoss),
 		Diverged:        r.Diverged,
 		Model:           saved,
@@ -420,7 +420,7 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	if r.Epochs < t.Recipe.Epochs {
 		epochs += " of " + strconv.Itoa(t.Recipe.Epochs)
 	}
-	if each := finite(r.Seconds / r.EpochsTrained); each != nil {
+	if each := secondsPerEpoch(r); each != nil {
 		row("epochs", "%s in %.1f s, %.3f s each", epochs, r.Seconds, *each)
 	} else {
 		row("epochs", "%s", epochs)
@@ -509,6 +509,14 @@ func activationNames() []string {
 		names = append(names, a.String())
 	}
 	return names
+}
+
+// secondsPerEpoch is nil before the end of the first epoch: a few steps do not tell.
+func secondsPerEpoch(r train.Result) *float64 {
+	if r.Epochs == 0 {
+		return nil
+	}
+	return finite(r.Seconds / r.EpochsTrained)
 }
 
 func finite(x float64) *float64 {
