@@ -14,7 +14,7 @@ PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
 .PHONY: help build train test check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
-	bench-all bench-repeat results generate models gallery kills kill-sweeps slurm check-peers check-parquet
+	bench-all bench-repeat results generate models gallery studies kills kill-sweeps slurm check-peers check-parquet
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ models: ## train the networks in model/zoo anew, with the commands of its README
 
 gallery: ## draw the pictures of viz/GALLERY.md anew, with the commands of that page
 	go test ./cmd/vanilla -run '^TestGallery$$' -count 1 -update
+
+studies: ## make the files of studies/README.md anew from the sweeps' records, with the commands of that page
+	go test ./cmd/vanilla -run '^TestStudyResults$$' -count 1 -update
 
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
 	VANILLA_KILLS=200 go test ./cmd/vanilla -run '^TestKill$$' -count 1 -v
