@@ -168,16 +168,7 @@ func TestSweepInterrupted(t *testing.T) {
 // A sweep whose process is killed at random moments, and resumed each time, is in
 // the end what one that was never killed is, each variant and rung once.
 func TestKillSweep(t *testing.T) {
-	want := 8
-	if text := os.Getenv("VANILLA_KILLS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("VANILLA_KILLS=%s: want a whole number from 1", text)
-		}
-		want = n
-	} else if testing.Short() {
-		t.Skip("runs some dozens of processes")
-	}
+	want := kills(t, 8)
 	inData(t)
 	// Two shapes, so that little of a short life goes into building graphs.
 	line := strings.Fields("sweep --data tiny --arch 16-4-3,16-3-4-3 --lr 0.1..1 --activation relu --batch 8 --points 24 --seeds 2 " +
@@ -360,7 +351,7 @@ func TestStudyResults(t *testing.T) {
 		study, figure, _ := strings.Cut(filepath.Base(picture), "-")
 		drawn := readPNG(t, filepath.Join(study+"-figures", figure))
 		if *update {
-			writePNG(t, picture, paletted(drawn))
+			writePNG(t, picture, paletted(drawn, 256)) // a heat map's scale has many
 		} else if d := distance(readPNG(t, picture), drawn); d > galleryLevels {
 			t.Errorf("%s: found %.2f levels from what its command draws, want at most %v; make studies draws it anew", filepath.Base(picture), d, galleryLevels)
 		}
