@@ -34,6 +34,18 @@ func TestBenchWithoutGPU(t *testing.T) {
 	}
 }
 
+func TestBenchWrongInput(t *testing.T) {
+	for want, flags := range map[string][]string{
+		"--rounds 0: want 1 or more":                                     {"--rounds", "0"},
+		"--plot " + filepath.Join("nowhere", "x.png") + ": cannot write": {"--plot", filepath.Join("nowhere", "x.png")},
+	} {
+		_, stderr, code := vanilla(t, append([]string{"bench", "--examples", "100"}, flags...)...)
+		if code == done || !strings.HasPrefix(stderr, "vanilla bench: "+want) {
+			t.Errorf("exit code %d, %s; want %s", code, stderr, want)
+		}
+	}
+}
+
 func TestBenchSuites(t *testing.T) {
 	for suite, flags := range map[string][]string{
 		"eval":       nil,

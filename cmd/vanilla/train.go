@@ -237,7 +237,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	t.note(stderr)
 	// Better now than when there is something to lose.
-	if err := writable(t.out); err != nil {
+	if err := writable("--out", t.out); err != nil {
 		return err
 	}
 	data, err := load(t.data)
@@ -454,22 +454,22 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 
 // writable fails if a file could not be written at path. It leaves nothing
 // behind.
-func writable(path string) error {
+func writable(flag, path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case path == "":
-		return usagef(`--out "": want the name of a file`)
+		return usagef(`%s "": want the name of a file`, flag)
 	case err == nil && info.IsDir():
-		return fmt.Errorf("--out %s: found a directory: want the name of a file", path)
+		return fmt.Errorf("%s %s: found a directory: want the name of a file", flag, path)
 	case err == nil && !info.Mode().IsRegular():
-		return fmt.Errorf("--out %s: found a device or pipe: want the name of a file", path)
+		return fmt.Errorf("%s %s: found a device or pipe: want the name of a file", flag, path)
 	}
 	// Files are written beside the old one and take its place.
 	dir := filepath.Dir(path)
 	probe := filepath.Join(dir, ".vanilla-"+rand.Text()+".tmp")
 	f, err := os.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("--out %s: cannot write to the directory %s: %w", path, dir, reason(err))
+		return fmt.Errorf("%s %s: cannot write to the directory %s: %w", flag, path, dir, reason(err))
 	}
 	return errors.Join(f.Close(), os.Remove(probe))
 }
