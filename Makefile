@@ -7,11 +7,14 @@ PEERS := .cache/peers
 # Where goroutines share memory.
 CONCURRENT := ./graph ./kernels ./kernels/cpu ./kernels/tape ./mnist ./train/... ./cmd/...
 
+# What there runs in one goroutine, at a tenth of the speed under the race detector: make test has it.
+SEQUENTIAL := ^TestFromImage|^TestConformance/Trajectories|^TestConformance/.*/Trajectories
+
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
 .PHONY: help build train test check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
-	bench-all bench-repeat results generate models gallery kills kill-sweeps slurm check-peers check-parquet
+	bench-all bench-repeat results generate models gallery studies kills kill-sweeps slurm check-peers check-parquet
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +41,7 @@ staticcheck: ## staticcheck, downloaded if need be
 	go run $(STATICCHECK) ./...
 
 race: ## short tests under the race detector, which needs a C compiler
-	CGO_ENABLED=1 go test -race -short $(CONCURRENT)
+	CGO_ENABLED=1 go test -race -short -skip '$(SEQUENTIAL)' $(CONCURRENT)
 
 cross: ## build for other systems and processors
 	@set -e; for p in $(PLATFORMS); do \
@@ -83,6 +86,9 @@ models: ## train the networks in model/zoo anew, with the commands of its README
 
 gallery: ## draw the pictures of viz/GALLERY.md anew, with the commands of that page
 	go test ./cmd/vanilla -run '^TestGallery$$' -count 1 -update
+
+studies: ## make the files of studies/README.md anew from the sweeps' records, with the commands of that page
+	go test ./cmd/vanilla -run '^TestStudyResults$$' -count 1 -update
 
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
 	VANILLA_KILLS=200 go test ./cmd/vanilla -run '^TestKill$$' -count 1 -v

@@ -78,7 +78,7 @@ bundle-files: gpu
 # 64 MiB at most, so that it can be carried anywhere. MNIST is in it three times, compressed already: a dictionary that
 # spans the whole archive stores it once.
 gpu-bundle: bundle-files ## pack the GPU's binaries, tests, scripts and peers for a machine without Go
-	tar -C bin --owner=0 --group=0 -cf - $(notdir $(BUNDLE)) | xz --threads=1 --lzma2=preset=4,dict=192MiB >$(BUNDLE).tar.xz
+	tar -C bin --owner=0 --group=0 -cf - $(notdir $(BUNDLE)) | xz --threads=1 --lzma2=preset=1,dict=192MiB >$(BUNDLE).tar.xz
 	@bytes=$$(stat -c %s $(BUNDLE).tar.xz); echo "$(BUNDLE).tar.xz: $$bytes bytes"; [ $$bytes -lt 67108864 ]
 
 gpu-check: bundle-files ## prove the CUDA executor on this machine's GPU; fails without one

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ const (
 type history struct {
 	dir     string
 	run     identity
+	lock    io.Closer // against other processes
 	records *os.File
 	written int64  // bytes of records
 	buffer  []byte // records to be written
@@ -41,9 +43,11 @@ type history struct {
 // openHistory begins the loop's history, or makes the loop go on from it.
 func (l *loop) openHistory(exec kernels.Executor) error {
 	h := &history{dir: l.options.History, run: l.identity(exec)}
-	if err := os.MkdirAll(h.dir, 0o755); err != nil {
-		return &SettingError{"--history", h.dir, fmt.Sprintf("want a directory: %v", cause(err))}
+	var err error
+	if h.lock, err = Claim("--history", h.dir); err != nil {
+		return err
 	}
+	l.history = h
 	saved, err := readCheckpoint(h.path(checkpointFile))
 	begun := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +70,6 @@ func (l *loop) openHistory(exec kernels.Executor) error {
 	if h.records, err = os.OpenFile(h.path(recordsFile), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return err
 	}
-	l.history = h
 	if begun {
 		err = l.restore(saved)
 	} else {
@@ -139,7 +142,13 @@ func (h *history) write(path string, m *model.Model) error {
 	return m.Write(path)
 }
 
-func (h *history) close() error { return h.records.Close() }
+func (h *history) close() error {
+	var err error
+	if h.records != nil {
+		err = h.records.Close()
+	}
+	return errors.Join(err, h.lock.Close())
+}
 
 // checkpointShare is how many times as long as a checkpoint takes the time to
 // the next one is, at least.

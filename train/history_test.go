@@ -41,12 +41,12 @@ func mixed() []Spec {
 }
 
 // contents are what a directory holds, by the files' names: models as they are,
-// records but for their seconds, and no checkpoint, which has seconds inside.
+// records but for their seconds, and neither checkpoint nor lock, which have seconds and a process inside.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || d.Name() == checkpointFile {
+		if err != nil || d.IsDir() || d.Name() == checkpointFile || d.Name() == claimFile {
 			return err
 		}
 		data, err := os.ReadFile(path)
@@ -495,6 +495,35 @@ func TestBadHistory(t *testing.T) {
 
 // The rule for checkpoints: not before their time, and no more than a share of
 // the time.
+// A directory is one process's at a time, and the one that comes second is told whose.
+func TestHistoryClaimed(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := Claim("--history", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func() error {
+		_, err := Run(t.Context(), cpu.New(), new(Networks), stripes(100, 30), []Spec{seeded(small(), 1)}, Options{History: dir})
+		return err
+	}
+	if err := again(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("--history %s: process %d on ", dir, os.Getpid())) {
+		t.Errorf("found %v", err)
+	}
+	// What an older vanilla has locked has no name in it.
+	if err := os.Truncate(filepath.Join(dir, claimFile), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err == nil || !strings.Contains(err.Error(), "another process works on it") {
+		t.Errorf("found %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCheckpointDue(t *testing.T) {
 	now := time.Now()
 	for _, c := range []struct {

@@ -64,6 +64,7 @@ type Options struct {
 	//	                        the network after 20 steps, for the steps that
 	//	                        Snapshots names; in a population of several,
 	//	                        snapshots/network-00003/…
+	//	lock                    locked while a process works on the run
 	//
 	// Epochs then end together: no network begins its next one before all have
 	// ended theirs. The same holds for runs with held-out images.

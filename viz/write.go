@@ -2,6 +2,7 @@ package viz
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"image"
 	"image/color"
@@ -148,12 +149,16 @@ func (p *page) animate(w io.Writer, theme Theme) error {
 	for frame := range p.frames {
 		drawn := p.image(theme, frame, pixelsPerPoint).(*image.RGBA)
 		reduced := image.NewPaletted(drawn.Rect, palette)
+		var last color.RGBA // of the pixel before, which most have too
+		var index uint8
 		for i := range reduced.Pix {
-			v := color.RGBA{drawn.Pix[4*i], drawn.Pix[4*i+1], drawn.Pix[4*i+2], 255}
-			index, known := nearest[v]
-			if !known {
-				index = uint8(palette.Index(v))
-				nearest[v] = index
+			if v := (color.RGBA{drawn.Pix[4*i], drawn.Pix[4*i+1], drawn.Pix[4*i+2], 255}); v != last {
+				var known bool
+				if index, known = nearest[v]; !known {
+					index = uint8(palette.Index(v))
+					nearest[v] = index
+				}
+				last = v
 			}
 			reduced.Pix[i] = index
 		}
@@ -180,12 +185,20 @@ func changes(before, frame *image.Paletted) *image.Paletted {
 		return frame
 	}
 	var changed image.Rectangle
-	for y := frame.Rect.Min.Y; y < frame.Rect.Max.Y; y++ {
-		for x := frame.Rect.Min.X; x < frame.Rect.Max.X; x++ {
-			if before.ColorIndexAt(x, y) != frame.ColorIndexAt(x, y) {
-				changed = changed.Union(image.Rect(x, y, x+1, y+1))
-			}
+	width := frame.Rect.Dx()
+	for y := range frame.Rect.Dy() {
+		old, row := before.Pix[y*width:][:width], frame.Pix[y*width:][:width]
+		if bytes.Equal(old, row) {
+			continue
 		}
+		left, right := 0, width
+		for old[left] == row[left] {
+			left++
+		}
+		for old[right-1] == row[right-1] {
+			right--
+		}
+		changed = changed.Union(image.Rect(left, y, right, y+1))
 	}
 	if changed.Empty() { // a GIF has no empty frames
 		changed = image.Rect(0, 0, 1, 1)

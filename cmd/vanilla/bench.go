@@ -106,6 +106,9 @@ was built from a commit. What is there already, of the same commit, is not run a
 			if b.compare {
 				return compareResults(c.OutOrStdout(), args[0], args[1])
 			}
+			if c.Flags().Changed("rounds") && b.rounds < 1 {
+				return &train.SettingError{Flag: "--rounds", Value: b.rounds, Problem: "want 1 or more"}
+			}
 			return b.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
@@ -139,9 +142,6 @@ func (b *benchFlags) check() error {
 	}
 	if !slices.Contains(suiteNames(), b.suite) {
 		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "want one of " + strings.Join(suiteNames(), ", ")}
-	}
-	if b.rounds < 0 {
-		return &train.SettingError{Flag: "--rounds", Value: b.rounds, Problem: "want 1 or more"}
 	}
 	if b.rounds == 0 {
 		b.rounds = 7
@@ -186,6 +186,11 @@ func (b *benchFlags) check() error {
 	}
 	if b.plot != "" && b.trains() {
 		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "the suite " + b.suite + " is not drawn"}
+	}
+	if b.plot != "" { // better now than after minutes
+		if err := writable("--plot", b.plot); err != nil {
+			return err
+		}
 	}
 	b.options.Rounds = b.rounds
 	return nil

@@ -34,13 +34,25 @@ func TestBenchWithoutGPU(t *testing.T) {
 	}
 }
 
+func TestBenchWrongInput(t *testing.T) {
+	for want, flags := range map[string][]string{
+		"--rounds 0: want 1 or more":                                     {"--rounds", "0"},
+		"--plot " + filepath.Join("nowhere", "x.png") + ": cannot write": {"--plot", filepath.Join("nowhere", "x.png")},
+	} {
+		_, stderr, code := vanilla(t, append([]string{"bench", "--examples", "100"}, flags...)...)
+		if code == done || !strings.HasPrefix(stderr, "vanilla bench: "+want) {
+			t.Errorf("exit code %d, %s; want %s", code, stderr, want)
+		}
+	}
+}
+
 func TestBenchSuites(t *testing.T) {
 	for suite, flags := range map[string][]string{
 		"eval":       nil,
 		"population": {"--networks", "1,8"},
 		"repeat":     nil,
 	} {
-		args := append([]string{"bench", "--suite", suite, "--rounds", "2", "--examples", "640"}, flags...)
+		args := append([]string{"bench", "--suite", suite, "--rounds", "2", "--examples", "160"}, flags...)
 		results, err := bench.ReadResults(strings.NewReader(must(t, append(args, "--json")...)), suite)
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +63,7 @@ func TestBenchSuites(t *testing.T) {
 			}
 		}
 	}
-	if got := must(t, "bench", "--suite", "repeat", "--rounds", "2", "--examples", "320"); !strings.HasPrefix(got, "cpu: Of 6 pairs of equal runs ") {
+	if got := must(t, "bench", "--suite", "repeat", "--rounds", "2", "--examples", "160"); !strings.HasPrefix(got, "cpu: Of 6 pairs of equal runs ") {
 		t.Error(got)
 	}
 	var a bench.Accuracy

@@ -65,6 +65,9 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) erro
 	if err := fits(data, e.data, m, path); err != nil {
 		return err
 	}
+	if err := allFinite(path, m); err != nil {
+		return err
+	}
 	score, err := train.Evaluate(ctx, exec, &networks, data, m)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)

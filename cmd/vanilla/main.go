@@ -40,10 +40,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	out := &checked{Writer: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	root.SetArgs(append([]string{}, args...)) // not nil, for which cobra takes os.Args
 	command, err := root.ExecuteContextC(ctx)
+	if err == nil && out.err != nil {
+		started, err = true, out.err // of help texts, whose errors cobra drops
+	}
 	if err == nil {
 		return done
 	}
@@ -54,6 +58,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return misuse
 	}
 	return failed
+}
+
+// checked keeps the first error of writing.
+type checked struct {
+	io.Writer
+	err error
+}
+
+func (c *checked) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
 }
 
 func rootCommand() *cobra.Command {

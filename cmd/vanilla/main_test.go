@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vanilla/kernels/cuda/driver"
+	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 )
@@ -56,33 +57,50 @@ func must(t *testing.T, args ...string) string {
 // learned in no time: class c has a bright row c.
 func writeData(t *testing.T, dir string, size int) {
 	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, n := range map[string]int{"train": 100, "t10k": 30} {
-		images := binary.BigEndian.AppendUint32(nil, 0x803)
-		for _, extent := range []int{n, size, size} {
-			images = binary.BigEndian.AppendUint32(images, uint32(extent))
-		}
-		labels := binary.BigEndian.AppendUint32(nil, 0x801)
-		labels = binary.BigEndian.AppendUint32(labels, uint32(n))
+		set := mnist.Images{Rows: size, Cols: size}
 		for i := range n {
 			for p := range size * size {
 				pixel := byte(random.IntN(60))
 				if p/size == i%3 {
 					pixel += 150
 				}
-				images = append(images, pixel)
+				set.Pixels = append(set.Pixels, pixel)
 			}
-			labels = append(labels, byte(i%3))
+			set.Labels = append(set.Labels, byte(i%3))
 		}
-		for file, data := range map[string][]byte{"-images-idx3-ubyte": images, "-labels-idx1-ubyte": labels} {
-			if err := os.WriteFile(filepath.Join(dir, name+file), data, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
+		writeImages(t, dir, name, &set)
 	}
+}
+
+// writeFew writes MNIST's first n training and test images as a data set.
+func writeFew(t *testing.T, dir string, n int) {
+	t.Helper()
+	data, err := embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, set := range map[string]*mnist.Images{"train": data.Train, "t10k": data.Test} {
+		few := *set
+		few.Pixels, few.Labels = set.Pixels[:n*set.Features()], set.Labels[:n]
+		writeImages(t, dir, name, &few)
+	}
+}
+
+// writeImages writes a set's two IDX files.
+func writeImages(t *testing.T, dir, name string, set *mnist.Images) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	images, labels := binary.BigEndian.AppendUint32(nil, 0x803), binary.BigEndian.AppendUint32(nil, 0x801)
+	for _, extent := range []int{set.Len(), set.Rows, set.Cols} {
+		images = binary.BigEndian.AppendUint32(images, uint32(extent))
+	}
+	labels = binary.BigEndian.AppendUint32(labels, uint32(set.Len()))
+	writeFile(t, filepath.Join(dir, name+"-images-idx3-ubyte"), append(images, set.Pixels...))
+	writeFile(t, filepath.Join(dir, name+"-labels-idx1-ubyte"), append(labels, set.Labels...))
 }
 
 // inData changes to a new directory with the data set tiny, which tiny's flags
@@ -281,12 +299,12 @@ func TestDivergence(t *testing.T) {
 	if code != failed || !strings.Contains(stderr, "vanilla train: diverged in epoch 1 of 6") {
 		t.Errorf("exit code %d, stderr %s", code, stderr)
 	}
-	for _, field := range []string{`"diverged":true`, `"model":null`, `"train_loss":null`, `"test_accuracy":null`} {
+	for _, field := range []string{`"diverged":true`, `"model":null`, `"seconds_per_epoch":null`, `"train_loss":null`, `"test_accuracy":null`} {
 		if !strings.Contains(stdout, field) {
 			t.Errorf("no %s in %s", field, stdout)
 		}
 	}
-	if stdout, _, _ = vanilla(t, wild...); strings.Contains(stdout, "accuracy") || strings.Contains(stdout, "saved") {
+	if stdout, _, _ = vanilla(t, wild...); strings.Contains(stdout, "accuracy") || strings.Contains(stdout, "saved") || strings.Contains(stdout, "each") {
 		t.Errorf("found %s", stdout)
 	}
 	if _, err := os.Stat("model.safetensors"); !errors.Is(err, os.ErrNotExist) {
@@ -397,6 +415,7 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--out"), misuse, "flag needs an argument: --out"},
 		{tiny("--epoch", "3"), misuse, "unknown flag: --epoch: did you mean --epochs?"},
 		{tiny("--rainbow"), misuse, "unknown flag: --rainbow: vanilla train --help lists them"},
+		{tiny("--resume", "--snapshots", "log"), misuse, "--snapshots log: want --history with the run's directory too; --resume true: want --history"},
 		{tiny("-x"), misuse, "unknown shorthand flag: 'x' in -x"},
 		{tiny("surplus"), misuse, `found the argument "surplus": want flags only`},
 		{[]string{"train", "--explain", "--json"}, misuse, "--json: there is no result to print"},
@@ -433,12 +452,12 @@ func TestWrongInput(t *testing.T) {
 	}
 }
 
-// listing is all files below the working directory, with sizes and times.
+// listing is all files below the working directory, with times, but for locks, which every process takes.
 func listing(t *testing.T) []string {
 	t.Helper()
 	var files []string
 	err := filepath.Walk(".", func(path string, info os.FileInfo, err error) error {
-		if err == nil && !info.IsDir() {
+		if err == nil && !info.IsDir() && info.Name() != "lock" {
 			files = append(files, path+" "+info.ModTime().String())
 		}
 		return err
@@ -468,10 +487,11 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 // same.
 func TestOutputFails(t *testing.T) {
 	inData(t)
-	for _, args := range [][]string{tiny(), tiny("--json"), {"eval", "model.safetensors", "--data", "tiny"}, {"version"}, {"devices"},
-		{"train", "--explain"}} {
-		if code := run(t.Context(), args, nil, brokenPipe{}, io.Discard); code != failed {
-			t.Errorf("%q: exit code %d", args, code)
+	for _, args := range [][]string{tiny(), tiny("--json"), {"eval", "model.safetensors", "--data", "tiny"}, {"version"}, {"devices"}, {"help", "train"}, {"train", "--help"}, {},
+		{"train", "--explain"}, {"predict", "model.safetensors", "--data", "tiny"}} {
+		var stderr bytes.Buffer
+		if code := run(t.Context(), args, nil, brokenPipe{}, &stderr); code != failed || strings.Count(stderr.String(), io.ErrClosedPipe.Error()) != 1 {
+			t.Errorf("%q: exit code %d, %s", args, code, &stderr)
 		}
 	}
 	if _, err := model.Read("model.safetensors"); err != nil {
@@ -492,7 +512,7 @@ func commands(c *cobra.Command) []*cobra.Command {
 }
 
 // The examples that help texts show work. Training stops after an epoch, timing
-// after a few images, and sweeps before they begin.
+// after a few images, and sweeps before they begin; figures show few images.
 func TestExamples(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains a few epochs on MNIST")
@@ -508,6 +528,8 @@ func TestExamples(t *testing.T) {
 	must(t, "train", "--epochs", "1") // model.safetensors, which examples name
 	exampleFiles(t)
 	exampleSweeps(t)
+	writeFew(t, "few", 1000)
+	shown := map[string]bool{}
 	for _, c := range commands(rootCommand()) {
 		examples := strings.Split(strings.TrimSpace(c.Example), "\n")
 		for _, line := range examples {
@@ -516,12 +538,19 @@ func TestExamples(t *testing.T) {
 			if len(words) == 0 || words[0] != "vanilla" || redirected && file == "" {
 				t.Fatalf("%s: the example %q is no command line", c.CommandPath(), line)
 			}
+			if line = strings.Join(words, " "); shown[line] {
+				continue
+			}
+			shown[line] = true
 			args := words[1:]
 			if slices.Contains(args, "train") && !slices.Contains(args, "--help") && args[0] != "help" {
 				args = append(args, "--epochs", "1")
 			}
 			if slices.Contains(args, "bench") {
-				args = append(args, "--rounds", "1", "--examples", "400")
+				args = append(args, "--rounds", "1", "--examples", "160")
+			}
+			if args[0] == "viz" && !slices.Contains(args, "--help") {
+				args = append(args, "--data", "few")
 			}
 			if args[0] == "sweep" {
 				args = append(args, "--dry-run")

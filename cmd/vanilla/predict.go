@@ -100,7 +100,10 @@ func (p *predictFlags) run(c *cobra.Command, name string, files []string) error 
 	} else {
 		err = v.predictFiles(c.Context(), out, c.ErrOrStderr(), files, p.raw)
 	}
-	return errors.Join(err, out.Flush())
+	if flushErr := out.Flush(); err == nil { // err may be the same one
+		err = flushErr
+	}
+	return err
 }
 
 // predictor is a network that says what images show.

@@ -18,14 +18,13 @@ import (
 	"strings"
 	"testing"
 
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
 // digit is MNIST's first test image, a 7.
 func digit(t *testing.T) *image.Gray {
 	t.Helper()
-	data, err := mnist.Embedded()
+	data, err := embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,6 +296,7 @@ func TestPredictWrongUsage(t *testing.T) {
 		{[]string{"predict", "plain.safetensors", "good.png"}, failed, "if it is a PyTorch state_dict, say what it does not hold with --activation and --loss"},
 		{[]string{"predict", "plain.safetensors", "good.png", "--loss", "quadratic"}, failed, "with --activation and --loss"},
 		{[]string{"predict", "plain.safetensors", "good.png", "--loss", "quadratic", "--activation", "sine"}, misuse, "--activation sine: want one of identity, sigmoid"},
+		{[]string{"eval", "nan.safetensors", "--data", "tiny"}, failed, "nan.safetensors: parameter 0.weight: expected finite values, found NaN"},
 		{[]string{"predict", "nan.safetensors", "good.png"}, failed, "nan.safetensors: the outputs of the network are not finite: found NaN"},
 	} {
 		stdout, stderr, code := vanilla(t, c.args...)

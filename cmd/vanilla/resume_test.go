@@ -14,9 +14,22 @@ import (
 	"time"
 )
 
-// kills is how many times TestKill kills a training process: VANILLA_KILLS, or
-// so many.
-const kills = 20
+// kills is how many times a test kills processes: VANILLA_KILLS, or so many. Short tests have none.
+func kills(t *testing.T, otherwise int) int {
+	t.Helper()
+	text := os.Getenv("VANILLA_KILLS")
+	if text == "" {
+		if testing.Short() {
+			t.Skip("runs some dozens of processes")
+		}
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("VANILLA_KILLS=%s: want a whole number from 1", text)
+	}
+	return n
+}
 
 // longestLife is how long a process trains before it is killed, at most. A tenth
 // or so of what training takes, so that most are killed in the middle.
@@ -26,16 +39,7 @@ const longestLife = 60 * time.Millisecond
 // bytes of one that never was: the model, the history but for the seconds, and
 // the snapshots.
 func TestKill(t *testing.T) {
-	want := kills
-	if text := os.Getenv("VANILLA_KILLS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("VANILLA_KILLS=%s: want a whole number from 1", text)
-		}
-		want = n
-	} else if testing.Short() {
-		t.Skip("runs some dozens of processes")
-	}
+	want := kills(t, 20)
 	inData(t)
 	recipes := [][]string{
 		{"--optimizer", "adam", "--lr", "0.001", "--schedule", "constant", "--validation", "0.2", "--patience", "400", "--shift", "1"},
@@ -141,7 +145,7 @@ func sameBytes(t *testing.T, found, want string) {
 	}
 }
 
-// sameTree compares directories, but for checkpoints, which hold times.
+// sameTree compares directories, but for checkpoints, which hold times, and locks, which name the process.
 func sameTree(t *testing.T, found, want string) {
 	t.Helper()
 	files := func(dir string) (names []string) {
@@ -162,7 +166,7 @@ func sameTree(t *testing.T, found, want string) {
 		return
 	}
 	for _, name := range b {
-		if filepath.Base(name) != "checkpoint.safetensors" {
+		if base := filepath.Base(name); base != "checkpoint.safetensors" && base != "lock" {
 			sameBytes(t, found+name, want+name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -61,6 +62,24 @@ func TestCtrlC(t *testing.T) {
 		t.Errorf("printed %q, err %v", stdout, err)
 	}
 	must(t, "eval", "model.safetensors", "--data", "tiny")
+}
+
+// Two processes do not write one history.
+func TestHistoryInUse(t *testing.T) {
+	inData(t)
+	line := tiny("--epochs", "1000000", "--history", "run", "--checkpoint-every", "0")
+	c, _ := start(t, "epoch ", line...)
+	want := fmt.Sprintf("--history run: process %d on ", c.Process.Pid)
+	if _, stderr, code := vanilla(t, append(line, "--resume")...); code != failed || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, %s; want %q", code, stderr, want)
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.Wait()
+	if _, stderr, code := vanilla(t, tiny("--history", "run")...); code != misuse || !strings.Contains(stderr, "holds a run") {
+		t.Errorf("once that is killed: exit code %d, %s", code, stderr)
+	}
 }
 
 // A second Ctrl-C does not wait for the step to end.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,19 @@ func modelArgument(c *cobra.Command, args []string) error {
 		return fmt.Errorf("want a model file, as in %s model.safetensors", c.CommandPath())
 	case len(args) > 1:
 		return fmt.Errorf("found the argument %q: want one model file", args[1])
+	}
+	return nil
+}
+
+// allFinite fails if a parameter of the network called name is not finite: it diverged, or its file is damaged, and
+// what it says of images means nothing.
+func allFinite(name string, m *model.Model) error {
+	for i, p := range m.Params {
+		for _, v := range p.Data {
+			if x := float64(v); math.IsNaN(x) || math.IsInf(x, 0) {
+				return fmt.Errorf("%s: parameter %s: expected finite values, found %v", name, m.Names()[i], v)
+			}
+		}
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,16 +168,7 @@ func TestSweepInterrupted(t *testing.T) {
 // A sweep whose process is killed at random moments, and resumed each time, is in
 // the end what one that was never killed is, each variant and rung once.
 func TestKillSweep(t *testing.T) {
-	want := 8
-	if text := os.Getenv("VANILLA_KILLS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("VANILLA_KILLS=%s: want a whole number from 1", text)
-		}
-		want = n
-	} else if testing.Short() {
-		t.Skip("runs some dozens of processes")
-	}
+	want := kills(t, 8)
 	inData(t)
 	// Two shapes, so that little of a short life goes into building graphs.
 	line := strings.Fields("sweep --data tiny --arch 16-4-3,16-3-4-3 --lr 0.1..1 --activation relu --batch 8 --points 24 --seeds 2 " +
@@ -242,7 +235,7 @@ func TestSweepLock(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, stderr, code := vanilla(t, append(line, "--resume")...); code != failed || !strings.Contains(stderr, "--out run: another process works on it") {
+	if _, stderr, code := vanilla(t, append(line, "--resume")...); code != failed || !strings.Contains(stderr, fmt.Sprintf("--out run: process %d on ", c.Process.Pid)) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
@@ -301,6 +294,67 @@ func TestSweepWrongInput(t *testing.T) {
 	}
 	if after := listing(t); !slices.Equal(after, before) {
 		t.Errorf("wrong input left %q, there was %q", after, before)
+	}
+}
+
+// The commands of the studies' page that begin with vanilla results make the files beside it, from the records of the
+// sweeps; go test -update, as in make studies, makes them anew.
+func TestStudyResults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("draws many figures")
+	}
+	studies, err := filepath.Abs(filepath.Join("..", "..", "studies"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.CopyFS(".", os.DirFS(studies)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll("figures"); err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for line := range strings.Lines(string(read(t, "README.md"))) {
+		words := strings.Fields(line)
+		if len(words) < 3 || words[0] != "vanilla" || words[1] != "results" {
+			continue
+		}
+		for i, word := range words {
+			if word == "--html" || word == "--parquet" {
+				made = append(made, words[i+1])
+				if err := os.Remove(words[i+1]); err != nil && !*update {
+					t.Error(err)
+				}
+			}
+		}
+		must(t, words[1:]...)
+	}
+	if len(made) != 4 {
+		t.Errorf("the page's commands make %q, want a page and three Parquet files", made)
+	}
+	for _, file := range made {
+		committed := filepath.Join(studies, file)
+		if *update {
+			writeFile(t, committed, read(t, file))
+		} else if filepath.Ext(file) == ".html" && runtime.GOARCH != "amd64" {
+			continue // processors that multiply and add at once round otherwise
+		} else if !bytes.Equal(read(t, file), read(t, committed)) {
+			t.Errorf("%s is not what its command makes; make studies makes it anew", file)
+		}
+	}
+	pictures, err := filepath.Glob(filepath.Join(studies, "figures", "*.png"))
+	if err != nil || len(pictures) == 0 {
+		t.Fatalf("%d pictures, err %v", len(pictures), err)
+	}
+	for _, picture := range pictures {
+		study, figure, _ := strings.Cut(filepath.Base(picture), "-")
+		drawn := readPNG(t, filepath.Join(study+"-figures", figure))
+		if *update {
+			writePNG(t, picture, paletted(drawn, 256)) // a heat map's scale has many
+		} else if d := distance(readPNG(t, picture), drawn); d > galleryLevels {
+			t.Errorf("%s: found %.2f levels from what its command draws, want at most %v; make studies draws it anew", filepath.Base(picture), d, galleryLevels)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -236,7 +237,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	t.note(stderr)
 	// Better now than when there is something to lose.
-	if err := writable(t.out); err != nil {
+	if err := writable("--out", t.out); err != nil {
 		return err
 	}
 	data, err := load(t.data)
@@ -386,7 +387,7 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 		Seed:            t.Seed,
 		Epochs:          r.Epochs,
 		TrainSeconds:    r.Seconds,
-		SecondsPerEpoch: finite(r.Seconds / r.EpochsTrained),
+		SecondsPerEpoch: secondsPerEpoch(r),
 		TrainLoss:       finite(r.TrainLoss),
 		Diverged:        r.Diverged,
 		Model:           saved,
@@ -419,7 +420,7 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	if r.Epochs < t.Recipe.Epochs {
 		epochs += " of " + strconv.Itoa(t.Recipe.Epochs)
 	}
-	if each := finite(r.Seconds / r.EpochsTrained); each != nil {
+	if each := secondsPerEpoch(r); each != nil {
 		row("epochs", "%s in %.1f s, %.3f s each", epochs, r.Seconds, *each)
 	} else {
 		row("epochs", "%s", epochs)
@@ -453,30 +454,33 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 
 // writable fails if a file could not be written at path. It leaves nothing
 // behind.
-func writable(path string) error {
+func writable(flag, path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case path == "":
-		return usagef(`--out "": want the name of a file`)
+		return usagef(`%s "": want the name of a file`, flag)
 	case err == nil && info.IsDir():
-		return fmt.Errorf("--out %s: found a directory: want the name of a file", path)
+		return fmt.Errorf("%s %s: found a directory: want the name of a file", flag, path)
 	case err == nil && !info.Mode().IsRegular():
-		return fmt.Errorf("--out %s: found a device or pipe: want the name of a file", path)
+		return fmt.Errorf("%s %s: found a device or pipe: want the name of a file", flag, path)
 	}
 	// Files are written beside the old one and take its place.
 	dir := filepath.Dir(path)
 	probe := filepath.Join(dir, ".vanilla-"+rand.Text()+".tmp")
 	f, err := os.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("--out %s: cannot write to the directory %s: %w", path, dir, reason(err))
+		return fmt.Errorf("%s %s: cannot write to the directory %s: %w", flag, path, dir, reason(err))
 	}
 	return errors.Join(f.Close(), os.Remove(probe))
 }
 
+// embedded is MNIST, which commands only read: decompressed once, however many run in this process, as in tests.
+var embedded = sync.OnceValues(mnist.Embedded)
+
 // load opens the data set that --data names.
 func load(name string) (*mnist.Dataset, error) {
 	if name == "mnist" {
-		return mnist.Embedded()
+		return embedded()
 	}
 	if name == "" {
 		return nil, usagef(`--data "": want mnist or a directory`)
@@ -505,6 +509,14 @@ func activationNames() []string {
 		names = append(names, a.String())
 	}
 	return names
+}
+
+// secondsPerEpoch is nil before the end of the first epoch: a few steps do not tell.
+func secondsPerEpoch(r train.Result) *float64 {
+	if r.Epochs == 0 {
+		return nil
+	}
+	return finite(r.Seconds / r.EpochsTrained)
 }
 
 func finite(x float64) *float64 {

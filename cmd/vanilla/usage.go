@@ -56,9 +56,13 @@ func flagsLike(c *cobra.Command, name string) []string {
 }
 
 // oneLine is the error's text on one line. Cobra's suggestions of commands take
-// several.
+// several, and so do errors that were joined.
 func oneLine(err error) string {
-	return strings.NewReplacer("\n\nDid you mean this?\n\t", ": did you mean ", "\n\t", " or ", "\n", "?").Replace(err.Error())
+	text, suggestions, suggested := strings.Cut(err.Error(), "\n\nDid you mean this?\n\t")
+	if suggested {
+		text += ": did you mean " + strings.ReplaceAll(strings.TrimSpace(suggestions), "\n\t", " or ") + "?"
+	}
+	return strings.ReplaceAll(text, "\n", "; ")
 }
 
 // noArguments is the Args of commands that have only flags.

@@ -151,6 +151,8 @@ training), or prints its numbers with --json. Viz all draws every figure of a mo
 			}
 			return usagef("found the figure %q: want %s or all", args[0], list(names))
 		},
+		// Flags are the figures': what is wrong is the figure, or that there is none.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 	}
 	for _, f := range figures() {
 		names = append(names, f.name)

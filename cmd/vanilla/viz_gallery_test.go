@@ -70,7 +70,7 @@ func TestGallery(t *testing.T) {
 			path := filepath.Join(pictures, match[1])
 			switch {
 			case *update:
-				writePNG(t, path, paletted(halved(readPNG(t, match[2]))))
+				writePNG(t, path, paletted(halved(readPNG(t, match[2])), galleryColors))
 			case trains:
 				readPNG(t, path)
 			default:
@@ -233,11 +233,11 @@ type tint struct {
 // those of 256 colours.
 const galleryColors = 64
 
-// paletted reduces a picture to the colours of a palette, by median cut: the box
+// paletted reduces a picture to a palette of so many colours, at most 256, by median cut: the box
 // of colours with the most pixels times the square of its longest side is cut in
 // two between its pixels (Heckbert, Color Image Quantization for Frame Buffer
 // Display, SIGGRAPH 1982, with sides that count, so that rare colours stay).
-func paletted(p *image.RGBA) *image.Paletted {
+func paletted(p *image.RGBA, colors int) *image.Paletted {
 	counts := map[[3]uint8]int{}
 	for i := 0; i < len(p.Pix); i += 4 {
 		counts[[3]uint8(p.Pix[i:])]++
@@ -247,7 +247,7 @@ func paletted(p *image.RGBA) *image.Paletted {
 		all = append(all, tint{rgb, n})
 	}
 	boxes := [][]tint{all}
-	for len(boxes) < galleryColors {
+	for len(boxes) < colors {
 		widest, most, channel := 0, 0, 0
 		for i, box := range boxes {
 			if c, weight := side(box); weight > most {

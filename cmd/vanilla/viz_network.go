@@ -35,12 +35,8 @@ func see(exec kernels.Executor, networks *train.Networks, name string, m *model.
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	for i, p := range m.Params {
-		for _, v := range p.Data {
-			if x := float64(v); math.IsNaN(x) || math.IsInf(x, 0) {
-				return nil, fmt.Errorf("%s: parameter %s: expected finite values, found %v", name, m.Names()[i], v)
-			}
-		}
+	if err := allFinite(name, m); err != nil {
+		return nil, err
 	}
 	// Of the softmax cross-entropy the program holds the logits; of the quadratic
 	// cost it would hold their sigmoids only.

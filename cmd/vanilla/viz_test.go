@@ -326,6 +326,7 @@ func TestVizWrongUsage(t *testing.T) {
 		{[]string{"weights", "default", "lesson"}, misuse, `found the argument "lesson": want one model file`},
 		{[]string{"blobs"}, misuse, "vanilla viz blobs: want MODEL…"},
 		{[]string{"weights", "default"}, misuse, `--out "": want the name of a file that ends in .png, .svg or .gif, or --json`},
+		{[]string{"painting", "default", "-o", "x.png"}, misuse, `found the figure "painting": want weights, blobs`},
 		{[]string{"weights", "default", "-o", "x.pdf"}, misuse, "--out x.pdf: want the name of a file that ends in .png, .svg or .gif"},
 		{[]string{"weights", "default", "-o", "x.gif"}, misuse, "--out x.gif: this figure does not move"},
 		{[]string{"weights", "default", "-o", filepath.Join("nowhere", "x.png")}, failed, "cannot write to the directory nowhere"},

@@ -31,8 +31,7 @@ const (
 	modelsDir = "models"
 	// statesDir has what variants in training go on from. It is empty at the end.
 	statesDir = "states"
-	// lockFile is locked by the process that works on the sweep.
-	lockFile = "lock"
+	// Besides, there is what train.Claim locks.
 )
 
 // Header is what a directory's sweep is a function of: spec.json.

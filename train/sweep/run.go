@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
 	"vanilla/graph/ir"
@@ -117,7 +116,7 @@ func Run(ctx context.Context, exec kernels.Executor, networks *train.Networks, d
 		return nil, err
 	}
 	header := Header{Version: options.Version, Executor: exec.Name(), DataName: data.Name, Data: plan.Data, Shard: options.Shard, Spec: spec}
-	lock, err := claim(dir)
+	lock, err := train.Claim("--out", dir)
 	if err != nil {
 		return nil, err
 	}
@@ -156,23 +155,6 @@ func Run(ctx context.Context, exec kernels.Executor, networks *train.Networks, d
 		return nil, err
 	}
 	return d, trainingErr
-}
-
-// claim makes the directory and locks it against other processes. The lock ends
-// with the process, however that ends.
-func claim(dir string) (*flock.Flock, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, &train.SettingError{Flag: "--out", Value: dir, Problem: fmt.Sprintf("want a directory: %v", cause(err))}
-	}
-	lock := flock.New(filepath.Join(dir, lockFile))
-	locked, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("--out %s: cannot write to it: %w", dir, cause(err))
-	}
-	if !locked {
-		return nil, fmt.Errorf("--out %s: another process works on it: want another directory, or to wait", dir)
-	}
-	return lock, nil
 }
 
 // begin writes the header, or compares it with that of the sweep that is there.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -326,12 +327,12 @@ func TestLostFiles(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
-	lock, err := claim(dir)
+	lock, err := train.Claim("--out", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = Run(t.Context(), cpu.New(), new(train.Networks), rows(), dir, tiny(nil), Options{})
-	if err == nil || !strings.Contains(err.Error(), "another process works on it") {
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d on ", os.Getpid())) {
 		t.Errorf("found %v", err)
 	}
 	if err := lock.Close(); err != nil {
