@@ -51,7 +51,7 @@ type denseLayer struct {
 }
 
 func (k denseLayer) bind(m *machine) func() {
-	units, panels, wPanel := m.cols(k.out), panels(m.cols(k.out)), m.weightPanel(k.w)
+	units, wPanel := m.cols(k.out), m.weightPanel(k.w)
 	out, w, bias := m.values[k.out], m.values[k.w], m.zeros
 	if k.bias != none {
 		bias = m.values[k.bias]
@@ -60,7 +60,7 @@ func (k denseLayer) bind(m *machine) func() {
 	if k.sparse {
 		product = func() {
 			m.dense(out, m.x, w, bias, m.hot, units, wPanel)
-			for p := range panels {
+			for p := range panels(units) {
 				m.forColumns(units-p*lanes).gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.fetch, m.hot)
 				m.fetch = nil
 			}
@@ -81,7 +81,7 @@ func (k denseLayer) bind(m *machine) func() {
 		}
 		product()
 		if k.act != 0 {
-			h := out[:m.n*panels*lanes]
+			h := out[:m.n*padded(units)]
 			m.activate(k.act, h, h)
 		}
 	}

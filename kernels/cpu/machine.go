@@ -34,7 +34,7 @@ type machine struct {
 	slots   [][]float32
 
 	// The batch or chunk that runs: n examples of total that the loss is a mean
-	// over. rows numbers them in input.
+	// over.
 	n, total int
 	now      *batch
 	ahead    *batch // the next one, as far as it is known

@@ -154,13 +154,6 @@ func (v vector) fmaNegated(a, b vector) {
 	}
 }
 
-// fmaMemory is v = a·v + memory.
-func (v vector) fmaMemory(a vector, m Mem) {
-	for j, r := range v {
-		VFMADD213PS(v.part(m, j), a[j], r)
-	}
-}
-
 // horner is v = v·x + c.
 func (v vector) horner(x vector, c float64) {
 	for j, r := range v {
