@@ -32,7 +32,8 @@ func evalCommand() *cobra.Command {
 		Long: `Eval runs a saved network on the test images and shows how many it gets right, and which it takes for which.
 
 MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
-layers must be numbered, as in 0.weight or fc1.weight.`,
+layers must be numbered, as in 0.weight or fc1.weight. A network with parameters that
+are not finite is refused.`,
 		Example: `  vanilla eval model.safetensors
   vanilla eval default --json
   vanilla eval lesson --executor ref
