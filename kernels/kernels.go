@@ -23,6 +23,12 @@ type Executor interface {
 	Name() string
 	// Device is the hardware in words.
 	Device() string
+	// Arithmetic names what the bits of a result depend on beside the program,
+	// the hyper-parameters, the data and the seed: kind of routines, version of
+	// the arithmetic, architecture. Where executors of one name agree in it, equal
+	// runs give equal bits, and one goes on from the other's state as if there
+	// had been one. The number in it changes when a program's results do.
+	Arithmetic() string
 	// Prepare checks the variants against the data and sets up their initial
 	// states. It fails if a program does not fit the data, a hyper-parameter
 	// is out of range, or the executor cannot run a program; the error names

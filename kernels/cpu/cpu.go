@@ -43,6 +43,18 @@ func (e executor) Device() string {
 	return fmt.Sprintf("%s, %s, %d core%s", Processor(), e.name, cores, plural)
 }
 
+// arithmetic is the version of what the routines and the order of their sums
+// give. It goes up when a program's results change.
+const arithmetic = 2
+
+// Arithmetic is one for all sets of vectors.
+func (e executor) Arithmetic() string {
+	if e.routines == &portable {
+		return fmt.Sprintf("portable %d, %s", arithmetic, kernels.GoArithmetic())
+	}
+	return fmt.Sprintf("x86 vectors %d", arithmetic)
+}
+
 // Processor is the name of this machine's processor.
 func Processor() string { return processor("/proc/cpuinfo") }
 

@@ -63,6 +63,20 @@ func (e *executor) Device() string {
 	return text
 }
 
+// arithmetic is the version of what the kernel computes. It goes up when a
+// program's results change.
+const arithmetic = 1
+
+// Arithmetic is one for devices of one compute capability, for which the kernel
+// was compiled alike.
+func (e *executor) Arithmetic() string {
+	d := e.gpus[0].device
+	if d.StandIn {
+		return fmt.Sprintf("cuda %d, stand-in", arithmetic)
+	}
+	return fmt.Sprintf("cuda %d, compute capability %d.%d", arithmetic, d.Major, d.Minor)
+}
+
 func (e *executor) StandIn() bool { return e.gpus[0].device.StandIn }
 
 func (e *executor) Explain(p *ir.Program, o kernels.Optimizer) ([]string, error) {

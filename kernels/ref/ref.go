@@ -19,6 +19,13 @@ type executor struct{}
 func (executor) Name() string   { return "ref" }
 func (executor) Device() string { return "CPU, one operation at a time in plain Go" }
 
+// arithmetic is the version of the definition. It goes up when results change.
+const arithmetic = 1
+
+func (executor) Arithmetic() string {
+	return fmt.Sprintf("reference %d, %s", arithmetic, kernels.GoArithmetic())
+}
+
 func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	return kernels.NewHost(data, variants, func(v kernels.Variant, d *kernels.Data) (kernels.Machine, error) {
 		return &machine{

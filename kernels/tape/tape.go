@@ -28,6 +28,14 @@ func (executor) Device() string {
 	return "CPU, Gorgonia's TapeMachine on " + runtime.GOARCH
 }
 
+// arithmetic is the version of what the machine is given to compute. It goes up
+// when results change, as with another version of Gorgonia.
+const arithmetic = 1
+
+func (executor) Arithmetic() string {
+	return fmt.Sprintf("tape %d, %s", arithmetic, kernels.GoArithmetic())
+}
+
 func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	for i, v := range variants {
 		if v.Program != nil && e.networks(v.Program) == nil {
