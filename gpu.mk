@@ -10,15 +10,19 @@ CUDA_CFLAGS  := -O2 -g -I$(CUDA)/nvidia/cuda_runtime/include
 CUDA_LDFLAGS := -L$(CURDIR)/kernels/cuda/driver/link
 GPU := CGO_ENABLED=1 CGO_CFLAGS="$(CUDA_CFLAGS)" CGO_LDFLAGS="$(CUDA_LDFLAGS)"
 
-.PHONY: cuda gpu gpu-env functions kernels check-kernels test-gpu vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
+.PHONY: cuda cuda-anew gpu gpu-env functions kernels check-kernels test-gpu vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
 
-cuda: $(CUDA)/installed ## install the CUDA compiler in .cache/cuda: 310 MB, no root
+# What is installed is told by the requirements' text, not by times: a checkout is
+# newer than a cache that fits it.
+cuda: ## install the CUDA compiler in .cache/cuda: 310 MB, no root
+	@cmp -s kernels/cuda/requirements.txt $(CUDA)/installed || $(MAKE) --no-print-directory cuda-anew
 
-$(CUDA)/installed: kernels/cuda/requirements.txt
-	python3 -m venv --clear $(CUDA)
-	$(CUDA)/bin/pip install --quiet --no-deps --requirement $<
+cuda-anew:
+	rm -rf $(CUDA)
+	python3 -m venv $(CUDA)
+	$(CUDA)/bin/pip install --quiet --no-deps --requirement kernels/cuda/requirements.txt
 	cd $(CUDA) && ln -s lib/python3*/site-packages/nvidia nvidia
-	touch $@
+	cp kernels/cuda/requirements.txt $(CUDA)/installed
 
 gpu: cuda ## build bin/vanilla-gpu: CUDA where there is a GPU, the CPU elsewhere
 	$(GPU) go build -tags gpu -buildvcs=auto -trimpath -o bin/vanilla-gpu ./cmd/vanilla

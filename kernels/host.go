@@ -37,17 +37,28 @@ type Machine interface {
 // machine is made when its variant first needs it, several at once if need be,
 // and set to the variant's initial state.
 func NewHost(data Data, variants []Variant, newMachine func(Variant, *Data) (Machine, error)) (Population, error) {
-	if err := data.Check(); err != nil {
+	if err := Check(&data, variants); err != nil {
 		return nil, err
 	}
 	h := &host{data: data, newMachine: newMachine, nets: make([]network, len(variants))}
 	for i, v := range variants {
-		if err := v.Check(&h.data); err != nil {
-			return nil, fmt.Errorf("variant %d: %w", i, err)
-		}
 		h.nets[i].variant = v
 	}
 	return h, nil
+}
+
+// Check reports the first thing that cannot be in the data or in a variant, which
+// it names. Prepare of every executor begins with it.
+func Check(data *Data, variants []Variant) error {
+	if err := data.Check(); err != nil {
+		return err
+	}
+	for i, v := range variants {
+		if err := v.Check(data); err != nil {
+			return fmt.Errorf("variant %d: %w", i, err)
+		}
+	}
+	return nil
 }
 
 // host drives machines: the one training loop of all executors in this process.
@@ -185,7 +196,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 			if err != nil {
 				return fmt.Errorf("variant %d, step %d: %w", i, n.step, err)
 			}
-			n.lossSum += loss
+			n.lossSum += loss * v.Share(n.step, examples)
 			n.step++
 			batch = next
 			if n.diverged = math.IsNaN(loss) || math.IsInf(loss, 0); n.diverged {
@@ -194,7 +205,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 		}
 		if n.step%perEpoch == 0 || n.diverged {
 			r := Report{Variant: i, Step: n.step, Epoch: n.step / perEpoch, Diverged: n.diverged,
-				Loss: n.lossSum / float64(perEpoch)}
+				Loss: v.EpochLoss(n.lossSum, examples)}
 			n.lossSum = 0
 			if report != nil {
 				reporting.Lock()

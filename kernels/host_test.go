@@ -292,8 +292,10 @@ func TestAdvanceReports(t *testing.T) {
 	var want []Report
 	for i := range variants {
 		for e := 1; e <= epochs; e++ {
-			// Losses are step numbers: of the last three the middle one is the mean.
-			want = append(want, Report{Variant: i, Step: e * perEpoch, Epoch: e, Loss: float64(e*perEpoch - 2)})
+			// Losses are step numbers. The last of three batches has half the others' examples.
+			first := float64((e - 1) * perEpoch)
+			mean := (first + (first + 1) + (first+2)/2) / 2.5
+			want = append(want, Report{Variant: i, Step: e * perEpoch, Epoch: e, Loss: mean})
 		}
 	}
 	if got := inOrder(reports); !slices.Equal(got, want) {

@@ -67,7 +67,8 @@ type Report struct {
 	Variant int
 	// Step counts the steps completed, Epoch the epochs.
 	Step, Epoch int
-	// Loss is the mean over the epoch's batches, each as it was trained.
+	// Loss is the mean over the epoch's examples, each measured in the batch that
+	// trained it.
 	Loss float64
 	// Diverged is true if Loss is not finite: the variant has been stopped.
 	Diverged bool
@@ -159,7 +160,8 @@ type State struct {
 	Step   int
 	Params [][]float32 // in the program's order, weights [out, in] row-major
 	Slots  [][]float32 // the optimizer's own arrays, see Optimizer.Slots
-	// LossSum adds up the losses of the current epoch's batches so far.
+	// LossSum adds up the mean losses of the current epoch's batches so far, each
+	// by its Variant.Share, so that Variant.EpochLoss is the mean over examples.
 	LossSum  float64
 	Diverged bool
 }

@@ -112,6 +112,23 @@ func InitNames() []string {
 // StepsPerEpoch is the number of batches in n >= 1 examples.
 func (v Variant) StepsPerEpoch(n int) int { return (n-1)/v.Batch + 1 }
 
+// Share is what a batch counts in State.LossSum: its examples by those of a full
+// batch, so 1, but for a short last batch of an epoch of n examples. step counts
+// from 0 over the whole run.
+func (v Variant) Share(step, n int) float64 {
+	perEpoch := v.StepsPerEpoch(n)
+	if step%perEpoch < perEpoch-1 {
+		return 1
+	}
+	return float64(n-(perEpoch-1)*v.Batch) / float64(min(v.Batch, n))
+}
+
+// EpochLoss is the mean loss over an epoch of n examples, each measured in the
+// batch that trained it. sum is what State.LossSum adds up to at the epoch's end.
+func (v Variant) EpochLoss(sum float64, n int) float64 {
+	return sum / (float64(n) / float64(min(v.Batch, n)))
+}
+
 // Check reports the first thing about the variant that cannot be, or does not
 // fit the data.
 func (v Variant) Check(data *Data) error {

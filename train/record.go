@@ -21,7 +21,8 @@ type Record struct {
 	// Epoch and Step count what is completed. Where Diverged, the epoch is not.
 	Epoch int `json:"epoch"`
 	Step  int `json:"step"`
-	// TrainLoss is the mean over the epoch's batches, each as it was trained.
+	// TrainLoss is the mean over the epoch's images, each measured in the batch
+	// that trained it.
 	TrainLoss Loss `json:"train_loss"`
 	// StepSize is that of the last step.
 	StepSize float64 `json:"step_size"`

@@ -91,8 +91,8 @@ type Result struct {
 	// it was after its best epoch. It is nil if the network diverged, or was
 	// interrupted before its first step.
 	Model *model.Model
-	// TrainLoss is the mean over the last completed epoch's batches, as they
-	// were trained. It is not finite if the network diverged, and NaN if no
+	// TrainLoss is the mean over the images of the last completed epoch, each
+	// measured in the batch that trained it. It is not finite if the network diverged, and NaN if no
 	// epoch was completed.
 	TrainLoss float64
 	// Test is the score on the test images where there is a Model, Validation

@@ -63,6 +63,9 @@ Another optimizer than the recipe's comes with its own --lr, --momentum and
 0.01 for adamw. For sgd, momentum and nesterov, where PyTorch has none, --lr is 1, 0.1
 and 0.1, and --momentum 0.9.
 
+The train loss is the mean over the images of the last epoch, each measured in the
+batch that trained it, so while the network was still learning.
+
 Ctrl-C stops it after the current step; the network as it stands is evaluated and
 saved. A network whose loss is no longer finite has diverged and is not saved. The
 exit code is 1 in both cases. With --history the same command with --resume goes on

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -162,4 +163,26 @@ func TestInterruptedHistory(t *testing.T) {
 	must(t, append(line, "-o", "whole.safetensors")...)
 	sameBytes(t, "resumed", "whole.safetensors")
 	sameTree(t, "run", "whole")
+}
+
+// The train loss is a mean over images: a short last batch counts by what it has. At
+// this step size no batch changes what the next one finds.
+func TestTrainLossOfShortBatch(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writeFew(t, "few", 2000)
+	for _, executor := range []string{"fast", "tape", "ref"} {
+		var losses []float64
+		for _, batch := range []string{"2000", "1999"} {
+			var trained trainReport
+			stdout := must(t, "train", "--data", "few", "--lr", "1e-12", "--batch", batch, "--epochs", "1", "--executor", executor, "--json")
+			if err := json.Unmarshal([]byte(stdout), &trained); err != nil {
+				t.Fatal(err)
+			}
+			losses = append(losses, *trained.TrainLoss)
+		}
+		// Both sum 2,000 losses in float32, in another order: 2000·2⁻²⁴ at most.
+		if d := math.Abs(losses[1] - losses[0]); !(d <= 2000*0x1p-24*losses[0]) {
+			t.Errorf("--executor %s: a batch of 2000 has the loss %v, batches of 1999 and 1 have %v", executor, losses[0], losses[1])
+		}
+	}
 }

@@ -206,9 +206,9 @@ func Trajectory(exec kernels.Executor, v kernels.Variant) ([]float64, error) {
 		}
 		sum := after.LossSum
 		if step%perEpoch == 0 {
-			sum = mean * float64(perEpoch)
+			sum = mean * float64(examples) / float64(min(v.Batch, examples))
 		}
-		losses = append(losses, sum-before.LossSum)
+		losses = append(losses, (sum-before.LossSum)/v.Share(step-1, examples))
 	}
 	return losses, nil
 }
@@ -249,6 +249,7 @@ func Run(t *testing.T, open func(networks func(*ir.Program) *graph.Network) kern
 		{"Values", suite.values},
 		{"Slices", suite.slices},
 		{"Population", suite.population},
+		{"EpochLoss", suite.epochLoss},
 		{"Divergence", suite.divergence},
 		{"Cancel", suite.cancel},
 		{"Errors", suite.errors},
@@ -548,6 +549,41 @@ func (s suite) population(t *testing.T) {
 	}
 }
 
+// epochLoss: what an epoch reports is the mean over its examples, whatever the
+// batches. At a step size of 1e-12 nothing moves, so batches of all examples, of
+// all but one, and others come to the same loss, also where a state was taken and
+// restored in mid-epoch.
+func (s suite) epochLoss(t *testing.T) {
+	for _, n := range []*graph.Network{s.nets[1], s.nets[len(s.nets)-1]} {
+		data := Data(n.Program, 30)
+		var want float64
+		for _, b := range []int{examples, examples - 1, examples / 2, 10, 1} {
+			v := Variant(n.Program, b)
+			v.Rate = kernels.Rate{StepSize: 1e-12, Schedule: "constant"}
+			v.Optimizer.WeightDecay = 0
+			pop := s.prepare(t, data, v)
+			if err := pop.Restore(0, Randomize(v)); err != nil {
+				t.Fatal(err)
+			}
+			perEpoch := v.StepsPerEpoch(examples)
+			s.advance(t, pop, perEpoch-1)
+			if err := pop.Restore(0, s.state(t, pop, 0)); err != nil {
+				t.Fatal(err)
+			}
+			reports := s.advance(t, pop, perEpoch)
+			if len(reports) != 1 {
+				t.Fatalf("%s, batch %d: %d reports of one epoch", n.Program.Name, b, len(reports))
+			}
+			if want == 0 {
+				want = reports[0].Loss
+			}
+			if d := math.Abs(reports[0].Loss - want); !(d <= Tolerance*want) {
+				t.Errorf("%s: the loss of an epoch is %.9g with batch %d, %.9g with batch %d", n.Program.Name, reports[0].Loss, b, want, examples)
+			}
+		}
+	}
+}
+
 // divergence: a variant that diverges is reported once and stopped; its
 // neighbours are not touched.
 func (s suite) divergence(t *testing.T) {
@@ -624,6 +660,10 @@ func (s suite) errors(t *testing.T) {
 		"unknown schedule": func(v *kernels.Variant, _ *kernels.Data) { v.Rate.Schedule = "lunar" },
 		"other features":   func(v *kernels.Variant, _ *kernels.Data) { v.Program = s.nets[5].Program },
 		"more classes":     func(_ *kernels.Variant, d *kernels.Data) { d.Classes = 11 },
+		"a pixel less":     func(_ *kernels.Variant, d *kernels.Data) { d.Train.Pixels = d.Train.Pixels[1:] },
+		"few pixels":       func(_ *kernels.Variant, d *kernels.Data) { d.Train.Pixels = d.Train.Pixels[:7] },
+		"few test pixels":  func(_ *kernels.Variant, d *kernels.Data) { d.Test.Pixels = d.Test.Pixels[:7] },
+		"other extent":     func(_ *kernels.Variant, d *kernels.Data) { d.Rows++ },
 		"no examples":      func(_ *kernels.Variant, d *kernels.Data) { d.Train = kernels.Examples{Features: 784} },
 	} {
 		v, data := good, Data(p, 28)

@@ -21,6 +21,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 
 	"vanilla/kernels"
 )
@@ -77,8 +78,8 @@ func processor(cpuinfo string) string {
 // Prepare makes a population whose machines share one encoding of the data,
 // made when the first machine needs it.
 func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
-	shared := newDataset(data, e.routines)
+	shared := sync.OnceValue(func() *dataset { return newDataset(data, e.routines) })
 	return kernels.NewHost(data, variants, func(v kernels.Variant, _ *kernels.Data) (kernels.Machine, error) {
-		return newMachine(v, shared, e.routines)
+		return newMachine(v, shared(), e.routines)
 	})
 }

@@ -137,14 +137,11 @@ func (g *gpu) load() error {
 
 // Prepare copies the data to all devices. Networks follow when they are trained.
 func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
-	if err := data.Check(); err != nil {
+	if err := kernels.Check(&data, variants); err != nil {
 		return nil, err
 	}
 	p := &population{data: data, nets: make([]network, len(variants)), free: make(chan *worker, len(e.gpus))}
 	for i, v := range variants {
-		if err := v.Check(&p.data); err != nil {
-			return nil, fmt.Errorf("variant %d: %w", i, err)
-		}
 		n := data.Train.Len()
 		p.nets[i] = network{variant: v, batch: min(v.Batch, n), perEpoch: v.StepsPerEpoch(n)}
 	}

@@ -303,6 +303,7 @@ func (t *training) costliestFirst(jobs []packedJob, wave []int) []int {
 // to be reported of them, by variant.
 func (t *training) keep(l *launch, order []int, offset map[int]int, states []float32) ([]kernels.Report, error) {
 	var reports []kernels.Report
+	examples := t.data.Train.Len()
 	for k, i := range order {
 		n, j, r := &t.nets[i], &l.jobs[k], l.results[k]
 		if r.Steps < 1 || r.Steps > j.Steps || r.Diverged == 0 && r.Steps != j.Steps {
@@ -310,13 +311,13 @@ func (t *training) keep(l *launch, order []int, offset map[int]int, states []flo
 		}
 		n.takeState(states[offset[i]:])
 		for _, loss := range l.losses[j.Losses : j.Losses+int64(r.Steps)] {
+			n.state.LossSum += float64(loss) * n.variant.Share(n.state.Step, examples)
 			n.state.Step++
-			n.state.LossSum += float64(loss)
 			n.state.Diverged = math.IsNaN(float64(loss)) || math.IsInf(float64(loss), 0)
 			if n.state.Step%n.perEpoch == 0 || n.state.Diverged {
 				reports = append(reports, kernels.Report{
 					Variant: i, Step: n.state.Step, Epoch: n.state.Step / n.perEpoch,
-					Loss: n.state.LossSum / float64(n.perEpoch), Diverged: n.state.Diverged,
+					Loss: n.variant.EpochLoss(n.state.LossSum, examples), Diverged: n.state.Diverged,
 				})
 				n.state.LossSum = 0
 			}

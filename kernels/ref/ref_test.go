@@ -313,7 +313,7 @@ func TestTraining(t *testing.T) {
 		}
 		in.Run(x, labels)
 		if step < 3 {
-			firstEpoch += float64(in.Values[v.Program.Loss][0]) / 3
+			firstEpoch += float64(in.Values[v.Program.Loss][0]) * float64(len(labels)) / 20
 		}
 		for _, q := range v.Program.Params {
 			kernels.Update(v.Optimizer, v.Rate.At(step, 3, v.Epochs), step, q.Bias, in.Values[q.Value], in.Values[q.Grad], nil)

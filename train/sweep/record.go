@@ -56,8 +56,9 @@ type Record struct {
 	Rung  int `json:"rung"`
 	Epoch int `json:"epoch"`
 	Step  int `json:"step"`
-	// Losses are the mean losses of the epochs since the rung before, each over
-	// the epoch's batches as they were trained. TrainLoss is the last of them.
+	// Losses are those of the epochs since the rung before, each the mean over the
+	// epoch's images, measured in the batches that trained them. TrainLoss is the
+	// last of them.
 	Losses    []train.Loss `json:"losses"`
 	TrainLoss train.Loss   `json:"train_loss"`
 	// What was scored at this rung: on the held-out images, and after the last

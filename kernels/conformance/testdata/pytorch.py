@@ -150,7 +150,7 @@ def train(recipe, x, labels, test_x, test_labels):
     rates = schedule(recipe, opt, per_epoch)
     first, epochs = [], []
     for epoch in range(EPOCHS):
-        rows, losses = order(ORDER_SEED, epoch, EXAMPLES), []
+        rows, losses, seen = order(ORDER_SEED, epoch, EXAMPLES), [], 0.0
         for at in range(0, EXAMPLES, batch):
             index = rows[at:at + batch]
             opt.zero_grad()
@@ -159,8 +159,9 @@ def train(recipe, x, labels, test_x, test_labels):
             opt.step()
             rates.step()
             losses.append(loss.item())
+            seen += loss.item() * len(index)
         first = first or losses[:10]
-        epochs.append(sum(losses) / len(losses))
+        epochs.append(seen / EXAMPLES)
     with torch.no_grad():
         z = net(test_x)
         return {"recipe": recipe, "first_losses": first, "epoch_losses": epochs,
