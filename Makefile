@@ -14,7 +14,7 @@ PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
 .PHONY: help build train test check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
-	bench-all bench-repeat results generate models gallery studies kills kill-sweeps slurm check-peers check-parquet
+	bench-all bench-repeat results generate check-generate models gallery studies kills kill-sweeps slurm check-peers check-parquet
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,14 +28,15 @@ train: ## train the default network and save model.safetensors
 test: ## run all tests
 	go test -tags cpu ./...
 
-check: format vet staticcheck cross modules race ## all that must hold besides the tests: the parts below
+check: format vet staticcheck cross modules check-generate race ## all that must hold besides the tests: the parts below
 
 format: ## fail on files that gofmt would change
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "gofmt -w is needed on:" $$files; exit 1; fi
 
-vet: ## go vet, by default and with -tags cpu
+vet: ## go vet, by default and with the tags cpu and purego
 	go vet ./...
 	go vet -tags cpu ./...
+	go vet -tags purego ./kernels/cpu
 
 staticcheck: ## staticcheck, downloaded if need be
 	go run $(STATICCHECK) ./...
@@ -79,6 +80,13 @@ results: ## make the page of bench/results and the README's figures from the res
 
 generate: ## regenerate what is generated
 	go generate ./...
+
+# What generates the assembly, in a copy of its own: the files name the command.
+check-generate: ## fail unless the committed assembly is what its generator writes, byte for byte
+	@set -e; tmp=$$(mktemp -d); trap 'rm -rf '$$tmp EXIT; cp -r kernels/cpu/_asm $$tmp; cd $$tmp/_asm; \
+		go mod tidy -diff; go vet .; go run . -out ../dense_amd64.s -stubs ../dense_amd64.go -pkg cpu; \
+		for f in dense_amd64.s dense_amd64.go; do cmp $$tmp/$$f $(CURDIR)/kernels/cpu/$$f || \
+			{ echo "kernels/cpu/$$f is not what kernels/cpu/_asm generates: run make generate"; exit 1; }; done
 
 models: ## train the networks in model/zoo anew, with the commands of its README
 	go run ./cmd/vanilla train -o model/zoo/default.safetensors

@@ -67,7 +67,7 @@ func BenchmarkActivations(b *testing.B) {
 	data := digits(b)
 	for _, set := range available() {
 		for _, f := range ir.Activations() {
-			p := network(b, graph.Arch{Widths: []int{784, 128, 64, 10}, Activation: f, Loss: graph.CrossEntropy})
+			p := chain(b, f, ir.Xent, 784, 128, 64, 10)
 			b.Run(fmt.Sprintf("set=%s/activation=%s", set.name, f), func(b *testing.B) {
 				benchmarkEpoch(b, data, set, p, 32, 0, kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4}, 0.01)
 			})

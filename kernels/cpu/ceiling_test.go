@@ -26,28 +26,55 @@ func TestCeilingRoutine(t *testing.T) {
 	})
 }
 
-// TestCeiling: a set's ceiling is beside what its product reaches in cache, which
-// multiplies and adds as fast as it can but also loads; half of it, were the minutes
-// bad in between.
+// TestCeilingUnderLoad: the rate is that of the fastest slice, were all others
+// interrupted, from the first one on.
+func TestCeilingUnderLoad(t *testing.T) {
+	const nanoseconds = 3 // a turn
+	for _, undisturbed := range []int{1, 7, ceilingSlices - 1} {
+		var now time.Duration
+		r, calls := portable, 0
+		r.ceiling = func(_ []float32, _, _ float32, turns int) {
+			now += time.Duration(turns * nanoseconds)
+			if calls != undisturbed {
+				now += 40 * time.Millisecond
+			}
+			calls++
+		}
+		got := r.coreCeiling(time.Millisecond, func() time.Duration { return now })
+		if want := float64(2*r.ceilingSums) / nanoseconds; got != want {
+			t.Errorf("%v GFLOP/s with slice %d undisturbed, want %v", got, undisturbed, want)
+		}
+		if calls != ceilingSlices {
+			t.Errorf("%d slices, want %d", calls, ceilingSlices)
+		}
+	}
+}
+
+// TestCeilingSlices: alone, slices grow until they take a millisecond, and
+// measuring takes the time that was asked for.
+func TestCeilingSlices(t *testing.T) {
+	var now time.Duration
+	r, longest := portable, 0
+	r.ceiling = func(_ []float32, _, _ float32, turns int) {
+		longest = max(longest, turns)
+		now += time.Duration(turns)
+	}
+	if got := r.coreCeiling(time.Second, func() time.Duration { return now }); got != float64(2*r.ceilingSums) {
+		t.Errorf("%v GFLOP/s, want %d", got, 2*r.ceilingSums)
+	}
+	if slice := time.Duration(longest); slice < time.Millisecond/2 || slice > time.Millisecond {
+		t.Errorf("slices of %v", slice)
+	}
+	if now < time.Second || now > time.Second+2*time.Millisecond {
+		t.Errorf("measured for %v, want a second", now)
+	}
+}
+
+// TestCeiling: cores add up to a rate.
 func TestCeiling(t *testing.T) {
 	eachSet(t, func(t *testing.T, r *routines) {
-		const n, depth, times = 96, 256, 20
-		a, w := make([]float32, n*depth), make([]float32, depth*lanes)
-		z, zeros := make([]float32, n*lanes), make([]float32, lanes)
-		fastest := time.Duration(1 << 62)
-		for range 50 {
-			start := time.Now()
-			for range times {
-				r.multiply(z, zeros, a, w, n, n, depth, 1, 0, lanes, depth*lanes)
-			}
-			fastest = min(fastest, time.Since(start))
-		}
-		product := times * 2 * n * depth * lanes / float64(fastest)
-		if one := r.measureCeiling(1, 20*time.Millisecond); !(one > product/2 && one < 100*product) {
-			t.Errorf("ceiling %.1f GFLOP/s, a product %.1f", one, product)
+		if c := r.measureCeiling(2, time.Millisecond); !(c > 0) {
+			t.Errorf("ceiling of two cores %v GFLOP/s", c)
 		}
 	})
-	if c := Ceiling(2, time.Millisecond); !(c > 0) {
-		t.Errorf("ceiling of two cores %v GFLOP/s", c)
-	}
 }

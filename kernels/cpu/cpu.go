@@ -48,12 +48,14 @@ func (e executor) Device() string {
 // give. It goes up when a program's results change.
 const arithmetic = 2
 
-// Arithmetic is one for all sets of vectors.
+// Arithmetic is one for all sets of vectors. Beside the routines there is Go in
+// it: step sizes, sums of losses.
 func (e executor) Arithmetic() string {
+	kind := "x86 vectors"
 	if e.routines == &portable {
-		return fmt.Sprintf("portable %d, %s", arithmetic, kernels.GoArithmetic())
+		kind = "portable"
 	}
-	return fmt.Sprintf("x86 vectors %d", arithmetic)
+	return fmt.Sprintf("%s %d, %s", kind, arithmetic, kernels.GoArithmetic())
 }
 
 // Processor is the name of this machine's processor.

@@ -1979,14 +1979,14 @@ end2:
 // func sigmoidAVX2(h []float32, z []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+32(SB), Y10
-	VBROADCASTSS constants<>+32(SB), Y10
-	VBROADCASTSS constants<>+64(SB), Y11
-	VBROADCASTSS constants<>+64(SB), Y11
-	VBROADCASTSS constants<>+96(SB), Y12
-	VBROADCASTSS constants<>+96(SB), Y12
-	VXORPS       Y13, Y13, Y13
-	VXORPS       Y13, Y13, Y13
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+64(SB), Y9
+	VBROADCASTSS constants<>+64(SB), Y9
+	VBROADCASTSS constants<>+96(SB), Y10
+	VBROADCASTSS constants<>+96(SB), Y10
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y11, Y11, Y11
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -1998,12 +1998,12 @@ loop1:
 	JGE          end2
 	VMOVUPS      (CX)(BX*1), Y0
 	VMOVUPS      32(CX)(BX*1), Y1
-	VSUBPS       Y0, Y13, Y0
-	VSUBPS       Y1, Y13, Y1
-	VMAXPS       Y0, Y11, Y0
-	VMAXPS       Y1, Y11, Y1
-	VMINPS       Y0, Y12, Y0
-	VMINPS       Y1, Y12, Y1
+	VSUBPS       Y0, Y11, Y0
+	VSUBPS       Y1, Y11, Y1
+	VMAXPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y9, Y1
+	VMINPS       Y0, Y10, Y0
+	VMINPS       Y1, Y10, Y1
 	VMULPS       constants<>+128(SB), Y0, Y6
 	VROUNDPS     $0x08, Y6, Y6
 	VFNMADD231PS constants<>+160(SB), Y6, Y0
@@ -2034,10 +2034,10 @@ loop1:
 	VCVTPS2DQ    Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
 	VPADDD       Y7, Y5, Y5
-	VADDPS       Y10, Y4, Y6
-	VADDPS       Y10, Y5, Y7
-	VDIVPS       Y6, Y10, Y2
-	VDIVPS       Y7, Y10, Y3
+	VADDPS       Y8, Y4, Y6
+	VADDPS       Y8, Y5, Y7
+	VDIVPS       Y6, Y8, Y2
+	VDIVPS       Y7, Y8, Y3
 	VMOVUPS      Y2, (AX)(BX*1)
 	VMOVUPS      Y3, 32(AX)(BX*1)
 	ADDQ         $0x40, BX
@@ -2149,14 +2149,14 @@ end2:
 // func softplusBackwardAVX2(dz []float32, dh []float32, z []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softplusBackwardAVX2(SB), NOSPLIT, $0-72
-	VBROADCASTSS constants<>+32(SB), Y12
-	VBROADCASTSS constants<>+32(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y13
-	VBROADCASTSS constants<>+64(SB), Y13
-	VBROADCASTSS constants<>+96(SB), Y14
-	VBROADCASTSS constants<>+96(SB), Y14
-	VXORPS       Y15, Y15, Y15
-	VXORPS       Y15, Y15, Y15
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+96(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y13, Y13, Y13
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         z_base+48(FP), DX
@@ -2171,12 +2171,12 @@ loop1:
 	VMOVUPS      32(CX)(SI*1), Y1
 	VMOVUPS      (DX)(SI*1), Y2
 	VMOVUPS      32(DX)(SI*1), Y3
-	VSUBPS       Y2, Y15, Y2
-	VSUBPS       Y3, Y15, Y3
-	VMAXPS       Y2, Y13, Y2
-	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y2, Y14, Y2
-	VMINPS       Y3, Y14, Y3
+	VSUBPS       Y2, Y13, Y2
+	VSUBPS       Y3, Y13, Y3
+	VMAXPS       Y2, Y11, Y2
+	VMAXPS       Y3, Y11, Y3
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
 	VMULPS       constants<>+128(SB), Y2, Y8
 	VROUNDPS     $0x08, Y8, Y8
 	VFNMADD231PS constants<>+160(SB), Y8, Y2
@@ -2207,10 +2207,10 @@ loop1:
 	VCVTPS2DQ    Y9, Y9
 	VPSLLD       $0x17, Y9, Y9
 	VPADDD       Y9, Y7, Y7
-	VADDPS       Y12, Y6, Y8
-	VADDPS       Y12, Y7, Y9
-	VDIVPS       Y8, Y12, Y4
-	VDIVPS       Y9, Y12, Y5
+	VADDPS       Y10, Y6, Y8
+	VADDPS       Y10, Y7, Y9
+	VDIVPS       Y8, Y10, Y4
+	VDIVPS       Y9, Y10, Y5
 	VMULPS       Y0, Y4, Y4
 	VMULPS       Y1, Y5, Y5
 	VMOVUPS      Y4, (AX)(SI*1)
@@ -2225,14 +2225,14 @@ end2:
 // func siluAVX2(h []float32, z []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·siluAVX2(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+32(SB), Y12
-	VBROADCASTSS constants<>+32(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y13
-	VBROADCASTSS constants<>+64(SB), Y13
-	VBROADCASTSS constants<>+96(SB), Y14
-	VBROADCASTSS constants<>+96(SB), Y14
-	VXORPS       Y15, Y15, Y15
-	VXORPS       Y15, Y15, Y15
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+96(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y13, Y13, Y13
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -2246,12 +2246,12 @@ loop1:
 	VMOVUPS      32(CX)(BX*1), Y1
 	VMOVAPS      Y0, Y4
 	VMOVAPS      Y1, Y5
-	VSUBPS       Y4, Y15, Y2
-	VSUBPS       Y5, Y15, Y3
-	VMAXPS       Y2, Y13, Y2
-	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y2, Y14, Y2
-	VMINPS       Y3, Y14, Y3
+	VSUBPS       Y4, Y13, Y2
+	VSUBPS       Y5, Y13, Y3
+	VMAXPS       Y2, Y11, Y2
+	VMAXPS       Y3, Y11, Y3
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
 	VMULPS       constants<>+128(SB), Y2, Y8
 	VROUNDPS     $0x08, Y8, Y8
 	VFNMADD231PS constants<>+160(SB), Y8, Y2
@@ -2282,14 +2282,14 @@ loop1:
 	VCVTPS2DQ    Y9, Y9
 	VPSLLD       $0x17, Y9, Y9
 	VPADDD       Y9, Y7, Y7
-	VADDPS       Y12, Y6, Y8
-	VADDPS       Y12, Y7, Y9
-	VDIVPS       Y8, Y12, Y2
-	VDIVPS       Y9, Y12, Y3
-	VCMPPS       $0x1e, Y4, Y13, Y8
-	VCMPPS       $0x1e, Y5, Y13, Y9
-	VBLENDVPS    Y8, Y15, Y2, Y2
-	VBLENDVPS    Y9, Y15, Y3, Y3
+	VADDPS       Y10, Y6, Y8
+	VADDPS       Y10, Y7, Y9
+	VDIVPS       Y8, Y10, Y2
+	VDIVPS       Y9, Y10, Y3
+	VCMPPS       $0x1e, Y4, Y11, Y8
+	VCMPPS       $0x1e, Y5, Y11, Y9
+	VBLENDVPS    Y8, Y13, Y2, Y2
+	VBLENDVPS    Y9, Y13, Y3, Y3
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y1, Y3, Y3
 	VMOVUPS      Y2, (AX)(BX*1)
@@ -2304,14 +2304,14 @@ end2:
 // func siluBackwardAVX2(dz []float32, dh []float32, z []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·siluBackwardAVX2(SB), NOSPLIT, $0-72
-	VBROADCASTSS constants<>+32(SB), Y12
-	VBROADCASTSS constants<>+32(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y13
-	VBROADCASTSS constants<>+64(SB), Y13
-	VBROADCASTSS constants<>+96(SB), Y14
-	VBROADCASTSS constants<>+96(SB), Y14
-	VXORPS       Y15, Y15, Y15
-	VXORPS       Y15, Y15, Y15
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+96(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y13, Y13, Y13
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         z_base+48(FP), DX
@@ -2326,14 +2326,14 @@ loop1:
 	VMOVUPS      32(CX)(SI*1), Y1
 	VMOVUPS      (DX)(SI*1), Y2
 	VMOVUPS      32(DX)(SI*1), Y3
-	VFMADD231PS  Y2, Y15, Y0
-	VFMADD231PS  Y3, Y15, Y1
-	VSUBPS       Y2, Y15, Y2
-	VSUBPS       Y3, Y15, Y3
-	VMAXPS       Y2, Y13, Y2
-	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y2, Y14, Y2
-	VMINPS       Y3, Y14, Y3
+	VFMADD231PS  Y2, Y13, Y0
+	VFMADD231PS  Y3, Y13, Y1
+	VSUBPS       Y2, Y13, Y2
+	VSUBPS       Y3, Y13, Y3
+	VMAXPS       Y2, Y11, Y2
+	VMAXPS       Y3, Y11, Y3
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
 	VMOVAPS      Y2, Y4
 	VMOVAPS      Y3, Y5
 	VMULPS       constants<>+128(SB), Y4, Y8
@@ -2366,14 +2366,14 @@ loop1:
 	VCVTPS2DQ    Y9, Y9
 	VPSLLD       $0x17, Y9, Y9
 	VPADDD       Y9, Y7, Y7
-	VADDPS       Y12, Y6, Y8
-	VADDPS       Y12, Y7, Y9
-	VDIVPS       Y8, Y12, Y4
-	VDIVPS       Y9, Y12, Y5
+	VADDPS       Y10, Y6, Y8
+	VADDPS       Y10, Y7, Y9
+	VDIVPS       Y8, Y10, Y4
+	VDIVPS       Y9, Y10, Y5
 	VMULPS       Y4, Y6, Y6
 	VMULPS       Y5, Y7, Y7
-	VMOVAPS      Y12, Y8
-	VMOVAPS      Y12, Y9
+	VMOVAPS      Y10, Y8
+	VMOVAPS      Y10, Y9
 	VFNMADD231PS Y6, Y2, Y8
 	VFNMADD231PS Y7, Y3, Y9
 	VMULPS       Y8, Y4, Y4
@@ -2392,14 +2392,14 @@ end2:
 // func geluTanhAVX2(h []float32, z []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+32(SB), Y12
-	VBROADCASTSS constants<>+32(SB), Y12
-	VBROADCASTSS constants<>+64(SB), Y13
-	VBROADCASTSS constants<>+64(SB), Y13
-	VBROADCASTSS constants<>+96(SB), Y14
-	VBROADCASTSS constants<>+96(SB), Y14
-	VXORPS       Y15, Y15, Y15
-	VXORPS       Y15, Y15, Y15
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+32(SB), Y10
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+64(SB), Y11
+	VBROADCASTSS constants<>+96(SB), Y12
+	VBROADCASTSS constants<>+96(SB), Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y13, Y13, Y13
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -2419,12 +2419,12 @@ loop1:
 	VFMADD213PS  constants<>+736(SB), Y7, Y5
 	VMULPS       Y0, Y4, Y4
 	VMULPS       Y1, Y5, Y5
-	VSUBPS       Y4, Y15, Y2
-	VSUBPS       Y5, Y15, Y3
-	VMAXPS       Y2, Y13, Y2
-	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y2, Y14, Y2
-	VMINPS       Y3, Y14, Y3
+	VSUBPS       Y4, Y13, Y2
+	VSUBPS       Y5, Y13, Y3
+	VMAXPS       Y2, Y11, Y2
+	VMAXPS       Y3, Y11, Y3
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
 	VMULPS       constants<>+128(SB), Y2, Y8
 	VROUNDPS     $0x08, Y8, Y8
 	VFNMADD231PS constants<>+160(SB), Y8, Y2
@@ -2455,14 +2455,14 @@ loop1:
 	VCVTPS2DQ    Y9, Y9
 	VPSLLD       $0x17, Y9, Y9
 	VPADDD       Y9, Y7, Y7
-	VADDPS       Y12, Y6, Y8
-	VADDPS       Y12, Y7, Y9
-	VDIVPS       Y8, Y12, Y2
-	VDIVPS       Y9, Y12, Y3
-	VCMPPS       $0x1e, Y4, Y13, Y8
-	VCMPPS       $0x1e, Y5, Y13, Y9
-	VBLENDVPS    Y8, Y15, Y2, Y2
-	VBLENDVPS    Y9, Y15, Y3, Y3
+	VADDPS       Y10, Y6, Y8
+	VADDPS       Y10, Y7, Y9
+	VDIVPS       Y8, Y10, Y2
+	VDIVPS       Y9, Y10, Y3
+	VCMPPS       $0x1e, Y4, Y11, Y8
+	VCMPPS       $0x1e, Y5, Y11, Y9
+	VBLENDVPS    Y8, Y13, Y2, Y2
+	VBLENDVPS    Y9, Y13, Y3, Y3
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y1, Y3, Y3
 	VMOVUPS      Y2, (AX)(BX*1)
@@ -6958,10 +6958,10 @@ end2:
 // func sigmoidAVX512(h []float32, z []float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+32(SB), Z5
-	VBROADCASTSS constants<>+64(SB), Z6
-	VBROADCASTSS constants<>+96(SB), Z7
-	VXORPS       Z8, Z8, Z8
+	VBROADCASTSS constants<>+32(SB), Z4
+	VBROADCASTSS constants<>+64(SB), Z5
+	VBROADCASTSS constants<>+96(SB), Z6
+	VXORPS       Z7, Z7, Z7
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -6972,9 +6972,9 @@ loop1:
 	CMPQ              BX, DX
 	JGE               end2
 	VMOVUPS           (CX)(BX*1), Z0
-	VSUBPS            Z0, Z8, Z0
-	VMAXPS            Z0, Z6, Z0
-	VMINPS            Z0, Z7, Z0
+	VSUBPS            Z0, Z7, Z0
+	VMAXPS            Z0, Z5, Z0
+	VMINPS            Z0, Z6, Z0
 	VMULPS.BCST       constants<>+128(SB), Z0, Z3
 	VRNDSCALEPS       $0x08, Z3, Z3
 	VFNMADD231PS.BCST constants<>+160(SB), Z3, Z0
@@ -6990,11 +6990,8 @@ loop1:
 	VCVTPS2DQ         Z3, Z3
 	VPSLLD            $0x17, Z3, Z3
 	VPADDD            Z3, Z2, Z2
-	VADDPS            Z5, Z2, Z3
-	VRCP14PS          Z3, Z1
-	VMOVAPS           Z5, Z4
-	VFNMADD231PS      Z1, Z3, Z4
-	VFMADD231PS       Z4, Z1, Z1
+	VADDPS            Z4, Z2, Z3
+	VDIVPS            Z3, Z4, Z1
 	VMOVUPS           Z1, (AX)(BX*1)
 	ADDQ              $0x40, BX
 	JMP               loop1
@@ -7065,10 +7062,10 @@ end2:
 // func softplusBackwardAVX512(dz []float32, dh []float32, z []float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·softplusBackwardAVX512(SB), NOSPLIT, $0-72
-	VBROADCASTSS constants<>+32(SB), Z6
-	VBROADCASTSS constants<>+64(SB), Z7
-	VBROADCASTSS constants<>+96(SB), Z8
-	VXORPS       Z9, Z9, Z9
+	VBROADCASTSS constants<>+32(SB), Z5
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
+	VXORPS       Z8, Z8, Z8
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         z_base+48(FP), DX
@@ -7081,9 +7078,9 @@ loop1:
 	JGE               end2
 	VMOVUPS           (CX)(SI*1), Z0
 	VMOVUPS           (DX)(SI*1), Z1
-	VSUBPS            Z1, Z9, Z1
-	VMAXPS            Z1, Z7, Z1
-	VMINPS            Z1, Z8, Z1
+	VSUBPS            Z1, Z8, Z1
+	VMAXPS            Z1, Z6, Z1
+	VMINPS            Z1, Z7, Z1
 	VMULPS.BCST       constants<>+128(SB), Z1, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
 	VFNMADD231PS.BCST constants<>+160(SB), Z4, Z1
@@ -7099,11 +7096,8 @@ loop1:
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
-	VADDPS            Z6, Z3, Z4
-	VRCP14PS          Z4, Z2
-	VMOVAPS           Z6, Z5
-	VFNMADD231PS      Z2, Z4, Z5
-	VFMADD231PS       Z5, Z2, Z2
+	VADDPS            Z5, Z3, Z4
+	VDIVPS            Z4, Z5, Z2
 	VMULPS            Z0, Z2, Z2
 	VMOVUPS           Z2, (AX)(SI*1)
 	ADDQ              $0x40, SI
@@ -7116,10 +7110,10 @@ end2:
 // func siluAVX512(h []float32, z []float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·siluAVX512(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+32(SB), Z6
-	VBROADCASTSS constants<>+64(SB), Z7
-	VBROADCASTSS constants<>+96(SB), Z8
-	VXORPS       Z9, Z9, Z9
+	VBROADCASTSS constants<>+32(SB), Z5
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
+	VXORPS       Z8, Z8, Z8
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -7131,9 +7125,9 @@ loop1:
 	JGE               end2
 	VMOVUPS           (CX)(BX*1), Z0
 	VMOVAPS           Z0, Z2
-	VSUBPS            Z2, Z9, Z1
-	VMAXPS            Z1, Z7, Z1
-	VMINPS            Z1, Z8, Z1
+	VSUBPS            Z2, Z8, Z1
+	VMAXPS            Z1, Z6, Z1
+	VMINPS            Z1, Z7, Z1
 	VMULPS.BCST       constants<>+128(SB), Z1, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
 	VFNMADD231PS.BCST constants<>+160(SB), Z4, Z1
@@ -7149,13 +7143,10 @@ loop1:
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
-	VADDPS            Z6, Z3, Z4
-	VRCP14PS          Z4, Z1
-	VMOVAPS           Z6, Z5
-	VFNMADD231PS      Z1, Z4, Z5
-	VFMADD231PS       Z5, Z1, Z1
-	VCMPPS            $0x1e, Z2, Z7, K1
-	VMOVAPS           Z9, K1, Z1
+	VADDPS            Z5, Z3, Z4
+	VDIVPS            Z4, Z5, Z1
+	VCMPPS            $0x1e, Z2, Z6, K1
+	VMOVAPS           Z8, K1, Z1
 	VMULPS            Z0, Z1, Z1
 	VMOVUPS           Z1, (AX)(BX*1)
 	ADDQ              $0x40, BX
@@ -7168,10 +7159,10 @@ end2:
 // func siluBackwardAVX512(dz []float32, dh []float32, z []float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·siluBackwardAVX512(SB), NOSPLIT, $0-72
-	VBROADCASTSS constants<>+32(SB), Z6
-	VBROADCASTSS constants<>+64(SB), Z7
-	VBROADCASTSS constants<>+96(SB), Z8
-	VXORPS       Z9, Z9, Z9
+	VBROADCASTSS constants<>+32(SB), Z5
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
+	VXORPS       Z8, Z8, Z8
 	MOVQ         dz_base+0(FP), AX
 	MOVQ         dh_base+24(FP), CX
 	MOVQ         z_base+48(FP), DX
@@ -7184,10 +7175,10 @@ loop1:
 	JGE               end2
 	VMOVUPS           (CX)(SI*1), Z0
 	VMOVUPS           (DX)(SI*1), Z1
-	VFMADD231PS       Z1, Z9, Z0
-	VSUBPS            Z1, Z9, Z1
-	VMAXPS            Z1, Z7, Z1
-	VMINPS            Z1, Z8, Z1
+	VFMADD231PS       Z1, Z8, Z0
+	VSUBPS            Z1, Z8, Z1
+	VMAXPS            Z1, Z6, Z1
+	VMINPS            Z1, Z7, Z1
 	VMOVAPS           Z1, Z2
 	VMULPS.BCST       constants<>+128(SB), Z2, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
@@ -7204,13 +7195,10 @@ loop1:
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
-	VADDPS            Z6, Z3, Z4
-	VRCP14PS          Z4, Z2
-	VMOVAPS           Z6, Z5
-	VFNMADD231PS      Z2, Z4, Z5
-	VFMADD231PS       Z5, Z2, Z2
+	VADDPS            Z5, Z3, Z4
+	VDIVPS            Z4, Z5, Z2
 	VMULPS            Z2, Z3, Z3
-	VMOVAPS           Z6, Z4
+	VMOVAPS           Z5, Z4
 	VFNMADD231PS      Z3, Z1, Z4
 	VMULPS            Z4, Z2, Z2
 	VMULPS            Z0, Z2, Z2
@@ -7225,10 +7213,10 @@ end2:
 // func geluTanhAVX512(h []float32, z []float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-48
-	VBROADCASTSS constants<>+32(SB), Z6
-	VBROADCASTSS constants<>+64(SB), Z7
-	VBROADCASTSS constants<>+96(SB), Z8
-	VXORPS       Z9, Z9, Z9
+	VBROADCASTSS constants<>+32(SB), Z5
+	VBROADCASTSS constants<>+64(SB), Z6
+	VBROADCASTSS constants<>+96(SB), Z7
+	VXORPS       Z8, Z8, Z8
 	MOVQ         h_base+0(FP), AX
 	MOVQ         z_base+24(FP), CX
 	MOVQ         h_len+8(FP), DX
@@ -7243,9 +7231,9 @@ loop1:
 	VBROADCASTSS      constants<>+704(SB), Z2
 	VFMADD213PS.BCST  constants<>+736(SB), Z3, Z2
 	VMULPS            Z0, Z2, Z2
-	VSUBPS            Z2, Z9, Z1
-	VMAXPS            Z1, Z7, Z1
-	VMINPS            Z1, Z8, Z1
+	VSUBPS            Z2, Z8, Z1
+	VMAXPS            Z1, Z6, Z1
+	VMINPS            Z1, Z7, Z1
 	VMULPS.BCST       constants<>+128(SB), Z1, Z4
 	VRNDSCALEPS       $0x08, Z4, Z4
 	VFNMADD231PS.BCST constants<>+160(SB), Z4, Z1
@@ -7261,13 +7249,10 @@ loop1:
 	VCVTPS2DQ         Z4, Z4
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
-	VADDPS            Z6, Z3, Z4
-	VRCP14PS          Z4, Z1
-	VMOVAPS           Z6, Z5
-	VFNMADD231PS      Z1, Z4, Z5
-	VFMADD231PS       Z5, Z1, Z1
-	VCMPPS            $0x1e, Z2, Z7, K1
-	VMOVAPS           Z9, K1, Z1
+	VADDPS            Z5, Z3, Z4
+	VDIVPS            Z4, Z5, Z1
+	VCMPPS            $0x1e, Z2, Z6, K1
+	VMOVAPS           Z8, K1, Z1
 	VMULPS            Z0, Z1, Z1
 	VMOVUPS           Z1, (AX)(BX*1)
 	ADDQ              $0x40, BX
@@ -7320,10 +7305,7 @@ loop1:
 	VPSLLD            $0x17, Z4, Z4
 	VPADDD            Z4, Z3, Z3
 	VADDPS            Z6, Z3, Z4
-	VRCP14PS          Z4, Z2
-	VMOVAPS           Z6, Z5
-	VFNMADD231PS      Z2, Z4, Z5
-	VFMADD231PS       Z5, Z2, Z2
+	VDIVPS            Z4, Z6, Z2
 	VMULPS            Z2, Z3, Z3
 	VMULPS            Z2, Z3, Z3
 	VMULPS            Z1, Z1, Z5

@@ -48,7 +48,8 @@ type routines struct {
 	// multiplyPanels and accumulatePanels are how many panels these take at once.
 	multiplyPanels, accumulatePanels int
 	// hotDensity is the fraction of examples from which on a column that is not
-	// zero there is cheaper dense than in records: BenchmarkDensity.
+	// zero there is cheaper dense than in records: BenchmarkDensity. Sums run over
+	// the hot columns first, so it is one for all sets of one arithmetic.
 	hotDensity float64
 
 	// setControl sets how this thread treats denormal numbers, to flushDenormals

@@ -77,18 +77,6 @@ func (s set) exp(p, x, k vector) {
 	}
 }
 
-// reciprocal is v = 1/d for d from 1 to e^exponent. t is lost.
-func (s set) reciprocal(v, d, t, one vector) {
-	if !s.wide() {
-		v.div(one, d)
-		return
-	}
-	VRCP14PS(d[0], v[0])
-	t.copy(one)
-	t.fmaNegated(d, v) // one step of Newton's
-	v.fma(v, t)
-}
-
 // logistic is what functions with a sigmoid in them keep in single registers.
 type logistic struct {
 	set
@@ -112,22 +100,22 @@ func (l *logistic) cut(v vector) {
 	v.min(l.high, v)
 }
 
-// sigmoid is h = 1 / (1 + e) with e = eˣ, x being the argument's negative. x, k
-// and t are lost; h may be x.
-func (l *logistic) sigmoid(h, e, x, k, t vector) {
+// sigmoid is h = 1 / (1 + e) with e = eˣ, x being the argument's negative. x and
+// k are lost; h may be x.
+func (l *logistic) sigmoid(h, e, x, k vector) {
 	l.exp(e, x, k)
 	k.add(e, l.one)
-	l.reciprocal(h, k, t, l.one)
+	h.div(l.one, k) // an approximate reciprocal would be each set's own
 }
 
 // sigmoid: h = 1 / (1 + e⁻ᶻ).
 func (s set) sigmoid() {
 	var l logistic
-	s.elementwise("sigmoid", []string{"h", "z"}, "", l.prepare(s, exponent), 5, func(h vector, in, scratch []vector) {
+	s.elementwise("sigmoid", []string{"h", "z"}, "", l.prepare(s, exponent), 4, func(h vector, in, scratch []vector) {
 		x := in[0]
 		x.sub(l.zero, x)
 		l.cut(x)
-		l.sigmoid(h, scratch[0], x, scratch[1], scratch[2])
+		l.sigmoid(h, scratch[0], x, scratch[1])
 	})
 }
 
@@ -152,11 +140,11 @@ func (s set) softplus() {
 		z.max(l.zero, z)
 		h.add(z, x)
 	})
-	s.elementwise("softplusBackward", []string{"dz", "dh", "z"}, "", l.prepare(s, exponent), 6, func(dz vector, in, scratch []vector) {
+	s.elementwise("softplusBackward", []string{"dz", "dh", "z"}, "", l.prepare(s, exponent), 5, func(dz vector, in, scratch []vector) {
 		x := in[1]
 		x.sub(l.zero, x)
 		l.cut(x)
-		l.sigmoid(dz, scratch[0], x, scratch[1], scratch[2])
+		l.sigmoid(dz, scratch[0], x, scratch[1])
 		dz.mul(dz, in[0])
 	})
 }
@@ -180,17 +168,17 @@ func (s set) log1p(y, x, q vector) {
 // dz = dh · s·(1 + z·r).
 func (s set) silu() {
 	var l logistic
-	s.elementwise("silu", []string{"h", "z"}, "", l.prepare(s, exponent), 6, func(h vector, in, scratch []vector) {
+	s.elementwise("silu", []string{"h", "z"}, "", l.prepare(s, exponent), 5, func(h vector, in, scratch []vector) {
 		scratch[0].copy(in[0])
 		l.timesSigmoid(h, in[0], scratch[0], scratch[1:])
 	})
-	s.elementwise("siluBackward", []string{"dz", "dh", "z"}, "", l.prepare(s, exponent), 6, func(dz vector, in, scratch []vector) {
-		dh, z, rest, k, t := in[0], in[1], scratch[0], scratch[1], scratch[2]
+	s.elementwise("siluBackward", []string{"dz", "dh", "z"}, "", l.prepare(s, exponent), 5, func(dz vector, in, scratch []vector) {
+		dh, z, rest, k := in[0], in[1], scratch[0], scratch[1]
 		dh.fma(l.zero, z) // not a number if z is infinite: s·(1 + z·0) and 0·(1 + z)
 		z.sub(l.zero, z)
 		l.cut(z)
 		dz.copy(z)
-		l.sigmoid(dz, rest, dz, k, t)
+		l.sigmoid(dz, rest, dz, k)
 		rest.mul(rest, dz)
 		k.copy(l.one)
 		k.fmaNegated(z, rest)
@@ -204,7 +192,7 @@ func (l *logistic) timesSigmoid(h, z, u vector, scratch []vector) {
 	x, e, k := h, scratch[0], scratch[1]
 	x.sub(l.zero, u)
 	l.cut(x)
-	l.sigmoid(h, e, x, k, scratch[2])
+	l.sigmoid(h, e, x, k)
 	// Below the range the sigmoid is zero: z may be so large that it matters.
 	l.compare(greaterThan, l.low, u, k)
 	l.choose(h, l.zero, k)
@@ -230,7 +218,7 @@ func (s set) geluTanh() {
 		y.set(b)
 		y.horner(t, a)
 	}
-	s.elementwise("geluTanh", []string{"h", "z"}, "", l.prepare(s, exponent), 6, func(h vector, in, scratch []vector) {
+	s.elementwise("geluTanh", []string{"h", "z"}, "", l.prepare(s, exponent), 5, func(h vector, in, scratch []vector) {
 		z, u := in[0], scratch[0]
 		polynomial(u, z, scratch[1], gelu1, gelu3)
 		u.mul(u, z)
@@ -243,7 +231,7 @@ func (s set) geluTanh() {
 		polynomial(dz, z, t, gelu1, gelu3)
 		dz.mul(dz, z)
 		dz.sub(l.zero, dz)
-		l.sigmoid(dz, rest, dz, k, t)
+		l.sigmoid(dz, rest, dz, k)
 		rest.mul(rest, dz)
 		rest.mul(rest, dz)
 		polynomial(k, z, t, gelu1, 3*gelu3)
