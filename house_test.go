@@ -42,13 +42,15 @@ var imports = map[string][]string{
 	"kernels/cuda/image/compile": {"kernels/cuda/image"},
 	"kernels/cuda/standin":       {},
 
-	"mnist": {},
-	"model": {"graph/ir"},
+	"internal/memory": {},
+
+	"mnist": {"internal/memory"},
+	"model": {"graph/ir", "internal/memory"},
 
 	"model/export": {"graph/ir", "model"},
 	"model/zoo":    {"model"},
 
-	"train": {"graph/ir", "kernels", "graph", "mnist", "model"},
+	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory"},
 
 	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train"},
 
@@ -63,7 +65,7 @@ var imports = map[string][]string{
 }
 
 // standardOnly are the packages that import nothing but the standard library.
-var standardOnly = []string{"graph/ir", "kernels", "kernels/ref", "bench/handrolled"}
+var standardOnly = []string{"internal/memory", "graph/ir", "kernels", "kernels/ref", "bench/handrolled"}
 
 // gorgonians are the packages that may import Gorgonia and what belongs to it:
 // graph lowers its graphs, tape runs them, the conformance suite writes some by

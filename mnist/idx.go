@@ -60,18 +60,65 @@ func dimensionOffset(i int) int64 { return int64(magicSize + dimensionSize*i) }
 // readArray reads an IDX file of unsigned bytes with rank dimensions, none of them zero, plain or compressed with gzip, to
 // the end of r. The file has sizeBytes as it is stored, which matters for speed alone: a right guess saves growing.
 func readArray(r io.Reader, sizeBytes int64, file string, rank int) (*array, error) {
-	buffered := bufio.NewReaderSize(r, firstRead)
-	start, _ := buffered.Peek(len(gzipMagic)) // a failure comes back at the next read, which reports it
-	if string(start) != gzipMagic {
-		return (&reader{stream: buffered, file: file}).array(rank, sizeBytes)
-	}
-	in := &reader{file: file + " (decompressed)"}
-	decompressor, err := gzip.NewReader(buffered)
+	in, err := openArray(r, sizeBytes, file, rank)
 	if err != nil {
-		return nil, in.failure("a gzip header", err)
+		return nil, err
 	}
-	in.stream = decompressor
-	return in.array(rank, expectedRatio*min(sizeBytes, maxSizeBytes))
+	return in.array()
+}
+
+// openArray reads no more than the header.
+func openArray(r io.Reader, sizeBytes int64, file string, rank int) (*reader, error) {
+	buffered := bufio.NewReaderSize(r, firstRead)
+	in := &reader{stream: buffered, file: file, ahead: sizeBytes}
+	start, _ := buffered.Peek(len(lfsMagic)) // a failure comes back at the next read, which reports it
+	switch {
+	case begins(start, lfsMagic):
+		return nil, &FormatError{File: file, Expected: "an IDX file", Found: lfsPointer}
+	case begins(start, gzipMagic):
+		in.file += " (decompressed)"
+		decompressor, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, in.failure("a gzip header", err)
+		}
+		decompressor.Multistream(false)
+		in.stream, in.ahead = &members{decompressor, buffered}, expectedRatio*min(sizeBytes, maxSizeBytes)
+	}
+	var err error
+	in.shape, in.count, err = in.header(rank)
+	return in, err
+}
+
+// members decompresses gzip files of one member after another, as RFC 1952 allows, and says when what follows one is no
+// other: package gzip takes short rubbish for a member that is cut.
+type members struct {
+	*gzip.Reader
+	stored *bufio.Reader
+}
+
+var errRubbish = errors.New("bytes that are no gzip data")
+
+func (m *members) Read(p []byte) (int, error) {
+	for {
+		n, err := m.Reader.Read(p)
+		if n > 0 && errors.Is(err, io.EOF) {
+			return n, nil // which comes back at the next read
+		}
+		if !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		start, err := m.stored.Peek(len(gzipMagic))
+		switch {
+		case len(start) == 0:
+			return 0, err
+		case !begins(start, gzipMagic):
+			return 0, errRubbish
+		}
+		if err := m.Reader.Reset(m.stored); err != nil {
+			return 0, fmt.Errorf("the header of a further gzip member: %w", err)
+		}
+		m.Reader.Multistream(false)
+	}
 }
 
 // reader reads a stream and knows where it is.
@@ -79,22 +126,22 @@ type reader struct {
 	stream io.Reader
 	file   string
 	offset int64
+
+	ahead int64 // bytes that may be allocated before they were seen
+	shape []int // as the header says
+	count int   // of elements
 }
 
-// array reads the whole stream. It may allocate ahead bytes before it has seen them.
-func (in *reader) array(rank int, ahead int64) (*array, error) {
-	shape, count, err := in.header(rank)
-	if err != nil {
-		return nil, err
-	}
-	data, err := in.data(count, max(firstRead, ahead))
+// array reads what follows the header, to the end of the stream.
+func (in *reader) array() (*array, error) {
+	data, err := in.data(in.count, max(firstRead, in.ahead))
 	if err != nil {
 		return nil, err
 	}
 	if err := in.end(); err != nil {
 		return nil, err
 	}
-	return &array{file: in.file, shape: shape, data: data}, nil
+	return &array{file: in.file, shape: in.shape, data: data}, nil
 }
 
 // header reads the shape, and the number of elements that it stands for.
@@ -180,19 +227,17 @@ func (in *reader) data(count int, ahead int64) ([]byte, error) {
 func (in *reader) end() error {
 	var extra [1]byte
 	_, err := io.ReadFull(in.stream, extra[:])
-	switch err {
-	case io.EOF:
+	if err == io.EOF {
 		return nil
-	case nil:
-		return &FormatError{
-			File:     in.file,
-			Offset:   in.offset,
-			Expected: "the end of the file after the data that the header promised",
-			Found:    "more bytes",
-		}
-	default:
-		return in.failure("the end of the file", err)
 	}
+	const promised = "the end of the file after the data that the header promised"
+	switch {
+	case err == nil:
+		return &FormatError{File: in.file, Offset: in.offset, Expected: promised, Found: "more bytes"}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return in.failure("the checksum at the end of gzip data", err)
+	}
+	return in.failure(promised, err)
 }
 
 // fill reads len(p) bytes, which are what.

@@ -12,8 +12,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+
+	"vanilla/internal/memory"
 )
 
 // Images is a set of labelled images. Pixels stay the bytes they are in the file.
@@ -65,7 +68,8 @@ func Embedded() (*Dataset, error) {
 // train-images.idx3-ubyte. Where a file is there in several forms the plain one is read, and the dash is preferred to the
 // dot. The set gets the directory's name.
 //
-// Memory follows the bytes that the files really hold, whatever their headers promise. A file that is not what it should
+// The headers are compared, with each other and with the memory that is available, before images are read; and memory
+// follows the bytes that the files really hold, whatever their headers promise. A file that is not what it should
 // be fails with a *FormatError, a missing one with an error that wraps fs.ErrNotExist and names the four.
 func Open(dir string) (*Dataset, error) {
 	absolute, err := filepath.Abs(dir)
@@ -92,17 +96,45 @@ var fileNames = [...]string{
 
 var fileRanks = [...]int{trainImages: 3, trainLabels: 1, testImages: 3, testLabels: 1}
 
-// read reads the four files side by side: the training images alone take most of the time. Errors show files as dir/file.
+// read reads the headers of the four files and then the rest, side by side: the training images alone take most of the
+// time. Errors show files as dir/file.
 func read(files fs.FS, dir, name string) (*Dataset, error) {
 	paths, err := locate(files, dir)
 	if err != nil {
 		return nil, err
 	}
+	// The headers come first: what does not fit together, or into memory, is refused before it is read.
+	var opened [len(fileNames)]*reader
+	for i, path := range paths {
+		f, err := files.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, path), err)
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, path), err)
+		}
+		if opened[i], err = openArray(f, info.Size(), filepath.Join(dir, path), fileRanks[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := agree(opened); err != nil {
+		return nil, err
+	}
+	var bytes uint64
+	for _, in := range opened {
+		bytes += uint64(in.count)
+	}
+	if err := memory.Check(fmt.Sprintf("the data set %s", dir), bytes); err != nil {
+		return nil, err
+	}
+
 	var arrays [len(fileNames)]*array
 	var failures [len(fileNames)]error
 	var reading sync.WaitGroup
-	for i, path := range paths {
-		reading.Go(func() { arrays[i], failures[i] = readFile(files, path, filepath.Join(dir, path), fileRanks[i]) })
+	for i, in := range opened {
+		reading.Go(func() { arrays[i], failures[i] = in.array() })
 	}
 	reading.Wait()
 	for _, err := range failures {
@@ -110,23 +142,7 @@ func read(files fs.FS, dir, name string) (*Dataset, error) {
 			return nil, err
 		}
 	}
-
-	train, err := join(arrays[trainImages], arrays[trainLabels])
-	if err != nil {
-		return nil, err
-	}
-	test, err := join(arrays[testImages], arrays[testLabels])
-	if err != nil {
-		return nil, err
-	}
-	if train.Rows != test.Rows || train.Cols != test.Cols {
-		return nil, &FormatError{
-			File:     arrays[testImages].file,
-			Offset:   dimensionOffset(1),
-			Expected: fmt.Sprintf("images of %dx%d pixels, as in %s", train.Rows, train.Cols, arrays[trainImages].file),
-			Found:    fmt.Sprintf("%dx%d", test.Rows, test.Cols),
-		}
-	}
+	train, test := join(arrays[trainImages], arrays[trainLabels]), join(arrays[testImages], arrays[testLabels])
 	train.Classes = 1 + int(max(largest(train.Labels), largest(test.Labels)))
 	test.Classes = train.Classes
 	return &Dataset{Name: name, Train: train, Test: test}, nil
@@ -167,30 +183,33 @@ func firstExisting(files fs.FS, paths ...string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-func readFile(files fs.FS, path, shown string, rank int) (*array, error) {
-	f, err := files.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shown, err)
+// agree compares what the headers say.
+func agree(files [len(fileNames)]*reader) error {
+	for _, set := range [][2]*reader{{files[trainImages], files[trainLabels]}, {files[testImages], files[testLabels]}} {
+		if images, labels := set[0], set[1]; images.shape[0] != labels.shape[0] {
+			return &FormatError{
+				File:     labels.file,
+				Offset:   dimensionOffset(0),
+				Expected: fmt.Sprintf("%d labels, one for each image of %s", images.shape[0], images.file),
+				Found:    fmt.Sprint(labels.shape[0]),
+			}
+		}
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shown, err)
+	train, test := files[trainImages], files[testImages]
+	if !slices.Equal(train.shape[1:], test.shape[1:]) {
+		return &FormatError{
+			File:     test.file,
+			Offset:   dimensionOffset(1),
+			Expected: fmt.Sprintf("images of %dx%d pixels, as in %s", train.shape[1], train.shape[2], train.file),
+			Found:    fmt.Sprintf("%dx%d", test.shape[1], test.shape[2]),
+		}
 	}
-	return readArray(f, info.Size(), shown, rank)
+	return nil
 }
 
 // join puts images [N, Rows, Cols] and labels [N] together; Classes is known only once both sets are.
-func join(images, labels *array) (*Images, error) {
-	if images.shape[0] != labels.shape[0] {
-		return nil, &FormatError{
-			File:     labels.file,
-			Offset:   dimensionOffset(0),
-			Expected: fmt.Sprintf("%d labels, one for each image of %s", images.shape[0], images.file),
-			Found:    fmt.Sprint(labels.shape[0]),
-		}
-	}
-	return &Images{Pixels: images.data, Labels: labels.data, Rows: images.shape[1], Cols: images.shape[2]}, nil
+func join(images, labels *array) *Images {
+	return &Images{Pixels: images.data, Labels: labels.data, Rows: images.shape[1], Cols: images.shape[2]}
 }
 
 func largest(labels []byte) (most byte) {

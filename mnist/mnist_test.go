@@ -277,10 +277,6 @@ func TestHostile(t *testing.T) {
 			8, "at most", "after 4294967295 elements"},
 		{"promises 2^64 pixels", trainImages, idx(make([]byte, 24), 1<<17, 1<<17, 1<<30),
 			12, "at most", "after 17179869184 elements"},
-		{"promises 2^33 pixels", trainImages, idx(make([]byte, 24), 1<<13, 1<<10, 1<<10),
-			40, "8589934592 bytes of data after the header", "the end of the file"},
-		{"promises 2^32 labels", testLabels, idx(make([]byte, 24), 1<<32-1),
-			32, "4294967295 bytes of data after the header", "the end of the file"},
 		{"empty training set", trainImages, idx(nil, 0, 2, 4),
 			4, "dimension 1 of 3 to be at least 1", "0"},
 		{"no training labels", trainLabels, idx(nil, 0),
@@ -319,6 +315,47 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// What does not fit together is refused from the headers: images are neither read nor given memory.
+func TestHeadersFirst(t *testing.T) {
+	files := small()
+	files[trainImages] = gzipped(t, idx(make([]byte, 64<<20), 8<<20, 2, 4))
+	wantFormatError(t, files, &FormatError{
+		File:     "dir/" + fileNames[trainLabels],
+		Offset:   4,
+		Expected: "8388608 labels, one for each image of " + filepath.FromSlash("dir/train-images-idx3-ubyte (decompressed)"),
+		Found:    "3",
+	})
+}
+
+// A promise alone gets no memory, where everything else agrees.
+func TestPromises(t *testing.T) {
+	for promise, file := range map[string][]byte{
+		"8589934592": idx(make([]byte, 24), 1<<13, 1<<10, 1<<10),
+		"4294967295": idx(make([]byte, 24), 1<<32-1),
+	} {
+		for _, stored := range [][]byte{file, gzipped(t, file)} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			a, err := readArray(bytes.NewReader(stored), int64(len(stored)), "file", int(file[3]))
+			runtime.ReadMemStats(&after)
+			var format *FormatError
+			if !errors.As(err, &format) || a != nil || format.Offset != int64(len(file)) ||
+				format.Expected != promise+" bytes of data after the header" || format.Found != "the end of the file" {
+				t.Errorf("%s bytes promised: %v", promise, err)
+			}
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > allocationLimitBytes {
+				t.Errorf("%s bytes promised: allocated %d, limit %d", promise, allocated, allocationLimitBytes)
+			}
+		}
+	}
+}
+
+func TestLFSPointer(t *testing.T) {
+	files := small()
+	files[testLabels] = []byte("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 47040016\n")
+	wantFormatError(t, files, &FormatError{File: "dir/" + fileNames[testLabels], Expected: "an IDX file", Found: `a Git LFS pointer, for which "git lfs pull"`})
+}
+
 func TestCorruptGzip(t *testing.T) {
 	good := small()
 	raw := good[testImages]
@@ -341,10 +378,12 @@ func TestCorruptGzip(t *testing.T) {
 		{"unknown method", changed(2), 0, "a gzip header", "gzip: invalid header", gzip.ErrHeader},
 		{"body cut", stored[:11], 0, "the magic number", "end of the file", io.ErrUnexpectedEOF},
 		{"body damaged", reserved, 0, "the magic number", "flate: corrupt input", flate.CorruptInputError(1)},
-		{"checksum cut", stored[:len(stored)-3], len(raw), "the end of the file", "end of the file", io.ErrUnexpectedEOF},
+		{"checksum cut", stored[:len(stored)-3], len(raw), "the checksum at the end of gzip data", "the end of the file", io.ErrUnexpectedEOF},
 		{"wrong checksum", changed(len(stored) - 8), len(raw), "the end of the file", "gzip: invalid checksum", gzip.ErrChecksum},
 		{"wrong size", changed(len(stored) - 1), len(raw), "the end of the file", "gzip: invalid checksum", gzip.ErrChecksum},
-		{"garbage after it", append(bytes.Clone(stored), "garbage..."...), len(raw), "the end of the file", "gzip: invalid header", gzip.ErrHeader},
+		{"rubbish after it", append(bytes.Clone(stored), "rubbish"...), len(raw), "the end of the file after the data", "bytes that are no gzip data", errRubbish},
+		{"much rubbish after it", append(bytes.Clone(stored), "rubbish, and more of it"...), len(raw), "the end of the file after the data", "bytes that are no gzip data", errRubbish},
+		{"a second member cut", append(bytes.Clone(stored), stored[:5]...), len(raw), "the checksum at the end of gzip data", "the end of the file", io.ErrUnexpectedEOF},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			files := good

@@ -4,15 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"image"
-	_ "image/gif"  // formats that image.Decode knows
-	_ "image/jpeg" // formats that image.Decode knows
-	_ "image/png"  // formats that image.Decode knows
 	"io"
 	"math"
-	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -39,12 +33,12 @@ func predictCommand() *cobra.Command {
 		Long: `Predict says which class a network takes each image for, and how probable it finds
 every class.
 
-Images are PNG, JPEG or GIF files of any size, with one dark or light digit on a plain
-background. Each is made to look like MNIST's: light on black, cropped to the digit,
+Images are `+mnist.Formats()+` files of any size, with one dark or light
+digit on a plain background. Each is made to look like MNIST's: light on black, cropped to the digit,
 scaled to fit a box of 20 x 20 pixels, and placed in 28 x 28 pixels by its centre of
 mass (in proportion for other sizes). On MNIST's own test images that changes
 accuracy by less than 0.1 percentage points. --raw takes images as they are.
-How a camera was held (EXIF) is not looked at.
+Photos are turned upright as their EXIF data say.
 
 Probabilities are the softmax of the network's outputs. A network trained with the
 quadratic loss, such as lesson, has no softmax: its outputs are shown as they are, each
@@ -140,7 +134,10 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted after %d of %d images", i, len(files))
 		}
-		picture, err := decode(file)
+		picture, err := mnist.ReadPicture(ctx, file)
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted after %d of %d images", i, len(files))
+		}
 		var pixels []byte
 		if err == nil {
 			if pixels, err = prepare(picture, rows, cols); err != nil {
@@ -227,44 +224,6 @@ func (v *predictor) imageSize() (rows, cols int, err error) {
 		return 0, 0, fmt.Errorf("%s: its inputs are not images: %d pixels do not make a square", v.name, widths[0])
 	}
 	return side, side, nil
-}
-
-// What a picture may measure: its decoder takes up to 12 bytes of memory for
-// each pixel, and scaling it some hundreds for each line.
-const (
-	maxPicturePixels = 32 << 20
-	maxPictureSide   = 16384
-)
-
-// decode reads a picture, unless its header promises too large a one.
-func decode(file string) (image.Image, error) {
-	if info, err := os.Stat(file); err != nil {
-		return nil, fmt.Errorf("%s: cannot be read: %w", file, reason(err))
-	} else if info.IsDir() {
-		return nil, fmt.Errorf("%s: want an image, found a directory", file)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: cannot be read: %w", file, reason(err))
-	}
-	defer f.Close()
-	// The header is read twice, from a pipe too.
-	var header bytes.Buffer
-	config, _, err := image.DecodeConfig(io.TeeReader(f, &header))
-	if errors.Is(err, image.ErrFormat) {
-		return nil, fmt.Errorf("%s: want a PNG, JPEG or GIF image, found something else", file)
-	} else if err != nil {
-		return nil, fmt.Errorf("%s: the image is damaged: %w", file, err)
-	}
-	if w, h := config.Width, config.Height; max(w, h) > maxPictureSide || w*h > maxPicturePixels {
-		return nil, fmt.Errorf("%s: want an image of at most %s pixels, and %s on a side; found %d x %d", file,
-			thousands(maxPicturePixels), thousands(maxPictureSide), w, h)
-	}
-	picture, _, err := image.Decode(io.MultiReader(&header, f))
-	if err != nil {
-		return nil, fmt.Errorf("%s: the image is damaged: %w", file, err)
-	}
-	return picture, nil
 }
 
 // printPrediction is a prediction for people, after an empty line if it is not

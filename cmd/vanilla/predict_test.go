@@ -226,18 +226,18 @@ func badImages(t *testing.T) map[string]string {
 	writeFile(t, "cut.png", b.Bytes()[:b.Len()/2])
 	writeFile(t, "header.png", b.Bytes()[:20])
 	writeFile(t, "huge.png", hugePNG(10000, 10000))
-	writeFile(t, "long.png", hugePNG(1, maxPictureSide+1))
+	writeFile(t, "long.png", hugePNG(1, 16385))
 	if err := os.Mkdir("folder", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return map[string]string{
 		"blank.png":  "blank.png: expected a digit, found a blank picture",
-		"text.png":   "text.png: want a PNG, JPEG or GIF image, found something else",
-		"empty.png":  "empty.png: want a PNG, JPEG or GIF image, found something else",
-		"cut.png":    "cut.png: the image is damaged: ",
-		"header.png": "header.png: the image is damaged: ",
-		"huge.png":   "huge.png: want an image of at most 33,554,432 pixels, and 16,384 on a side; found 10000 x 10000",
-		"long.png":   "long.png: want an image of at most 33,554,432 pixels, and 16,384 on a side; found 1 x 16385",
+		"text.png":   "text.png: want a PNG, JPEG, GIF, WebP or BMP image, found something else",
+		"empty.png":  "empty.png: want a PNG, JPEG, GIF, WebP or BMP image, found an empty file",
+		"cut.png":    "cut.png: the PNG image is damaged: ",
+		"header.png": "header.png: the PNG image is damaged: ",
+		"huge.png":   "huge.png: want an image of at most 33554432 pixels, and 16384 on a side; found 10000 x 10000",
+		"long.png":   "long.png: want an image of at most 33554432 pixels, and 16384 on a side; found 1 x 16385",
 		"folder":     "folder: want an image, found a directory",
 		"absent.png": "absent.png: cannot be read: ",
 	}

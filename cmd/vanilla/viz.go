@@ -51,7 +51,7 @@ func figures() []figure {
 		c.Flags().Uint64Var(&v.seed, "seed", 1, "`number` that determines the noise")
 	}
 	picture := func(v *vizFlags, c *cobra.Command) {
-		c.Flags().StringVar(&v.image, "image", "", "`file` with a picture of a digit: PNG, JPEG or GIF, see vanilla predict")
+		c.Flags().StringVar(&v.image, "image", "", "`file` with a picture of a digit: "+mnist.Formats()+", see vanilla predict")
 		c.Flags().IntVar(&v.index, "index", 0, "`number` of a test image, from 0")
 	}
 	return []figure{
@@ -336,7 +336,7 @@ func (v *vizFlags) picture(set *mnist.Images) (viz.Picture, error) {
 	if v.index != 0 {
 		return viz.Picture{}, &train.SettingError{Flag: "--index", Value: v.index, Problem: fmt.Sprintf("found --image %s too: want one or the other", v.image)}
 	}
-	decoded, err := decode(v.image)
+	decoded, err := mnist.ReadPicture(v.ctx, v.image)
 	if err != nil {
 		return viz.Picture{}, err
 	}

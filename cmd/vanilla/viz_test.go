@@ -345,7 +345,7 @@ func TestVizWrongUsage(t *testing.T) {
 		{on("activations", "model.safetensors", "--index", "30"), misuse, "--index 30: want 0 to 29"},
 		{on("activations", "model.safetensors", "--index", "-1"), misuse, "--index -1: want 0 to 29"},
 		{on("activations", "model.safetensors", "--unit", "5"), misuse, "--unit 5: model.safetensors (16-5-3) has 5 units in layer 2: want 0 to 4"},
-		{on("activations", "model.safetensors", "--image", "text.png"), failed, "text.png: want a PNG, JPEG or GIF image, found something else"},
+		{on("activations", "model.safetensors", "--image", "text.png"), failed, "text.png: want a PNG, JPEG, GIF, WebP or BMP image, found something else"},
 		{on("activations", "model.safetensors", "--image", "text.png", "--index", "3"), misuse, "--index 3: found --image text.png too: want one or the other"},
 		{on("robustness", "model.safetensors", "--image", "nowhere.png"), failed, "nowhere.png: cannot be read"},
 		{on("robustness", "model.safetensors", "--index", "99"), misuse, "--index 99: want 0 to 29"},
