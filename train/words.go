@@ -23,11 +23,11 @@ var fieldIndex = func() map[string]int {
 }()
 
 // Set sets the field of that name in JSON to a value as it is written. It fails
-// if no recipe has the word, and if the value is not of the field's kind.
+// if no recipe has the key, and if the value is not of the field's kind.
 func (r *Recipe) Set(word, text string) error {
 	index, ok := fieldIndex[word]
 	if !ok {
-		return errors.New(UnknownWord("recipe", word, fieldNames()))
+		return errors.New(UnknownWord("recipe key", word, fieldNames()))
 	}
 	field := reflect.ValueOf(r).Elem().Field(index)
 	switch field.Kind() {
@@ -49,8 +49,8 @@ func (r *Recipe) Set(word, text string) error {
 	return nil
 }
 
-// UnknownWord says that no thing (a recipe, say) has the word, and names those
-// of its words that it is most like, if it is like any, or all of them.
+// UnknownWord says that there is no such thing ("recipe key", say), and names
+// those of the words that it is most like, if it is like any, or all of them.
 func UnknownWord(thing, word string, words []string) string {
 	var near []string
 	least := len(word)/2 + 1 // with as many letters wrong it is another word
@@ -63,9 +63,9 @@ func UnknownWord(thing, word string, words []string) string {
 		}
 	}
 	if near != nil {
-		return fmt.Sprintf("no %s has the word %.60q: did you mean %s?", thing, word, or(near))
+		return fmt.Sprintf("unknown %s %.60q: did you mean %s?", thing, word, or(near))
 	}
-	return fmt.Sprintf("no %s has the word %.60q: there are %s", thing, word, strings.Join(words, ", "))
+	return fmt.Sprintf("unknown %s %.60q: want one of %s", thing, word, strings.Join(words, ", "))
 }
 
 // Get is the value of the field of that name in JSON, or nil if there is none.

@@ -1,8 +1,10 @@
 package train
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"reflect"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -20,15 +23,25 @@ func (r Recipe) YAML() ([]byte, error) { return yaml.Marshal(r) }
 
 // ReadRecipe reads a recipe from a file, as [ParseRecipe] does.
 func ReadRecipe(path string) (Recipe, error) {
-	data, err := os.ReadFile(path)
+	data, err := ReadYAML(path)
 	if err != nil {
 		return Recipe{}, err
 	}
 	return ParseRecipe(data, path)
 }
 
-// ParseRecipe reads a recipe from YAML, a mapping with the words that recipes
-// have in JSON:
+// ReadYAML reads no more of a file than [ParseMapping] needs in order to refuse it.
+func ReadYAML(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxYAMLBytes+1))
+}
+
+// ParseRecipe reads a recipe from YAML or JSON, a mapping with the keys that
+// recipes have in JSON:
 //
 //	base: lesson        # what is not named here is as in default (the default) or lesson
 //	optimizer: adam
@@ -50,9 +63,9 @@ func ParseRecipe(data []byte, name string) (Recipe, error) {
 	}
 	base := Default()
 	for _, w := range words {
-		if w.Key.String() == "base" {
+		if w.Name == "base" {
 			if base, err = NamedRecipe(scalar(w.Value)); err != nil {
-				return fail(w.Key.GetToken().Position.Line, fmt.Sprintf("found base %.60q: want %s", scalar(w.Value), or(Recipes())))
+				return fail(w.Line, fmt.Sprintf("found base %.60q: want %s", scalar(w.Value), or(Recipes())))
 			}
 		}
 	}
@@ -60,13 +73,13 @@ func ParseRecipe(data []byte, name string) (Recipe, error) {
 	fields := fieldsOf(&r)
 	given := map[string]bool{}
 	for _, w := range words {
-		word, line := w.Key.String(), w.Key.GetToken().Position.Line
+		word, line := w.Name, w.Line
 		if word == "base" {
 			continue
 		}
 		field, ok := fields[word]
 		if !ok {
-			return fail(line, UnknownWord("recipe", word, append([]string{"base"}, fieldNames()...)))
+			return fail(line, UnknownWord("recipe key", word, append([]string{"base"}, fieldNames()...)))
 		}
 		if err := decode(w.Value, field); err != nil {
 			return fail(line, fmt.Sprintf("found %s %.60q: %v", word, scalar(w.Value), err))
@@ -77,17 +90,29 @@ func ParseRecipe(data []byte, name string) (Recipe, error) {
 	return r, nil
 }
 
-// ParseMapping reads YAML of one mapping and returns its words in their order;
-// none if there is nothing but comments. It fails with a *SettingError of the flag
-// that names the file and the line, with example as a line that would be right.
-func ParseMapping(data []byte, flag, name, example string) ([]*ast.MappingValueNode, error) {
-	fail := func(line int, problem string) ([]*ast.MappingValueNode, error) {
+// Entry is a key of a mapping with its value.
+type Entry struct {
+	Name  string // without quotes
+	Line  int
+	Value ast.Node
+}
+
+// ParseMapping reads one mapping in YAML, which JSON is a part of, and returns
+// its entries in their order; none if there is nothing but comments. It fails
+// with a *SettingError of the flag that names the file and the line, with example
+// as a line that would be right.
+func ParseMapping(data []byte, flag, name, example string) ([]Entry, error) {
+	fail := func(line int, problem string) ([]Entry, error) {
 		return nil, &SettingError{flag, fmt.Sprintf("%s:%d", name, line), problem}
 	}
 	if len(data) > maxYAMLBytes {
-		return fail(1, fmt.Sprintf("found %d bytes: want a file of at most %d", len(data), maxYAMLBytes))
+		return fail(1, fmt.Sprintf("want a file of at most %d bytes, found more", maxYAMLBytes))
 	}
-	file, err := parser.ParseBytes(data, 0)
+	tokens := lexer.Tokenize(string(bytes.TrimPrefix(data, []byte(byteOrderMark))))
+	if line, deep := nesting(tokens); deep {
+		return fail(line, fmt.Sprintf("found lists or mappings inside each other, more than %d deep: want lines like %q", maxNesting, example))
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		var at yaml.Error
 		if errors.As(err, &at) && at.GetToken() != nil {
@@ -95,20 +120,74 @@ func ParseMapping(data []byte, flag, name, example string) ([]*ast.MappingValueN
 		}
 		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
 	}
-	if len(file.Docs) > 1 {
-		return fail(lineOf(file.Docs[1]), "found a second document: want one")
+	docs := file.Docs
+	for len(docs) > 0 && isDirective(docs[0]) { // %YAML 1.2
+		docs = docs[1:]
 	}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+	if len(docs) > 1 {
+		return fail(lineOf(docs[1]), "found a second document: want one")
+	}
+	if len(docs) == 0 || docs[0].Body == nil {
 		return nil, nil
 	}
-	switch body := file.Docs[0].Body.(type) {
+	switch body := docs[0].Body.(type) {
 	case *ast.MappingNode:
-		return body.Values, nil
+		entries := make([]Entry, len(body.Values))
+		for i, v := range body.Values {
+			entries[i] = Entry{keyOf(v.Key), v.Key.GetToken().Position.Line, v.Value}
+		}
+		return entries, nil
 	case *ast.CommentGroupNode:
 		return nil, nil
 	default:
 		return fail(body.GetToken().Position.Line, fmt.Sprintf("want lines like %q", example))
 	}
+}
+
+// byteOrderMark is what some editors begin files with.
+const byteOrderMark = "\ufeff"
+
+func isDirective(d *ast.DocumentNode) bool {
+	_, ok := d.Body.(*ast.DirectiveNode)
+	return ok
+}
+
+// keyOf is a key as it is meant: "epochs" in quotes, after a question mark or not.
+func keyOf(n ast.Node) string {
+	if k, ok := n.(*ast.MappingKeyNode); ok && k.Value != nil {
+		n = k.Value
+	}
+	return scalar(n)
+}
+
+// maxNesting is how deep lists and mappings may be inside each other. The parser
+// takes memory with the square of the depth.
+const maxNesting = 8
+
+// nesting finds the line at which lists and mappings are nested too deep: by
+// brackets, or by the dashes of lists one behind or below the other.
+func nesting(tokens token.Tokens) (line int, deep bool) {
+	brackets, dashes, column := 0, 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		}
+		switch {
+		case t.Type != token.SequenceEntryType:
+			dashes = 0
+		case dashes > 0 && t.Position.Column > column:
+			dashes, column = dashes+1, t.Position.Column
+		default:
+			dashes, column = 1, t.Position.Column
+		}
+		if brackets > maxNesting || dashes > maxNesting {
+			return t.Position.Line, true
+		}
+	}
+	return 0, false
 }
 
 // maxYAMLBytes is far more than a recipe or a sweep's spec takes, and little

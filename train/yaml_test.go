@@ -2,6 +2,7 @@ package train
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -24,6 +25,11 @@ func TestParseRecipe(t *testing.T) {
 		{"arch: '784-10' # none hidden\nactivation: \"relu\"", with(Default(), func(r *Recipe) { r.Arch, r.Activation = "784-10", "relu" })},
 		{"{epochs: 3, shift: 2, validation: .5, patience: 1, warmup: 0.5}",
 			with(Default(), func(r *Recipe) { r.Epochs, r.Shift, r.Validation, r.Patience, r.Warmup = 3, 2, 0.5, 1, 0.5 })},
+		{"\"epochs\": 3\n'lr': 2", with(Default(), func(r *Recipe) { r.Epochs, r.LR = 3, 2 })},
+		{"{\n\t\"epochs\": 3,\n\t\"lr\": 1E-1,\n\t\"optimizer\": \"sgd\"\n}\n", with(Default(), func(r *Recipe) { r.Epochs, r.LR = 3, 0.1 })},
+		{"\ufeffepochs: 3\r\nlr: 2\r\n", with(Default(), func(r *Recipe) { r.Epochs, r.LR = 3, 2 })},
+		{"%YAML 1.2\n---\nepochs: 3\n...\n", with(Default(), func(r *Recipe) { r.Epochs = 3 })},
+		{"? epochs\n: 3\n", with(Default(), func(r *Recipe) { r.Epochs = 3 })},
 		{"optimizer: sgd", Default()}, // the optimizer it has
 		{"optimizer: adam", with(Default(), func(r *Recipe) { r.Optimizer, r.LR, r.WeightDecay = "adam", 0.001, 0 })},
 		{"optimizer: adamw\nlr: 1", with(Default(), func(r *Recipe) { r.Optimizer, r.WeightDecay = "adamw", 0.01 })},
@@ -51,12 +57,12 @@ func TestParseRecipe(t *testing.T) {
 
 func TestParseRecipeErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"lr: 1\nepoch: 3", `--recipe r.yaml:2: no recipe has the word "epoch": did you mean epochs?`},
-		{"weight-decay: 1", `--recipe r.yaml:1: no recipe has the word "weight-decay": did you mean weight_decay?`},
-		{"\n\nLR: 1", `--recipe r.yaml:3: no recipe has the word "LR": there are base, arch, activation, loss,`},
-		{"seed: 1", `--recipe r.yaml:1: no recipe has the word "seed": there are base, arch,`},
-		{"3: 1", `--recipe r.yaml:1: no recipe has the word "3"`},
-		{"<<: 1", `--recipe r.yaml:1: no recipe has the word "<<"`},
+		{"lr: 1\nepoch: 3", `--recipe r.yaml:2: unknown recipe key "epoch": did you mean epochs?`},
+		{"weight-decay: 1", `--recipe r.yaml:1: unknown recipe key "weight-decay": did you mean weight_decay?`},
+		{"\n\nLR: 1", `--recipe r.yaml:3: unknown recipe key "LR": want one of base, arch, activation, loss,`},
+		{"seed: 1", `--recipe r.yaml:1: unknown recipe key "seed": want one of base, arch,`},
+		{"3: 1", `--recipe r.yaml:1: unknown recipe key "3"`},
+		{"<<: 1", `--recipe r.yaml:1: unknown recipe key "<<"`},
 		{"base: other", `--recipe r.yaml:1: found base "other": want default or lesson`},
 		{"base: [lesson]", `--recipe r.yaml:1: found base "[lesson]": want default or lesson`},
 		{"lr: fast", `--recipe r.yaml:1: found lr "fast": want a number`},
@@ -72,8 +78,9 @@ func TestParseRecipeErrors(t *testing.T) {
 		{"a b c", `--recipe r.yaml:1: want lines like "epochs: 20"`},
 		{"- lr", `--recipe r.yaml:1: want lines like "epochs: 20"`},
 		{"lr: 1\n---\nlr: 2", `--recipe r.yaml:3: found a second document: want one`},
+		{"%YAML 1.2\n---\nlr: 1\n---\nlr: 2", `--recipe r.yaml:5: found a second document: want one`},
 		{"lr: 1\nlr: 2", `--recipe r.yaml:2: `},
-		{strings.Repeat("#", 1<<16+1), `--recipe r.yaml:1: found 65537 bytes: want a file of at most 65536`},
+		{strings.Repeat("#", 1<<16+1), `--recipe r.yaml:1: want a file of at most 65536 bytes, found more`},
 		{"lr: [1", `--recipe r.yaml:1: `},
 	} {
 		_, err := ParseRecipe([]byte(c.text), "r.yaml")
@@ -87,8 +94,23 @@ func TestParseRecipeErrors(t *testing.T) {
 	}
 }
 
+// What nests deep is refused before the parser takes memory with the square of the depth.
+func TestParseRecipeMemory(t *testing.T) {
+	for _, part := range []string{"[", "{", "[{", "[a,", "- ", "? ", "a: ", "&a ", "!a ", "---\n", "'", "\"", "a: |\n", "%YAML 1.2\n"} {
+		text := []byte(strings.Repeat(part, maxYAMLBytes/len(part)))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := ParseRecipe(text, "r.yaml")
+		runtime.ReadMemStats(&after)
+		if allocated := (after.TotalAlloc - before.TotalAlloc) >> 20; err == nil && part != "---\n" || allocated > 64 {
+			t.Errorf("%q again and again: error %v, allocated %d MB", part, err, allocated)
+		}
+	}
+}
+
 func FuzzParseRecipe(f *testing.F) {
-	for _, text := range []string{"lr: 1e-1\nbase: lesson", "{epochs: 3}", "a: &a [1]\nb: *a", "? - x\n: !!int 3", "lr: |\n  1"} {
+	for _, text := range []string{"lr: 1e-1\nbase: lesson", "{epochs: 3}", "a: &a [1]\nb: *a", "? - x\n: !!int 3", "lr: |\n  1",
+		"\"epochs\": 3", "{\"epochs\": 3}", "\ufeffepochs: 3", "%YAML 1.2\n---\nepochs: 3", "[[[[[[[[[[", "- - - - - - - - - -"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

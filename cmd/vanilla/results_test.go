@@ -238,7 +238,7 @@ func TestResultsWrongInput(t *testing.T) {
 		{[]string{"--merge", "sweep"}, "--merge: want --out"},
 		{[]string{"sweep", "--top", "0"}, "--top 0: want 1 or more"},
 		{[]string{"sweep", "--heat", "h1"}, "--heat h1: want two dimensions, as in h1,h2"},
-		{[]string{"sweep", "--heat", "h1,hidden"}, `--heat h1,hidden: no dimension in which points differ has the word "hidden"`},
+		{[]string{"sweep", "--heat", "h1,hidden"}, `--heat h1,hidden: unknown dimension "hidden"`},
 		{[]string{"sweep", "--heat", "actvation,lr"}, "did you mean activation?"},
 		{[]string{"sweep", "--format", "gif"}, "--format gif: want png or svg"},
 		{[]string{"sweep", "--save-best", "-1"}, "--save-best -1: want 1 or more"},

@@ -282,7 +282,7 @@ func TestSweepWrongInput(t *testing.T) {
 		{sweeping("--out", "new", "--lr", "0.1..1"), misuse, "want --points with how many points of the space to draw, or --grid"},
 		{sweeping("--out", "new", "--arch", "784-10", "--grid", "--epochs", "1"), misuse, "so the first width must be 16"},
 		{sweeping("--out", "new", "--arch", "16-3", "--layers", "1", "--grid"), misuse, "want one or the other"},
-		{sweeping("--out", "new", "--spec", "typo.yaml"), misuse, `--spec typo.yaml:2: no sweep has the word "hiden": did you mean hidden?`},
+		{sweeping("--out", "new", "--spec", "typo.yaml"), misuse, `--spec typo.yaml:2: unknown sweep key "hiden": did you mean hidden?`},
 		{sweeping("--out", "new", "--spec", "list.yaml"), misuse, "--spec list.yaml:1: want lines like"},
 		{sweeping("--out", "new", "--spec", "nowhere"), failed, "--spec nowhere: want a YAML file"},
 		{sweeping("--out", "new", "surplus"), misuse, `found the argument "surplus": want flags only`},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -25,6 +26,7 @@ type vizFlags struct {
 	index, unit, from, to   int
 	dark, json              bool
 
+	ctx      context.Context
 	networks train.Networks
 	exec     kernels.Executor
 	loaded   *mnist.Dataset
@@ -189,7 +191,10 @@ func (f figure) command() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return v.run(f, args, c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, args []string) error {
+			v.ctx = c.Context()
+			return v.run(f, args, c.OutOrStdout())
+		},
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVarP(&v.out, "out", "o", "", "`file` to draw to, whose name ends in .png, .svg or .gif")

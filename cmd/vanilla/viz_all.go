@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -29,7 +28,8 @@ as JSON and an index.html that shows them and says what was left out, and why.
 		Example: "  vanilla viz all default -o figures",
 		Args:    modelArgument,
 		RunE: func(c *cobra.Command, args []string) error {
-			return v.all(c.Context(), args[0], c.OutOrStdout())
+			v.ctx = c.Context()
+			return v.all(args[0], c.OutOrStdout())
 		},
 	}
 	c.Flags().SortFlags = false
@@ -60,7 +60,7 @@ type left struct {
 	Why    string `json:"why"`
 }
 
-func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) error {
+func (v *vizFlags) all(name string, stdout io.Writer) error {
 	if v.out == "" {
 		return &train.SettingError{Flag: "--out", Value: v.out, Problem: "want the name of a directory"}
 	}
@@ -78,7 +78,7 @@ func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) error
 	}
 	g := gallery{Model: name, Drawn: []drawn{}, Left: []left{}, Dark: v.dark}
 	for _, f := range figures() {
-		if ctx.Err() != nil {
+		if v.ctx.Err() != nil {
 			return fmt.Errorf("interrupted after %d figures", len(g.Drawn))
 		}
 		if f.arguments != "" {

@@ -197,8 +197,8 @@ func TestWrongSpecs(t *testing.T) {
 		change func(*Spec)
 		want   string
 	}{
-		{space("hiden", "8"), `--hiden 8: no space has the word "hiden": did you mean hidden?`},
-		{space("validation", "0.1"), "no space has the word"},
+		{space("hiden", "8"), `--hiden 8: unknown space key "hiden": did you mean hidden?`},
+		{space("validation", "0.1"), "unknown space key"},
 		{space("lr", "0.1..x"), "--lr 0.1..x: want a number on both sides"},
 		{space("lr", "1..0.1"), "want the smaller number first"},
 		{space("lr", "0..1"), "want positive numbers, or :linear"},

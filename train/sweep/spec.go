@@ -78,7 +78,7 @@ func (s *Spec) Check() error {
 	}
 	for _, word := range slices.Sorted(maps.Keys(s.Space)) {
 		if !slices.Contains(SpaceWords(), word) {
-			return fail(flagOf(word), s.Space[word], train.UnknownWord("space", word, SpaceWords()))
+			return fail(flagOf(word), s.Space[word], train.UnknownWord("space key", word, SpaceWords()))
 		}
 		if _, err := ParseValues(word, s.Space[word]); err != nil {
 			return err

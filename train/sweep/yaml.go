@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,7 +64,7 @@ func (s *Spec) Set(words map[string]string) error {
 
 // ReadWords reads a spec's words from a YAML file, as [ParseWords] does.
 func ReadWords(path string, settings []string) (map[string]string, error) {
-	data, err := os.ReadFile(path)
+	data, err := train.ReadYAML(path)
 	if err != nil {
 		return nil, fmt.Errorf("--spec %s: want a YAML file: %w", path, cause(err))
 	}
@@ -91,9 +90,9 @@ func ParseWords(data []byte, name string, settings []string) (map[string]string,
 	words := map[string]string{}
 	known := slices.Concat(SpaceWords(), settings)
 	for _, w := range mapping {
-		word, line := w.Key.String(), w.Key.GetToken().Position.Line
+		word, line := w.Name, w.Line
 		if !slices.Contains(known, word) {
-			return fail(line, train.UnknownWord("sweep", word, known))
+			return fail(line, train.UnknownWord("sweep key", word, known))
 		}
 		if _, twice := words[word]; twice {
 			return fail(line, fmt.Sprintf("found %s twice", word))

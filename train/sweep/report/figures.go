@@ -207,7 +207,7 @@ func unknownDimension(name string, names []string) string {
 	if len(names) == 0 {
 		return fmt.Sprintf("points do not differ in %s, nor in anything else", name)
 	}
-	return train.UnknownWord("dimension in which points differ", name, names)
+	return train.UnknownWord("dimension", name, names)
 }
 
 // shownFinalists and shownOthers are how many courses a figure of rungs has.

@@ -105,8 +105,8 @@ func TestFigures(t *testing.T) {
 		t.Errorf("found %+v: %v", h, err)
 	}
 	for _, c := range []struct{ rows, columns, want string }{
-		{"h1", "h3", "no dimension in which points differ has the word \"h3\": did you mean h1 or h2?"},
-		{"lr", "h1", "no dimension in which points differ has the word \"lr\": there are h1, h2, init, parameters"},
+		{"h1", "h3", "unknown dimension \"h3\": did you mean h1 or h2?"},
+		{"lr", "h1", "unknown dimension \"lr\": want one of h1, h2, init, parameters"},
 		{"h1", "h1", "found h1 twice: want two dimensions"},
 	} {
 		if _, err := r.Heat(c.rows, c.columns); err == nil || err.Error() != c.want {
