@@ -3,6 +3,7 @@ package model
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -58,20 +59,11 @@ func parse(data []byte) (file safetensors.SafeTensors, metadata map[string]strin
 	fail := func(format string, args ...any) (safetensors.SafeTensors, map[string]string, error) {
 		return safetensors.SafeTensors{}, nil, fmt.Errorf(format, args...)
 	}
-	if len(data) < prefixBytes {
-		return fail("not a safetensors file: expected a header's length in the first %d bytes, found %d bytes in all", prefixBytes, len(data))
+	if err := checkStart(data[:min(len(data), startBytes)], uint64(len(data))); err != nil {
+		return safetensors.SafeTensors{}, nil, err
 	}
 	headerBytes, rest := binary.LittleEndian.Uint64(data), data[prefixBytes:]
-	if headerBytes > maxHeaderBytes {
-		return fail("not a safetensors file written by vanilla: expected a header of at most %d bytes, found a length of %d", maxHeaderBytes, headerBytes)
-	}
-	if headerBytes > uint64(len(rest)) {
-		return fail("not a safetensors file, or truncated: expected a header of %d bytes, found %d", headerBytes, len(rest))
-	}
 	header, values := rest[:headerBytes], rest[headerBytes:]
-	if headerBytes == 0 || header[0] != '{' {
-		return fail("not a safetensors file: expected a header that is a JSON object, found %.20q", header)
-	}
 	if err := checkNesting(header); err != nil {
 		return fail("not a safetensors file: %w", err)
 	}
@@ -92,6 +84,30 @@ func parse(data []byte) (file safetensors.SafeTensors, metadata map[string]strin
 		return fail("damaged: the header's tensors do not fit the file: %.200v", err)
 	}
 	return file, parsed.Metadata(), nil
+}
+
+// startBytes is how much of a file checkStart looks at.
+const startBytes = 64
+
+// checkStart looks at the first bytes of a file of a size: what no safetensors file begins with need not be read.
+func checkStart(start []byte, size uint64) error {
+	if found := foreign(start); found != "" {
+		return fmt.Errorf("not a safetensors file: found %s", found)
+	}
+	if len(start) < prefixBytes {
+		return fmt.Errorf("not a safetensors file: expected a header's length in the first %d bytes, found %d bytes in all", prefixBytes, len(start))
+	}
+	headerBytes, header := binary.LittleEndian.Uint64(start), start[prefixBytes:]
+	if headerBytes > maxHeaderBytes {
+		return fmt.Errorf("not a safetensors file: expected a header of at most %d bytes, found a length of %d", maxHeaderBytes, headerBytes)
+	}
+	if headerBytes > size-prefixBytes {
+		return fmt.Errorf("not a safetensors file, or truncated: expected a header of %d bytes, found %d", headerBytes, size-prefixBytes)
+	}
+	if headerBytes == 0 || header[0] != '{' {
+		return fmt.Errorf("not a safetensors file: expected a header that is a JSON object, found %.20q", header[:min(headerBytes, uint64(len(header)))])
+	}
+	return nil
 }
 
 // checkNesting fails where a header's JSON nests otherwise than safetensors', which is an object of objects whose arrays
@@ -134,6 +150,9 @@ func fromMetadata(metadata map[string]string) (*Model, error) {
 		if _, ok := metadata[key]; !ok {
 			missing.add(key)
 		}
+	}
+	if _, ok := metadata["vanilla_checkpoint"]; ok {
+		return nil, errors.New("this is the checkpoint of a training run, which train --history DIR --resume goes on from: its networks are in the directory snapshots beside it")
 	}
 	if missing.count > 0 {
 		return nil, fmt.Errorf("this safetensors file %w: its metadata has no %v", ErrPlain, missing)
@@ -245,18 +264,28 @@ func readTensor(file safetensors.SafeTensors, name string) (Tensor, error) {
 	if view.DType() != safetensors.F32 {
 		return Tensor{}, fmt.Errorf("tensor %.60q: expected dtype %v, found %v", name, safetensors.F32, view.DType())
 	}
-	t := Tensor{Name: name, Shape: make([]int, len(view.Shape())), Data: make([]float32, view.DataLen()/4)}
-	for i, d := range view.Shape() {
-		// Without a zero, no dimension exceeds the number of values, so it fits an int.
-		if d == 0 {
-			return Tensor{}, fmt.Errorf("tensor %.60q: expected dimensions of at least 1, found shape %.60s", name, fmt.Sprint(view.Shape()))
-		}
-		t.Shape[i] = int(d)
+	shape, err := shapeOf(view, name)
+	if err != nil {
+		return Tensor{}, err
 	}
+	t := Tensor{Name: name, Shape: shape, Data: make([]float32, view.DataLen()/4)}
 	for i := range t.Data {
 		t.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(view.Data()[4*i:]))
 	}
 	return t, nil
+}
+
+// shapeOf is a tensor's shape, which has no zeros.
+func shapeOf(view safetensors.TensorView, name string) ([]int, error) {
+	shape := make([]int, len(view.Shape()))
+	for i, d := range view.Shape() {
+		// Without a zero, no dimension exceeds the number of values, so it fits an int.
+		if d == 0 {
+			return nil, fmt.Errorf("tensor %.60q: expected dimensions of at least 1, found shape %.60s", name, fmt.Sprint(view.Shape()))
+		}
+		shape[i] = int(d)
+	}
+	return shape, nil
 }
 
 // nameList is a list of names for an error message: the first few, and how many there are. The architecture of a hostile file can

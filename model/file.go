@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+
+	"vanilla/internal/memory"
 )
 
 // Read reads a model from a file, as [Decode] does.
@@ -32,11 +34,28 @@ func readFile(path string) ([]byte, error) {
 	case info.Size() > maxFileBytes:
 		return nil, fmt.Errorf("%s: expected a safetensors file of at most %d bytes, found %d", path, maxFileBytes, info.Size())
 	}
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot be read: %w", path, cause(err))
 	}
-	return data, nil
+	defer f.Close()
+	start := make([]byte, min(info.Size(), startBytes))
+	if _, err := io.ReadFull(f, start); err != nil {
+		return nil, fmt.Errorf("%s: cannot be read: %w", path, cause(err))
+	}
+	if err := checkStart(start, uint64(info.Size())); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	// The bytes, and the values that come of them.
+	if err := memory.Check(path, 2*uint64(info.Size())); err != nil {
+		return nil, err
+	}
+	data := make([]byte, info.Size())
+	n, err := io.ReadFull(f, data[copy(data, start):])
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) { // what is missing is missed by Decode
+		return nil, fmt.Errorf("%s: cannot be read: %w", path, cause(err))
+	}
+	return data[:len(start)+n], nil
 }
 
 // Write writes the model to a file that readers see whole or not at all: after a failure or a crash path holds what it

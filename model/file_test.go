@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -135,6 +136,24 @@ func TestReplaceFailsHalfway(t *testing.T) {
 		t.Errorf("the old file holds %q, %v", data, err)
 	}
 	onlyFiles(t, dir, "m")
+}
+
+// What does not begin as a model does is not read.
+func TestReadSparse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sparse.safetensors")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 3<<30); err != nil {
+		t.Skip(err) // a file system without room for it
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Read(path)
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; err == nil || !strings.Contains(err.Error(), "expected a header that is a JSON object") || allocated > 1<<20 {
+		t.Errorf("allocated %d bytes, error %v", allocated, err)
+	}
 }
 
 func TestReadErrors(t *testing.T) {

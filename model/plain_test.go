@@ -3,6 +3,7 @@ package model
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,8 @@ func TestDecodePlain(t *testing.T) {
 	want := chain(t, "2-3-1")
 	for _, names := range [][2]string{
 		{"0", "2"}, {"0", "1"}, {"2", "10"}, {"layers.0", "layers.3"}, {"fc1", "fc2"}, {"net.9.2.linear9", "net.9.2.linear10"},
+		{"layer_09", "layer_10"}, {"blocks.0.dense", "blocks.1.dense"}, {"fc1", "head"}, {"fc", "out"}, {"z.hidden", "a.out"},
+		{"features.0", "classifier.0"},
 	} {
 		data := plain(names[0], names[1])
 		m, err := DecodePlain(data, "plain", "relu", "quadratic")
@@ -53,6 +56,49 @@ func TestDecodePlain(t *testing.T) {
 	}
 }
 
+// Layers without a bias have one of zeros.
+func TestDecodePlainWithoutBias(t *testing.T) {
+	data := frame("{"+tensor("0.weight", "F32", "[2,1]", 0, 8)+","+tensor("2.weight", "F32", "[1,2]", 8, 16)+","+tensor("2.bias", "F32", "[1]", 16, 20)+"}", 1, 2, 3, 4, 5)
+	m, err := DecodePlain(data, "plain", "relu", "quadratic")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(m.Params[1].Data, []float32{0, 0}) || !slices.Equal(m.Params[3].Data, []float32{5}) {
+		t.Errorf("biases %v and %v", m.Params[1], m.Params[3])
+	}
+}
+
+// The values of other formats, written as their bits are defined.
+func TestDecodePlainFormats(t *testing.T) {
+	want := []float32{1, -2, 0.5, 65504, 0x1p-24, 0x1p-14, 0, float32(math.Inf(-1))}
+	for dtype, bits := range map[string][]uint64{
+		"F16":  {0x3c00, 0xc000, 0x3800, 0x7bff, 0x0001, 0x0400, 0x0000, 0xfc00},
+		"BF16": {0x3f80, 0xc000, 0x3f00, 0x477f, 0x3380, 0x3880, 0x0000, 0xff80},
+		"F64": {0x3ff0000000000000, 0xc000000000000000, 0x3fe0000000000000, 0x40effc0000000000, 0x3e70000000000000,
+			0x3f10000000000000, 0x0000000000000000, 0xfff0000000000000},
+	} {
+		size := map[string]uint64{"F16": 2, "BF16": 2, "F64": 8}[dtype]
+		data := frame("{" + tensor("fc.weight", dtype, "[1,8]", 0, 8*size) + "}")
+		for _, b := range bits {
+			data = append(data, binary.LittleEndian.AppendUint64(nil, b)[:size]...)
+		}
+		m, err := DecodePlain(data, "plain", "relu", "quadratic")
+		if err != nil {
+			t.Errorf("%s: %v", dtype, err)
+			continue
+		}
+		for i, v := range m.Params[0].Data {
+			want := want[i]
+			if dtype == "BF16" && i == 3 {
+				want = 65280 // of 8 bits
+			}
+			if v != want {
+				t.Errorf("%s: value %d is %v, want %v", dtype, i, v, want)
+			}
+		}
+	}
+}
+
 func TestReadPlain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(path, plain("0", "2"), 0o644); err != nil {
@@ -70,24 +116,22 @@ func TestReadPlain(t *testing.T) {
 func TestDecodePlainErrors(t *testing.T) {
 	bias := tensor("0.bias", "F32", "[1]", 0, 4)
 	weight := tensor("0.weight", "F32", "[1,2]", 4, 12)
-	half := binary.LittleEndian.AppendUint16(frame("{"+tensor("0.bias", "F16", "[1]", 0, 2)+","+tensor("0.weight", "F16", "[1,1]", 2, 4)+"}"), 0)
-	half = append(half, 0, 0)
 	for name, test := range map[string]struct {
 		data []byte
 		want string
 	}{
 		"empty":         {nil, "not a safetensors file"},
 		"no tensors":    {file(0), "as in 0.weight and 0.bias; found no tensors"},
-		"no number":     {file(3, tensor("fc.bias", "F32", "[1]", 0, 4), tensor("fc.weight", "F32", "[1,2]", 4, 12)), `numbered layers only, as in 0.weight, 0.bias, 2.weight or fc1.weight; found "fc.bias", "fc.weight"`},
-		"long number":   {file(1, tensor("1234567890123456789012345678901.bias", "F32", "[1]", 0, 4)), `missing "1234567890123456789012345678901.weight"`},
+		"long number":   {file(1, tensor("1234567890123456789012345678901.weight", "F32", "[1,1]", 0, 4)), `a number with at most 18 digits`},
 		"other tensors": {file(4, bias, weight, tensor("1.running_mean", "F32", "[1]", 12, 16)), `found "1.running_mean"`},
-		"no bias":       {file(2, tensor("0.weight", "F32", "[1,2]", 0, 8)), `expected a weight and a bias for each layer: missing "0.bias"`},
-		"no weight":     {file(1, bias), `expected a weight and a bias for each layer: missing "0.weight"`},
+		"no weight":     {file(1, bias), `expected a weight for each bias: missing "0.weight"`},
 		"two chains": {file(6, tensor("a.0.bias", "F32", "[1]", 0, 4), tensor("a.0.weight", "F32", "[1,2]", 4, 12),
-			tensor("b.0.bias", "F32", "[1]", 12, 16), tensor("b.0.weight", "F32", "[1,2]", 16, 24)), `one chain of layers, whose names differ only in their numbers; found "a.0" and "b.0"`},
-		"half":         {half, `tensor "0.weight": expected dtype F32, found F16`},
-		"norm":         {file(2, bias, tensor("0.weight", "F32", "[1]", 4, 8)), `tensor "0.weight": expected a matrix [out, in] as torch.nn.Linear has, found shape [1]`},
-		"bias of rank": {file(3, tensor("0.bias", "F32", "[1,1]", 0, 4), weight), `tensor "0.bias": expected shape [1], one value for each row of "0.weight", found [1 1]`},
+			tensor("b.0.bias", "F32", "[1]", 12, 16), tensor("b.0.weight", "F32", "[1,2]", 16, 24)), `found none in which each of "a.0", "b.0" takes as many inputs as the one before it has outputs`},
+		"two orders":       {file(8, tensor("a.weight", "F32", "[2,2]", 0, 16), tensor("b.weight", "F32", "[2,2]", 16, 32)), `found several: number the names, as in fc1 and fc2`},
+		"one number twice": {file(8, tensor("l1.weight", "F32", "[2,2]", 0, 16), tensor("l01.weight", "F32", "[2,2]", 16, 32)), `different numbers, found "l01" and "l1"`},
+		"integers":         {file(1, tensor("0.weight", "I32", "[1,1]", 0, 4)), `tensor "0.weight": expected floating-point numbers (F16, BF16, F32 or F64), found I32`},
+		"norm":             {file(2, bias, tensor("0.weight", "F32", "[1]", 4, 8)), `tensor "0.weight": expected a matrix [out, in] as torch.nn.Linear has, found shape [1]`},
+		"bias of rank":     {file(3, tensor("0.bias", "F32", "[1,1]", 0, 4), weight), `tensor "0.bias": expected shape [1], one value for each row of "0.weight", found [1 1]`},
 		"no chain": {file(7, bias, weight, tensor("2.bias", "F32", "[1]", 12, 16), tensor("2.weight", "F32", "[1,3]", 16, 28)),
 			`tensor "2.weight": expected shape [1 1], because the layer before it has 1 outputs, found [1 3]`},
 		"too wide": {file(65538, tensor("0.bias", "F32", "[1]", 0, 4), tensor("0.weight", "F32", "[1,65537]", 4, 4+4*65537)), `arch "65537-1": expected whole numbers from 1 to 65536`},
@@ -103,6 +147,8 @@ func TestDecodePlainErrors(t *testing.T) {
 func FuzzDecodePlain(f *testing.F) {
 	f.Add(plain("0", "2"))
 	f.Add(plain("layers.2", "layers.10"))
+	f.Add(plain("fc", "head"))
+	f.Add(frame("{"+tensor("fc.weight", "F16", "[1,2]", 0, 4)+"}", 1))
 	f.Add(encode(f, chain(f, "3-2-2")))
 	f.Add(encode(f, graph()))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -31,9 +31,9 @@ func evalCommand() *cobra.Command {
 		Short: "Evaluate a saved network on the test images",
 		Long: `Eval runs a saved network on the test images and shows how many it gets right, and which it takes for which.
 
-MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
-layers must be numbered, as in 0.weight or fc1.weight. A network with parameters that
-are not finite is refused.`,
+MODEL is default or lesson, which are built in, or a safetensors file: one that vanilla
+wrote, or a state_dict of dense layers with --activation and --loss. A network with
+parameters that are not finite is refused.`,
 		Example: `  vanilla eval model.safetensors
   vanilla eval default --json
   vanilla eval lesson --executor ref

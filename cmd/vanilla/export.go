@@ -33,8 +33,8 @@ func exportCommand() *cobra.Command {
 PyTorch needs no export: safetensors.torch.load_file gives the state_dict of a
 torch.nn.Sequential of Linear layers with activations between them.
 
-MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
-layers must be numbered, as in 0.weight or fc1.weight.`,
+MODEL is default or lesson, which are built in, or a safetensors file: one that vanilla
+wrote, or a state_dict of dense layers with --activation and --loss.`,
 		Example: `  vanilla export default -o default.onnx
   vanilla export model.safetensors -o model.npz
   vanilla export state_dict.safetensors --activation relu --loss cross-entropy -o mlp.json`,

@@ -44,8 +44,8 @@ Probabilities are the softmax of the network's outputs. A network trained with t
 quadratic loss, such as lesson, has no softmax: its outputs are shown as they are, each
 from 0 to 1, and do not sum to 1.
 
-MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
-layers must be numbered, as in 0.weight or fc1.weight.`,
+MODEL is default or lesson, which are built in, or a safetensors file: one that vanilla
+wrote, or a state_dict of dense layers with --activation and --loss.`,
 		Example: `  vanilla predict default digit.png
   vanilla predict model.safetensors digit.png digit.jpg --json
   vanilla predict lesson --data mnist --json`,

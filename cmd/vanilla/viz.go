@@ -45,8 +45,8 @@ type figure struct {
 }
 
 const models = `
-MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
-layers must be numbered, as in 0.weight or fc1.weight.`
+MODEL is default or lesson, which are built in, or a safetensors file: one that vanilla
+wrote, or a state_dict of dense layers with --activation and --loss.`
 
 func figures() []figure {
 	seed := func(v *vizFlags, c *cobra.Command) {
