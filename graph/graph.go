@@ -125,12 +125,45 @@ func (b Builder) Differentiate(batch int) (g *Graph, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the graph at batch %d: %w", batch, err)
 	}
+	if err := g.check(); err != nil {
+		return nil, fmt.Errorf("building the graph at batch %d: %w", batch, err)
+	}
 	if g.Grads == nil {
 		if g.Grads, err = gorgonia.Grad(g.Loss, g.Params...); err != nil {
 			return nil, fmt.Errorf("differentiating the graph: %w", err)
 		}
 	}
 	return g, nil
+}
+
+// check reports the first thing that a Builder has not set.
+func (g *Graph) check() error {
+	if g == nil {
+		return fmt.Errorf("the builder returned no graph")
+	}
+	if g.Expr == nil {
+		return fmt.Errorf("the builder set no Expr")
+	}
+	nodes := []*gorgonia.Node{g.X, g.Y, g.Output, g.Loss}
+	for i, name := range []string{"X", "Y", "Output", "Loss"} {
+		if nodes[i] == nil {
+			return fmt.Errorf("the builder set no %s", name)
+		}
+	}
+	if len(g.Params) == 0 {
+		return fmt.Errorf("the builder set no Params: there is nothing to train")
+	}
+	seen := map[*gorgonia.Node]bool{}
+	for i, p := range g.Params {
+		switch {
+		case p == nil:
+			return fmt.Errorf("the builder set no node for parameter %d of Params", i)
+		case seen[p]:
+			return fmt.Errorf("parameter %s is in Params twice", p.Name())
+		}
+		seen[p] = true
+	}
+	return nil
 }
 
 // Network is a graph that has been lowered.

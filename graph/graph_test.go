@@ -221,7 +221,7 @@ func TestLowerRefuses(t *testing.T) {
 			s := plain(b)
 			s.g.Output = nil
 			return s.g
-		}, "the graph has no output"},
+		}, "the builder set no Output"},
 		"a gradient with the wrong sign": {func(b int) *graph.Graph {
 			s := plain(b)
 			s.g.Grads = must2(gorgonia.Grad(s.g.Loss, s.g.Params...))

@@ -93,9 +93,6 @@ func (l *lowering) read() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if trial.Output == nil {
-		return "", fmt.Errorf("the graph has no output")
-	}
 	taken := map[int]bool{}
 	for _, n := range trial.Expr.AllNodes() {
 		for _, d := range n.Shape() {
@@ -153,6 +150,11 @@ func (l *lowering) inputs() (string, error) {
 		}
 		l.param[n] = i
 		p.Params = append(p.Params, ir.Param{Value: l.define(n, n.name, shape)})
+	}
+	for _, n := range l.at[0].order {
+		if _, known := l.value[n]; n.kind == input && !known {
+			return "", fmt.Errorf("the loss depends on the input %s%v, which is neither X nor Y: is it missing in Params?", n.name, n.shape)
+		}
 	}
 	l.used = make([]bool, len(p.Params))
 	l.net.Transposed = make([]bool, len(p.Params))

@@ -33,7 +33,7 @@ func predictCommand() *cobra.Command {
 		Long: `Predict says which class a network takes each image for, and how probable it finds
 every class.
 
-Images are `+mnist.Formats()+` files of any size, with one dark or light
+Images are ` + mnist.Formats() + ` files of any size, with one dark or light
 digit on a plain background. Each is made to look like MNIST's: light on black, cropped to the digit,
 scaled to fit a box of 20 x 20 pixels, and placed in 28 x 28 pixels by its centre of
 mass (in proportion for other sizes). On MNIST's own test images that changes
