@@ -4,6 +4,21 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The Python environment of other frameworks, which are timed and compared with.
 PEERS := .cache/peers
 
+# Go kills a package's tests after this: it is there for tests that hang, and is no
+# limit on slow or busy machines.
+TIMEOUT := -timeout 60m
+
+# The tests that drive a browser are a module of their own, see its go.mod.
+BROWSER := internal/browser
+
+# What depends on the processor's instruction set, or on the size of an int.
+ARITHMETIC := ./kernels/... ./model/... ./train/... ./bench ./cmd/vanilla
+WORDS := ./graph/... ./kernels ./kernels/ref ./kernels/cpu ./mnist ./model/... ./train/... ./viz ./cmd/vanilla
+
+# How long, and on how many inputs at least, each fuzz target runs.
+FUZZ_TIME := 5s
+FUZZ_INPUTS := 5000
+
 # Where goroutines share memory.
 CONCURRENT := ./graph ./kernels ./kernels/cpu ./kernels/tape ./mnist ./train/... ./cmd/...
 
@@ -13,7 +28,7 @@ SEQUENTIAL := ^TestFromImage|^TestConformance/Trajectories|^TestConformance/.*/T
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
-.PHONY: help build train test check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
+.PHONY: help build train test test-sets test-32 fuzz soak check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
 	bench-all bench-repeat results generate check-generate models gallery studies kills kill-sweeps slurm check-peers check-parquet
 
 help: ## list the targets
@@ -25,8 +40,26 @@ build: ## build bin/vanilla: pure Go, no C compiler needed
 train: ## train the default network and save model.safetensors
 	go run ./cmd/vanilla train
 
-test: ## run all tests
-	go test -tags cpu ./...
+test: ## run all tests: about 2 minutes on two cores
+	go test $(TIMEOUT) -tags cpu ./...
+	cd $(BROWSER) && go test $(TIMEOUT) ./...
+
+test-sets: ## run what depends on the instruction set with every set that this processor has
+	.ci/sets go test $(TIMEOUT) -tags cpu $(ARITHMETIC)
+
+test-32: ## run what depends on the size of an int as a 32-bit program, on amd64
+	CGO_ENABLED=0 GOARCH=386 go vet ./...
+	CGO_ENABLED=0 GOARCH=386 go test $(TIMEOUT) $(WORDS)
+
+fuzz: ## run every fuzz target on thousands of inputs, a few seconds each
+	.ci/fuzz $(FUZZ_TIME) $(FUZZ_INPUTS)
+
+soak: ## what takes longer than a commit should: kills, long fuzzing, all tests under the race detector
+	$(MAKE) kills
+	$(MAKE) kill-sweeps
+	$(MAKE) fuzz FUZZ_TIME=2m FUZZ_INPUTS=100000
+	CGO_ENABLED=1 go test $(TIMEOUT) -race ./...
+	$(MAKE) race-gpu
 
 check: format vet staticcheck cross modules check-generate race ## all that must hold besides the tests: the parts below
 
@@ -37,12 +70,14 @@ vet: ## go vet, by default and with the tags cpu and purego
 	go vet ./...
 	go vet -tags cpu ./...
 	go vet -tags purego ./kernels/cpu
+	cd $(BROWSER) && go vet ./...
 
 staticcheck: ## staticcheck, downloaded if need be
 	go run $(STATICCHECK) ./...
+	cd $(BROWSER) && go run $(STATICCHECK) ./...
 
 race: ## short tests under the race detector, which needs a C compiler
-	CGO_ENABLED=1 go test -race -short -skip '$(SEQUENTIAL)' $(CONCURRENT)
+	CGO_ENABLED=1 go test $(TIMEOUT) -race -short -skip '$(SEQUENTIAL)' $(CONCURRENT)
 
 cross: ## build for other systems and processors
 	@set -e; for p in $(PLATFORMS); do \
@@ -52,6 +87,7 @@ cross: ## build for other systems and processors
 modules: ## fail if modules are damaged, missing or unused
 	go mod verify
 	go mod tidy -diff
+	cd $(BROWSER) && go mod tidy -diff
 
 bench: build ## seconds per epoch, side by side with other ways to train
 	bin/vanilla bench

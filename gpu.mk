@@ -45,8 +45,8 @@ GPU_PACKAGES := ./kernels/cuda/... ./kernels/device
 
 # -count=1: go test does not see that the stand-in's library changes with the kernels.
 test-gpu: cuda ## run the tests of the tag gpu, with kernels on the CPU in the place of a GPU
-	$(GPU) go test -count=1 -tags gpu $(GPU_PACKAGES)
-	$(GPU) go test -count=1 -tags gpu ./cmd/vanilla -run 'GPU|StandIn|Help|Devices'
+	$(GPU) go test $(TIMEOUT) -count=1 -tags gpu $(GPU_PACKAGES)
+	$(GPU) go test $(TIMEOUT) -count=1 -tags gpu ./cmd/vanilla -run 'GPU|StandIn|Help|Devices'
 
 vet-gpu: cuda ## go vet and staticcheck with the tag gpu
 	$(GPU) go vet -tags gpu ./...
@@ -55,7 +55,7 @@ vet-gpu: cuda ## go vet and staticcheck with the tag gpu
 check-gpu: check-kernels gpu vet-gpu test-gpu check-bundle ## all that must hold with the tag gpu: the parts above
 
 race-gpu: cuda ## the driver's tests under the race detector
-	$(GPU) go test -race -tags gpu ./kernels/cuda/driver
+	$(GPU) go test $(TIMEOUT) -race -tags gpu ./kernels/cuda/driver
 
 # What a machine with a GPU, and without Go, needs: see kernels/cuda/bundle/README.md.
 BUNDLE := bin/vanilla-gpu-bundle

@@ -151,6 +151,20 @@ func TestImportDirection(t *testing.T) {
 	}
 }
 
+// Who imports vanilla does not get what drives a browser: internal/browser is a module
+// of its own.
+func TestBrowserApart(t *testing.T) {
+	for file, want := range map[string]bool{"go.mod": false, "go.sum": false, "internal/browser/go.mod": true} {
+		text, err := os.ReadFile(filepath.FromSlash(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(text), "github.com/chromedp/"); got != want {
+			t.Errorf("%s names chromedp: %v, want %v", file, got, want)
+		}
+	}
+}
+
 // Each planted violation must be found.
 func TestImportDirectionRules(t *testing.T) {
 	for _, c := range []struct {

@@ -1,0 +1,113 @@
+// Package browser drives a headless browser in the tests of this module: pages that
+// vanilla writes and serves, as people see them.
+package browser
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// Required is the environment variable that makes a missing browser a failure.
+const Required = "VANILLA_REQUIRE_BROWSER"
+
+// hang is when a page that answers nothing is given up. It is no limit on speed.
+const hang = 5 * time.Minute
+
+// names are what Chromium and its like are called.
+var names = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
+
+// Tab is a page of a browser.
+type Tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	failures []string
+}
+
+// Open starts a headless browser with an empty page. Where there is none, the test
+// is skipped, or fails if Required is set. Exceptions that scripts throw fail the
+// test when it ends.
+func Open(t *testing.T) *Tab {
+	t.Helper()
+	path := ""
+	for _, name := range names {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		if os.Getenv(Required) != "" {
+			t.Fatalf("found no browser: want one of %q on the PATH, because %s is set", names, Required)
+		}
+		t.Skipf("found no browser: none of %q is on the PATH", names)
+	}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	tab := &Tab{t: t, ctx: ctx}
+	tab.Do()
+	err := chromedp.Listen(ctx, func(event any) {
+		if thrown, ok := event.(*runtime.EventExceptionThrown); ok {
+			tab.mu.Lock()
+			defer tab.mu.Unlock()
+			tab.failures = append(tab.failures, fmt.Sprintf("%+v", thrown.ExceptionDetails))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		tab.mu.Lock()
+		defer tab.mu.Unlock()
+		for _, f := range tab.failures {
+			t.Errorf("a script of the page failed: %s", f)
+		}
+	})
+	return tab
+}
+
+// Do runs actions on the page, one after the other.
+func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
+	tab.t.Helper()
+	if err := chromedp.Do(tab.ctx, actions...); err != nil {
+		tab.t.Fatal(err)
+	}
+}
+
+// Ask evaluates an expression of JavaScript on the page.
+func Ask[T any](tab *Tab, expression string) T {
+	tab.t.Helper()
+	answer, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		tab.t.Fatalf("%s: %v", expression, err)
+	}
+	return answer
+}
+
+// Until waits until an expression of JavaScript is true on the page.
+func (tab *Tab) Until(expression string) {
+	tab.t.Helper()
+	for !Ask[bool](tab, expression) {
+		select {
+		case <-tab.ctx.Done():
+			tab.t.Fatalf("%s was never true: %v", expression, context.Cause(tab.ctx))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

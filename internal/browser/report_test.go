@@ -1,0 +1,99 @@
+package browser
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"vanilla/train/sweep"
+	"vanilla/train/sweep/report"
+)
+
+// mostRows is how many points the leaderboard of a report has.
+const mostRows = 500
+
+// The report of the default study from a file: it sorts, filters, and says what is
+// under the pointer; at a phone's width nothing is wider than the window.
+func TestReport(t *testing.T) {
+	tab := Open(t)
+	d, err := sweep.Open("../../studies/default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := report.New(d)
+	path := filepath.Join(t.TempDir(), "report.html")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, columns, _ := r.HeatDefault()
+	if err := r.WriteHTML(f, rows, columns); err != nil {
+		t.Fatal(err)
+	}
+
+	first := `document.querySelector("#board tbody tr").cells[1].textContent.trim()`
+	shown := `[...document.querySelectorAll("#board tbody tr")].filter(r => !r.hidden).length`
+	tab.Do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate("file://"+path))
+	best, all := Ask[string](tab, first), Ask[int](tab, shown)
+	dots := Ask[int](tab, `document.querySelector(".plot").querySelectorAll("circle").length`)
+	fronts := Ask[int](tab, `document.querySelectorAll("circle.front").length`)
+	column := func(n string) string {
+		tab.Do(chromedp.Click(`#board th:nth-child(` + n + `) button`))
+		return Ask[string](tab, first)
+	}
+	smallest, largest, accurate := column("3"), column("3"), column("7")
+	tab.Do(chromedp.SendKeys(`#filter`, "tanh"))
+	filtered := Ask[int](tab, shown)
+	tab.Do(chromedp.Clear(`#filter`))
+	at := Ask[[]float64](tab, `(() => { const c = [...document.querySelectorAll("circle.front")].at(-1); c.scrollIntoView({block: "center"});
+		const b = c.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] })()`)
+	// Scrolling hides what the page says, a frame later.
+	Ask[bool](tab, `(window.settled = false, requestAnimationFrame(() => requestAnimationFrame(() => { settled = true })), true)`)
+	tab.Until(`settled`)
+	said := `document.getElementById("tip").hidden ? "" : document.getElementById("tip").textContent`
+	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, at[0], at[1]))
+	tip, hot := Ask[string](tab, said), Ask[int](tab, `document.querySelectorAll("tr.hot, circle.hot").length`)
+	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, 1, 1))
+	if gone := Ask[string](tab, said); gone != "" {
+		t.Errorf("away from the dot the page says %q", gone)
+	}
+	focused := Ask[string](tab, `([...document.querySelectorAll("circle.front")].at(-1).focus(), `+said+`)`)
+	tab.Do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile))
+	wide := Ask[float64](tab, `document.documentElement.scrollWidth / 360`)
+
+	board := slices.Clone(r.Points[:min(mostRows, len(r.Points))])
+	slices.SortStableFunc(board, func(a, b report.Point) int { return a.Parameters - b.Parameters })
+	arch := func(text string) string { return strings.TrimSpace(strings.TrimSuffix(text, "◆")) }
+	if arch(best) != r.Points[0].Recipe.Arch || arch(smallest) != board[0].Recipe.Arch || arch(largest) != board[len(board)-1].Recipe.Arch {
+		t.Errorf("first by rank %s, parameters %s and down %s", best, smallest, largest)
+	}
+	top := r.Finalists()[0]
+	for _, p := range r.Finalists() {
+		if p.Test.Mean > top.Test.Mean {
+			top = p
+		}
+	}
+	if arch(accurate) != top.Recipe.Arch {
+		t.Errorf("first by test accuracy is %s, want %s", accurate, top.Recipe.Arch)
+	}
+	tanh := 0
+	for i := range board {
+		if strings.Contains(board[i].Settings, "tanh") {
+			tanh++
+		}
+	}
+	if healthy := len(r.Tradeoff().Points); all != len(board) || filtered != tanh || dots != healthy || fronts != len(r.Front()) {
+		t.Errorf("%d rows, %d of tanh, %d dots, %d on the front; want %d, %d, %d, %d", all, filtered, dots, fronts, len(board), tanh, healthy, len(r.Front()))
+	}
+	if !strings.Contains(tip, "% (5 seeds) validation") && !strings.Contains(tip, "% (1 seed) validation") || tip != focused || hot != 2 {
+		t.Errorf("a dot says %q, by the keyboard %q, and lights %d things", tip, focused, hot)
+	}
+	if wide > 1 {
+		t.Errorf("at a phone's width the page is %.2f windows wide", wide)
+	}
+}
