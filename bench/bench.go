@@ -95,8 +95,11 @@ type Result struct {
 	Revision string            `json:"revision"`
 	Date     string            `json:"date"`
 	Machine  Machine           `json:"machine"`
-	// Run tells apart the runs of the suite repeat: a, b, slowed.
+	// Run tells apart the runs of the suite repeat: 1, 2, slowed, and of a build
+	// against itself.
 	Run string `json:"run,omitempty"`
+	// Build is which of two builds it is that took turns: this, against.
+	Build string `json:"build,omitempty"`
 }
 
 // Bench runs cases.
@@ -152,57 +155,21 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 		for _, cores := range []int{1, c.Cores} {
 			ceilings[cores] = append(ceilings[cores], device.Ceiling(cores, ceilingTime))
 		}
-		took := make([]time.Duration, len(runners))
-		slices := max(1, c.Slices)
-		for slice := range slices {
-			steps := c.Steps*(slice+1)/slices - c.Steps*slice/slices
-			for i := range runners {
-				// The order rotates, so that nobody always runs after the same one.
-				k := (i + round + slice) % len(runners)
-				r := runners[k]
-				if slice == 0 {
-					b.Progress(r.name(), round)
-				}
-				if len(c.Peers) > 0 {
-					time.Sleep(settle)
-				}
-				runtime.GC() // nobody pays for what another one left
-				parts := []int{steps}
-				if round == b.Rounds-1 && slice == slices-1 && check.tail > 0 {
-					parts = []int{steps - check.tail, check.tail}
-				}
-				for at, part := range parts {
-					if at == 1 {
-						if err := check.mark(r); err != nil {
-							return nil, fmt.Errorf("%s: %w", r.name(), err)
-						}
-					}
-					start := time.Now()
-					if err := r.advance(ctx, part); err != nil {
-						return nil, fmt.Errorf("%s: %w", r.name(), err)
-					}
-					took[k] += time.Since(start)
-				}
+		took, err := b.round(ctx, c, runners, round, check, round == b.Rounds-1)
+		if err != nil {
+			return nil, err
+		}
+		for k := range runners {
+			total := 0.0
+			for _, s := range took[k] {
+				total += s
 			}
-		}
-		epochs := 1.0
-		if !c.Evaluate {
-			epochs = float64(c.Steps) / float64(c.Variants[0].StepsPerEpoch(c.Data.Train.Len()))
-		}
-		for k, r := range runners {
-			seconds[k] = append(seconds[k], took[k].Seconds()/epochs/float64(r.networks()))
+			seconds[k] = append(seconds[k], total/c.epochs()/float64(runners[k].networks()))
 		}
 	}
 
 	b.Progress("ref", -1)
-	flops := 0.0 // of one network and epoch, on average
-	for _, v := range c.Variants {
-		perExample := v.Program.FLOPs()
-		if c.Evaluate {
-			perExample = v.Program.ForwardFLOPs()
-		}
-		flops += float64(perExample) * float64(c.Data.Train.Len()) / float64(len(c.Variants))
-	}
+	flops := c.flops()
 	results := make([]Result, len(runners))
 	for k, r := range runners {
 		verdict, err := check.verify(ctx, r)
@@ -234,6 +201,69 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 		}
 	}
 	return results, nil
+}
+
+// flops is what a dense computation of one network and epoch takes, on average.
+func (c *Case) flops() float64 {
+	flops := 0.0
+	for _, v := range c.Variants {
+		perExample := v.Program.FLOPs()
+		if c.Evaluate {
+			perExample = v.Program.ForwardFLOPs()
+		}
+		flops += float64(perExample) * float64(c.Data.Train.Len()) / float64(len(c.Variants))
+	}
+	return flops
+}
+
+// epochs is how many epochs a round is.
+func (c *Case) epochs() float64 {
+	if c.Evaluate {
+		return 1
+	}
+	return float64(c.Steps) / float64(c.Variants[0].StepsPerEpoch(c.Data.Train.Len()))
+}
+
+// round lets runners take the turns of a round, and returns the seconds that
+// each turn of each took. In the last one, where the check wants to begin within
+// it, it is told where the networks are.
+func (b *Bench) round(ctx context.Context, c Case, runners []runner, round int, check *check, last bool) (took [][]float64, err error) {
+	took = make([][]float64, len(runners))
+	slices := max(1, c.Slices)
+	for slice := range slices {
+		steps := c.Steps*(slice+1)/slices - c.Steps*slice/slices
+		for i := range runners {
+			// The order rotates, so that nobody always runs after the same one.
+			k := (i + round + slice) % len(runners)
+			r := runners[k]
+			if slice == 0 {
+				b.Progress(r.name(), round)
+			}
+			if len(c.Peers) > 0 {
+				time.Sleep(settle)
+			}
+			runtime.GC() // nobody pays for what another one left
+			parts := []int{steps}
+			if last && slice == slices-1 && check.tail > 0 {
+				parts = []int{steps - check.tail, check.tail}
+			}
+			turn := time.Duration(0)
+			for at, part := range parts {
+				if at == 1 {
+					if err := check.mark(r); err != nil {
+						return nil, fmt.Errorf("%s: %w", r.name(), err)
+					}
+				}
+				t, err := r.advance(ctx, part)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", r.name(), err)
+				}
+				turn += t
+			}
+			took[k] = append(took[k], turn.Seconds())
+		}
+	}
+	return took, nil
 }
 
 // Quartiles are the lower quartile, median and upper quartile of a sample,

@@ -213,13 +213,13 @@ func TestTail(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer one.close()
-		if err := one.advance(context.Background(), k.steps-k.tail); err != nil {
+		if _, err := one.advance(context.Background(), k.steps-k.tail); err != nil {
 			t.Fatal(err)
 		}
 		if err := k.mark(one); err != nil {
 			t.Fatal(err)
 		}
-		if err := one.advance(context.Background(), k.tail); err != nil {
+		if _, err := one.advance(context.Background(), k.tail); err != nil {
 			t.Fatal(err)
 		}
 		_, err = k.verify(context.Background(), one)
@@ -264,7 +264,7 @@ func sample(executor string, seconds, noise float64, n int, drift []float64, ran
 // for as long as the run.
 func aRun(seconds float64, random *rand.Rand) []Result {
 	const rounds = 15
-	seconds *= math.Exp(runDeviation * random.NormFloat64())
+	seconds *= math.Exp(assumedDeviation * random.NormFloat64())
 	drift := make([]float64, rounds)
 	slow := random.IntN(2) == 0
 	for i := range drift {
@@ -284,18 +284,22 @@ func aRun(seconds float64, random *rand.Rand) []Result {
 // and between the runs.
 func TestCompare(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
+	spread, err := ReadSpread(t.TempDir(), ThisMachine()) // what is assumed
+	if err != nil || spread.Run.Sigma != assumedDeviation || spread.File != "" {
+		t.Fatalf("%+v, %v", spread, err)
+	}
 	const runs = 2000
 	same, slower := 0, 0
 	for range runs {
 		before := aRun(0.03, random)
-		c := Compare(before, aRun(0.03, random))[1]
+		c := Compare(before, aRun(0.03, random), spread)[1]
 		if !c.Relative || c.Before.Executor != "cpu" {
 			t.Fatalf("%+v", c)
 		}
 		if c.Changed() {
 			same++
 		}
-		if c := Compare(before, aRun(0.033, random))[1]; c.Low > 1 {
+		if c := Compare(before, aRun(0.033, random), spread)[1]; c.Low > 1 {
 			slower++
 		}
 	}
@@ -311,20 +315,20 @@ func TestCompare(t *testing.T) {
 	// Without the baseline, on a steady machine, times themselves are compared.
 	before := []Result{sample("a", 1, 0.02, 7, nil, random), sample("c", 1, 0.02, 7, nil, random)}
 	after := []Result{sample("a", 1.1, 0.02, 7, nil, random), sample("d", 1, 0.02, 7, nil, random)}
-	changes := Compare(before, after)
+	changes := Compare(before, after, spread)
 	if len(changes) != 1 || changes[0].Relative || changes[0].Low <= 1 || changes[0].High < 1.1 {
 		t.Errorf("%+v", changes)
 	}
 	// A single round says nothing.
 	one := []Result{sample("a", 1, 0, 1, nil, random)}
-	if c := Compare(one, []Result{sample("a", 2, 0, 1, nil, random)})[0]; c.Changed() || c.Ratio != 2 {
+	if c := Compare(one, []Result{sample("a", 2, 0, 1, nil, random)}, spread)[0]; c.Changed() || c.Ratio != 2 {
 		t.Errorf("%+v", c)
 	}
 	var text strings.Builder
-	if err := WriteChanges(&text, append(changes, Compare(one, one)...)); err != nil {
+	if err := WriteChanges(&text, append(changes, Compare(one, one, spread)...), spread); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(text.String(), "slower") || !strings.Contains(text.String(), "no change found") {
+	if !strings.Contains(text.String(), "slower") || !strings.Contains(text.String(), "no change found") || !strings.Contains(text.String(), "±5.7 %, is assumed") {
 		t.Error(text.String())
 	}
 }

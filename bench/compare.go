@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 
 	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // ReadResults reads results as JSON, one a line.
@@ -53,18 +52,11 @@ type Change struct {
 // Changed reports whether the interval excludes that nothing changed.
 func (c Change) Changed() bool { return c.Low > 1 || c.High < 1 }
 
-// runDeviation is the standard deviation of a run's mean logarithm that its
-// rounds do not show: what lasts as long as a run, such as the neighbours of a
-// virtual machine. It was 0 in six runs and 0.036 in four (suite repeat) of the
-// same work on an AMD EPYC with two virtual cores, 0.02 together. Differences
-// below 5.5 % between two runs are not found for its sake.
-const runDeviation = 0.02
-
 // Compare matches results of two runs by suite, case and executor. What is
 // compared is the mean logarithm of the rounds' times, each divided by the
 // baseline's time in the same round if both runs have it. The interval is
-// Welch's, widened by what runs differ by as wholes.
-func Compare(before, after []Result) []Change {
+// Welch's, widened by what runs of the machine differ by as wholes.
+func Compare(before, after []Result, s Spread) []Change {
 	var changes []Change
 	for _, b := range before {
 		for _, a := range after {
@@ -77,7 +69,7 @@ func Compare(before, after []Result) []Change {
 				was, now, c.Relative = logarithms(b.Samples, p), logarithms(a.Samples, q), true
 			}
 			difference, half := welch(was, now)
-			half = math.Hypot(half, 1.96*math.Sqrt2*runDeviation)
+			half = math.Hypot(half, math.Sqrt2*s.Run.half())
 			c.Ratio, c.Low, c.High = math.Exp(difference), math.Exp(difference-half), math.Exp(difference+half)
 			changes = append(changes, c)
 		}
@@ -123,12 +115,30 @@ func welch(a, b []float64) (difference, half float64) {
 		return meanB - meanA, 0
 	}
 	freedom := squared * squared / (varA*varA/na/na/(na-1) + varB*varB/nb/nb/(nb-1))
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: freedom}.Quantile(0.975)
-	return meanB - meanA, t * math.Sqrt(squared)
+	return meanB - meanA, studentsT(freedom) * math.Sqrt(squared)
 }
 
-// WriteChanges prints a comparison, a row each.
-func WriteChanges(w io.Writer, changes []Change) error {
+// interval is where the change lies.
+func (c Change) interval() string {
+	if math.IsInf(c.High, 1) {
+		return "unknown: a single round"
+	}
+	return fmt.Sprintf("%+.1f to %+.1f %%", 100*(c.Low-1), 100*(c.High-1))
+}
+
+// verdict is what the interval says.
+func (c Change) verdict() string {
+	switch {
+	case c.Low > 1:
+		return "slower"
+	case c.High < 1:
+		return "faster"
+	}
+	return "no change found"
+}
+
+// WriteChanges prints a comparison, a row each, and where its intervals are from.
+func WriteChanges(w io.Writer, changes []Change, s Spread) error {
 	if len(changes) == 0 {
 		_, err := fmt.Fprintln(w, "the two files have no case in common")
 		return err
@@ -139,23 +149,20 @@ func WriteChanges(w io.Writer, changes []Change) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "case\texecutor\tbefore\tafter\tchange of\t\t95 % interval\t")
 	for _, c := range changes {
-		verdict := "no change found"
-		switch {
-		case c.Low > 1:
-			verdict = "slower"
-		case c.High < 1:
-			verdict = "faster"
-		}
 		of := "time"
 		if c.Relative {
 			of = "time / " + Handrolled
 		}
-		interval := "unknown: a single round"
-		if !math.IsInf(c.High, 1) {
-			interval = fmt.Sprintf("%+.1f to %+.1f %%", 100*(c.Low-1), 100*(c.High-1))
-		}
 		fmt.Fprintf(t, "%s\t%s\t%.4g s\t%.4g s\t%s\t%+.1f %%\t%s\t%s\n", c.Before.Case, c.Before.Executor,
-			c.Before.Median, c.After.Median, of, 100*(c.Ratio-1), interval, verdict)
+			c.Before.Median, c.After.Median, of, 100*(c.Ratio-1), c.interval(), c.verdict())
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	from := "is assumed: this machine has no file of the suite repeat"
+	if s.File != "" {
+		from = "is from " + s.File
+	}
+	_, err := fmt.Fprintf(w, "\nWhat equal runs differ by as wholes, ±%.1f %%, %s.\n", 100*(math.Exp(math.Sqrt2*s.Run.half())-1), from)
+	return err
 }

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -68,15 +67,11 @@ func LoadPeers(dir, python, device string) ([]Peer, error) {
 // spinning for 200 ms after their work, at the cost of whoever runs next.
 const settle = 300 * time.Millisecond
 
-// process is a running peer. It is asked with a line, "epoch" or "weights FILE",
-// and answers with a line of JSON.
+// process is a running peer. It is asked "epoch" or "weights FILE".
 type process struct {
+	conversation
 	peer   Peer
 	c      Case
-	cmd    *exec.Cmd
-	ask    io.WriteCloser
-	answer *bufio.Reader
-	errs   *tail
 	file   string        // its weights are exchanged in
 	params [][][]float32 // of its networks in the end, once they were asked for
 	hello  struct {
@@ -103,36 +98,20 @@ func (p Peer) start(ctx context.Context, c Case) (*process, error) {
 		return nil, err
 	}
 	args = append(args, "--device", p.Device, "--initial", weights)
-	run := &process{peer: p, c: c, cmd: exec.CommandContext(ctx, p.Python, args...), errs: &tail{}, file: weights}
-	run.cmd.Dir = p.Dir
-	run.cmd.Stderr = run.errs
-	if run.ask, err = run.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := run.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	run.answer = bufio.NewReader(out)
-	if err := run.cmd.Start(); err != nil {
+	run := &process{peer: p, c: c, file: weights}
+	cmd := exec.CommandContext(ctx, p.Python, args...)
+	cmd.Dir = p.Dir
+	if err := run.begin(cmd); err != nil {
 		os.Remove(weights)
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	timer := time.AfterFunc(startTimeout, func() { run.cmd.Process.Kill() })
+	timer := time.AfterFunc(startTimeout, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	if err := run.read(&run.hello); err != nil || !run.hello.Ready {
 		run.close()
 		return nil, fmt.Errorf("%s: not ready: %v: %s", p.Name, err, run.errs)
 	}
 	return run, nil
-}
-
-func (p *process) read(v any) error {
-	line, err := p.answer.ReadBytes('\n')
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(line, v)
 }
 
 func (p *process) name() string                        { return p.peer.Name }
@@ -152,25 +131,15 @@ func (p *process) memory() (float64, string) {
 
 func (p *process) close() error {
 	defer os.Remove(p.file)
-	p.ask.Close()
-	return p.cmd.Wait()
-}
-
-// do asks for something and reads the answer.
-func (p *process) do(request string, answer any) error {
-	if _, err := io.WriteString(p.ask, request+"\n"); err != nil {
-		return fmt.Errorf("%w: %s", err, p.errs)
-	}
-	if err := p.read(answer); err != nil {
-		return fmt.Errorf("%w: %s", err, p.errs)
-	}
-	return nil
+	return p.end()
 }
 
 // advance trains an epoch, whatever the number of steps.
-func (p *process) advance(context.Context, int) error {
+func (p *process) advance(context.Context, int) (time.Duration, error) {
 	var report struct{ Seconds, Loss float64 }
-	return p.do("epoch", &report)
+	start := time.Now()
+	err := p.do("epoch", &report)
+	return time.Since(start), err
 }
 
 // weights asks for those of all networks, once.
@@ -228,16 +197,3 @@ func writeWeights(variants []kernels.Variant) (file string, err error) {
 	}
 	return f.Name(), w.Flush()
 }
-
-// tail keeps the end of what is written to it.
-type tail struct{ b bytes.Buffer }
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.b.Write(p)
-	if extra := t.b.Len() - 2000; extra > 0 {
-		t.b.Next(extra)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string { return strings.TrimSpace(t.b.String()) }

@@ -52,7 +52,7 @@ done
 		t.Fatal(err)
 	}
 	defer one.close()
-	if err := one.advance(context.Background(), 3*c.Steps); err != nil {
+	if _, err := one.advance(context.Background(), 3*c.Steps); err != nil {
 		t.Fatal(err)
 	}
 	params, err := one.weights(0)

@@ -18,16 +18,16 @@ import (
 func TestRepeat(t *testing.T) {
 	b := Bench{Rounds: 2, Progress: func(string, int) {}}
 	var runs []string
-	results, err := b.Repeat(context.Background(), testCase(t, 1), cpu.New(), func(run string) { runs = append(runs, run) })
+	results, err := b.Repeat(context.Background(), testCase(t, 1), cpu.New(), testBuild(t, ""), func(run string) { runs = append(runs, run) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(runs, " "); got != "1 2 3 4 slowed" || len(results) != 10 {
+	if got := strings.Join(runs[:6], " "); got != "1 2 3 4 slowed against itself, 1" || len(runs) != 11 || len(results) != 10+2*selves {
 		t.Errorf("runs %s, %d results", got, len(results))
 	}
 	r := NewRepeatability(results, "cpu")
-	if len(r.Same) != 6 || len(r.Planted) != 4 || !r.Same[0].Relative {
-		t.Errorf("%d pairs, %d of them with the slow run", len(r.Same), len(r.Planted))
+	if len(r.Same) != 6 || len(r.Planted) != 4 || !r.Same[0].Relative || len(r.Spread.Pairs) != selves {
+		t.Errorf("%d pairs, %d of them with the slow run, %d of the build with itself", len(r.Same), len(r.Planted), len(r.Spread.Pairs))
 	}
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"runtime"
+	"time"
 
 	"vanilla/bench/handrolled"
 	"vanilla/kernels"
@@ -17,8 +18,8 @@ type runner interface {
 	onProcessor() bool
 	networks() int
 	// advance trains every network so many steps further, or does the case's
-	// evaluation once.
-	advance(ctx context.Context, steps int) error
+	// evaluation once. It returns how long that took.
+	advance(ctx context.Context, steps int) (time.Duration, error)
 	// weights are network i's parameters, in its program's order. It fails in an
 	// evaluation.
 	weights(i int) ([][]float32, error)
@@ -82,20 +83,22 @@ func (t *trained) memory() (float64, string)           { return t.used.peakMB() 
 func (t *trained) wrong() float64                      { return t.mistaken }
 func (t *trained) close() error                        { return t.pop.Close() }
 
-func (t *trained) advance(ctx context.Context, steps int) error {
+func (t *trained) advance(ctx context.Context, steps int) (time.Duration, error) {
+	start := time.Now()
 	if t.c.Evaluate {
 		t.mistaken = 0
 		for i := range t.c.Variants {
 			score, err := t.pop.Evaluate(ctx, i, kernels.Train)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			t.mistaken += (1 - score.Accuracy()) / float64(len(t.c.Variants))
 		}
-		return nil
+		return time.Since(start), nil
 	}
 	t.step += steps
-	return t.pop.Advance(ctx, t.until(t.step), nil)
+	err := t.pop.Advance(ctx, t.until(t.step), nil)
+	return time.Since(start), err
 }
 
 func (t *trained) weights(i int) ([][]float32, error) {
@@ -144,14 +147,15 @@ func (b *baseline) weights(int) ([][]float32, error) {
 	return params, nil
 }
 
-func (b *baseline) advance(ctx context.Context, steps int) error {
+func (b *baseline) advance(ctx context.Context, steps int) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return 0, err
 	}
+	start := time.Now()
 	v, e := b.c.Variants[0], b.c.Data.Train
 	if b.c.Evaluate {
 		b.mistaken = 1 - b.net.Accuracy(e.Pixels, e.Labels)
-		return nil
+		return time.Since(start), nil
 	}
 	perEpoch := v.StepsPerEpoch(e.Len())
 	var shuffled kernels.Order
@@ -167,7 +171,7 @@ func (b *baseline) advance(ctx context.Context, steps int) error {
 		}
 		b.net.Step(e.Pixels, e.Labels, batch, v.Rate.At(b.step, perEpoch, v.Epochs), float32(v.Optimizer.WeightDecay))
 	}
-	return nil
+	return time.Since(start), nil
 }
 
 // liveHeap is the size of the live heap in bytes.

@@ -31,6 +31,9 @@ type benchFlags struct {
 	json      bool
 	plot      string
 	compare   bool
+	against   string
+	serve     string
+	repeat    string
 	python    string
 	peers     string
 	on        string
@@ -84,15 +87,21 @@ accuracy trains each recipe from several seeds.
 
 --compare reads two files that --json wrote and says what changed, with 95 % intervals.
 Where both have handrolled, times are taken relative to it, round by round. The
-intervals allow for what runs differ by as wholes, so that a change of 10 % takes 15
-rounds to be found.
+intervals allow for what runs of this machine differ by as wholes, by the newest file of
+the suite repeat that --repeat has.
+
+--against runs another build of vanilla, of the commit before for example, by turns with
+this one: each round starts a process of both, whose turns alternate. It finds changes
+of one per cent where files of two runs find a tenth. Suites step, population, wide
+and eval; one executor.
 
 --results keeps what --json prints in DIR/SUITE-MACHINE-DATE.jsonl, from a binary that
 was built from a commit. What is there already, of the same commit, is not run again.`,
 		Example: `  vanilla bench
   vanilla bench --executors handrolled,cpu --batch 32 --rounds 15
   vanilla bench --suite population --networks 1,64 --json
-  vanilla bench --executors cpu --plot bench.png`,
+  vanilla bench --executors cpu --plot bench.png
+  vanilla bench --batch 32 --against ../before/vanilla`,
 		Args: func(c *cobra.Command, args []string) error {
 			if b.compare && len(args) != 2 {
 				return fmt.Errorf("--compare: want two files, as in %s --compare before.json after.json", c.CommandPath())
@@ -104,10 +113,13 @@ was built from a commit. What is there already, of the same commit, is not run a
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if b.compare {
-				return compareResults(c.OutOrStdout(), args[0], args[1])
+				return compareResults(c.OutOrStdout(), args[0], args[1], b.repeat)
 			}
 			if c.Flags().Changed("rounds") && b.rounds < 1 {
 				return &train.SettingError{Flag: "--rounds", Value: b.rounds, Problem: "want 1 or more"}
+			}
+			if b.serve != "" {
+				return b.serveCase(c.Context(), c.InOrStdin(), c.OutOrStdout())
 			}
 			return b.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 		},
@@ -118,7 +130,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "`widths` of the layers, suite step (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "`images` in a step, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "`sizes` of populations, suite population (default 1,4,16,64,256,1024,4096)")
-	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3, of repeat 15; seeds of to-accuracy and accuracy 10)")
+	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy and accuracy 10)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
@@ -129,6 +141,10 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.recipes, "recipes", "recipes", "`directory` of recipes beside the built-in ones, suite accuracy")
 	c.Flags().StringVar(&b.results, "results", "", "`directory` to keep the results in")
 	c.Flags().BoolVar(&b.compare, "compare", false, "compare two files that --json wrote")
+	c.Flags().StringVar(&b.against, "against", "", "`binary` of another build of vanilla to take turns with")
+	c.Flags().StringVar(&b.repeat, "repeat", filepath.Join("bench", "results"), "`directory` with this machine's file of the suite repeat")
+	c.Flags().StringVar(&b.serve, "serve", "", "`case` to train by turns, as asked on standard input: what --against runs")
+	c.Flags().MarkHidden("serve")
 	return c
 }
 
@@ -155,6 +171,9 @@ func (b *benchFlags) check() error {
 		case "repeat":
 			b.rounds = 15
 		}
+		if b.against != "" {
+			b.rounds = againstRounds
+		}
 	}
 	if !slices.Contains(bench.PeerDevices(), b.on) {
 		return &train.SettingError{Flag: "--peers-device", Value: b.on, Problem: "want " + strings.Join(bench.PeerDevices(), " or ")}
@@ -163,6 +182,9 @@ func (b *benchFlags) check() error {
 		b.executors = []string{bench.Handrolled, "tape", "cpu"}
 		if b.suite == "population" || b.suite == "wide" || b.suite == "repeat" || b.trains() {
 			b.executors = []string{bench.Handrolled, "cpu"}
+		}
+		if b.against != "" {
+			b.executors = []string{"cpu"}
 		}
 	}
 	for i, name := range b.executors {
@@ -176,6 +198,11 @@ func (b *benchFlags) check() error {
 		}
 		if slices.Contains(b.executors[:i], name) {
 			return &train.SettingError{Flag: "--executors", Value: name, Problem: "want each once"}
+		}
+	}
+	if b.against != "" {
+		if err := b.checkAgainst(); err != nil {
+			return err
 		}
 	}
 	if b.options.Examples < 0 {
@@ -212,7 +239,10 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := b.check(); err != nil {
 		return err
 	}
-	if b.results == "" {
+	switch {
+	case b.against != "":
+		return b.measureAgainst(ctx, stdout, stderr)
+	case b.results == "":
 		return b.measure(ctx, stdout, stderr)
 	}
 	revision := bench.Revision()
@@ -271,13 +301,7 @@ func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) erro
 		if !slices.Contains(b.executors, bench.Handrolled) {
 			c.Widths = nil
 		}
-		harness.Progress = func(executor string, round int) {
-			at := fmt.Sprintf("round %d of %d: %s", round+1, b.rounds, executor)
-			if round < 0 {
-				at = "compared with " + executor
-			}
-			fmt.Fprintf(stderr, "%5.0f s  %s, %s\n", time.Since(start).Seconds(), c.Name, at)
-		}
+		harness.Progress = b.progress(start, c.Name, stderr)
 		results, err := b.runCase(ctx, &harness, c, executors, stderr)
 		if err != nil {
 			return err
@@ -312,6 +336,17 @@ func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) erro
 	return bench.WriteTable(stdout, all)
 }
 
+// progress says where a case is.
+func (b *benchFlags) progress(start time.Time, name string, stderr io.Writer) func(executor string, round int) {
+	return func(executor string, round int) {
+		at := fmt.Sprintf("round %d of %d: %s", round+1, b.rounds, executor)
+		if round < 0 {
+			at = "compared with " + executor
+		}
+		fmt.Fprintf(stderr, "%5.0f s  %s, %s\n", time.Since(start).Seconds(), name, at)
+	}
+}
+
 // runCase runs a case as its suite does.
 func (b *benchFlags) runCase(ctx context.Context, harness *bench.Bench, c bench.Case, executors []kernels.Executor, stderr io.Writer) ([]bench.Result, error) {
 	switch {
@@ -319,7 +354,11 @@ func (b *benchFlags) runCase(ctx context.Context, harness *bench.Bench, c bench.
 		if len(executors) != 1 {
 			return nil, &train.SettingError{Flag: "--executors", Value: strings.Join(b.executors, ","), Problem: "the suite repeat takes one, and handrolled"}
 		}
-		return harness.Repeat(ctx, c, executors[0], func(run string) { fmt.Fprintf(stderr, "run %s\n", run) })
+		self, err := b.self(executors[0].Name())
+		if err != nil {
+			return nil, err
+		}
+		return harness.Repeat(ctx, c, executors[0], self, func(run string) { fmt.Fprintf(stderr, "run %s\n", run) })
 	case b.suite == "peers" && len(c.Variants) > 1: // the tape would take a minute a round
 		executors = slices.DeleteFunc(slices.Clone(executors), func(e kernels.Executor) bool { return e.Name() == device.Tape })
 	}
@@ -397,7 +436,7 @@ func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executo
 const goalRounds = 3
 
 // compareResults prints what changed between two files of results.
-func compareResults(w io.Writer, before, after string) error {
+func compareResults(w io.Writer, before, after, repeat string) error {
 	var results [2][]bench.Result
 	for i, file := range []string{before, after} {
 		f, err := os.Open(file)
@@ -410,5 +449,9 @@ func compareResults(w io.Writer, before, after string) error {
 			return err
 		}
 	}
-	return bench.WriteChanges(w, bench.Compare(results[0], results[1]))
+	spread, err := bench.ReadSpread(repeat, results[1][0].Machine)
+	if err != nil {
+		return err
+	}
+	return bench.WriteChanges(w, bench.Compare(results[0], results[1], spread), spread)
 }

@@ -46,11 +46,53 @@ func TestBenchWrongInput(t *testing.T) {
 	}
 }
 
+// The test's binary against itself.
+func TestBenchAgainst(t *testing.T) {
+	t.Setenv("VANILLA_TEST_MAIN", "1")
+	line := []string{"bench", "--batch", "8,16", "--arch", "784-5-10", "--examples", "160", "--rounds", "2", "--against", os.Args[0]}
+	text := must(t, line...)
+	for _, want := range []string{"against: " + os.Args[0] + ", version " + version, "784-5-10, batch 8", "784-5-10, batch 16", "A build against itself"} {
+		if want == "A build against itself" && !strings.Contains(text, want) {
+			want = "What a build against itself comes to on this machine is not known"
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	results, err := bench.ReadResults(strings.NewReader(must(t, append(line, "--json")...)), "against")
+	if err != nil || len(results) != 4 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	for i, r := range results {
+		if want := []string{bench.Against, bench.This}[i%2]; r.Build != want || r.Verified != 1 || r.N != 2 || r.Device == "" {
+			t.Errorf("%+v, want the build %q", r, want)
+		}
+	}
+	for want, flags := range map[string][]string{
+		"--suite repeat: with --against, want one of step, population, wide, eval":        {"--suite", "repeat"},
+		"--executors cpu,ref: with --against, want one of tape, cpu, cuda, ref":           {"--executors", "cpu,ref"},
+		"--executors handrolled: with --against, want one of tape, cpu, cuda, ref":        {"--executors", "handrolled"},
+		"--plot x.png: with --against nothing is drawn":                                   {"--plot", "x.png"},
+		"--results x: it keeps suites; with --against, want --json":                       {"--results", "x"},
+		"--against " + filepath.Join("no", "such") + ": want a binary of vanilla: ":       {"--against", filepath.Join("no", "such")},
+		`true: want a build of vanilla that knows the case "784-4-10, batch 10": it does`: {"--against", "true"},
+	} {
+		_, stderr, code := vanilla(t, append([]string{"bench", "--arch", "784-4-10", "--examples", "100", "--against", os.Args[0]}, flags...)...)
+		if code == done || !strings.HasPrefix(stderr, "vanilla bench: "+want) {
+			t.Errorf("exit code %d, %s; want %s", code, stderr, want)
+		}
+	}
+	if _, stderr, code := vanilla(t, "bench", "--serve", "no such case"); code != 2 || !strings.Contains(stderr, `--serve "no such case": the suite step has no such case`) {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
 func TestBenchSuites(t *testing.T) {
+	t.Setenv("VANILLA_TEST_MAIN", "1") // repeat runs this binary against itself
 	for suite, flags := range map[string][]string{
 		"eval":       nil,
 		"population": {"--networks", "1,8"},
-		"repeat":     nil,
+		"repeat":     {"--arch", "784-4-10"},
 	} {
 		args := append([]string{"bench", "--suite", suite, "--rounds", "2", "--examples", "160"}, flags...)
 		results, err := bench.ReadResults(strings.NewReader(must(t, append(args, "--json")...)), suite)
@@ -63,7 +105,7 @@ func TestBenchSuites(t *testing.T) {
 			}
 		}
 	}
-	if got := must(t, "bench", "--suite", "repeat", "--rounds", "2", "--examples", "160"); !strings.HasPrefix(got, "cpu: Of 6 pairs of equal runs ") {
+	if got := must(t, "bench", "--suite", "repeat", "--arch", "784-4-10", "--rounds", "2", "--examples", "160"); !strings.HasPrefix(got, "cpu: Of 6 pairs of equal runs ") {
 		t.Error(got)
 	}
 	var a bench.Accuracy

@@ -1,0 +1,210 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+	"time"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"vanilla/kernels/device"
+)
+
+// Two builds of the command are compared by turns within rounds. Each round has a
+// process of each, new ones, so that where a process happens to stand in memory
+// is a difference between rounds, which the interval knows of.
+const (
+	// turns of each build in a round; its time is that of the median one, so that
+	// an interruption counts for nothing.
+	turns = 9
+	// turnTime is how long a turn takes at least: long beside the time in which
+	// caches are filled anew.
+	turnTime = 20 * time.Millisecond
+	// AgainstEpochs is how many epochs a case must last.
+	AgainstEpochs = 64
+)
+
+// Which of the two builds a result is of.
+const (
+	This    = "this"
+	Against = "against"
+)
+
+// Pair are two builds' results for a case, round by round.
+type Pair struct{ Against, This Result }
+
+// Against times two builds on a case. What both come to is compared with the
+// reference in the last round.
+func (b *Bench) Against(ctx context.Context, c Case, against, this Build) (Pair, error) {
+	var pair Pair
+	c.Peers, c.Widths = nil, nil
+	c, err := paced(ctx, c, this)
+	if err != nil {
+		return pair, err
+	}
+	check := b.reference.plan(c, 1)
+	perTurn := float64(len(c.Variants)) // epochs
+	if !c.Evaluate {
+		perTurn *= c.epochs() / turns
+	}
+	pair = Pair{c.result(against, Against), c.result(this, This)}
+	var ceilings []float64
+	for round := range b.Rounds {
+		ceilings = append(ceilings, device.Ceiling(c.Cores, ceilingTime))
+		err := b.pairRound(ctx, c, []Build{against, this}, round, check, func(runners []runner, took [][]float64) error {
+			for k, r := range []*Result{&pair.Against, &pair.This} {
+				_, median, _ := Quartiles(took[k])
+				r.Samples = append(r.Samples, median/perTurn)
+			}
+			if round < b.Rounds-1 {
+				return nil
+			}
+			b.Progress("ref", -1)
+			return pair.finish(ctx, c, runners, check, ceilings)
+		})
+		if err != nil {
+			return pair, err
+		}
+	}
+	return pair, nil
+}
+
+// pairRound starts builds, lets them take their turns and hands over what these
+// took while the processes are there.
+func (b *Bench) pairRound(ctx context.Context, c Case, builds []Build, round int, check *check, done func([]runner, [][]float64) error) (err error) {
+	var runners []runner
+	defer func() {
+		for _, r := range runners {
+			if failed := r.close(); err == nil {
+				err = failed
+			}
+		}
+	}()
+	for _, build := range builds {
+		r, err := build.start(ctx, c)
+		if err != nil {
+			return err
+		}
+		runners = append(runners, r)
+	}
+	took, err := b.round(ctx, c, runners, round, check, round == b.Rounds-1)
+	if err != nil {
+		return err
+	}
+	return done(runners, took)
+}
+
+// paced is the case in turns that last turnTime, by what a build takes.
+func paced(ctx context.Context, c Case, build Build) (Case, error) {
+	c.Slices = turns
+	if c.Evaluate {
+		return c, nil
+	}
+	r, err := build.start(ctx, c)
+	if err != nil {
+		return c, err
+	}
+	defer r.close()
+	steps, most := max(1, c.Steps/turns), AgainstEpochs*c.Variants[0].StepsPerEpoch(c.Data.Train.Len())/turns
+	for steps = min(steps, most); ; steps = min(2*steps, most) {
+		took, err := r.advance(ctx, steps)
+		if err != nil {
+			return c, fmt.Errorf("%s: %w", build.Name, err)
+		}
+		if took >= turnTime || steps == most {
+			break
+		}
+		// More than the case's epochs, in the end: the process is thrown away.
+	}
+	c.Steps = turns * steps
+	return c, nil
+}
+
+// result is what is known of one before it is timed.
+func (c *Case) result(b Build, which string) Result {
+	return Result{
+		Suite: c.Suite, Case: c.Name, Executor: b.Executor, Build: which, Networks: len(c.Variants), Cores: c.Cores,
+		Batch: c.Variants[0].Batch, Steps: c.Steps, Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine(),
+	}
+}
+
+// finish completes the results with what the last round's processes came to.
+func (p *Pair) finish(ctx context.Context, c Case, runners []runner, check *check, ceilings []float64) error {
+	for k, r := range []*Result{&p.Against, &p.This} {
+		verdict, err := check.verify(ctx, runners[k])
+		if err != nil {
+			return err
+		}
+		r.Loss, r.ReferenceLoss, r.Verified = verdict.loss, verdict.reference, verdict.networks
+		r.N = len(r.Samples)
+		r.LowerQuartile, r.Median, r.UpperQuartile = Quartiles(r.Samples)
+		r.GFLOPS = c.flops() / r.Median / 1e9
+		r.Device, _ = runners[k].device()
+		r.MemoryMB, r.MemoryOf = runners[k].memory()
+		hello := runners[k].(*built).hello
+		r.Version, r.Revision = hello.Version, hello.Revision
+		if runners[k].onProcessor() {
+			_, r.Ceiling, _ = Quartiles(ceilings)
+			r.OfCeiling = r.GFLOPS / r.Ceiling
+		}
+	}
+	return nil
+}
+
+// Change is how this build's time differs from the other's: the mean logarithm of
+// their ratio, round by round, with Student's interval, widened by what the
+// comparison of a build with itself differs by beyond that.
+func (p Pair) Change(s Spread) Change {
+	c := Change{Before: p.Against, After: p.This}
+	difference, half := p.difference()
+	half = math.Hypot(half, s.Pair.half())
+	c.Ratio, c.Low, c.High = math.Exp(difference), math.Exp(difference-half), math.Exp(difference+half)
+	return c
+}
+
+// difference is the mean logarithm of the ratio, and half the width of its 95 %
+// interval.
+func (p Pair) difference() (mean, half float64) {
+	mean, deviation := stat.MeanStdDev(logarithms(p.This.Samples, p.Against.Samples), nil)
+	n := float64(len(p.This.Samples))
+	if n < 2 {
+		return mean, math.Inf(1)
+	}
+	return mean, studentsT(n-1) * deviation / math.Sqrt(n)
+}
+
+// studentsT is how many standard errors reach to the ends of a 95 % interval.
+func studentsT(freedom float64) float64 {
+	if math.IsInf(freedom, 1) {
+		return distuv.UnitNormal.Quantile(0.975)
+	}
+	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: freedom}.Quantile(0.975)
+}
+
+// WritePairs prints how two builds differ, a row for each case, and what this
+// machine finds when a build runs against itself.
+func WritePairs(w io.Writer, pairs []Pair, against string, s Spread) error {
+	if len(pairs) == 0 {
+		return nil
+	}
+	a, b := pairs[0].Against, pairs[0].This
+	fmt.Fprintf(w, "%s\nagainst: %s, version %s, revision %s, %s\nthis:    version %s, revision %s, %s\n",
+		b.Machine.CPU, against, a.Version, a.Revision, a.Device, b.Version, b.Revision, b.Device)
+	fmt.Fprintf(w, "milliseconds per network and epoch, median of %d rounds of both in turns\n\n", b.N)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "case\texecutor\tagainst\tthis\tchange\t95 % interval\t")
+	for _, p := range pairs {
+		c := p.Change(s)
+		fmt.Fprintf(t, "%s\t%s\t%.4g\t%.4g\t%+.1f %%\t%s\t%s\n", p.This.Case, p.This.Executor,
+			1e3*p.Against.Median, 1e3*p.This.Median, 100*(c.Ratio-1), c.interval(), c.verdict())
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n", s.Itself())
+	return err
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"vanilla/bench"
+	"vanilla/train"
+)
+
+// againstRounds is how many rounds two builds are compared in.
+const againstRounds = 15
+
+// againstSuites are those of cases that two builds can take turns at.
+var againstSuites = []string{"step", "population", "wide", "eval"}
+
+// checkAgainst reports what does not go with --against.
+func (b *benchFlags) checkAgainst() error {
+	refuse := func(flag string, value any, problem string) error {
+		return &train.SettingError{Flag: flag, Value: value, Problem: problem}
+	}
+	switch {
+	case !slices.Contains(againstSuites, b.suite):
+		return refuse("--suite", b.suite, "with --against, want one of "+strings.Join(againstSuites, ", "))
+	case len(b.executors) != 1 || b.executors[0] == bench.Handrolled:
+		return refuse("--executors", strings.Join(b.executors, ","), "with --against, want one of tape, cpu, cuda, ref")
+	case b.plot != "":
+		return refuse("--plot", b.plot, "with --against nothing is drawn")
+	case b.results != "":
+		return refuse("--results", b.results, "it keeps suites; with --against, want --json")
+	}
+	if _, err := exec.LookPath(b.against); err != nil {
+		return refuse("--against", b.against, "want a binary of vanilla: "+err.Error())
+	}
+	return nil
+}
+
+// build is a binary that serves the suite with an executor.
+func (b *benchFlags) build(name, binary, executor string) bench.Build {
+	args := []string{"bench", "--suite", b.suite, "--executors", executor, "--data", b.data, "--examples", strconv.Itoa(b.options.Examples)}
+	if b.options.Arch != "" {
+		args = append(args, "--arch", b.options.Arch)
+	}
+	for flag, values := range map[string][]int{"--batch": b.options.Batches, "--networks": b.options.Networks} {
+		for _, v := range values {
+			args = append(args, flag, strconv.Itoa(v))
+		}
+	}
+	return bench.Build{Name: name, Binary: binary, Args: append(args, "--serve"), Executor: executor}
+}
+
+// self is this binary, as a build that serves.
+func (b *benchFlags) self(executor string) (bench.Build, error) {
+	binary, err := os.Executable()
+	return b.build("this build", binary, executor), err
+}
+
+// measureAgainst compares this build with another one.
+func (b *benchFlags) measureAgainst(ctx context.Context, stdout, stderr io.Writer) error {
+	cases, err := b.cases(new(train.Networks))
+	if err != nil {
+		return err
+	}
+	this, err := b.self(b.executors[0])
+	if err != nil {
+		return err
+	}
+	other := b.build(b.against, b.against, b.executors[0])
+	spread, err := bench.ReadSpread(b.repeat, bench.ThisMachine())
+	if err != nil {
+		return err
+	}
+	harness := bench.Bench{Rounds: b.rounds}
+	start := time.Now()
+	var pairs []bench.Pair
+	for _, c := range cases {
+		harness.Progress = b.progress(start, c.Name, stderr)
+		p, err := harness.Against(ctx, c, other, this)
+		if err != nil {
+			return err
+		}
+		if b.json {
+			for _, r := range []bench.Result{p.Against, p.This} {
+				if err := writeJSON(stdout, r); err != nil {
+					return err
+				}
+			}
+		}
+		pairs = append(pairs, p)
+	}
+	if b.json {
+		return nil
+	}
+	return bench.WritePairs(stdout, pairs, b.against, spread)
+}
+
+// cases are the suite's, as both ends of --against make them.
+func (b *benchFlags) cases(networks *train.Networks) ([]bench.Case, error) {
+	data, err := load(b.data)
+	if err != nil {
+		return nil, err
+	}
+	o := b.options
+	o.Rounds = bench.AgainstEpochs
+	return bench.Cases(b.suite, networks, data, o)
+}
+
+// serveCase is what the other end of --against runs.
+func (b *benchFlags) serveCase(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+	if err := b.check(); err != nil {
+		return err
+	}
+	var networks train.Networks
+	cases, err := b.cases(&networks)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(cases, func(c bench.Case) bool { return c.Name == b.serve })
+	if i < 0 {
+		return &train.SettingError{Flag: "--serve", Value: b.serve, Problem: fmt.Sprintf("the suite %s has no such case", b.suite)}
+	}
+	e, err := openExecutor(b.executors[0], &networks)
+	if err != nil {
+		return err
+	}
+	if c, ok := e.(io.Closer); ok {
+		defer c.Close()
+	}
+	return bench.Serve(ctx, cases[i], e, version, stdin, stdout)
+}
