@@ -58,10 +58,12 @@ var imports = map[string][]string{
 
 	"viz": {"mnist", "model"},
 
+	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "viz"},
+
 	"bench/handrolled": {},
 	"bench":            {"graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},
 
-	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "bench", "bench/handrolled"},
+	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.

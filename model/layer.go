@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Layer is one dense layer of a chain: z = weight·x + bias.
 type Layer struct {
@@ -39,4 +42,21 @@ func (m *Model) Names() []string {
 		}
 	}
 	return names
+}
+
+// ImageSize is the size of the images that a chain of layers sees. Where the model does not say, they are taken to be
+// square; it fails if they cannot be.
+func (m *Model) ImageSize() (rows, cols int, err error) {
+	if m.ImageRows != 0 {
+		return m.ImageRows, m.ImageCols, nil
+	}
+	widths, err := Widths(m.Arch)
+	if err != nil {
+		return 0, 0, err
+	}
+	side := int(math.Sqrt(float64(widths[0])))
+	if side*side != widths[0] {
+		return 0, 0, fmt.Errorf("its inputs are not images: %d pixels do not make a square", widths[0])
+	}
+	return side, side, nil
 }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"vanilla/kernels/device"
 	"vanilla/model"
 	"vanilla/model/export"
 	"vanilla/train"
@@ -14,7 +18,7 @@ import (
 // exportFlags are the flags of the command export.
 type exportFlags struct {
 	source
-	out string
+	out, data string
 }
 
 func exportCommand() *cobra.Command {
@@ -29,6 +33,8 @@ func exportCommand() *cobra.Command {
          a network trained with the quadratic loss (these do not sum to 1)
   .npz   NumPy: arrays 0.weight [out, in], 0.bias [out], 2.weight, … as float32
   .json  JSON: arch, activation, loss, and layers with weight [out][in] and bias [out]
+  .html  the page of vanilla serve, without training, as one file that needs no server:
+         with 100 test images of --data, some of which the network gets wrong
 
 PyTorch needs no export: safetensors.torch.load_file gives the state_dict of a
 torch.nn.Sequential of Linear layers with activations between them.
@@ -37,31 +43,52 @@ MODEL is default or lesson, which are built in, or a safetensors file: one that 
 wrote, or a state_dict of dense layers with --activation and --loss.`,
 		Example: `  vanilla export default -o default.onnx
   vanilla export model.safetensors -o model.npz
+  vanilla export lesson -o demo.html
   vanilla export state_dict.safetensors --activation relu --loss cross-entropy -o mlp.json`,
 		Args: modelArgument,
-		RunE: func(c *cobra.Command, args []string) error { return e.run(args[0], c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return e.run(args[0], c.Flags().Changed("data"), c.OutOrStdout())
+		},
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVarP(&e.out, "out", "o", "", "`file` to write, whose name ends in "+list(extensions()))
+	c.Flags().StringVar(&e.data, "data", "mnist", "for .html, whose test images: mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	e.source.flags(c)
 	return c
 }
 
-func (e *exportFlags) run(name string, stdout io.Writer) error {
+// pageExtension is that of files that are pages.
+const pageExtension = ".html"
+
+func (e *exportFlags) run(name string, dataGiven bool, stdout io.Writer) error {
 	format, ok := export.FormatOf(e.out)
-	if !ok {
+	asPage := strings.EqualFold(filepath.Ext(e.out), pageExtension)
+	if !ok && !asPage {
 		return &train.SettingError{Flag: "--out", Value: e.out, Problem: "want the name of a file that ends in one of " + list(extensions())}
+	}
+	if dataGiven && !asPage {
+		return &train.SettingError{Flag: "--data", Value: e.data, Problem: "only pages hold images: want --out with the name of a file that ends in " + pageExtension}
 	}
 	m, err := e.source.open(name)
 	if err != nil {
 		return err
 	}
-	data, err := format.Encode(m)
+	var b bytes.Buffer
+	if asPage {
+		err = e.page(&b, name, m, dataGiven)
+	} else {
+		var data []byte
+		data, err = format.Encode(m)
+		b.Write(data)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return err
 	}
 	err = model.Replace(e.out, func(w io.Writer) error {
-		_, err := w.Write(data)
+		_, err := w.Write(b.Bytes())
 		return err
 	})
 	if err != nil {
@@ -71,9 +98,34 @@ func (e *exportFlags) run(name string, stdout io.Writer) error {
 	return err
 }
 
+// page writes the network as a page. MNIST's images are left out where the network does not take them.
+func (e *exportFlags) page(w io.Writer, name string, m *model.Model, dataGiven bool) error {
+	var networks train.Networks
+	auto := placement{device: "auto", executor: device.Fast}
+	exec, err := auto.open(&networks)
+	if err != nil {
+		return err
+	}
+	n, err := see(exec, &networks, name, m)
+	if err != nil {
+		return err
+	}
+	data, err := load(e.data)
+	if err != nil {
+		return err
+	}
+	if err := fits(data, e.data, m, name); err != nil {
+		if dataGiven {
+			return err
+		}
+		data = nil
+	}
+	return writePage(w, n, data)
+}
+
 func extensions() (all []string) {
 	for _, f := range export.Formats() {
 		all = append(all, f.Extension)
 	}
-	return all
+	return append(all, pageExtension)
 }

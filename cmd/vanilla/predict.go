@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -121,9 +120,9 @@ type prediction struct {
 // predictFiles predicts one image after the other. Those that cannot be read do
 // not keep it from the rest.
 func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr io.Writer, files []string, raw bool) error {
-	rows, cols, err := v.imageSize()
+	rows, cols, err := v.model.ImageSize()
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", v.name, err)
 	}
 	prepare := mnist.FromImage
 	if raw {
@@ -207,23 +206,6 @@ func (v *predictor) probabilities(pixels []byte) ([]float32, error) {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
 	}
 	return p, nil
-}
-
-// imageSize is the size of the network's images. Where the model does not say,
-// they are taken to be square.
-func (v *predictor) imageSize() (rows, cols int, err error) {
-	if m := v.model; m.ImageRows != 0 {
-		return m.ImageRows, m.ImageCols, nil
-	}
-	widths, err := model.Widths(v.model.Arch)
-	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w", v.name, err)
-	}
-	side := int(math.Sqrt(float64(widths[0])))
-	if side*side != widths[0] {
-		return 0, 0, fmt.Errorf("%s: its inputs are not images: %d pixels do not make a square", v.name, widths[0])
-	}
-	return side, side, nil
 }
 
 // printPrediction is a prediction for people, after an empty line if it is not

@@ -31,8 +31,8 @@ func digit(t *testing.T) *image.Gray {
 	return &image.Gray{Pix: data.Test.Image(0), Stride: 28, Rect: image.Rect(0, 0, 28, 28)}
 }
 
-// page shows a digit in dark ink on a coloured page, ten times as large.
-func page(digit *image.Gray) image.Image {
+// scanned shows a digit in dark ink on a coloured page, ten times as large.
+func scanned(digit *image.Gray) image.Image {
 	p := image.NewRGBA(image.Rect(0, 0, 500, 400))
 	for y := range 400 {
 		for x := range 500 {
@@ -71,7 +71,7 @@ func writeFile(t *testing.T, path string, data []byte) {
 // exampleFiles writes the files that examples name, but for model.safetensors.
 func exampleFiles(t *testing.T) {
 	t.Helper()
-	picture := page(digit(t))
+	picture := scanned(digit(t))
 	writePicture(t, "digit.png", picture)
 	writePicture(t, "digit.jpg", picture)
 	writeStateDict(t, "state_dict.safetensors", 784, 16, 10)
@@ -96,7 +96,7 @@ func TestPredict(t *testing.T) {
 	files := []string{"seven.png", "page.png", "page.jpg", "page.gif"}
 	writePicture(t, files[0], seven)
 	for _, file := range files[1:] {
-		writePicture(t, file, page(seven))
+		writePicture(t, file, scanned(seven))
 	}
 	for _, name := range []string{"default", "lesson"} {
 		stdout := must(t, append([]string{"predict", name, "--json"}, files...)...)

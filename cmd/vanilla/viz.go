@@ -370,9 +370,9 @@ func (v *vizFlags) weights(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, cols, err := (&predictor{model: n.model, name: n.name}).imageSize()
+	rows, cols, err := n.model.ImageSize()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", n.name, err)
 	}
 	if err := v.checkUnit(n); err != nil {
 		return nil, err

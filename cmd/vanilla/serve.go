@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"vanilla/mnist"
+	"vanilla/model/zoo"
+	"vanilla/train"
+	"vanilla/viz/page"
+)
+
+// serveFlags are the flags of the command serve.
+type serveFlags struct {
+	placement
+	source
+	address, data string
+	open          bool
+}
+
+func serveCommand() *cobra.Command {
+	var s serveFlags
+	c := &cobra.Command{
+		Use:   "serve [MODEL…]",
+		Short: "Open the page on which one draws a digit and watches every unit",
+		Long: `Serve shows networks in a browser: draw a digit, watch all units as you draw, take any
+of them apart, and make an 8 of a 3 until the answer flips. The page needs nothing from
+the network.
+
+MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
+layers must be numbered, as in 0.weight or fc1.weight. Without one, both that are built
+in are shown, side by side.
+
+The page is for this machine alone unless --addr says otherwise. It has no passwords:
+whoever reaches it can use it. Ctrl-C ends it.`,
+		Example: `  vanilla serve
+  vanilla serve model.safetensors default --open
+  vanilla serve --addr 127.0.0.1:9000`,
+		RunE: func(c *cobra.Command, args []string) error { return s.run(c.Context(), args, c.OutOrStdout()) },
+	}
+	c.Flags().SortFlags = false
+	c.Flags().StringVar(&s.address, "addr", "127.0.0.1:8784", "`address` to serve the page at, host:port; port 0 is any that is free")
+	c.Flags().BoolVar(&s.open, "open", false, "open the page in a browser")
+	c.Flags().StringVar(&s.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	s.placement.flags(c)
+	s.source.flags(c)
+	return c
+}
+
+// shownImages is how many test images the page that is served can load.
+const shownImages = 1000
+
+func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) error {
+	var networks train.Networks
+	if _, err := s.placement.open(&networks); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		names = zoo.Names()
+	}
+	var shown []page.Network
+	for _, name := range names {
+		m, err := s.source.open(name)
+		if err != nil {
+			return err
+		}
+		shown = append(shown, page.Network{Name: name, Model: m})
+	}
+	data, err := load(s.data)
+	if err != nil {
+		return err
+	}
+	host, _, err := net.SplitHostPort(s.address)
+	if err != nil {
+		return &train.SettingError{Flag: "--addr", Value: s.address, Problem: "want host:port, as in 127.0.0.1:8784"}
+	}
+	server, err := page.New(page.Config{Networks: shown, Images: page.NewSample(data.Test, shownImages, nil), Host: host})
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, s.address)
+	if err != nil {
+		return err
+	}
+	address := "http://" + listener.Addr().String() + "/"
+	if _, err := fmt.Fprintf(stdout, "the page is at %s (Ctrl-C ends it)\n", address); err != nil {
+		listener.Close()
+		return err
+	}
+	if s.open {
+		if err := openBrowser(address); err != nil {
+			fmt.Fprintf(stdout, "no browser could be opened: %v\n", err)
+		}
+	}
+	return server.Serve(ctx, listener)
+}
+
+// listen says of an address that is taken what to do.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", address)
+	var op *net.OpError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("--addr %s: something listens there already, perhaps another vanilla serve: end it, or want another address, as in --addr 127.0.0.1:0, which takes any free port", address)
+	case errors.As(err, &op):
+		return nil, fmt.Errorf("--addr %s: cannot listen there: %w", address, op.Err)
+	}
+	return l, err
+}
+
+// openBrowser opens an address in whatever opens addresses on this system.
+func openBrowser(address string) error {
+	command := []string{"xdg-open"}
+	switch runtime.GOOS {
+	case "darwin":
+		command = []string{"open"}
+	case "windows":
+		command = []string{"rundll32", "url.dll,FileProtocolHandler"}
+	}
+	c := exec.Command(command[0], append(command[1:], address)...)
+	if err := c.Start(); err != nil {
+		return err
+	}
+	go c.Wait() // which frees what the system keeps of it
+	return nil
+}
+
+// exportedImages is how many test images the exported page holds.
+const exportedImages = 100
+
+// writePage writes a network as a page, with test images and mistakes where the data fits.
+func writePage(w io.Writer, n *seen, data *mnist.Dataset) error {
+	var sample *page.Sample
+	if data != nil {
+		classes, err := n.Classify(data.Test.Pixels)
+		if err != nil {
+			return err
+		}
+		var wrong []int
+		for i, c := range classes {
+			if c != data.Test.Labels[i] {
+				wrong = append(wrong, i)
+			}
+		}
+		sample = page.NewSample(data.Test, exportedImages, wrong)
+	}
+	return page.Write(w, []page.Network{{Name: n.name, Model: n.model}}, sample)
+}
