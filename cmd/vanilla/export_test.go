@@ -142,8 +142,11 @@ func TestExportWrongUsage(t *testing.T) {
 	}{
 		{[]string{"export"}, misuse, "want a model file"},
 		{[]string{"export", "default", "lesson"}, misuse, `found the argument "lesson": want one model file`},
-		{[]string{"export", "default"}, misuse, `--out "": want the name of a file that ends in one of .onnx, .npz, .json`},
-		{[]string{"export", "default", "-o", "x.pt"}, misuse, "--out x.pt: want the name of a file that ends in one of .onnx, .npz, .json"},
+		{[]string{"export", "default"}, misuse, `--out "": want the name of a file that ends in one of .onnx, .npz, .json, .html`},
+		{[]string{"export", "default", "-o", "x.pt"}, misuse, "--out x.pt: want the name of a file that ends in one of .onnx, .npz, .json, .html"},
+		{[]string{"export", "default", "-o", "x.npz", "--data", "mnist"}, misuse, "--data mnist: only pages hold images"},
+		{[]string{"export", "default", "-o", "x.html", "--data", "nowhere"}, failed, "--data nowhere: want mnist or a directory"},
+		{[]string{"export", "wild.safetensors", "-o", "x.html"}, failed, "wild.safetensors: parameter 0.weight: expected finite values"},
 		{[]string{"export", "nowhere", "-o", "x.npz"}, failed, "nowhere: cannot be read"},
 		{[]string{"export", "file", "-o", "x.npz"}, failed, "file: not a safetensors file"},
 		{[]string{"export", "graph.safetensors", "-o", "x.npz"}, failed, "graph.safetensors: the network is not a chain of layers"},

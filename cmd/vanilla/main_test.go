@@ -555,6 +555,10 @@ func TestExamples(t *testing.T) {
 			if args[0] == "sweep" {
 				args = append(args, "--dry-run")
 			}
+			if args[0] == "serve" && !slices.Contains(args, "--help") {
+				serveOnce(t, slices.DeleteFunc(args, func(a string) bool { return a == "--open" })...)
+				continue
+			}
 			if stdout := must(t, args...); stdout == "" {
 				t.Errorf("%s: %q printed nothing", c.CommandPath(), line)
 			}

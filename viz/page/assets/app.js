@@ -132,8 +132,6 @@ export class App {
     });
   }
 
-  answer(network) { return answerOf(network); }
-
   /** see switches how the drawing is made what networks see. */
   see(likeMNIST) {
     this.likeMNIST = likeMNIST;

@@ -2,7 +2,7 @@
 
 import {Diagram} from "./diagram.js";
 import {argmax} from "./network.js";
-import {el, percent, plain, say, thousands} from "./dom.js";
+import {el, percent, plain, say} from "./dom.js";
 
 /** Card shows one network of app. */
 export class Card {
@@ -16,7 +16,7 @@ export class Card {
     this.stage = el("div", {className: "stage"}, this.canvas, this.tip);
     this.sliders = network.widths.map((n, layer) => this.slider(layer, n));
     this.stage.append(...this.sliders);
-    this.answer = el("output", {className: "answer", "aria-live": "off"});
+    this.answer = el("output", {className: "answer", "aria-live": "off"}, el("b"), el("span"));
     this.facts = el("p", {className: "facts"});
     this.actions = el("div", {className: "actions"});
     this.element = el("article", {className: "card network", "aria-label": `network ${network.name}`},
@@ -35,9 +35,9 @@ export class Card {
 
   /** describe writes what kind of network it is. */
   describe() {
-    const {arch, activation, softmax, accuracy, params, note} = this.network;
-    const words = [arch, activation, softmax ? "softmax" : "sigmoid outputs", `${thousands(params.length)} parameters`];
-    if (accuracy) words.push(`${(100 * accuracy).toFixed(2)} % of the test images right`);
+    const {arch, activation, accuracy, note} = this.network;
+    const words = [`${arch} ${activation}`];
+    if (accuracy) words.push(`${(100 * accuracy).toFixed(2)} % on test images`);
     if (note) words.push(note);
     say(this.facts, words.join(" · "));
   }
@@ -122,7 +122,9 @@ export class Card {
     this.network.run(pixels);
     this.paint();
     if (this.hovered) say(this.tip, this.text(this.hovered));
-    say(this.answer, this.app.answer(this.network));
+    const best = argmax(this.network.probabilities), there = this.network.lits > 0;
+    say(this.answer.firstChild, there ? this.network.className(best) : "–");
+    say(this.answer.lastChild, there ? percent(this.network.probabilities[best]) : "");
   }
 
   paint() {
@@ -139,7 +141,7 @@ export class Card {
 
 /** answerOf is a network's answer in words; an empty drawing has none. */
 export function answerOf(network) {
-  if (!network.lits) return "–";
+  if (!network.lits) return "nothing";
   const best = argmax(network.probabilities);
-  return `${network.className(best)}  ${percent(network.probabilities[best])}`;
+  return `${network.className(best)} (${percent(network.probabilities[best])})`;
 }

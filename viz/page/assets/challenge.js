@@ -1,11 +1,12 @@
 // The challenge: draw a 3, make an 8 of it, and see which stroke tips the answer and which units notice.
 
-import {argmax} from "./network.js";
+import {argmax, largest} from "./network.js";
+import {answerOf} from "./card.js";
 import {Picture} from "./pictures.js";
 import {byId, el, percent, plain, say, signed} from "./dom.js";
 
 const UNITS = 6; // that changed most, which are shown
-const MARK = 34; // pixels of ink that are marked as what flipped the answer
+const MARK = 40; // pixels of ink that are marked as what flipped the answer
 
 /** Challenge follows the drawing from one class to another. */
 export class Challenge {
@@ -102,7 +103,7 @@ export class Challenge {
     byId("challenge-ready").hidden = !(phase === "first" && this.held);
     byId("challenge-ready").onclick = () => this.ready();
     byId("challenge-result").hidden = phase !== "flipped";
-    const seen = network?.lits ? `It sees ${this.app.answer(network)}.` : "";
+    const seen = network?.lits ? `It sees ${answerOf(network)}.` : "";
     if (phase === "idle") say_(`Draw a ${name(this.from)}, then extend it stroke by stroke until the network changes its mind. Which stroke does it, and what did the network see in it?`);
     else if (phase === "first") say_(this.held ? `${seen} Good. Finish your ${name(this.from)}, then press the button and go on drawing.` : `Draw a ${name(this.from)}. ${seen}`);
     else if (phase === "second") say_(`Now make something else of it: for an 8, close its left side, a little at a time. ${seen}`);
@@ -136,9 +137,9 @@ export class Challenge {
     const order = [...start.a.keys()].sort((i, j) => Math.abs(end.a[j] - start.a[j]) - Math.abs(end.a[i] - start.a[i])).slice(0, UNITS);
     byId("challenge-units").replaceChildren(...order.map(j => {
       const image = new Picture(network.rows, network.cols);
-      image.diverging(network.weightsOf(0, j), network.layers[0].largest);
+      image.diverging(network.weightsOf(0, j), largest(network.weightsOf(0, j)));
       return el("li", {}, el("button", {type: "button", "aria-label": `unit ${j} of layer 2: take it apart`, onclick: () => app.ask(network, {layer: 1, unit: j})}, image.canvas),
-        el("span", {}, el("b", {}, `unit ${j}`), ` ${plain(start.a[j])} → ${plain(end.a[j])}`, el("small", {}, ` ${signed(end.a[j] - start.a[j])}`)));
+        el("b", {}, `unit ${j}`), el("div", {}, `${plain(start.a[j])} → ${plain(end.a[j])} `, el("small", {}, signed(end.a[j] - start.a[j]))));
     }));
   }
 
@@ -169,7 +170,7 @@ export class Challenge {
     byId("challenge-from").selectedIndex = Math.min(3, byId("challenge-from").options.length - 1);
     this.start();
     if (this.phase === "idle") return;
-    const strokes = [[...arc(136, 92, 42, -160, 80), ...arc(136, 186, 50, -80, 160)], arc(136, 92, 42, 200, 90), arc(136, 186, 50, 200, 270)];
+    const strokes = [[...arc(136, 92, 42, -160, 80), ...arc(136, 186, 50, -80, 160)], arc(136, 92, 42, 200, 90), arc(136, 186, 50, 160, 275)];
     const points = strokes.flatMap((s, i) => s.map((p, j) => ({p, begins: j === 0, second: i === 1 && j === 0})));
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const draw = () => {

@@ -29,7 +29,7 @@ export class Diagram {
     this.height = CAPTION + Math.max(HEIGHT, rows * ROW);
     const tall = this.height - CAPTION;
     const side = Math.round(Math.max(72, Math.min(width * 0.25, 168)));
-    const outs = Math.round(Math.max(104, Math.min(width * 0.27, 168)));
+    const outs = Math.round(Math.max(122, Math.min(width * 0.32, 210)));
     const longer = Math.max(network.rows, network.cols);
     const w = side * network.cols / longer, h = side * network.rows / longer;
     this.places = [{x: 0, y: CAPTION + (tall - h) / 2, w, h, cols: network.cols, rows: network.rows, cell: w / network.cols, n: network.widths[0], round: false}];
@@ -165,7 +165,7 @@ export class Diagram {
       ctx.font = fonts[1];
       this.classWidth = Math.min(p.column * 0.5, Math.max(...network.classes.map(name => ctx.measureText(name).width), 8));
     }
-    const figures = p.column > 96 ? 50 : 0, left = 2 * r + 7 + this.classWidth + 6, bar = p.column - left - figures - 4;
+    const figures = p.column > 96 ? 44 : 0, left = 2 * r + 7 + this.classWidth + 6, bar = p.column - left - figures - 4;
     for (let j = 0; j < p.n; j++) {
       const [x, y] = this.centre(layer, j), v = probabilities[j], x0 = x - r + left;
       ctx.beginPath();
@@ -187,7 +187,9 @@ export class Diagram {
       }
       if (figures) {
         ctx.fillStyle = j === answer ? theme.ink : theme.muted;
-        ctx.fillText(percent(v).replace("> ", ">"), x0 + Math.max(0, bar) + 6, y + 0.5, figures);
+        ctx.textAlign = "right";
+        ctx.fillText(percent(v).replace("> ", ">").replace(" %", "%"), x - r + p.column, y + 0.5, figures);
+        ctx.textAlign = "left";
       }
     }
   }

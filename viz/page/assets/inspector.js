@@ -60,21 +60,22 @@ export class Inspector {
 
   unitParts(network, layer, unit) {
     const {rows, cols} = network, k = layer - 1;
-    const first = k === 0, row = network.weightsOf(k, unit), onPixels = network.onPixels(k, unit);
-    const limit = first ? network.layers[0].largest : largest(onPixels);
+    const first = k === 0;
     const weights = new Picture(rows, cols, first ? "its weights" : "its weights, projected on the pixels");
     const product = new Picture(rows, cols, first ? "weights times drawing" : "projection times drawing");
     const mask = new Float32Array(rows * cols);
     const sentence = el("p", {className: "sentence"}), sums = el("dl", {className: "sums"});
     const list = first ? null : el("ol", {className: "terms"});
     const box = el("input", {type: "checkbox", checked: this.reveal, onchange: e => { this.reveal = e.target.checked; this.update(); }});
+    const caption = el("span");
     const images = el("div", {className: "images"},
-      figure(weights, first ? "weights" : "weights, projected on the pixels"),
-      figure(product, first ? "weights × drawing" : "projection × drawing"));
+      figure(weights, caption), figure(product, first ? "weights × drawing" : "projection × drawing"));
     const note = first
       ? "Blue pixels raise the unit's sum, red ones lower it; a pixel without ink adds nothing."
       : `Layer ${layer} stands between this unit and the pixels. The images show what its weights would come to on the pixels if the layers before were linear; the arithmetic is exact.`;
     const update = () => {
+      const row = network.weightsOf(k, unit), onPixels = network.onPixels(k, unit), limit = largest(onPixels);
+      say(caption, `${first ? "weights" : "weights, projected on the pixels"}: ±${limit.toFixed(2)}`);
       for (let i = 0; i < mask.length; i++) mask[i] = this.reveal ? (network.x[i] > 0 ? 1 : 0) : 1;
       weights.diverging(onPixels, limit, mask);
       product.diverging(onPixels, limit, network.x);
@@ -101,7 +102,7 @@ export class Inspector {
     const about = all.length < layer.outputs ? `The ${TILES} units of layer 2 with the largest weights` : `What the ${plural(layer.outputs, "unit")} of layer 2 look for`;
     return el("details", {className: "tiles", open: true}, el("summary", {}, about), el("div", {}, ...all.map(j => {
       const p = new Picture(network.rows, network.cols);
-      p.diverging(network.weightsOf(0, j), layer.largest);
+      p.diverging(network.weightsOf(0, j), largest(network.weightsOf(0, j)));
       const here = this.shown.layer === 1 && this.shown.unit === j;
       return el("button", {type: "button", "aria-label": `unit ${j} of layer 2`, "aria-pressed": String(here), onclick: () => this.app.ask(network, {layer: 1, unit: j})}, p.canvas, el("span", {}, String(j)));
     })));
@@ -135,7 +136,7 @@ function arithmetic(sentence, sums, network, k, unit, row) {
   ];
   if (!last) {
     rows.push([`${network.activation}: ${ACTIVATIONS[network.activation].text}`, plain(a, 3)]);
-    say(sentence, `The ${what} push it up by ${plain(up)} and down by ${plain(-down)}. With its bias of ${plain(bias)} that makes z = ${plain(z)}, of which ${network.activation} makes ${plain(a, 3)}.`);
+    say(sentence, `The ${what} push it up by ${plain(up)} and down by ${plain(-down)}. With its bias of ${plain(bias)} that makes z = ${plain(z)}, of which ${network.activation} makes ${plain(a, 3)}.`);
   } else if (network.softmax) {
     rows.push(["softmax: eᶻ / sum of all eᶻ", percent(a)]);
     say(sentence, `Its sum is ${plain(z)}. The softmax compares the sums of all ${network.widths.at(-1)} classes, and gives this one ${percent(a)}.`);

@@ -172,8 +172,8 @@ export class Pad {
     const ctx = marks.getContext("2d");
     ctx.clearRect(0, 0, marks.width, marks.height);
     if (path) {
-      ctx.strokeStyle = theme.negative;
-      ctx.lineWidth = 5;
+      ctx.strokeStyle = theme.bad;
+      ctx.lineWidth = 9;
       ctx.lineCap = ctx.lineJoin = "round";
       ctx.beginPath();
       path.forEach(([x, y], i) => i ? ctx.lineTo(x, y) : ctx.moveTo(x, y));
@@ -198,7 +198,7 @@ export class Pad {
     const {view, empty, moved, base} = this.app.drawing;
     byId("scale").value = Math.log2(view.scale);
     byId("angle").value = Math.round(view.angle * 180 / Math.PI);
-    byId("upright").disabled = !moved;
+    byId("placed").hidden = !moved;
     for (const id of ["scale", "angle"]) byId(id).disabled = empty;
     byId("undo").disabled = this.app.drawing.undone.length === 0;
     byId("clear").disabled = empty;

@@ -1,6 +1,7 @@
 // Sharing: the drawing and what is asked in the address, pictures as files.
 
 import {SIDE} from "./drawing.js";
+import {answerOf} from "./card.js";
 import {SVGContext} from "./svg.js";
 import {theme} from "./colors.js";
 import {byId, download, el, say} from "./dom.js";
@@ -70,7 +71,7 @@ export class Share {
       ctx.textBaseline = "alphabetic";
       ctx.textAlign = "left";
       ctx.font = "bold 17px system-ui, sans-serif";
-      ctx.fillText(`${card.network.name}: ${app.answer(card.network)}`, gap, y + 14);
+      ctx.fillText(`${card.network.name}: ${answerOf(card.network)}`, gap, y + 14);
       ctx.fillStyle = theme.muted;
       ctx.font = "12px system-ui, sans-serif";
       ctx.fillText(card.facts.textContent, gap, y + 34);
