@@ -29,7 +29,7 @@ PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
 .PHONY: help build train test test-sets test-32 fuzz soak check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
-	bench-all bench-repeat results generate check-generate models gallery studies kills kill-sweeps slurm check-peers check-parquet
+	bench-all bench-repeat results generate check-generate models gallery studies kills kill-sweeps kill-flips slurm check-peers check-parquet
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,7 @@ fuzz: ## run every fuzz target on thousands of inputs, a few seconds each
 soak: ## what takes longer than a commit should: kills, long fuzzing, all tests under the race detector
 	$(MAKE) kills
 	$(MAKE) kill-sweeps
+	$(MAKE) kill-flips
 	$(MAKE) fuzz FUZZ_TIME=2m FUZZ_INPUTS=100000
 	CGO_ENABLED=1 go test $(TIMEOUT) -race ./...
 	$(MAKE) race-gpu
@@ -139,6 +140,9 @@ kills: ## kill training with SIGKILL at 200 random moments; every resumed run mu
 
 kill-sweeps: ## kill sweeps with SIGKILL at 50 random moments; every resumed one must end as one that was never killed
 	VANILLA_KILLS=50 go test ./cmd/vanilla -run '^TestKillSweep$$' -count 1 -v
+
+kill-flips: ## kill runs and sweeps at 300 random moments and flip a bit of their files; each must end in equal bytes or be refused
+	VANILLA_KILLS=150 go test ./cmd/vanilla -run '^TestFlip' -count 1 -v
 
 slurm: ## run the job files of examples/cluster in a Slurm cluster of this machine, installed by apt-get if need be
 	@PATH="$$PATH:/usr/sbin"; for p in slurmctld slurmd munged sbatch; do command -v $$p > /dev/null || missing=1; done; \

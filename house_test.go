@@ -43,16 +43,17 @@ var imports = map[string][]string{
 	"kernels/cuda/standin":       {},
 
 	"internal/memory": {},
+	"internal/store":  {},
 
 	"mnist": {"internal/memory"},
-	"model": {"graph/ir", "internal/memory"},
+	"model": {"graph/ir", "internal/memory", "internal/store"},
 
 	"model/export": {"graph/ir", "model"},
 	"model/zoo":    {"model"},
 
-	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory"},
+	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store"},
 
-	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train"},
+	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/store"},
 
 	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz"},
 
@@ -61,9 +62,9 @@ var imports = map[string][]string{
 	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "viz"},
 
 	"bench/handrolled": {},
-	"bench":            {"graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},
+	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},
 
-	"cmd/vanilla": {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled"},
+	"cmd/vanilla": {"internal/store", "graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
+	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +14,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"vanilla/internal/store"
 )
 
 // Theme is a picture's colours.
@@ -56,7 +58,10 @@ func Plot(results []Result, file string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, picture, 0o644)
+	return store.Replace(file, func(w io.Writer) error {
+		_, err := w.Write(picture)
+		return err
+	})
 }
 
 // Picture is what Plot draws, in a theme and a format: png, svg or pdf.

@@ -1,17 +1,17 @@
 package model
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/nlpodyssey/safetensors"
+
+	"vanilla/internal/store"
 )
 
 // Decode reads a model from the bytes of a safetensors file; errors begin with the file's name. The model shares no
@@ -51,41 +51,6 @@ func decode(data []byte) (*Model, error) {
 	return m, nil
 }
 
-// parse looks at the file's frame, in the order of its bytes, and then lets the safetensors package take it apart. That
-// package checks the same things and more (offsets without gaps or overlaps, shapes whose product does not overflow),
-// but says less when they fail, and reads headers of up to 100 MB, whatever they nest, at a hundred times their size in
-// memory.
-func parse(data []byte) (file safetensors.SafeTensors, metadata map[string]string, err error) {
-	fail := func(format string, args ...any) (safetensors.SafeTensors, map[string]string, error) {
-		return safetensors.SafeTensors{}, nil, fmt.Errorf(format, args...)
-	}
-	if err := checkStart(data[:min(len(data), startBytes)], uint64(len(data))); err != nil {
-		return safetensors.SafeTensors{}, nil, err
-	}
-	headerBytes, rest := binary.LittleEndian.Uint64(data), data[prefixBytes:]
-	header, values := rest[:headerBytes], rest[headerBytes:]
-	if err := checkNesting(header); err != nil {
-		return fail("not a safetensors file: %w", err)
-	}
-	var parsed safetensors.Metadata
-	if err := json.Unmarshal(header, &parsed); err != nil {
-		return fail("not a safetensors file that vanilla can read: %.200v", err)
-	}
-	var valueBytes uint64
-	for _, info := range parsed.Tensors() {
-		valueBytes = max(valueBytes, info.DataOffsets[1])
-	}
-	if found := uint64(len(values)); valueBytes > found {
-		return fail("truncated: expected %d bytes of values after the header, found %d", valueBytes, found)
-	} else if valueBytes < found {
-		return fail("damaged: expected %d bytes of values after the header, found %d", valueBytes, found)
-	}
-	if file, err = safetensors.Deserialize(data); err != nil {
-		return fail("damaged: the header's tensors do not fit the file: %.200v", err)
-	}
-	return file, parsed.Metadata(), nil
-}
-
 // startBytes is how much of a file checkStart looks at.
 const startBytes = 64
 
@@ -94,53 +59,15 @@ func checkStart(start []byte, size uint64) error {
 	if found := foreign(start); found != "" {
 		return fmt.Errorf("not a safetensors file: found %s", found)
 	}
-	if len(start) < prefixBytes {
-		return fmt.Errorf("not a safetensors file: expected a header's length in the first %d bytes, found %d bytes in all", prefixBytes, len(start))
-	}
-	headerBytes, header := binary.LittleEndian.Uint64(start), start[prefixBytes:]
-	if headerBytes > maxHeaderBytes {
-		return fmt.Errorf("not a safetensors file: expected a header of at most %d bytes, found a length of %d", maxHeaderBytes, headerBytes)
-	}
-	if headerBytes > size-prefixBytes {
-		return fmt.Errorf("not a safetensors file, or truncated: expected a header of %d bytes, found %d", headerBytes, size-prefixBytes)
-	}
-	if headerBytes == 0 || header[0] != '{' {
-		return fmt.Errorf("not a safetensors file: expected a header that is a JSON object, found %.20q", header[:min(headerBytes, uint64(len(header)))])
-	}
-	return nil
+	return store.CheckStart(start, size, maxHeaderBytes)
 }
 
-// checkNesting fails where a header's JSON nests otherwise than safetensors', which is an object of objects whose arrays
-// (shape and data_offsets) hold up to maxRank numbers. It keeps hostile arrays from the JSON package, which makes 60
-// bytes of every two; whether the JSON is well-formed is for that package to say.
-func checkNesting(header []byte) error {
-	objects, elements, inArray, inString := 0, 0, false, false
-	for i := 0; i < len(header); i++ {
-		switch c := header[i]; {
-		case inString:
-			if c == '\\' {
-				i++
-			}
-			inString = c != '"'
-		case c == '"':
-			inString = true
-		case inArray && (c == '[' || c == '{'), !inArray && c == '{' && objects == 2:
-			return fmt.Errorf("expected a header of tensors and metadata, found deeper JSON at its byte %d", i)
-		case c == '{':
-			objects++
-		case c == '}':
-			objects--
-		case c == '[':
-			inArray, elements = true, 1
-		case c == ']':
-			inArray = false
-		case inArray && c == ',':
-			if elements++; elements > maxRank {
-				return fmt.Errorf("expected shapes of at most %d dimensions, found a longer array at byte %d of the header", maxRank, i)
-			}
-		}
+// parse takes a file apart, see [store.ParseTensors].
+func parse(data []byte) (file safetensors.SafeTensors, metadata map[string]string, err error) {
+	if err := checkStart(data[:min(len(data), startBytes)], uint64(len(data))); err != nil {
+		return safetensors.SafeTensors{}, nil, err
 	}
-	return nil
+	return store.ParseTensors(data, maxHeaderBytes)
 }
 
 // fromMetadata returns the model but for its parameters.
@@ -268,10 +195,7 @@ func readTensor(file safetensors.SafeTensors, name string) (Tensor, error) {
 	if err != nil {
 		return Tensor{}, err
 	}
-	t := Tensor{Name: name, Shape: shape, Data: make([]float32, view.DataLen()/4)}
-	for i := range t.Data {
-		t.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(view.Data()[4*i:]))
-	}
+	t := Tensor{Name: name, Shape: shape, Data: store.Values(view)}
 	return t, nil
 }
 

@@ -4,10 +4,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
 
-	"github.com/nlpodyssey/safetensors"
+	"vanilla/internal/store"
 )
 
 // maxFileBytes is the largest file that is read or written: 4 GiB, a billion parameters.
@@ -16,9 +15,6 @@ const maxFileBytes int64 = 4 << 30
 // maxHeaderBytes is the longest header that is read or written. A tensor takes about a hundred bytes of it. It is what
 // bounds the memory that parsing a hostile header can take.
 const maxHeaderBytes = 1 << 20
-
-// maxRank is the most dimensions of a tensor that is read or written.
-const maxRank = 8
 
 // prefixBytes is the length of the header's length, a little-endian uint64 at the start of the file.
 const prefixBytes = 8
@@ -66,17 +62,15 @@ func (m *Model) encode() ([]byte, error) {
 	}
 
 	var valueBytes int64
-	tensors := make(map[string]view, len(m.Params))
+	tensors := make(map[string]store.Tensor, len(m.Params))
 	for i := range m.Params {
-		tensors[names[i]] = view{&m.Params[i]}
+		tensors[names[i]] = store.Tensor{Shape: m.Params[i].Shape, Data: m.Params[i].Data}
 		valueBytes += 4 * int64(len(m.Params[i].Data))
 	}
 	if limit := maxFileBytes - prefixBytes - maxHeaderBytes; valueBytes > limit {
 		return nil, fmt.Errorf("expected at most %d bytes of parameters, found %d", limit, valueBytes)
 	}
-	// Serialize sorts tensors by name and its JSON sorts keys, so the maps' order does not show. It pads the header with
-	// spaces, so that the values start at a multiple of 8 bytes.
-	data, err := safetensors.Serialize(tensors, metadata)
+	data, err := store.EncodeTensors(tensors, metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -85,28 +79,3 @@ func (m *Model) encode() ([]byte, error) {
 	}
 	return data, nil
 }
-
-// view shows a tensor to the safetensors package, which asks for the bytes of one tensor after the other. (The package's
-// own TensorView takes no scalars.)
-type view struct{ *Tensor }
-
-func (v view) DType() safetensors.DType { return safetensors.F32 }
-
-// Shape is never nil, which JSON would write as null.
-func (v view) Shape() []uint64 {
-	shape := make([]uint64, len(v.Tensor.Shape))
-	for i, d := range v.Tensor.Shape {
-		shape[i] = uint64(d)
-	}
-	return shape
-}
-
-func (v view) Data() []byte {
-	b := make([]byte, 0, v.DataLen())
-	for _, x := range v.Tensor.Data {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return b
-}
-
-func (v view) DataLen() uint64 { return 4 * uint64(len(v.Tensor.Data)) }

@@ -3,7 +3,6 @@ package model
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -110,32 +109,6 @@ func TestWriteErrors(t *testing.T) {
 	}
 	onlyFiles(t, dir, "plain", "taken")
 	onlyFiles(t, taken)
-}
-
-// A disk that is full after half of the values leaves the old file as it was.
-func TestReplaceFailsHalfway(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "m")
-	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	full := errors.New("no space left on device")
-	halves := 0
-	err := Replace(path, func(w io.Writer) error {
-		n, err := w.Write([]byte("half of the new"))
-		halves += n
-		return errors.Join(err, full)
-	})
-	if !errors.Is(err, full) || !strings.HasPrefix(err.Error(), path+": not written: ") {
-		t.Errorf("got %v", err)
-	}
-	if halves == 0 {
-		t.Error("nothing was written before the failure")
-	}
-	if data, err := os.ReadFile(path); err != nil || string(data) != "old" {
-		t.Errorf("the old file holds %q, %v", data, err)
-	}
-	onlyFiles(t, dir, "m")
 }
 
 // What does not begin as a model does is not read.

@@ -15,6 +15,8 @@
 //	test_accuracy  a fraction
 //	recipe         the complete recipe, one JSON object
 //	order          the tensors' names in the program's order, a JSON array; only where arch is ""
+//	crc32c         the CRC-32C of the file with zeros in the place of these eight hexadecimal digits; files of versions
+//	               before this key are read without
 //
 // Equal models make equal files, byte for byte: there are no times or paths inside, and keys are sorted.
 package model
@@ -25,6 +27,8 @@ import (
 	"fmt"
 	"slices"
 	"unicode/utf8"
+
+	"vanilla/internal/store"
 )
 
 // Tensor is one named float32 array, row-major: len(Data) is the product of Shape, whose dimensions are at least 1.
@@ -150,8 +154,8 @@ func (m *Model) checkImage() error {
 
 // check compares the length of the data with the product of the shape, which cannot overflow on the way.
 func (t *Tensor) check() error {
-	if len(t.Shape) > maxRank {
-		return fmt.Errorf("parameter %.60q: expected at most %d dimensions, found %d", t.Name, maxRank, len(t.Shape))
+	if len(t.Shape) > store.MaxRank {
+		return fmt.Errorf("parameter %.60q: expected at most %d dimensions, found %d", t.Name, store.MaxRank, len(t.Shape))
 	}
 	n := 1
 	for _, d := range t.Shape {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -98,10 +99,12 @@ func TestEncodeBytes(t *testing.T) {
 		`"0.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[4,12]},` +
 		`"2.bias":{"dtype":"F32","shape":[1],"data_offsets":[12,16]},` +
 		`"2.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[16,20]},` +
-		`"__metadata__":{"activation":"sigmoid","arch":"2-1-1","format":"pt","image":"1x2","loss":"cross-entropy",` +
+		`"__metadata__":{"activation":"sigmoid","arch":"2-1-1","crc32c":"00000000","format":"pt","image":"1x2","loss":"cross-entropy",` +
 		`"recipe":"{\"lr\":1e0,\"a\":[1,2]}","seed":"1","test_accuracy":"0.9627","vanilla":"v1.2.3"}}`
 	padded := header + strings.Repeat(" ", (8-len(header)%8)%8)
 	want := frame(padded, 2, 0, 1, 4, 3)
+	sum := crc32.Checksum(want, crc32.MakeTable(crc32.Castagnoli))
+	want = bytes.Replace(want, []byte("00000000"), fmt.Appendf(nil, "%08x", sum), 1)
 	if got := encode(t, m); !bytes.Equal(got, want) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}

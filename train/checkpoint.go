@@ -1,21 +1,19 @@
 package train
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/nlpodyssey/safetensors"
 
+	"vanilla/internal/store"
 	"vanilla/kernels"
-	"vanilla/model"
 )
 
 // A checkpoint is a safetensors file. Its metadata holds a saved in JSON, its
@@ -30,10 +28,14 @@ import (
 // saved is what a checkpoint knows besides arrays.
 type saved struct {
 	Run          identity
-	HistoryBytes int64 // of history.jsonl
+	HistoryBytes int64   // of history.jsonl
+	HistorySum   *uint32 `json:",omitempty"` // the CRC-32C of these bytes; earlier versions wrote none
 	Seconds      float64
 	Pending      []Record
 	Members      []savedMember
+	// Mixed are the arithmetics in which the run was gone on with, other than
+	// its own, in the order in which they came.
+	Mixed []string `json:",omitempty"`
 
 	file safetensors.SafeTensors
 }
@@ -49,6 +51,7 @@ const metadataKey = "vanilla_checkpoint"
 // identity is what a run is a function of.
 type identity struct {
 	Version, Executor string
+	Arithmetic        string // see kernels.Executor; earlier versions did not say
 	Data              Fingerprint
 	Snapshots         Snapshots
 	Specs             []Spec
@@ -56,7 +59,7 @@ type identity struct {
 }
 
 func (l *loop) identity(exec kernels.Executor) identity {
-	run := identity{Version: l.options.Version, Executor: exec.Name(), Data: FingerprintOf(l.data), Snapshots: l.options.Snapshots}
+	run := identity{Version: l.options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), Data: FingerprintOf(l.data), Snapshots: l.options.Snapshots}
 	for i := range l.members {
 		spec := l.members[i].spec
 		spec.Network = nil
@@ -76,7 +79,6 @@ func (run identity) differences(was identity) string {
 		}
 	}
 	add("the version", was.Version, run.Version)
-	add("--executor", was.Executor, run.Executor)
 	add("--snapshots", was.Snapshots.String(), run.Snapshots.String())
 	switch a, b := was.Data, run.Data; {
 	case a.Train != b.Train || a.Test != b.Test || a.Rows != b.Rows || a.Columns != b.Columns || a.Classes != b.Classes:
@@ -104,22 +106,23 @@ func (run identity) differences(was identity) string {
 	return strings.Join(found, "; ")
 }
 
-func (f Fingerprint) size() string {
-	return fmt.Sprintf("%d + %d images of %dx%d in %d classes", f.Train, f.Test, f.Rows, f.Columns, f.Classes)
+// DifferentArithmetic says that what was begun on one executor would go on in
+// the arithmetic of another, or "" if the bits would be the same. Earlier
+// versions did not write down what they computed in: was is "" then.
+func DifferentArithmetic(wasExecutor, was, executor, is string) string {
+	switch {
+	case wasExecutor != executor:
+		return fmt.Sprintf("--executor was %s, is %s", wasExecutor, executor)
+	case was == is:
+		return ""
+	case was == "":
+		return fmt.Sprintf("the arithmetic was not written down by the vanilla that began it, is %q", is)
+	}
+	return fmt.Sprintf("the arithmetic was %q, is %q", was, is)
 }
 
-// array shows float32s to the safetensors package.
-type array []float32
-
-func (a array) DType() safetensors.DType { return safetensors.F32 }
-func (a array) Shape() []uint64          { return []uint64{uint64(len(a))} }
-func (a array) DataLen() uint64          { return 4 * uint64(len(a)) }
-func (a array) Data() []byte {
-	b := make([]byte, 0, a.DataLen())
-	for _, x := range a {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return b
+func (f Fingerprint) size() string {
+	return fmt.Sprintf("%d + %d images of %dx%d in %d classes", f.Train, f.Test, f.Rows, f.Columns, f.Classes)
 }
 
 // checkpoint writes where all networks stand, if there is a history, and it is
@@ -133,8 +136,8 @@ func (l *loop) checkpoint(must bool) error {
 	if err := h.flush(); err != nil {
 		return err
 	}
-	s := saved{Run: h.run, HistoryBytes: h.written, Seconds: l.seconds, Pending: l.pending}
-	arrays := map[string]array{}
+	s := saved{Run: h.run, HistoryBytes: h.written, HistorySum: &h.sum, Seconds: l.seconds, Pending: l.pending, Mixed: l.mixed}
+	arrays := map[string]store.Tensor{}
 	for i := range l.members {
 		m := &l.members[i]
 		state, err := l.population.State(i)
@@ -143,12 +146,12 @@ func (l *loop) checkpoint(must bool) error {
 		}
 		s.Members = append(s.Members, savedMember{m.progress, Loss(state.LossSum)})
 		for j, name := range m.arrayNames(i) {
-			arrays[name] = state.Params[j]
+			arrays[name] = store.Vector(state.Params[j])
 			for k, slot := range kernels.ParamSlots(state.Slots, j, len(state.Params)) {
-				arrays[slotName(name, k)] = slot
+				arrays[slotName(name, k)] = store.Vector(slot)
 			}
 			if m.best != nil {
-				arrays[bestName(name)] = m.best[j]
+				arrays[bestName(name)] = store.Vector(m.best[j])
 			}
 		}
 	}
@@ -156,9 +159,7 @@ func (l *loop) checkpoint(must bool) error {
 	if err != nil {
 		return err
 	}
-	err = model.Replace(h.path(checkpointFile), func(w io.Writer) error {
-		return safetensors.SerializeToWriter(arrays, map[string]string{metadataKey: string(metadata)}, w)
-	})
+	err = h.dir.ReplaceTensors(checkpointFile, arrays, map[string]string{metadataKey: string(metadata)})
 	h.last = time.Now()
 	h.cost = h.last.Sub(start)
 	return err
@@ -183,12 +184,10 @@ func readCheckpoint(path string) (s saved, err error) {
 	if err != nil {
 		return s, err
 	}
-	_, metadata, err := safetensors.ReadMetadata(data)
+	var metadata map[string]string
+	s.file, metadata, err = store.ParseTensors(data, len(data))
 	if err == nil {
-		s.file, err = safetensors.Deserialize(data)
-	}
-	if err == nil {
-		err = json.Unmarshal([]byte(metadata.Metadata()[metadataKey]), &s)
+		err = json.Unmarshal([]byte(metadata[metadataKey]), &s)
 	}
 	if err == nil && (len(s.Members) != len(s.Run.Specs) || len(s.Run.Programs) != len(s.Run.Specs)) {
 		err = errors.New("the networks' number is not the same everywhere")
@@ -205,25 +204,27 @@ func (s *saved) floats(name string) ([]float32, error) {
 	if !ok || view.DType() != safetensors.F32 {
 		return nil, fmt.Errorf("no float32 tensor %s", name)
 	}
-	values := make([]float32, view.DataLen()/4)
-	for i := range values {
-		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(view.Data()[4*i:]))
-	}
-	return values, nil
+	return store.Values(view), nil
 }
 
 // restore makes the loop go on from a checkpoint of the same run.
 func (l *loop) restore(s saved) error {
 	h := l.history
-	if err := h.cutTo(s.HistoryBytes); err != nil {
+	if err := h.cutTo(s.HistoryBytes, s.HistorySum); err != nil {
 		return err
 	}
 	h.last = time.Now()
-	l.seconds, l.pending = s.Seconds, s.Pending
+	l.seconds, l.pending, l.mixed = s.Seconds, s.Pending, s.Mixed
+	if arithmetic := l.arithmetic; arithmetic != h.run.Arithmetic && !slices.Contains(l.mixed, arithmetic) {
+		l.mixed = append(l.mixed, arithmetic)
+	}
 	for i := range l.members {
 		m := &l.members[i]
 		if err := m.restore(i, &s, l.population); err != nil {
-			return fmt.Errorf("%s: %w", h.path(checkpointFile), err)
+			return fmt.Errorf("%s: %w", h.dir.Path(checkpointFile), err)
+		}
+		if err := l.checkSnapshots(m, i); err != nil {
+			return err
 		}
 	}
 	return nil

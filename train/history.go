@@ -1,17 +1,18 @@
 package train
 
 import (
+	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
+	"path"
 	"time"
 
+	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/model"
 )
@@ -29,11 +30,12 @@ const (
 // records and snapshots beyond it: the former are cut off, the latter will be
 // written again.
 type history struct {
-	dir     string
+	name    string // of the directory
+	dir     *store.Dir
 	run     identity
-	lock    io.Closer // against other processes
 	records *os.File
 	written int64  // bytes of records
+	sum     uint32 // their CRC-32C
 	buffer  []byte // records to be written
 	// The last checkpoint: when it was complete, and how long it took.
 	last time.Time
@@ -42,32 +44,38 @@ type history struct {
 
 // openHistory begins the loop's history, or makes the loop go on from it.
 func (l *loop) openHistory(exec kernels.Executor) error {
-	h := &history{dir: l.options.History, run: l.identity(exec)}
+	h := &history{name: l.options.History, run: l.identity(exec)}
 	var err error
-	if h.lock, err = Claim("--history", h.dir); err != nil {
+	if h.dir, err = Claim("--history", h.name, store.History); err != nil {
 		return err
 	}
 	l.history = h
-	saved, err := readCheckpoint(h.path(checkpointFile))
+	saved, err := readCheckpoint(h.dir.Path(checkpointFile))
 	begun := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if info, err := os.Stat(h.path(recordsFile)); err == nil && !begun && info.Size() > 0 {
-		return &SettingError{"--history", h.dir, fmt.Sprintf("found %s, but no %s to go on from: want another directory", recordsFile, checkpointFile)}
+	if info, err := os.Stat(h.dir.Path(recordsFile)); err == nil && !begun && info.Size() > 0 {
+		return &SettingError{"--history", h.name, fmt.Sprintf("found %s, but no %s to go on from: want another directory", recordsFile, checkpointFile)}
 	}
 	if begun && !l.options.Resume {
-		return &SettingError{"--history", h.dir, "holds a run: want --resume to go on with it, or another directory"}
+		return &SettingError{"--history", h.name, "holds a run: want --resume to go on with it, or another directory"}
 	}
 	if begun {
 		if differences := h.run.differences(saved.Run); differences != "" {
-			return &SettingError{"--resume", h.dir, "holds another run: " + differences}
+			return &SettingError{"--resume", h.name, "holds another run: " + differences}
 		}
+		different := DifferentArithmetic(saved.Run.Executor, saved.Run.Arithmetic, h.run.Executor, h.run.Arithmetic)
+		if different != "" && !l.options.AllowMixed {
+			return &SettingError{"--resume", h.name, "holds a run that would end in other bytes here: " + different + ": --allow-mixed goes on with it nevertheless"}
+		}
+		// The run stays what it was begun as.
+		h.run.Executor, h.run.Arithmetic = saved.Run.Executor, saved.Run.Arithmetic
 	}
-	if err := h.sweep(); err != nil {
+	if err := h.dir.RemoveUnfinished(checkpointFile); err != nil {
 		return err
 	}
-	if h.records, err = os.OpenFile(h.path(recordsFile), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+	if h.records, err = h.dir.OpenLines(recordsFile); err != nil {
 		return err
 	}
 	if begun {
@@ -88,22 +96,10 @@ func (l *loop) openHistory(exec kernels.Executor) error {
 	return l.snapshot(context.Background(), beginning)
 }
 
-func (h *history) path(name string) string { return filepath.Join(h.dir, name) }
-
-// sweep removes the unfinished files that a killed run leaves.
-func (h *history) sweep() error {
-	return filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.HasPrefix(d.Name(), ".vanilla-") && strings.HasSuffix(d.Name(), ".tmp") {
-			err = os.Remove(path)
-		}
-		return err
-	})
-}
-
 // add appends a record. It reaches the disk before the next checkpoint does.
 func (h *history) add(r Record) error {
-	line, err := json.Marshal(r)
-	h.buffer = append(append(h.buffer, line...), '\n')
+	var err error
+	h.buffer, err = store.AppendLine(h.buffer, r)
 	return err
 }
 
@@ -114,6 +110,7 @@ func (h *history) flush() error {
 	}
 	n, err := h.records.WriteAt(h.buffer, h.written)
 	h.written += int64(n)
+	h.sum = crc32.Update(h.sum, castagnoli, h.buffer[:n])
 	if err != nil {
 		return err
 	}
@@ -121,25 +118,52 @@ func (h *history) flush() error {
 	return h.records.Sync()
 }
 
-// cutTo drops the records after the first so many bytes.
-func (h *history) cutTo(size int64) error {
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// cutTo drops the records after the first so many bytes, which must be those
+// that the checkpoint knows.
+func (h *history) cutTo(size int64, sum *uint32) error {
+	file := h.dir.Path(recordsFile)
 	info, err := h.records.Stat()
 	if err != nil {
 		return err
 	}
 	if info.Size() < size {
-		return fmt.Errorf("%s: expected the %d bytes that the checkpoint knows of, found %d", h.path(recordsFile), size, info.Size())
+		return fmt.Errorf("%s: expected the %d bytes that the checkpoint knows of, found %d", file, size, info.Size())
+	}
+	known := io.NewSectionReader(h.records, 0, size)
+	records := bufio.NewReader(io.TeeReader(known, summer{&h.sum}))
+	if _, err := ReadRecords(records); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if sum != nil && *sum != h.sum {
+		return fmt.Errorf("%s: %w: the checkpoint has another checksum of its first %d bytes", file, store.ErrDamaged, size)
 	}
 	h.written = size
 	return h.records.Truncate(size)
 }
 
-// write writes a snapshot.
-func (h *history) write(path string, m *model.Model) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+// summer adds to the checksum what is written to it.
+type summer struct{ sum *uint32 }
+
+func (s summer) Write(b []byte) (int, error) {
+	*s.sum = crc32.Update(*s.sum, castagnoli, b)
+	return len(b), nil
+}
+
+// write writes a snapshot, a file below the directory.
+func (h *history) write(name string, m *model.Model) error {
+	data, err := m.Encode()
+	if err != nil {
 		return err
 	}
-	return m.Write(path)
+	if err := h.dir.Make(path.Dir(name)); err != nil {
+		return err
+	}
+	return h.dir.Replace(name, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 }
 
 func (h *history) close() error {
@@ -147,7 +171,7 @@ func (h *history) close() error {
 	if h.records != nil {
 		err = h.records.Close()
 	}
-	return errors.Join(err, h.lock.Close())
+	return errors.Join(err, h.dir.Close())
 }
 
 // checkpointShare is how many times as long as a checkpoint takes the time to
@@ -157,14 +181,4 @@ const checkpointShare = 20
 // due says whether it is time for a checkpoint.
 func (h *history) due(every time.Duration) bool {
 	return every == 0 || time.Since(h.last) >= max(every, checkpointShare*h.cost)
-}
-
-// cause drops the path that the os package puts into an error: the message
-// around it names it.
-func cause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }

@@ -19,6 +19,7 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
@@ -46,7 +47,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || d.Name() == checkpointFile || d.Name() == claimFile {
+		if err != nil || d.IsDir() || d.Name() == checkpointFile || d.Name() == "lock" {
 			return err
 		}
 		data, err := os.ReadFile(path)
@@ -66,12 +67,12 @@ func contents(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// timeless are the lines of records, without the times.
+// timeless are the lines of records, without the times and the checksums, which cover them.
 func timeless(data []byte) []string {
 	return strings.Split(string(secondsField.ReplaceAll(data, nil)), "\n")
 }
 
-var secondsField = regexp.MustCompile(`"seconds":[^,]*,`)
+var secondsField = regexp.MustCompile(`"seconds":[^,]*,|,"crc32c":"[0-9a-f]{8}"`)
 
 func sameFiles(t *testing.T, found, want map[string]string) {
 	t.Helper()
@@ -380,7 +381,21 @@ func TestResumeAfterKill(t *testing.T) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{".vanilla-0123456789abcdef.tmp", "snapshots/network-00000/.vanilla-00.tmp"} {
+	// What was being written is gone in the end, and others' files of that shape are not.
+	foreign := []string{".vanilla-0123456789abcdef.tmp", "snapshots/network-00000/.vanilla-00.tmp", "mine/.vanilla-checkpoint.safetensors.tmp"}
+	for _, name := range foreign {
+		files[name] = "half"
+	}
+	if err := os.Mkdir(filepath.Join(options.History, "mine"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for name := range files {
+		if strings.HasPrefix(name, "snapshots/network-00000/step-") {
+			last = max(last, filepath.Base(name))
+		}
+	}
+	for _, name := range append(foreign, ".vanilla-checkpoint.safetensors.tmp", "snapshots/network-00000/.vanilla-"+last+".tmp") {
 		if err := os.WriteFile(filepath.Join(options.History, name), []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -433,7 +448,6 @@ func TestResumeRefuses(t *testing.T) {
 			"--weight-decay was 0.0001, is 0; --epochs was 6, is 7"},
 		{start(cpu.New(), data, specs(func(s *Spec) { s.Recipe.Arch = "16-6-3" }), options), "--arch was 16-5-3, is 16-6-3"},
 		{start(cpu.New(), data, append(same, same...), options), "the number of networks was 1, is 2"},
-		{start(ref.New(), data, same, options), "--executor was cpu, is ref"},
 		{start(cpu.New(), stripes(99, 30), same, options), "--data was 100 + 30 images of 4x4 in 3 classes, is 99 + 30 images of 4x4 in 3 classes"},
 		{start(cpu.New(), other, same, options), "--data has other images or labels"},
 		{start(cpu.New(), data, same, changed(func(o *Options) { o.Version = "2" })), "the version was 1, is 2"},
@@ -443,6 +457,11 @@ func TestResumeRefuses(t *testing.T) {
 		if want := "--resume " + dir + ": holds another run: " + c.want; !errors.As(c.err, &setting) || c.err.Error() != want {
 			t.Errorf("found %v, want %s", c.err, want)
 		}
+	}
+	err := start(ref.New(), data, same, options)
+	var setting *SettingError
+	if want := "holds a run that would end in other bytes here: --executor was cpu, is ref: --allow-mixed"; !errors.As(err, &setting) || !strings.Contains(err.Error(), want) {
+		t.Errorf("found %v, want %s", err, want)
 	}
 	sameFiles(t, contents(t, dir), before)
 	if err := start(cpu.New(), data, same, options); err != nil {
@@ -460,7 +479,11 @@ func TestBadHistory(t *testing.T) {
 		{"checkpoint cut", "not a checkpoint that vanilla wrote", func(dir string) error { return os.Truncate(filepath.Join(dir, checkpointFile), 100) }},
 		{"another safetensors file", "not a checkpoint that vanilla wrote", func(dir string) error {
 			m := model.Model{Recipe: []byte("{}"), Params: []model.Tensor{{Name: "w", Shape: []int{1}, Data: []float32{1}}}}
-			return m.Write(filepath.Join(dir, checkpointFile))
+			text, err := m.Encode()
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, checkpointFile), text, 0o644)
 		}},
 		{"records cut", "expected the", func(dir string) error { return os.Truncate(filepath.Join(dir, recordsFile), 10) }},
 		{"no checkpoint", "no checkpoint.safetensors to go on from", func(dir string) error { return os.Remove(filepath.Join(dir, checkpointFile)) }},
@@ -498,7 +521,7 @@ func TestBadHistory(t *testing.T) {
 // A directory is one process's at a time, and the one that comes second is told whose.
 func TestHistoryClaimed(t *testing.T) {
 	dir := t.TempDir()
-	lock, err := Claim("--history", dir)
+	lock, err := Claim("--history", dir, store.History)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -510,7 +533,7 @@ func TestHistoryClaimed(t *testing.T) {
 		t.Errorf("found %v", err)
 	}
 	// What an older vanilla has locked has no name in it.
-	if err := os.Truncate(filepath.Join(dir, claimFile), 0); err != nil {
+	if err := os.Truncate(filepath.Join(dir, "lock"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := again(); err == nil || !strings.Contains(err.Error(), "another process works on it") {

@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"vanilla/kernels"
 	"vanilla/mnist"
+	"vanilla/model"
 )
 
 // loop trains a population in rounds. In a round every network goes on to its
@@ -23,6 +24,8 @@ type loop struct {
 	population kernels.Population
 	members    []member
 	validated  bool     // there are held-out images
+	arithmetic string   // the executor's
+	mixed      []string // see saved
 	history    *history // nil if none is kept
 
 	seconds float64   // that training took before the current round
@@ -65,7 +68,7 @@ type bestEpoch struct {
 // newLoop checks everything, prepares the population, and begins or continues
 // its history.
 func newLoop(exec kernels.Executor, networks *Networks, data *mnist.Dataset, specs []Spec, options Options) (*loop, error) {
-	l := &loop{options: options, data: data, members: make([]member, len(specs))}
+	l := &loop{options: options, data: data, arithmetic: exec.Arithmetic(), members: make([]member, len(specs))}
 	variants := make([]kernels.Variant, len(specs))
 	var set kernels.Data
 	for i, s := range specs {
@@ -332,8 +335,7 @@ func (l *loop) snapshot(ctx context.Context, members []int) error {
 	return onAllCores(len(members), func(k int) error {
 		i := members[k]
 		m := &l.members[i]
-		_, wanted := slices.BinarySearch(m.snapshots, m.Step)
-		if !wanted && !(l.options.Snapshots.Epochs && m.Step%m.perEpoch == 0) {
+		if !l.hasSnapshot(m, m.Step) {
 			return nil
 		}
 		state, err := l.population.State(i)
@@ -344,14 +346,40 @@ func (l *loop) snapshot(ctx context.Context, members []int) error {
 		if err != nil {
 			return err
 		}
-		trained, err := m.model(state.Params, m.Step, score.Accuracy(), l.data.Train, l.options.Version)
+		trained, err := l.model(m, state.Params, m.Step, score.Accuracy())
 		if err != nil {
 			return err
 		}
-		dir := filepath.Join(l.history.dir, snapshotsDir)
-		if len(l.members) > 1 {
-			dir = filepath.Join(dir, fmt.Sprintf("network-%05d", i))
-		}
-		return l.history.write(filepath.Join(dir, fmt.Sprintf("step-%09d.safetensors", m.Step)), trained)
+		return l.history.write(l.snapshotFile(i, m.Step), trained)
 	})
+}
+
+// hasSnapshot says whether a network is kept as it is after a step.
+func (l *loop) hasSnapshot(m *member, step int) bool {
+	_, wanted := slices.BinarySearch(m.snapshots, step)
+	return wanted || l.options.Snapshots.Epochs && step%m.perEpoch == 0
+}
+
+// snapshotFile is the name of network i's snapshot in the history's directory.
+func (l *loop) snapshotFile(i, step int) string {
+	dir := snapshotsDir
+	if len(l.members) > 1 {
+		dir += fmt.Sprintf("/network-%05d", i)
+	}
+	return fmt.Sprintf("%s/step-%09d.safetensors", dir, step)
+}
+
+// checkSnapshots fails if a snapshot that network i left behind is damaged: it
+// would not be written again. One that is not there was taken away by somebody.
+func (l *loop) checkSnapshots(m *member, i int) error {
+	for step := 0; step <= m.Step; step++ {
+		if !l.hasSnapshot(m, step) {
+			continue
+		}
+		path := l.history.dir.Path(l.snapshotFile(i, step))
+		if _, err := model.Read(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: the run does not come by there again: remove the file to go on without it", err)
+		}
+	}
+	return nil
 }

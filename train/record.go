@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"vanilla/internal/store"
 )
 
 // Record is what is known of one network after one epoch. Files of records hold
@@ -80,7 +82,7 @@ func ReadRecords(r io.Reader) ([]Record, error) {
 			return records, nil
 		}
 		var record Record
-		if err := json.Unmarshal(line, &record); err != nil {
+		if err := store.DecodeLine(line, &record); err != nil {
 			return nil, fmt.Errorf("line %d: expected a record of an epoch, one JSON object: %w", len(records)+1, err)
 		}
 		records = append(records, record)

@@ -78,9 +78,14 @@ type Options struct {
 	// Resume makes the run that History holds go on from its checkpoint. The end
 	// is bit for bit that of a run that was never stopped, whenever and however
 	// it was stopped. Run fails with a *SettingError if it is a run of other
-	// specs, data, snapshots, version or executor, and says which. If History
+	// specs, data, snapshots or version, or of an executor whose results have other
+	// bits, and says which. If History
 	// holds no run yet, one begins.
 	Resume bool
+	// AllowMixed lets a run be resumed on an executor whose results have other
+	// bits than those of the one it was begun on. The end is then neither's, and
+	// Result.Mixed and the model file say so.
+	AllowMixed bool
 }
 
 // Result is what came of one Spec.
@@ -107,6 +112,9 @@ type Result struct {
 	BestEpoch int
 	// Diverged networks were stopped because their loss was no longer finite.
 	Diverged bool
+	// Mixed are the arithmetics in which the run was resumed, other than the one
+	// in which it was begun, see Options.AllowMixed.
+	Mixed []string
 	// Interrupted networks were stopped because the context was done.
 	Interrupted bool
 	// Seconds is the time that training took, the whole population's, before it
@@ -210,15 +218,18 @@ type account struct {
 	// StoppedAt is the number of steps after which the parameters are these, if
 	// the run was to have more.
 	StoppedAt *int `json:"stopped_at,omitempty"`
+	// Mixed are the arithmetics in which the run was gone on with after it was
+	// begun in another: no repetition comes to these parameters.
+	Mixed []string `json:"mixed_arithmetic,omitempty"`
 }
 
 // model is the network as it is after so many steps, see [Spec.Model].
-func (m *member) model(params [][]float32, step int, accuracy float64, images *mnist.Images, version string) (*model.Model, error) {
-	a := account{Recipe: m.spec.Recipe}
+func (l *loop) model(m *member, params [][]float32, step int, accuracy float64) (*model.Model, error) {
+	a := account{Recipe: m.spec.Recipe, Mixed: l.mixed}
 	if step != m.total {
 		a.StoppedAt = &step
 	}
-	return m.spec.model(a, m.variant.Program, params, accuracy, images, version)
+	return m.spec.model(a, m.variant.Program, params, accuracy, l.data.Train, l.options.Version)
 }
 
 // Model is the trained network of a spec with its program's parameters, weights
@@ -281,6 +292,7 @@ func (l *loop) result(ctx context.Context, i int) (Result, error) {
 		Diverged:      m.Diverged,
 		Interrupted:   !m.done(),
 		Seconds:       l.seconds,
+		Mixed:         l.mixed,
 	}
 	if r.Epochs == 0 && !r.Diverged {
 		r.TrainLoss = math.NaN()
@@ -312,7 +324,7 @@ func (l *loop) result(ctx context.Context, i int) (Result, error) {
 			return r, err
 		}
 	}
-	r.Model, err = m.model(state.Params, state.Step, r.Test.Accuracy(), l.data.Train, l.options.Version)
+	r.Model, err = l.model(m, state.Params, state.Step, r.Test.Accuracy())
 	return r, err
 }
 

@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"vanilla/bench"
+	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/mnist"
-	"vanilla/model"
 	"vanilla/train"
 )
 
@@ -255,7 +255,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "%s has the results of %s\n", file, revision)
 		return nil
 	}
-	return model.Replace(file, func(w io.Writer) error { return b.measure(ctx, w, stderr) })
+	return store.Replace(file, func(w io.Writer) error { return b.measure(ctx, w, stderr) })
 }
 
 // measure runs the suite and prints results.

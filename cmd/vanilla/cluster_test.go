@@ -56,7 +56,7 @@ func finish(t *testing.T, shards int, dir string) {
 		dirs = append(dirs, filepath.Join(dir, fmt.Sprint("shard-", i+1)))
 	}
 	all := filepath.Join(dir, "all")
-	if _, err := sweep.Merge(all, dirs...); err != nil {
+	if _, err := sweep.Merge(all, false, dirs...); err != nil {
 		t.Fatal(err)
 	}
 	must(t, tinySweep("--out", all, "--resume")...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vanilla/internal/store"
 	"vanilla/kernels/device"
 	"vanilla/model"
 	"vanilla/model/export"
@@ -87,7 +88,7 @@ func (e *exportFlags) run(name string, dataGiven bool, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = model.Replace(e.out, func(w io.Writer) error {
+	err = store.Replace(e.out, func(w io.Writer) error {
 		_, err := w.Write(b.Bytes())
 		return err
 	})

@@ -161,7 +161,7 @@ func TestTrainThenEval(t *testing.T) {
 			if strings.Count(stdout, "\n") != 1 || !strings.HasSuffix(stdout, "}\n") {
 				t.Errorf("want one line of JSON, found %q", stdout)
 			}
-			want := []string{"arch", "parameters", "device", "executor", "precision", "recipe", "seed", "epochs", "train_seconds",
+			want := []string{"arch", "parameters", "device", "executor", "precision", "arithmetic", "recipe", "seed", "epochs", "train_seconds",
 				"seconds_per_epoch", "train_loss", "test_accuracy", "diverged", "model"}
 			if got := keys(t, stdout); !slices.Equal(got, want) {
 				t.Errorf("fields %q, want %q", got, want)
@@ -409,7 +409,7 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--data", "file"), failed, "--data file: want mnist or a directory"},
 		{tiny("--data", "."), failed, "expected the four files train-images-idx3-ubyte"},
 		{tiny("--data", ""), misuse, `--data "": want mnist or a directory`},
-		{tiny("-o", "tiny"), failed, "--out tiny: found a directory"},
+		{tiny("-o", "tiny"), failed, "--out tiny: expected the name of a file to write, found a directory"},
 		{tiny("--out", filepath.Join("nowhere", "m")), failed, "cannot write to the directory nowhere"},
 		{tiny("--out", ""), misuse, `--out "": want the name of a file`},
 		{tiny("--out"), misuse, "flag needs an argument: --out"},

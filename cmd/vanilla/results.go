@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/internal/store"
 	"vanilla/model"
 	"vanilla/train"
 	"vanilla/train/sweep"
@@ -30,6 +31,7 @@ type resultsFlags struct {
 	dark    bool
 	save    int
 	merge   bool
+	mixed   bool
 	out     string
 }
 
@@ -88,6 +90,7 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 	files.IntVar(&r.save, "save-best", 0, "`number` of finalists to save as models, the best ones, in --out")
 	files.StringVarP(&r.out, "out", "o", "", "`directory` for models (default: the current one), and for what --merge joins")
 	shards.BoolVar(&r.merge, "merge", false, "join the directories of shards to one in --out")
+	shards.BoolVar(&r.mixed, "allow-mixed", false, "join shards too that were trained in different arithmetic, on other executors or kinds of processors: results then say so")
 	setFlagGroups(c, []*pflag.FlagSet{show, files, shards})
 	return c
 }
@@ -105,6 +108,8 @@ func (r *resultsFlags) check() error {
 		return &train.SettingError{Flag: "--save-best", Value: r.save, Problem: "want 1 or more"}
 	case r.merge && r.out == "":
 		return usagef("--merge: want --out, the directory to join the shards in")
+	case r.mixed && !r.merge:
+		return usagef("--allow-mixed: it is for --merge")
 	case r.merge && r.save > 0:
 		return usagef("--merge and --save-best: both write to --out: want one after the other")
 	case r.out != "" && !r.merge && r.save == 0:
@@ -120,7 +125,7 @@ func (r *resultsFlags) run(args []string, stdout, stderr io.Writer) error {
 	var d *sweep.Directory
 	var err error
 	if r.merge {
-		d, err = sweep.Merge(r.out, args...)
+		d, err = sweep.Merge(r.out, r.mixed, args...)
 	} else {
 		d, err = sweep.Open(args[0])
 	}
@@ -174,7 +179,7 @@ func (r *resultsFlags) dimensions(found *report.Report) (rows, columns string, e
 // write writes the files that flags ask for, and says which.
 func (r *resultsFlags) write(found *report.Report, rows, columns string, best []*sweep.Variant) (written []string, err error) {
 	save := func(what, path string, write func(io.Writer) error) error {
-		if err := model.Replace(path, write); err != nil {
+		if err := store.Replace(path, write); err != nil {
 			return err
 		}
 		written = append(written, what+" saved in "+path)

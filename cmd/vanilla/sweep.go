@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +28,8 @@ type sweepFlags struct {
 	placement
 	base, file, shard string // --recipe, --spec, --shard
 	data, out         string
-	resume            bool
+	resume, repair    bool
+	allowMixed        bool
 	dryRun, json      bool
 	checkpointSeconds float64
 	memoryGiB         float64
@@ -85,6 +87,8 @@ what it wrote trains the finalists.`,
 	output := group("Output")
 	output.StringVarP(&s.out, "out", "o", "", "`directory` for what is found")
 	output.BoolVar(&s.resume, "resume", false, "go on with the sweep in the directory, if there is one")
+	output.BoolVar(&s.repair, "repair", false, "with --resume, drop records and models that are damaged or lost, and train them again")
+	output.BoolVar(&s.allowMixed, "allow-mixed", false, "resume too where the sweep was begun in other arithmetic, on another executor or kind of processor: results then say so")
 	output.Float64Var(&s.checkpointSeconds, "checkpoint-every", 20, "`seconds` of training that a killed process loses, at most")
 	output.BoolVar(&s.dryRun, "dry-run", false, "print what the sweep is and costs, and do not train")
 	output.BoolVar(&s.json, "json", false, "print each record as one JSON object on a line of its own; with --dry-run, the plan")
@@ -229,7 +233,7 @@ func (s *sweepFlags) options() (o sweep.Options, err error) {
 		return o, &train.SettingError{Flag: "--memory", Value: s.memoryGiB, Problem: "want a positive number of GiB"}
 	}
 	o.CheckpointEvery, o.Memory, o.Resume, o.Version = time.Duration(every), int64(memory), s.resume, version
-	o.Revision = revision()
+	o.Revision, o.Repair, o.AllowMixed = revision(), s.repair, s.allowMixed
 	return o, nil
 }
 
@@ -237,6 +241,14 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	options, err := s.options()
 	if err != nil {
 		return err
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"--repair", s.repair}, {"--allow-mixed", s.allowMixed}} {
+		if f.set && !s.resume {
+			return &train.SettingError{Flag: f.name, Value: true, Problem: "it is for a sweep that is gone on with: want --resume too"}
+		}
 	}
 	if s.out == "" && !s.dryRun {
 		return usagef("want --out with a directory for what is found")
@@ -261,6 +273,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 			}
 		}
 	}
+	options.Told = func(r sweep.Repairs) { tell(stderr, s.out, r) }
 	board := newLeaderboard(stderr)
 	options.Progress = board.show
 	s.note(stderr)
@@ -281,6 +294,39 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return s.print(stdout, d)
 	}
 	return nil
+}
+
+// tell says what --repair did.
+func tell(w io.Writer, dir string, r sweep.Repairs) {
+	if len(r.Lines) > 0 {
+		fmt.Fprintf(w, "records.jsonl: dropped %s: what they were of is trained again\n", numbered("line", r.Lines))
+	}
+	if len(r.Environments) > 0 {
+		fmt.Fprintf(w, "environment.jsonl: dropped %s\n", numbered("line", r.Environments))
+	}
+	for _, v := range r.Again {
+		fmt.Fprintf(w, "trained again: %s variant %s, %s, seed %d\n", v.Stage, v.ID, v.Arch, v.Seed)
+	}
+	switch {
+	case r.Dropped != "":
+		fmt.Fprintf(w, "%s has what was dropped\n", r.Dropped)
+	case len(r.Environments) == 0:
+		fmt.Fprintf(w, "%s: found nothing to repair among its records and models\n", dir)
+	}
+}
+
+// numbered is "line 3", or "lines 3, 5 and 8".
+func numbered(what string, numbers []int) string {
+	var words []string
+	for _, n := range numbers {
+		words = append(words, strconv.Itoa(n))
+	}
+	switch n := len(words); n {
+	case 1:
+		return what + " " + words[0]
+	default:
+		return what + "s " + strings.Join(words[:n-1], ", ") + " and " + words[n-1]
+	}
 }
 
 // print is the answer for people.

@@ -212,6 +212,54 @@ func TestKillSweep(t *testing.T) {
 	}
 }
 
+// A sweep that is killed at any moment, and of whose files then any bit is
+// flipped, ends as one that never was, or is refused; --repair then makes it end
+// so.
+func TestFlipSweep(t *testing.T) {
+	want := kills(t, 10)
+	inData(t)
+	line := strings.Fields("sweep --data tiny --arch 16-4-3,16-3-4-3 --lr 0.1..1 --activation relu --batch 8 --points 8 --seeds 2 " +
+		"--halving 80,240 --brackets 2 --finalists 2 --final-seeds 3 --validation 0.2 --checkpoint-every 0.02")
+	begin := time.Now()
+	if !trainFor(t, time.Hour, append(line, "--out", "whole")) {
+		t.Fatal("the whole sweep did not end")
+	}
+	longest := int64(time.Since(begin))
+	random := rand.New(rand.NewPCG(11, 12))
+	refused, equal := 0, 0
+	for killed := 0; killed < want; killed++ {
+		// Some end before they are killed: a bit of what they hold is as good.
+		ended := trainFor(t, time.Duration(random.Int64N(longest)), append(line, "--out", "run", "--resume"))
+		os.RemoveAll("damaged")
+		if err := os.CopyFS("damaged", os.DirFS("run")); err != nil {
+			t.Fatal(err)
+		}
+		file, bit := flipOne(t, random, "damaged")
+		resume := append(line, "--out", "damaged", "--resume")
+		_, refusal := runFor(t, time.Hour, resume)
+		if refusal != "" {
+			refused++
+			if !strings.Contains(refusal, "exit status 1: ") || !strings.Contains(refusal, filepath.Base(file)) || !strings.Contains(refusal, "--repair") {
+				t.Errorf("the refusal does not name the file and what to do: %s", refusal)
+			}
+			trainFor(t, time.Hour, append(resume, "--repair"))
+		} else {
+			equal++
+		}
+		sameSweep(t, "damaged", "whole")
+		if t.Failed() {
+			t.Fatalf("after %d kills: bit %d of %s was flipped: %s", killed, bit, file, refusal)
+		}
+		if ended {
+			os.RemoveAll("run")
+		}
+	}
+	t.Logf("%d kills with a bit flipped: %d ended the same, %d were refused and repaired", want, equal, refused)
+	if refused == 0 {
+		t.Error("none was refused")
+	}
+}
+
 // A second process on a directory is refused.
 func TestSweepLock(t *testing.T) {
 	inData(t)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,15 +30,15 @@ import (
 type trainFlags struct {
 	train.Spec
 	placement
-	base              string          // --recipe
-	given             map[string]bool // the flags that change it, "--lr"
-	data, out, dot    string
-	history           string
-	snapshots         string
-	checkpointSeconds float64
-	resume            bool
-	explain, json     bool
-	printRecipe       bool
+	base               string          // --recipe
+	given              map[string]bool // the flags that change it, "--lr"
+	data, out, dot     string
+	history            string
+	snapshots          string
+	checkpointSeconds  float64
+	resume, allowMixed bool
+	explain, json      bool
+	printRecipe        bool
 }
 
 func trainCommand() *cobra.Command {
@@ -101,6 +99,7 @@ where a run was stopped, however it was, and ends with the same bytes.`,
 	keep.StringVar(&t.snapshots, "snapshots", "log", "`steps` after which to keep the network: log (0, 1, 2, 5, 10, 20, … and the last), epochs, numbers, or several of them joined by commas, or none")
 	keep.Float64Var(&t.checkpointSeconds, "checkpoint-every", 1, "`seconds` from checkpoint to checkpoint, at the end of an epoch; 0 is at the end of each")
 	keep.BoolVar(&t.resume, "resume", false, "go on from the checkpoint in --history, if there is one")
+	keep.BoolVar(&t.allowMixed, "allow-mixed", false, "go on too where the run was begun in other arithmetic, on another executor or kind of processor: the result is then no run's, and says so")
 
 	output := group("Output")
 	output.StringVarP(&t.out, "out", "o", "model.safetensors", "`file` to save the network in")
@@ -172,7 +171,7 @@ func (t *trainFlags) resolve(flags *pflag.FlagSet) error {
 		t.OrderSeed = t.Seed
 	}
 	if t.history == "" {
-		for _, name := range []string{"snapshots", "checkpoint-every", "resume"} {
+		for _, name := range []string{"snapshots", "checkpoint-every", "resume", "allow-mixed"} {
 			if f := flags.Lookup(name); f.Changed {
 				err = errors.Join(err, &train.SettingError{Flag: "--" + name, Value: f.Value, Problem: "want --history with the run's directory too"})
 			}
@@ -218,7 +217,7 @@ func (t *trainFlags) options() (o train.Options, err error) {
 		return o, &train.SettingError{Flag: "--checkpoint-every", Value: t.checkpointSeconds, Problem: "want zero or more seconds"}
 	}
 	o.CheckpointEvery = time.Duration(every)
-	o.History, o.Resume, o.Version = t.history, t.resume, version
+	o.History, o.Resume, o.AllowMixed, o.Version = t.history, t.resume, t.allowMixed, version
 	return o, nil
 }
 
@@ -351,19 +350,20 @@ func writeDOT(network *graph.Network, path string) error {
 	if err := network.WriteDOT(&dot); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, dot.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("--dot %s: %w", path, reason(err))
-	}
-	return nil
+	return saveFile("--dot", path, dot.Bytes())
 }
 
 // trainReport is what --json prints. Numbers that a run does not have are null.
 type trainReport struct {
-	Arch            string       `json:"arch"`
-	Parameters      int          `json:"parameters"`
-	Device          string       `json:"device"`
-	Executor        string       `json:"executor"`
-	Precision       string       `json:"precision"`
+	Arch       string `json:"arch"`
+	Parameters int    `json:"parameters"`
+	Device     string `json:"device"`
+	Executor   string `json:"executor"`
+	Precision  string `json:"precision"`
+	Arithmetic string `json:"arithmetic"`
+	// Mixed are other arithmetics in which the run was gone on with, see
+	// --allow-mixed: no other run comes to this result.
+	Mixed           []string     `json:"mixed_arithmetic,omitempty"`
 	Recipe          train.Recipe `json:"recipe"`
 	Seed            uint64       `json:"seed"`
 	Epochs          int          `json:"epochs"`
@@ -386,6 +386,8 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 		Device:          exec.Device(),
 		Executor:        exec.Name(),
 		Precision:       "fp32",
+		Arithmetic:      exec.Arithmetic(),
+		Mixed:           r.Mixed,
 		Recipe:          t.Recipe,
 		Seed:            t.Seed,
 		Epochs:          r.Epochs,
@@ -419,6 +421,9 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	}
 	row("data", "%s, %s training images", data.Name, images)
 	row("executor", "%s: %s", exec.Name(), exec.Device())
+	if len(r.Mixed) > 0 {
+		row("mixed", "begun in one arithmetic, gone on with in another (%s): no other run comes to this network", list(r.Mixed))
+	}
 	epochs := strconv.Itoa(r.Epochs)
 	if r.Epochs < t.Recipe.Epochs {
 		epochs += " of " + strconv.Itoa(t.Recipe.Epochs)
@@ -453,28 +458,6 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	}
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// writable fails if a file could not be written at path. It leaves nothing
-// behind.
-func writable(flag, path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case path == "":
-		return usagef(`%s "": want the name of a file`, flag)
-	case err == nil && info.IsDir():
-		return fmt.Errorf("%s %s: found a directory: want the name of a file", flag, path)
-	case err == nil && !info.Mode().IsRegular():
-		return fmt.Errorf("%s %s: found a device or pipe: want the name of a file", flag, path)
-	}
-	// Files are written beside the old one and take its place.
-	dir := filepath.Dir(path)
-	probe := filepath.Join(dir, ".vanilla-"+rand.Text()+".tmp")
-	f, err := os.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("%s %s: cannot write to the directory %s: %w", flag, path, dir, reason(err))
-	}
-	return errors.Join(f.Close(), os.Remove(probe))
 }
 
 // embedded is MNIST, which commands only read: decompressed once, however many run in this process, as in tests.

@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/mnist"
-	"vanilla/model"
 	"vanilla/train"
 	"vanilla/viz"
 )
@@ -275,7 +275,7 @@ func (v *vizFlags) theme() viz.Theme {
 }
 
 func (v *vizFlags) save(path string, f viz.Figure, format viz.Format) error {
-	return model.Replace(path, func(w io.Writer) error { return viz.Write(w, f, format, v.theme()) })
+	return store.Replace(path, func(w io.Writer) error { return viz.Write(w, f, format, v.theme()) })
 }
 
 // dataset is what --data names, loaded once.

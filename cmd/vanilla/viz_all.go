@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vanilla/model"
+	"vanilla/internal/store"
 	"vanilla/train"
 	"vanilla/viz"
 )
@@ -127,7 +127,7 @@ func (v *vizFlags) all(name string, stdout io.Writer) error {
 }
 
 func (v *vizFlags) write(file string, data []byte) error {
-	return model.Replace(filepath.Join(v.out, file), func(w io.Writer) error {
+	return store.Replace(filepath.Join(v.out, file), func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})

@@ -24,6 +24,8 @@ type place struct {
 	seed  uint64
 }
 
+func (r *Record) place() place { return place{r.Stage, r.Index, r.Seed} }
+
 // newBoard sorts records, which must be the plan's, each once, and none of a
 // rung without those before it.
 func newBoard(p *Plan, shard Shard, records []Record) (*board, error) {
@@ -35,7 +37,7 @@ func newBoard(p *Plan, shard Shard, records []Record) (*board, error) {
 		own[bracket] = true
 	}
 	for _, r := range sorted {
-		if r.Index < 0 || r.Index >= len(p.Points) || r.Stage != Search && r.Stage != Final || p.Identity(r.Index, r.Stage, r.Seed) != r.Identity {
+		if !p.has(&r) {
 			return nil, fmt.Errorf("found a record of variant %s, which is not in the plan", r.ID)
 		}
 		if !own[r.Bracket] {
@@ -48,8 +50,13 @@ func newBoard(p *Plan, shard Shard, records []Record) (*board, error) {
 	return b, nil
 }
 
+// has says whether a record is of a variant of the plan.
+func (p *Plan) has(r *Record) bool {
+	return r.Index >= 0 && r.Index < len(p.Points) && (r.Stage == Search || r.Stage == Final) && p.Identity(r.Index, r.Stage, r.Seed) == r.Identity
+}
+
 func (b *board) add(r Record) error {
-	at := place{r.Stage, r.Index, r.Seed}
+	at := r.place()
 	if n := len(b.records[at]); r.Rung != n {
 		return fmt.Errorf("found a record of variant %s at rung %d, want one at rung %d: each rung once", r.ID, r.Rung, n)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"vanilla/model"
+	"vanilla/internal/store"
 	"vanilla/train"
 )
 
@@ -36,12 +35,15 @@ const (
 
 // Header is what a directory's sweep is a function of: spec.json.
 type Header struct {
-	Version  string            `json:"version"`
-	Executor string            `json:"executor"`
-	DataName string            `json:"data_name"` // "mnist", or a directory
-	Data     train.Fingerprint `json:"data"`
-	Shard    Shard             `json:"shard"`
-	Spec     Spec              `json:"spec"`
+	Version  string `json:"version"`
+	Executor string `json:"executor"`
+	// Arithmetic is what the bits of the records depend on besides, see
+	// kernels.Executor; earlier versions did not say.
+	Arithmetic string            `json:"arithmetic,omitempty"`
+	DataName   string            `json:"data_name"` // "mnist", or a directory
+	Data       train.Fingerprint `json:"data"`
+	Shard      Shard             `json:"shard"`
+	Spec       Spec              `json:"spec"`
 }
 
 // Differences says in what h differs from the header that was, as it is to be
@@ -57,7 +59,6 @@ func (h *Header) Differences(was *Header) string {
 		}
 	}
 	add("the version", was.Version, h.Version)
-	add("--executor", was.Executor, h.Executor)
 	add("--shard", was.Shard.String(), h.Shard.String())
 	if was.Data != h.Data {
 		add("--data", was.Data, h.Data)
@@ -65,17 +66,25 @@ func (h *Header) Differences(was *Header) string {
 	return found
 }
 
+// DifferentArithmetic says that the results of h have other bits than those of
+// the header that was, or "".
+func (h *Header) DifferentArithmetic(was *Header) string {
+	return train.DifferentArithmetic(was.Executor, was.Arithmetic, h.Executor, h.Arithmetic)
+}
+
 // Environment is what one process ran on: a line of environment.jsonl.
 type Environment struct {
-	Version  string    `json:"version"`
-	Revision string    `json:"revision,omitempty"` // of the source
-	Go       string    `json:"go"`
-	System   string    `json:"system"` // linux/amd64
-	Host     string    `json:"host"`
-	Cores    int       `json:"cores"`
-	Executor string    `json:"executor"`
-	Device   string    `json:"device"`
-	Started  time.Time `json:"started"`
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"` // of the source
+	Go       string `json:"go"`
+	System   string `json:"system"` // linux/amd64
+	Host     string `json:"host"`
+	Cores    int    `json:"cores"`
+	Executor string `json:"executor"`
+	Device   string `json:"device"`
+	// Arithmetic is the executor's.
+	Arithmetic string    `json:"arithmetic,omitempty"`
+	Started    time.Time `json:"started"`
 }
 
 // Directory is a sweep as its directory holds it.
@@ -92,17 +101,18 @@ type Directory struct {
 }
 
 // Open reads a sweep's directory, whether the sweep has ended, was stopped, or is
-// running. It fails if there is none, and if its files do not fit each other.
+// running. It fails if there is none, and if its files do not fit each other or
+// are damaged.
 func Open(path string) (*Directory, error) {
+	d, err := readDirectory(path)
+	return d, withRepair(err)
+}
+
+func readDirectory(path string) (*Directory, error) {
 	d := &Directory{Path: path}
-	text, err := os.ReadFile(filepath.Join(path, specFile))
-	if err != nil {
-		return nil, fmt.Errorf("%s: expected the directory of a sweep: %w", path, err)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d.Header); err != nil {
-		return nil, fmt.Errorf("%s: expected what vanilla sweep wrote: %w", filepath.Join(path, specFile), err)
+	var err error
+	if d.Header, err = readHeader(path); err != nil {
+		return nil, err
 	}
 	if d.Plan, err = NewPlan(d.Spec, d.Data); err != nil {
 		// The setting is the file's, and no flag of who reads it.
@@ -123,17 +133,65 @@ func Open(path string) (*Directory, error) {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, recordsFile), err)
 	}
 	sortRecords(d.Records)
-	lines, err := os.ReadFile(filepath.Join(path, environmentFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	d.Environments, _, err = readEnvironments(path)
+	return d, err
+}
+
+// readHeader reads spec.json.
+func readHeader(path string) (h Header, err error) {
+	text, err := os.ReadFile(filepath.Join(path, specFile))
+	if err != nil {
+		return h, fmt.Errorf("%s: expected the directory of a sweep: %w", path, err)
 	}
-	for line := range bytes.Lines(lines) {
+	if err := store.DecodeObject(text, &h); err != nil {
+		return h, fmt.Errorf("%s: expected what vanilla sweep wrote: %w", filepath.Join(path, specFile), err)
+	}
+	return h, nil
+}
+
+// readEnvironments reads environment.jsonl. size is the length of its complete
+// lines.
+func readEnvironments(path string) (environments []Environment, size int64, err error) {
+	text, err := os.ReadFile(filepath.Join(path, environmentFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, err
+	}
+	text = store.Complete(text)
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
 		var e Environment
-		if json.Unmarshal(line, &e) == nil { // the last line may be torn
-			d.Environments = append(d.Environments, e)
+		if err := store.DecodeLine(line, &e); err != nil {
+			return nil, 0, fmt.Errorf("%s: line %d: %w", filepath.Join(path, environmentFile), n, err)
+		}
+		environments = append(environments, e)
+	}
+	return environments, int64(len(text)), nil
+}
+
+// Arithmetics are those in which the sweep was trained, in the order in which
+// they came: of more than one, results are neither's. It is "" for one that an
+// earlier version did not write down.
+func (d *Directory) Arithmetics() []string {
+	found := []string{d.Arithmetic}
+	for _, e := range d.Environments {
+		if !slices.Contains(found, e.Arithmetic) {
+			found = append(found, e.Arithmetic)
 		}
 	}
-	return d, nil
+	return found
+}
+
+// Devices are those on which the sweep was trained, each once, in the order in
+// which they came.
+func (d *Directory) Devices() []string {
+	var found []string
+	for _, e := range d.Environments {
+		if !slices.Contains(found, e.Device) {
+			found = append(found, e.Device)
+		}
+	}
+	return found
 }
 
 // openRecords opens a directory's records, or if there are none, what gzip made of
@@ -183,7 +241,7 @@ func (v *Variant) Last() *Record { return &v.Records[len(v.Records)-1] }
 func (d *Directory) Variants() []Variant {
 	var variants []Variant
 	for i := 0; i < len(d.Records); {
-		at := place{d.Records[i].Stage, d.Records[i].Index, d.Records[i].Seed}
+		at := d.Records[i].place()
 		own := d.board.records[at]
 		variants = append(variants, Variant{Identity: d.Records[i].Identity, Status: d.board.status(at), Records: own})
 		i += len(own)
@@ -239,18 +297,23 @@ type Finalist struct {
 func (d *Directory) Finalists() []Finalist { return d.board.finals() }
 
 // ModelFile is the file of a final variant's trained network.
-func (d *Directory) ModelFile(id string) string { return modelFile(d.Path, id) }
+func (d *Directory) ModelFile(id string) string { return filepath.Join(d.Path, modelName(id)) }
 
-func modelFile(dir, id string) string { return filepath.Join(dir, modelsDir, id+".safetensors") }
+func modelName(id string) string { return modelsDir + "/" + id + ".safetensors" }
 
-// writeJSON writes a file that readers see whole or not at all.
-func writeJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
+// replace writes a file of the directory that readers see whole or not at all.
+func replace(dir *store.Dir, name string, text []byte) error {
+	return dir.Replace(name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
+
+// writeHeader writes spec.json.
+func writeHeader(dir *store.Dir, h Header) error {
+	text, err := store.EncodeObject(h)
 	if err != nil {
 		return err
 	}
-	return model.Replace(path, func(w io.Writer) error {
-		_, err := w.Write(append(text, '\n'))
-		return err
-	})
+	return replace(dir, specFile, text)
 }

@@ -1,19 +1,17 @@
 package sweep
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/nlpodyssey/safetensors"
 
+	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/model"
 	"vanilla/train"
@@ -27,7 +25,7 @@ type saved struct {
 
 // entry is what one wave leaves: files that belong together.
 type entry struct {
-	models  map[string]*model.Model // by file
+	models  map[string]*model.Model // by ID
 	states  map[place]saved         // of the variants that go on
 	records []Record
 	over    []place // variants that need no state any more
@@ -38,7 +36,7 @@ type entry struct {
 // the records that mean them, and states are removed after the records that make
 // them useless. A wave's states are one file, a segment.
 type journal struct {
-	dir     string
+	dir     *store.Dir
 	records *os.File
 	observe func(Record)
 
@@ -53,15 +51,15 @@ type journal struct {
 
 // openJournal goes on after the first size bytes of the records, and reads the
 // states that there are.
-func openJournal(dir string, size int64, observe func(Record)) (j *journal, states map[place]saved, err error) {
+func openJournal(dir *store.Dir, size int64, observe func(Record)) (j *journal, states map[place]saved, err error) {
 	j = &journal{dir: dir, observe: observe, of: map[place]int{}, live: map[int]int{}, entries: make(chan entry), done: make(chan struct{})}
-	if err := os.MkdirAll(filepath.Join(dir, statesDir), 0o755); err != nil {
+	if err := dir.Make(statesDir); err != nil {
 		return nil, nil, err
 	}
 	if states, err = j.readStates(); err != nil {
 		return nil, nil, err
 	}
-	if j.records, err = os.OpenFile(filepath.Join(dir, recordsFile), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+	if j.records, err = dir.OpenLines(recordsFile); err != nil {
 		return nil, nil, err
 	}
 	if err = j.records.Truncate(size); err == nil {
@@ -107,17 +105,21 @@ func (j *journal) run() {
 }
 
 func (j *journal) write(e entry) error {
-	for file, m := range e.models {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return err
+	for id, m := range e.models {
+		text, err := m.Encode()
+		if err == nil {
+			err = j.dir.Make(modelsDir)
 		}
-		if err := m.Write(file); err != nil {
+		if err == nil {
+			err = replace(j.dir, modelName(id), text)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if len(e.states) > 0 {
 		j.segments++
-		if err := writeSegment(j.segment(j.segments), e.states); err != nil {
+		if err := writeSegment(j.dir, segment(j.segments), e.states); err != nil {
 			return err
 		}
 		for at := range e.states {
@@ -154,21 +156,27 @@ func (j *journal) drop(at place) {
 
 // clean removes segments that hold no variant's newest state.
 func (j *journal) clean() error {
-	for segment, n := range j.live {
-		if n > 0 {
+	for n, states := range j.live {
+		if states > 0 {
 			continue
 		}
-		if err := os.Remove(j.segment(segment)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(j.dir.Path(segment(n))); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		delete(j.live, segment)
+		delete(j.live, n)
 	}
 	return nil
 }
 
-func (j *journal) segment(n int) string {
-	return filepath.Join(j.dir, statesDir, fmt.Sprintf("%08d.safetensors", n))
+// segmentNumber is the number of a segment in a file of that name.
+func segmentNumber(file string) (n int, ok bool) {
+	name, ok := strings.CutSuffix(file, ".safetensors")
+	n, err := strconv.Atoi(name)
+	return n, ok && err == nil && statesDir+"/"+file == segment(n)
 }
+
+// segment is the name of one.
+func segment(n int) string { return fmt.Sprintf("%s/%08d.safetensors", statesDir, n) }
 
 // A segment is a safetensors file. Its metadata holds a list of segmentStates in
 // JSON; the tensors 3.0, 3.1, … are the parameters of number 3 on the list and
@@ -187,28 +195,14 @@ type segmentState struct {
 	Slots   int
 }
 
-// floats shows float32s to the safetensors package.
-type floats []float32
-
-func (f floats) DType() safetensors.DType { return safetensors.F32 }
-func (f floats) Shape() []uint64          { return []uint64{uint64(len(f))} }
-func (f floats) DataLen() uint64          { return 4 * uint64(len(f)) }
-func (f floats) Data() []byte {
-	b := make([]byte, 4*len(f))
-	for i, x := range f {
-		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(x))
-	}
-	return b
-}
-
-func writeSegment(path string, states map[place]saved) error {
-	arrays := map[string]floats{}
+func writeSegment(dir *store.Dir, name string, states map[place]saved) error {
+	arrays := map[string]store.Tensor{}
 	var list []segmentState
 	for at, s := range states {
 		n := 0
 		for _, half := range [][][]float32{s.state.Params, s.state.Slots} {
 			for _, a := range half {
-				arrays[fmt.Sprintf("%d.%d", len(list), n)] = a
+				arrays[fmt.Sprintf("%d.%d", len(list), n)] = store.Vector(a)
 				n++
 			}
 		}
@@ -219,28 +213,33 @@ func writeSegment(path string, states map[place]saved) error {
 	if err != nil {
 		return err
 	}
-	return model.Replace(path, func(w io.Writer) error {
-		return safetensors.SerializeToWriter(arrays, map[string]string{segmentKey: string(metadata)}, w)
-	})
+	return dir.ReplaceTensors(name, arrays, map[string]string{segmentKey: string(metadata)})
 }
 
-// readStates reads each variant's newest state. Segments that cannot be read are
-// left out: what they held is trained again.
+// readStates reads each variant's newest state. Segments that cannot be read, or
+// are damaged, are left out: what they held is trained again.
 func (j *journal) readStates() (map[place]saved, error) {
 	states := map[place]saved{}
-	files, err := os.ReadDir(filepath.Join(j.dir, statesDir))
+	files, err := os.ReadDir(j.dir.Path(statesDir))
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range files { // by name, so the newest is the last
-		name, ok := strings.CutSuffix(f.Name(), ".safetensors")
-		number, err := strconv.Atoi(name)
-		if !ok || err != nil {
+		if name, ok := store.Unfinished(f.Name()); ok {
+			if _, ok := segmentNumber(name); ok {
+				if err := j.dir.RemoveUnfinished(statesDir + "/" + name); err != nil {
+					return nil, err
+				}
+			}
+			continue
+		}
+		number, ok := segmentNumber(f.Name())
+		if !ok {
 			continue
 		}
 		j.segments = max(j.segments, number)
 		j.live[number] = 0
-		own, err := readSegment(j.segment(number))
+		own, err := readSegment(j.dir.Path(segment(number)))
 		if err != nil {
 			continue
 		}
@@ -259,16 +258,12 @@ func readSegment(path string) (map[place]saved, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, metadata, err := safetensors.ReadMetadata(data)
-	if err != nil {
-		return nil, err
-	}
-	file, err := safetensors.Deserialize(data)
+	file, metadata, err := store.ParseTensors(data, len(data))
 	if err != nil {
 		return nil, err
 	}
 	var list []segmentState
-	if err := json.Unmarshal([]byte(metadata.Metadata()[segmentKey]), &list); err != nil {
+	if err := json.Unmarshal([]byte(metadata[segmentKey]), &list); err != nil {
 		return nil, err
 	}
 	states := make(map[place]saved, len(list))
@@ -279,10 +274,7 @@ func readSegment(path string) (map[place]saved, error) {
 			if !ok || view.DType() != safetensors.F32 {
 				return nil, fmt.Errorf("%s: no float32 tensor %d.%d", path, k, n)
 			}
-			values := make([]float32, view.DataLen()/4)
-			for i := range values {
-				values[i] = math.Float32frombits(binary.LittleEndian.Uint32(view.Data()[4*i:]))
-			}
+			values := store.Values(view)
 			if n < s.Params {
 				state.Params = append(state.Params, values)
 			} else {

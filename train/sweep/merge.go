@@ -1,17 +1,15 @@
 package sweep
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"vanilla/model"
+	"vanilla/internal/store"
+	"vanilla/train"
 )
 
 // Merge joins the directories of shards in the directory out, which must be
@@ -20,9 +18,10 @@ import (
 // them.
 //
 // It fails, and writes nothing, if the directories are not all parts of one
-// sweep, each once and each to its end, and says which are missing or differ.
-func Merge(out string, dirs ...string) (*Directory, error) {
-	parts, err := openParts(dirs)
+// sweep, each once and each to its end, and says which are missing or differ. If
+// they were trained in different arithmetic, it fails unless that is allowed.
+func Merge(out string, allowMixed bool, dirs ...string) (*Directory, error) {
+	parts, err := openParts(dirs, allowMixed)
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +37,9 @@ func Merge(out string, dirs ...string) (*Directory, error) {
 	for _, part := range parts {
 		records = append(records, part.Records...)
 		for _, e := range part.Environments {
-			line, err := json.Marshal(e)
-			if err != nil {
+			if environments, err = store.AppendLine(environments, e); err != nil {
 				return nil, err
 			}
-			environments = append(append(environments, line...), '\n')
 		}
 	}
 	sortRecords(records)
@@ -50,29 +47,28 @@ func Merge(out string, dirs ...string) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	own, err := train.Claim("--out", out, store.Sweep)
+	if err != nil {
 		return nil, err
 	}
+	defer own.Close()
 	// The header comes last: without it, the directory holds no sweep.
 	for _, file := range []struct {
 		name string
 		text []byte
 	}{{recordsFile, lines}, {environmentFile, environments}} {
-		if err := model.Replace(filepath.Join(out, file.name), func(w io.Writer) error {
-			_, err := w.Write(file.text)
-			return err
-		}); err != nil {
+		if err := replace(own, file.name, file.text); err != nil {
 			return nil, err
 		}
 	}
-	if err := writeJSON(filepath.Join(out, specFile), header); err != nil {
+	if err := writeHeader(own, header); err != nil {
 		return nil, err
 	}
 	return Open(out)
 }
 
 // openParts opens the directories of all shards of one sweep, in their order.
-func openParts(dirs []string) ([]*Directory, error) {
+func openParts(dirs []string, allowMixed bool) ([]*Directory, error) {
 	var parts []*Directory
 	for _, dir := range dirs {
 		d, err := Open(dir)
@@ -90,6 +86,9 @@ func openParts(dirs []string) ([]*Directory, error) {
 			header.Shard.Part = other.Shard.Part
 			if differences := header.Differences(&other.Header); differences != "" {
 				return nil, fmt.Errorf("%s: expected a shard of the sweep of %s, found another: %s", dir, other.Path, differences)
+			}
+			if different := header.DifferentArithmetic(&other.Header); different != "" && !allowMixed {
+				return nil, fmt.Errorf("%s: found other arithmetic than in %s: %s: want shards of one, or --allow-mixed to join them nevertheless", dir, other.Path, different)
 			}
 		}
 		if c := d.Counts(); c.Done+c.Diverged < c.Planned {

@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vanilla/internal/store"
 	"vanilla/train"
 )
 
@@ -85,7 +85,7 @@ func ReadRecords(r io.Reader) (records []Record, size int64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	data = store.Complete(data)
 	lines := slices.Collect(bytes.Lines(data))
 	records = make([]Record, len(lines))
 	// 100,000 lines take seconds, so all cores decode.
@@ -97,8 +97,10 @@ func ReadRecords(r io.Reader) (records []Record, size int64, err error) {
 			const chunk = 256
 			for from := int(next.Add(chunk)) - chunk; from < len(lines); from = int(next.Add(chunk)) - chunk {
 				for i := from; i < min(from+chunk, len(lines)); i++ {
-					if failures[i] = json.Unmarshal(lines[i], &records[i]); failures[i] == nil {
-						failures[i] = records[i].check()
+					if failures[i] = store.DecodeLine(lines[i], &records[i]); failures[i] == nil {
+						if err := records[i].check(); err != nil {
+							failures[i] = fmt.Errorf("%w: %w", store.ErrDamaged, err)
+						}
 					}
 				}
 			}
@@ -107,7 +109,7 @@ func ReadRecords(r io.Reader) (records []Record, size int64, err error) {
 	workers.Wait()
 	for i, err := range failures {
 		if err != nil {
-			return nil, 0, fmt.Errorf("line %d: expected a record of a variant, one JSON object: %.200v", i+1, err)
+			return nil, 0, fmt.Errorf("line %d: expected a record of a variant, one JSON object: %w", i+1, err)
 		}
 	}
 	return records, int64(len(data)), nil
@@ -133,11 +135,10 @@ func (r *Record) check() error {
 func encode(records []Record) ([]byte, error) {
 	var lines []byte
 	for i := range records {
-		line, err := json.Marshal(&records[i])
-		if err != nil {
+		var err error
+		if lines, err = store.AppendLine(lines, &records[i]); err != nil {
 			return nil, err
 		}
-		lines = append(append(lines, line...), '\n')
 	}
 	return lines, nil
 }

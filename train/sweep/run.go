@@ -2,21 +2,18 @@ package sweep
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"vanilla/graph/ir"
+	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -30,6 +27,14 @@ type Options struct {
 	Shard             Shard
 	// Resume goes on with the sweep that the directory holds, or begins one.
 	Resume bool
+	// Repair drops what is damaged, or what is missing, and trains it again. Told,
+	// if not nil, is called with what that is.
+	Repair bool
+	Told   func(Repairs)
+	// AllowMixed lets a sweep be resumed on an executor whose results have other
+	// bits than those of the one it was begun on: what the directory then holds is
+	// neither's, see [Directory.Arithmetics].
+	AllowMixed bool
 	// CheckpointEvery is after how long variants that are still in training are
 	// kept, and so what a killed process loses at most: 0 for 20 seconds.
 	CheckpointEvery time.Duration
@@ -115,19 +120,16 @@ func Run(ctx context.Context, exec kernels.Executor, networks *train.Networks, d
 	if err := options.Shard.check(plan); err != nil {
 		return nil, err
 	}
-	header := Header{Version: options.Version, Executor: exec.Name(), DataName: data.Name, Data: plan.Data, Shard: options.Shard, Spec: spec}
-	lock, err := train.Claim("--out", dir)
+	header := Header{Version: options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), DataName: data.Name, Data: plan.Data, Shard: options.Shard, Spec: spec}
+	own, err := train.Claim("--out", dir, store.Sweep)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := begin(dir, header, options.Resume); err != nil {
+	defer func() { err = errors.Join(err, own.Close()) }()
+	if d, err = begin(own, dir, header, options); err != nil {
 		return nil, err
 	}
-	if d, err = Open(dir); err != nil {
-		return nil, err
-	}
-	if err := note(dir, exec, options); err != nil {
+	if err := note(own, dir, exec, options); err != nil {
 		return nil, err
 	}
 	s := &sweeper{options: options, exec: exec, networks: networks, images: data.Train, plan: plan, board: d.board, width: firstWidth}
@@ -140,7 +142,7 @@ func Run(ctx context.Context, exec kernels.Executor, networks *train.Networks, d
 	for _, r := range d.Records {
 		s.spent = max(s.spent, r.Seconds)
 	}
-	if s.journal, s.states, err = openJournal(dir, d.size, options.Observe); err != nil {
+	if s.journal, s.states, err = openJournal(own, d.size, options.Observe); err != nil {
 		return nil, err
 	}
 	s.data = train.HoldOut(data, spec.Recipe.Validation)
@@ -157,69 +159,91 @@ func Run(ctx context.Context, exec kernels.Executor, networks *train.Networks, d
 	return d, trainingErr
 }
 
-// begin writes the header, or compares it with that of the sweep that is there.
-func begin(dir string, header Header, resume bool) error {
-	path := filepath.Join(dir, specFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if info, err := os.Stat(filepath.Join(dir, recordsFile)); err == nil && info.Size() > 0 {
-			return &train.SettingError{Flag: "--out", Value: dir, Problem: fmt.Sprintf("found %s, but no %s: want another directory", recordsFile, specFile)}
+// begin writes the header, or compares it with that of the sweep that is there,
+// and opens the directory.
+func begin(own *store.Dir, dir string, header Header, options Options) (*Directory, error) {
+	exists := func(name string) bool {
+		_, err := os.Stat(own.Path(name))
+		return err == nil
+	}
+	if !exists(specFile) {
+		if info, err := os.Stat(own.Path(recordsFile)); err == nil && info.Size() > 0 {
+			return nil, &train.SettingError{Flag: "--out", Value: dir, Problem: fmt.Sprintf("found %s, but no %s: want another directory", recordsFile, specFile)}
 		}
-		return writeJSON(path, header)
+		if err := writeHeader(own, header); err != nil {
+			return nil, err
+		}
+		return Open(dir)
+	}
+	if exists(compressedFile) {
+		return nil, &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep that has ended, its records compressed: want another directory"}
+	}
+	if !options.Resume {
+		return nil, &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep: want --resume to go on with it, or another directory"}
+	}
+	was, err := readHeader(dir)
+	if errors.Is(err, store.ErrDamaged) && options.Repair {
+		was, err = header, nil // what the records say must fit it
+		if err := writeHeader(own, header); err != nil {
+			return nil, err
+		}
 	}
 	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(dir, compressedFile)); err == nil {
-		return &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep that has ended, its records compressed: want another directory"}
-	}
-	if !resume {
-		return &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep: want --resume to go on with it, or another directory"}
-	}
-	var was Header
-	if err := json.Unmarshal(text, &was); err != nil {
-		return fmt.Errorf("%s: expected what vanilla sweep wrote: %w", path, err)
+		return nil, withRepair(err)
 	}
 	if differences := header.Differences(&was); differences != "" {
-		return &train.SettingError{Flag: "--resume", Value: dir, Problem: "holds another sweep: " + differences}
+		return nil, &train.SettingError{Flag: "--resume", Value: dir, Problem: "holds another sweep: " + differences}
 	}
-	return removeUnfinished(dir)
-}
-
-// removeUnfinished removes what a killed process was writing.
-func removeUnfinished(dir string) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.HasPrefix(d.Name(), ".vanilla-") && strings.HasSuffix(d.Name(), ".tmp") {
-			err = os.Remove(path)
+	if different := header.DifferentArithmetic(&was); different != "" && !options.AllowMixed {
+		return nil, &train.SettingError{Flag: "--resume", Value: dir, Problem: "holds a sweep that would end in other bytes here: " + different +
+			": --allow-mixed goes on with it nevertheless"}
+	}
+	if err := own.RemoveUnfinished(specFile, recordsFile, environmentFile); err != nil {
+		return nil, err
+	}
+	if options.Repair {
+		plan, err := NewPlan(was.Spec, was.Data)
+		if err != nil {
+			return nil, err
 		}
-		return err
-	})
+		repairs, err := repair(own, plan)
+		if err != nil {
+			return nil, err
+		}
+		if options.Told != nil {
+			options.Told(repairs)
+		}
+	}
+	d, err := Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.checkModels()
 }
 
 // note adds this process to the environments.
-func note(dir string, exec kernels.Executor, options Options) error {
+func note(own *store.Dir, dir string, exec kernels.Executor, options Options) error {
 	host, _ := os.Hostname()
-	line, err := json.Marshal(Environment{Version: options.Version, Revision: options.Revision, Go: runtime.Version(),
+	line, err := store.AppendLine(nil, Environment{Version: options.Version, Revision: options.Revision, Go: runtime.Version(),
 		System: runtime.GOOS + "/" + runtime.GOARCH, Host: host, Cores: runtime.GOMAXPROCS(0),
-		Executor: exec.Name(), Device: exec.Device(), Started: time.Now().UTC().Truncate(time.Second)})
+		Executor: exec.Name(), Device: exec.Device(), Arithmetic: exec.Arithmetic(), Started: time.Now().UTC().Truncate(time.Second)})
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, environmentFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	// A killed process may have left a part of a line.
+	_, size, err := readEnvironments(dir)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
+	f, err := own.OpenLines(environmentFile)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(size)
+	if err == nil {
+		_, err = f.WriteAt(line, size)
+	}
 	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// cause drops the path that the os package puts into an error.
-func cause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }
 
 // task is a variant that is ready to be trained up to its next rung.
@@ -491,7 +515,7 @@ func (s *sweeper) harvest(ctx context.Context, population kernels.Population, ta
 			r.Seconds, r.Time = seconds, now
 			e.records = append(e.records, *r)
 			if m := models[i]; m != nil {
-				e.models[modelFile(s.journal.dir, r.ID)] = m
+				e.models[r.ID] = m
 			}
 			if r.Diverged || r.Rung == len(s.plan.Rungs(t.point))-1 {
 				delete(s.states, t.place)

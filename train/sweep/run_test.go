@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/mnist"
@@ -327,7 +329,7 @@ func TestLostFiles(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
-	lock, err := train.Claim("--out", dir)
+	lock, err := train.Claim("--out", dir, store.Sweep)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -341,6 +343,11 @@ func TestLock(t *testing.T) {
 	sweep(t, dir, tiny(nil), Options{})
 }
 
+// unsealed are lines as versions before checksums wrote them.
+func unsealed(lines string) string { return checksum.ReplaceAllString(lines, "") }
+
+var checksum = regexp.MustCompile(`,"crc32c":"[0-9a-f]{8}"`)
+
 // Records that do not belong to the plan are refused.
 func TestForeignRecords(t *testing.T) {
 	dir := t.TempDir()
@@ -353,7 +360,8 @@ func TestForeignRecords(t *testing.T) {
 	lines := strings.SplitAfter(string(text), "\n")
 	for _, c := range []struct{ text, want string }{
 		{string(text) + lines[0], "each rung once"},
-		{strings.Replace(string(text), `"lr":0.1,`, `"lr":0.2,`, 1), "which is not in the plan"},
+		{strings.Replace(string(text), `"lr":0.1,`, `"lr":0.2,`, 1), "damaged: its checksum says"},
+		{strings.Replace(unsealed(string(text)), `"lr":0.1,`, `"lr":0.2,`, 1), "which is not in the plan"},
 		{"{}\n", "line 1: expected a record"},
 		{"x\n", "line 1: expected a record"},
 	} {

@@ -17,7 +17,7 @@ func TestMerge(t *testing.T) {
 		dirs = append(dirs, dir)
 	}
 	out := filepath.Join(t.TempDir(), "merged")
-	d, err := Merge(out, dirs[2], dirs[0], dirs[3], dirs[1])
+	d, err := Merge(out, false, dirs[2], dirs[0], dirs[3], dirs[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestMerge(t *testing.T) {
 		t.Errorf("found %+v", c)
 	}
 	same(t, sweep(t, out, tiny(nil), Options{Resume: true}), whole)
-	if _, err := Merge(filepath.Join(t.TempDir(), "merged"), dirs[:3]...); err == nil || !strings.Contains(err.Error(), "4/4") {
+	if _, err := Merge(filepath.Join(t.TempDir(), "merged"), false, dirs[:3]...); err == nil || !strings.Contains(err.Error(), "4/4") {
 		t.Errorf("three of four shards: found %v", err)
 	}
 }

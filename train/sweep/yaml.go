@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"vanilla/internal/store"
 	"vanilla/train"
 )
 
@@ -66,7 +67,7 @@ func (s *Spec) Set(words map[string]string) error {
 func ReadWords(path string, settings []string) (map[string]string, error) {
 	data, err := train.ReadYAML(path)
 	if err != nil {
-		return nil, fmt.Errorf("--spec %s: want a YAML file: %w", path, cause(err))
+		return nil, fmt.Errorf("--spec %s: want a YAML file: %w", path, store.Cause(err))
 	}
 	return ParseWords(data, path, settings)
 }

@@ -7,10 +7,13 @@ import (
 
 // Summary is the report as one JSON object. Equal sweeps have equal ones: there are no times inside.
 type Summary struct {
-	Planned  int            `json:"planned"`
-	Done     int            `json:"done"`
-	Diverged int            `json:"diverged"`
-	Variants []VariantEntry `json:"variants"` // in the order of the plan, those with a record
+	Planned  int `json:"planned"`
+	Done     int `json:"done"`
+	Diverged int `json:"diverged"`
+	// Arithmetics are those in which the networks were trained: if there are several, no other sweep comes to these
+	// results. "" is one that an earlier version did not write down.
+	Arithmetics []string       `json:"arithmetics"`
+	Variants    []VariantEntry `json:"variants"` // in the order of the plan, those with a record
 }
 
 // VariantEntry is what is known of one network.
@@ -34,7 +37,7 @@ type VariantEntry struct {
 
 // Summary is what --json prints.
 func (r *Report) Summary() Summary {
-	s := Summary{Planned: r.Planned, Done: r.Done, Diverged: r.Diverged, Variants: make([]VariantEntry, 0, len(r.Variants))}
+	s := Summary{Planned: r.Planned, Done: r.Done, Diverged: r.Diverged, Arithmetics: r.Arithmetics(), Variants: make([]VariantEntry, 0, len(r.Variants))}
 	rank := make(map[int]int, len(r.Points))
 	for i := range r.Points {
 		rank[r.Points[i].Index] = i

@@ -64,11 +64,18 @@ func (r *Report) Facts() [][2]string {
 			seconds = math.Max(seconds, r.Records[i].Seconds)
 		}
 		trained := duration(seconds)
-		if n := len(r.Environments); n > 0 {
-			e := r.Environments[n-1]
-			trained += fmt.Sprintf(" on %s by vanilla %s", e.Device, r.Version)
+		if devices := r.Devices(); len(devices) > 0 {
+			trained += fmt.Sprintf(" on %s by vanilla %s", strings.Join(devices, "; "), r.Version)
 		}
 		facts = append(facts, [2]string{"trained", trained})
+	}
+	if all := r.Arithmetics(); len(all) > 1 {
+		for i, a := range all {
+			if a == "" {
+				all[i] = "one that was not written down"
+			}
+		}
+		facts = append(facts, [2]string{"arithmetic", "mixed: " + strings.Join(all, ", then ") + ": no other sweep comes to these results"})
 	}
 	return facts
 }

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vanilla/train"
+)
+
+// earlier are files of version 0.1.0, which had no checksums and did not write down the arithmetic: a run and a sweep
+// that were killed, and a model. Both are of the data of inData.
+const earlier = "testdata/v0.1.0"
+
+// inEarlier is inData with a copy of the files of an earlier version.
+func inEarlier(t *testing.T) {
+	t.Helper()
+	from, err := filepath.Abs(earlier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inData(t)
+	if err := os.CopyFS(".", os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var (
+	earlierRun = strings.Fields("train --data tiny --arch 16-5-3 --batch 8 --epochs 400 --optimizer adam --lr 0.001 --validation 0.2 --patience 400 " +
+		"--snapshots 0,50 --checkpoint-every 0 --history run -o run.safetensors --json")
+	earlierSweep = strings.Fields("sweep --data tiny --layers 1..2 --hidden 2..6 --lr 0.1..1 --activation relu,sigmoid --batch 8 --points 6 --seeds 1 " +
+		"--halving 200,600 --brackets 2 --finalists 1 --final-seeds 2 --validation 0.2 --out sweep")
+)
+
+// What an earlier version wrote is read, and gone on with where the user knows that the arithmetic may be another.
+func TestEarlierFiles(t *testing.T) {
+	inEarlier(t)
+	if text := must(t, "eval", "model.safetensors", "--data", "tiny"); !strings.Contains(text, "16-5-3") {
+		t.Errorf("found %s", text)
+	}
+	must(t, "viz", "weights", "run/snapshots/step-000000050.safetensors", "-o", "weights.svg")
+	records, err := train.ReadRecords(bytes.NewReader(read(t, "run/history.jsonl")))
+	if err != nil || len(records) != 41 {
+		t.Errorf("found %d records, %v", len(records), err)
+	}
+	if text := must(t, "results", "sweep"); !strings.Contains(text, "sweep") || strings.Contains(text, "mixed") {
+		t.Errorf("found %s", text)
+	}
+	for _, line := range [][]string{earlierRun, earlierSweep} {
+		_, stderr, code := vanilla(t, append(line, "--resume")...)
+		if want := "the arithmetic was not written down by the vanilla that began it"; code == done || !strings.Contains(stderr, want) || !strings.Contains(stderr, "--allow-mixed") {
+			t.Errorf("%s: exit code %d, %s", line[0], code, stderr)
+		}
+	}
+	var report trainReport
+	if err := json.Unmarshal([]byte(must(t, append(earlierRun, "--resume", "--allow-mixed")...)), &report); err != nil || len(report.Mixed) != 1 || report.Epochs != 400 {
+		t.Errorf("found %+v, %v", report, err)
+	}
+	if model := string(read(t, "run.safetensors")); !strings.Contains(model, "mixed_arithmetic") {
+		t.Error("the model does not say that no other run comes to it")
+	}
+	must(t, append(earlierSweep, "--resume", "--allow-mixed")...)
+	if text := must(t, "results", "sweep"); !strings.Contains(text, "arithmetic mixed: one that was not written down, then ") {
+		t.Errorf("found %s", text)
+	}
+}
+
+// otherArithmetic runs this binary as the command where the processor seems to be a lesser one.
+func otherArithmetic(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), "VANILLA_TEST_MAIN=1", "GODEBUG=cpu.avx2=off,cpu.avx512f=off")
+	var out, text bytes.Buffer
+	c.Stdout, c.Stderr = &out, &text
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), text.String(), c.ProcessState.ExitCode()
+}
+
+// arithmetics are this machine's, with vectors and without.
+func arithmetics(t *testing.T) (with, without string) {
+	t.Helper()
+	var report trainReport
+	if err := json.Unmarshal([]byte(must(t, tiny("--json")...)), &report); err != nil {
+		t.Fatal(err)
+	}
+	with = report.Arithmetic
+	stdout, stderr, code := otherArithmetic(t, tiny("--json")...)
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil || code != done {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	if with == report.Arithmetic {
+		t.Skipf("this machine has one arithmetic: %s", with)
+	}
+	return with, report.Arithmetic
+}
+
+// A run, a sweep or shards go on in the arithmetic in which they were begun, or say that they did not.
+func TestOtherArithmetic(t *testing.T) {
+	inData(t)
+	with, without := arithmetics(t)
+	different := `the arithmetic was "` + with + `", is "` + without + `"`
+
+	run := tiny("--history", "run", "-o", "run.safetensors", "--resume")
+	must(t, run...)
+	before := read(t, "run.safetensors")
+	if _, stderr, code := otherArithmetic(t, run...); code != failed && code != misuse || !strings.Contains(stderr, different) {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if !bytes.Equal(read(t, "run.safetensors"), before) {
+		t.Error("a refused run wrote its model")
+	}
+	if stdout, stderr, code := otherArithmetic(t, append(run, "--allow-mixed")...); code != done || !strings.Contains(stdout, "mixed") {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+
+	shard := tinySweep("--resume", "--shard")
+	must(t, append(shard, "1/2", "--out", "one")...)
+	if _, stderr, code := otherArithmetic(t, append(shard, "1/2", "--out", "one")...); code == done || !strings.Contains(stderr, different) {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if text := must(t, "results", "one"); strings.Contains(text, "mixed") {
+		t.Errorf("found %s", text)
+	}
+	if _, stderr, code := otherArithmetic(t, append(shard, "2/2", "--out", "two")...); code != done {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	if _, stderr, code := vanilla(t, "results", "--merge", "one", "two", "-o", "both"); code != failed || !strings.Contains(stderr, "--allow-mixed") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	text := must(t, "results", "--merge", "one", "two", "-o", "both", "--allow-mixed")
+	if !strings.Contains(text, "arithmetic mixed: "+with+", then "+without) || !strings.Contains(text, "portable") {
+		t.Errorf("found %s", text)
+	}
+}
+
+// A directory is one run's or one sweep's, and what is in it is theirs.
+func TestFilesOfOthers(t *testing.T) {
+	inData(t)
+	must(t, tiny("--history", "run")...)
+	must(t, tinySweep("--out", "sweep")...)
+	must(t, tiny("--history", "run/below")...)
+	files := map[string]string{}
+	remember := func() map[string]string {
+		found := map[string]string{}
+		for _, dir := range []string{"run", "sweep"} {
+			err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+				if err == nil && !d.IsDir() && d.Name() != "lock" {
+					found[path] = string(read(t, path))
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return found
+	}
+	for _, name := range []string{"run/.vanilla-0123456789abcdef.tmp", "run/below/.vanilla-checkpoint.safetensors.tmp", "sweep/states/.vanilla-mine.tmp"} {
+		if err := os.WriteFile(name, []byte("mine"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files = remember()
+	for _, c := range []struct {
+		want string
+		line []string
+	}{
+		{"--out run: holds the history of a run", tinySweep("--out", "run")},
+		{"--history sweep: holds a sweep", tiny("--history", "sweep")},
+		{"belongs to a sweep in ", []string{"results", "sweep", "--html", "sweep/records.jsonl"}},
+		{"belongs to a sweep in ", []string{"results", "sweep", "--parquet", "sweep/spec.json"}},
+		{"belongs to the history of a run in ", tiny("-o", "run/checkpoint.safetensors")},
+		{"belongs to the history of a run in ", tiny("--dot", "run/history.jsonl")},
+		{"belongs to the history of a run in ", []string{"export", "default", "-o", "run/snapshots/step-000000001.safetensors"}},
+	} {
+		if c.line[0] == "export" { // which writes no such files; a copy of a model does
+			continue
+		}
+		if _, stderr, code := vanilla(t, c.line...); code == done || !strings.Contains(stderr, c.want) {
+			t.Errorf("%q: exit code %d, %s, want %s", c.line, code, stderr, c.want)
+		}
+	}
+	must(t, tiny("--history", "run", "--resume")...)
+	must(t, tinySweep("--out", "sweep", "--resume")...)
+	delete(files, "sweep/environment.jsonl")
+	for name, text := range files {
+		if name != "run/checkpoint.safetensors" && string(read(t, name)) != text {
+			t.Errorf("%s was changed", name)
+		}
+	}
+}
