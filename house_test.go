@@ -21,7 +21,7 @@ const module = "vanilla"
 // module. Data flows one way:
 //
 //	ir <- graph <- tape,  ir <- kernels <- executors <- device,  driver, image <- cuda
-//	mnist, model, kernels <- train <- cmd, bench
+//	mnist, model, kernels <- infer, train <- cmd, bench
 //
 // A new package gets a line here, which is the moment to think about where it
 // stands. Tests may import more.
@@ -34,7 +34,7 @@ var imports = map[string][]string{
 	"kernels/cpu":         {"graph/ir", "kernels"},
 	"kernels/tape":        {"graph/ir", "kernels", "graph"},
 	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref", "mnist"},
-	"kernels/device":      {"graph/ir", "kernels", "graph", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "kernels/cuda/driver"},
+	"kernels/device":      {"kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "kernels/cuda/driver"},
 
 	"kernels/cuda":               {"graph/ir", "kernels", "kernels/cuda/driver", "kernels/cuda/image"},
 	"kernels/cuda/driver":        {},
@@ -51,6 +51,8 @@ var imports = map[string][]string{
 	"model/export": {"graph/ir", "model"},
 	"model/zoo":    {"model"},
 
+	"infer": {"graph/ir", "kernels", "graph", "kernels/ref", "mnist", "model"},
+
 	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store"},
 
 	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/store"},
@@ -64,7 +66,7 @@ var imports = map[string][]string{
 	"bench/handrolled": {},
 	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},
 
-	"cmd/vanilla": {"internal/store", "graph/ir", "kernels", "graph", "kernels/ref", "kernels/device", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled"},
+	"cmd/vanilla": {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.
@@ -183,6 +185,9 @@ func TestImportDirectionRules(t *testing.T) {
 		{"mnist", "vanilla/graph/ir", "mnist imports graph/ir"},
 		{"model", "vanilla/kernels", "model imports kernels"},
 		{"train", "vanilla/cmd/vanilla", "train imports cmd/vanilla"},
+		{"infer", "vanilla/train", "infer imports train"},
+		{"kernels/tape", "vanilla/train", "kernels/tape imports train"},
+		{"kernels/device", "vanilla/graph", "kernels/device imports graph"},
 		{"train", "vanilla/bench/handrolled", "train imports bench/handrolled"},
 		{"train", "gorgonia.org/gorgonia", "train imports gorgonia.org/gorgonia"},
 		{"bench/handrolled", "vanilla/mnist", "bench/handrolled imports mnist"},

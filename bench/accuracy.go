@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"vanilla/graph"
 	"vanilla/kernels"
 	"vanilla/kernels/ref"
 	"vanilla/mnist"
@@ -74,12 +75,12 @@ func NamedRecipes(dir string) ([]NamedRecipe, error) {
 }
 
 // Accuracies trains a recipe from the seeds 1 to seeds, all at once.
-func Accuracies(ctx context.Context, e kernels.Executor, networks *train.Networks, data *mnist.Dataset, recipe train.Recipe, seeds int) ([]Accuracy, error) {
+func Accuracies(ctx context.Context, e kernels.Executor, data *mnist.Dataset, recipe train.Recipe, seeds int) ([]Accuracy, error) {
 	var specs []train.Spec
 	for seed := uint64(1); seed <= uint64(seeds); seed++ {
 		specs = append(specs, train.Spec{Recipe: recipe, Seed: seed, OrderSeed: seed})
 	}
-	results, err := train.Run(ctx, e, networks, data, specs, train.Options{})
+	results, err := train.Run(ctx, e, data, specs, train.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -143,15 +144,15 @@ const goalNetworks = 32
 // Reach trains populations to a test accuracy, one a round. The reference
 // evaluates the weights that they end with: an executor that flatters its
 // networks fails.
-func Reach(ctx context.Context, e kernels.Executor, networks *train.Networks, data *mnist.Dataset, accuracy float64, rounds int) (Goal, error) {
+func Reach(ctx context.Context, e kernels.Executor, data *mnist.Dataset, accuracy float64, rounds int) (Goal, error) {
 	recipe := train.Default()
-	network, err := networks.Build(recipe.Arch, recipe.Activation, recipe.Loss)
+	network, err := recipe.Build(new(graph.Cache))
 	if err != nil {
 		return Goal{}, err
 	}
 	var variants []kernels.Variant
 	for i := range uint64(goalNetworks) {
-		variants = append(variants, train.Spec{Recipe: recipe, Seed: i + 1, OrderSeed: i + 1}.Variant(network.Program))
+		variants = append(variants, train.Spec{Recipe: recipe, Seed: i + 1, OrderSeed: i + 1}.Variant(network))
 	}
 	g := Goal{TestAccuracy: accuracy, Executor: e.Name(), Device: e.Device(), Networks: goalNetworks, Cores: runtime.GOMAXPROCS(0)}
 	for range rounds {

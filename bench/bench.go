@@ -207,9 +207,9 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 func (c *Case) flops() float64 {
 	flops := 0.0
 	for _, v := range c.Variants {
-		perExample := v.Program.FLOPs()
+		perExample := v.Program().FLOPs()
 		if c.Evaluate {
-			perExample = v.Program.ForwardFLOPs()
+			perExample = v.Program().ForwardFLOPs()
 		}
 		flops += float64(perExample) * float64(c.Data.Train.Len()) / float64(len(c.Variants))
 	}

@@ -19,7 +19,6 @@ import (
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 	"vanilla/mnist"
-	"vanilla/train"
 )
 
 func testCase(t *testing.T, networks int) Case {
@@ -30,7 +29,7 @@ func testCase(t *testing.T, networks int) Case {
 	}
 	c := Case{Suite: "step", Name: "small", Data: conformance.Data(n.Program, 1), Steps: 7, Cores: 1, Widths: []int{64, 5, 3}}
 	for i := range networks {
-		v := conformance.Variant(n.Program, 10)
+		v := conformance.Variant(n, 10)
 		v.Epochs = 4
 		v.Seed += uint64(i)
 		c.Variants = append(c.Variants, v)
@@ -197,7 +196,7 @@ func TestTail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := conformance.Variant(n.Program, 10)
+	v := conformance.Variant(n, 10)
 	v.Epochs = 1 << 20
 	c := Case{Suite: "wide", Name: "wide", Data: conformance.Data(n.Program, 1), Steps: 20, Slices: 2, Cores: 1, Variants: []kernels.Variant{v}}
 	var r reference
@@ -359,14 +358,13 @@ func TestCases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var networks train.Networks
 	for suite, want := range map[string][]string{
 		"step":       {"784-16-16-10, batch 10", "784-16-16-10, batch 32", "784-16-16-10, batch 128", "784-16-16-10, batch 1024"},
 		"population": {"equal shapes, 1 network", "equal shapes, 128 networks", "mixed shapes, 128 networks"},
 		"eval":       {"784-16-16-10, forward"},
 		"wide":       {"784-100-10, batch 256", "784-300-100-10, batch 256", "784-800-800-10, batch 256", "784-2500-2000-1500-1000-500-10, batch 256"},
 	} {
-		cases, err := Cases(suite, &networks, data, Options{Networks: []int{1, 128}, Rounds: 5})
+		cases, err := Cases(suite, data, Options{Networks: []int{1, 128}, Rounds: 5})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -386,7 +384,7 @@ func TestCases(t *testing.T) {
 			t.Errorf("%s: %s", suite, got)
 		}
 	}
-	if _, err := Cases("speed", &networks, data, Options{}); err == nil || !strings.Contains(err.Error(), "--suite speed: want step, population, wide, eval, peers") {
+	if _, err := Cases("speed", data, Options{}); err == nil || !strings.Contains(err.Error(), "--suite speed: want step, population, wide, eval, peers") {
 		t.Error(err)
 	}
 }

@@ -86,27 +86,25 @@ func few(t *testing.T) *mnist.Dataset {
 }
 
 func TestReach(t *testing.T) {
-	var networks train.Networks
-	g, err := Reach(context.Background(), cpu.New(), &networks, few(t), 0.6, 2)
+	g, err := Reach(context.Background(), cpu.New(), few(t), 0.6, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(g.Samples) != 2 || !(g.PerSecond > 0) || g.Epochs < 1 || g.Networks != goalNetworks || g.Executor != "cpu" {
 		t.Errorf("%+v", g)
 	}
-	if _, err := Reach(context.Background(), lazy{cpu.New()}, &networks, few(t), 0.6, 1); err == nil || !strings.Contains(err.Error(), "the reference finds") {
+	if _, err := Reach(context.Background(), lazy{cpu.New()}, few(t), 0.6, 1); err == nil || !strings.Contains(err.Error(), "the reference finds") {
 		t.Errorf("an executor that flatters: %v", err)
 	}
-	if _, err := Reach(context.Background(), cpu.New(), &networks, few(t), 0.999, 1); err == nil || !strings.Contains(err.Error(), "does not reach") {
+	if _, err := Reach(context.Background(), cpu.New(), few(t), 0.999, 1); err == nil || !strings.Contains(err.Error(), "does not reach") {
 		t.Errorf("what cannot be reached: %v", err)
 	}
 }
 
 func TestAccuracies(t *testing.T) {
-	var networks train.Networks
 	recipe := train.Default()
 	recipe.Epochs = 2
-	all, err := Accuracies(context.Background(), cpu.New(), &networks, few(t), recipe, 3)
+	all, err := Accuracies(context.Background(), cpu.New(), few(t), recipe, 3)
 	if err != nil || len(all) != 3 {
 		t.Fatalf("%d accuracies, %v", len(all), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"vanilla/graph"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -45,13 +46,14 @@ const (
 //   - repeat: one network on one core at batch 32, for [Bench.Repeat];
 //   - peers: one network of batch 32 and a population of 64, on one core and on
 //     all, beside other frameworks.
-func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Options) ([]Case, error) {
+func Cases(suite string, data *mnist.Dataset, o Options) ([]Case, error) {
 	set := train.Data(data)
 	if e := &set.Train; o.Examples > 0 && o.Examples < e.Len() {
 		e.Pixels, e.Labels = e.Pixels[:o.Examples*e.Features], e.Labels[:o.Examples]
 	}
 	set.Validation, set.Test = kernels.Examples{}, kernels.Examples{}
 
+	var networks graph.Cache
 	build := func(name string, cores int, recipes ...train.Recipe) (Case, error) {
 		c := Case{Suite: suite, Name: name, Data: set, Cores: cores}
 		for i, r := range recipes {
@@ -62,11 +64,11 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 			if err := r.Fits(data); err != nil {
 				return c, err
 			}
-			network, err := networks.Build(r.Arch, r.Activation, r.Loss)
+			network, err := r.Build(&networks)
 			if err != nil {
 				return c, err
 			}
-			c.Variants = append(c.Variants, train.Spec{Recipe: r, Seed: uint64(i + 1), OrderSeed: uint64(i + 1)}.Variant(network.Program))
+			c.Variants = append(c.Variants, train.Spec{Recipe: r, Seed: uint64(i + 1), OrderSeed: uint64(i + 1)}.Variant(network))
 		}
 		perEpoch := c.Variants[0].StepsPerEpoch(set.Train.Len())
 		c.Steps = max(1, perEpoch*roundEpochs/max(roundEpochs*partOfEpoch, len(recipes)))
@@ -137,7 +139,7 @@ func Cases(suite string, networks *train.Networks, data *mnist.Dataset, o Option
 			c.Widths = nil // the baseline's units are sigmoid
 			c.Slices = 4
 			const roundFLOPs = 2e11
-			perStep := float64(c.Variants[0].Program.FLOPs()) * float64(recipe.Batch)
+			perStep := float64(c.Variants[0].Program().FLOPs()) * float64(recipe.Batch)
 			c.Steps = max(2, min(c.Steps, int(roundFLOPs/perStep)))
 			cases = append(cases, c)
 		}

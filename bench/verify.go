@@ -28,11 +28,11 @@ const (
 func Check(ctx context.Context, e kernels.Executor, c Case) error {
 	seen := map[string]bool{}
 	for _, v := range c.Variants {
-		if seen[v.Program.Name] {
+		if seen[v.Program().Name] {
 			continue
 		}
-		seen[v.Program.Name] = true
-		v.Batch = max(1, min(v.Batch, int(checkFLOPs/checkSteps/float64(v.Program.FLOPs()))))
+		seen[v.Program().Name] = true
+		v.Batch = max(1, min(v.Batch, int(checkFLOPs/checkSteps/float64(v.Program().FLOPs()))))
 		steps := min(checkSteps, v.StepsPerEpoch(c.Data.Train.Len())-1)
 		if steps < 1 {
 			continue
@@ -47,7 +47,7 @@ func Check(ctx context.Context, e kernels.Executor, c Case) error {
 		}
 		if d := math.Abs(got - want); !(d <= checkTolerance*math.Abs(want)) {
 			return fmt.Errorf("%s: after %d steps of %s the mean loss is %.6g, the reference's %.6g: its times do not count",
-				e.Name(), steps, v.Program.Name, got, want)
+				e.Name(), steps, v.Program().Name, got, want)
 		}
 	}
 	return nil
@@ -113,7 +113,7 @@ func (r *reference) plan(c Case, rounds int) *check {
 	}
 	cost := func(i int) float64 {
 		v := c.Variants[i]
-		return float64(v.Program.FLOPs()) * float64(v.Batch)
+		return float64(v.Program().FLOPs()) * float64(v.Batch)
 	}
 	add := func(i int) {
 		if !slices.Contains(k.witnesses, i) {
@@ -123,8 +123,8 @@ func (r *reference) plan(c Case, rounds int) *check {
 	seen := map[string]bool{}
 	most := 0.0 // FLOPs of a step
 	for i, v := range c.Variants {
-		if !seen[v.Program.Name] {
-			seen[v.Program.Name] = true
+		if !seen[v.Program().Name] {
+			seen[v.Program().Name] = true
 			add(i)
 			most = max(most, cost(i))
 		}

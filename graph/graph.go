@@ -78,6 +78,17 @@ func (a Arch) Check() error {
 	return err
 }
 
+// NamedArch is the architecture with these widths whose activation and loss have
+// these names.
+func NamedArch(widths []int, activation, loss string) (a Arch, err error) {
+	a.Widths = widths
+	if a.Activation, err = ir.ParseActivation(activation); err != nil {
+		return a, err
+	}
+	a.Loss, err = ParseLoss(loss)
+	return a, err
+}
+
 func (a Arch) String() string {
 	var parts []string
 	for _, w := range a.Widths {
@@ -180,6 +191,9 @@ type Network struct {
 	batch  int
 	node   map[ir.ID]int64 // the graph's node that a forward value is
 }
+
+// Lowered is the program: executors take networks as what it came from.
+func (n *Network) Lowered() *ir.Program { return n.Program }
 
 // Node finds the node of g, a graph that n.Build wrote, that holds a value of
 // the forward pass, or nil.

@@ -13,6 +13,7 @@ import (
 // Machine trains one network on the host. It is what an executor that runs in
 // this process implements; [NewHost] makes a population of machines.
 type Machine interface {
+	Runner
 	// Step trains on the given rows of the training set and returns the mean
 	// loss of the batch before the update. step counts from 0. next are the rows
 	// of the step after, if that is known: they may be fetched meanwhile.
@@ -20,15 +21,8 @@ type Machine interface {
 	// StepOn is Step on examples that are not in the training set, all of them
 	// one batch.
 	StepOn(e Examples, stepSize float32, step int) (float64, error)
-	// Evaluate runs forward over examples.
-	Evaluate(e Examples) (Score, error)
-	// Forward is Population.Forward.
-	Forward(x []float32) ([][]float32, error)
-	// Params copies out what State holds; SetParams copies it in, and is called
-	// before anything else.
+	// Params copies out what State holds.
 	Params() (params, slots [][]float32)
-	SetParams(params, slots [][]float32) error
-	Close() error
 }
 
 // NewHost checks the variants and makes a population of them whose machines
@@ -120,7 +114,7 @@ func (h *host) Advance(ctx context.Context, until []int, report func(Report)) er
 	for i := range h.nets {
 		n := &h.nets[i]
 		if steps := until[i] - n.step; steps > 0 && !n.diverged {
-			cost[i] = float64(steps) * float64(n.variant.Batch) * float64(n.variant.Program.FLOPs())
+			cost[i] = float64(steps) * float64(n.variant.Batch) * float64(n.variant.Program().FLOPs())
 			todo = append(todo, i)
 		}
 	}
@@ -232,18 +226,11 @@ func (h *host) Evaluate(ctx context.Context, i int, split Split) (Score, error) 
 	if e.Len() == 0 {
 		return Score{}, fmt.Errorf("the data has no %s examples", split)
 	}
-	return n.machine.Evaluate(e)
-}
-
-func (h *host) Forward(i int, x []float32) ([][]float32, error) {
-	n, err := h.machine(i)
+	outputs, loss, err := n.machine.Outputs(e)
 	if err != nil {
-		return nil, err
+		return Score{}, err
 	}
-	if f := n.variant.Program.Features(); len(x) == 0 || len(x)%f != 0 {
-		return nil, fmt.Errorf("input of %d numbers, want rows of %d", len(x), f)
-	}
-	return n.machine.Forward(x)
+	return scoreOf(outputs, loss, e.Labels, h.data.Classes), nil
 }
 
 func (h *host) State(i int) (State, error) {

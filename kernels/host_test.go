@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -86,7 +87,13 @@ func (f *fake) StepOn(e Examples, stepSize float32, step int) (float64, error) {
 	return f.Step(rows, nil, stepSize, step)
 }
 
-func (f *fake) Evaluate(e Examples) (Score, error)       { return Score{N: e.Len(), Correct: f.variant}, nil }
+// Outputs say that example i is of class 0 if it is below the variant's number.
+func (f *fake) Outputs(e Examples) (outputs []float32, loss float64, err error) {
+	for i := range e.Len() {
+		outputs = append(outputs, float32(f.variant), float32(i)+0.5)
+	}
+	return outputs, 7, nil
+}
 func (f *fake) Forward(x []float32) ([][]float32, error) { return [][]float32{x}, nil }
 func (f *fake) Params() (params, slots [][]float32)      { return clone(f.params), nil }
 func (f *fake) SetParams(params, _ [][]float32) error {
@@ -189,7 +196,7 @@ func TestAdvanceCostliestFirst(t *testing.T) {
 		case 2:
 			v.Batch = 8
 		case 4:
-			v.Program = network3x2(t, 100)
+			v.Source = network3x2(t, 100)
 		}
 	})
 	// Steps · batch: 24, 48, 72, 48 of 3·2 weights; few steps of many weights; nothing.
@@ -495,9 +502,9 @@ func TestMachinesAreMadeOnce(t *testing.T) {
 		t.Errorf("machines %v are made to train variants 0 and 1; where 3 begins is known without", s.made)
 	}
 	for what, err := range map[string]error{
-		"Advance": p.Advance(t.Context(), []int{0, 0, 1, 0}, nil),
-		"Forward": second(p.Forward(2, nil)),
-		"Restore": p.Restore(2, state(t, p, 2)),
+		"Advance":  p.Advance(t.Context(), []int{0, 0, 1, 0}, nil),
+		"Evaluate": second(p.Evaluate(t.Context(), 2, Test)),
+		"Restore":  p.Restore(2, state(t, p, 2)),
 	} {
 		if !errors.Is(err, errFake) {
 			t.Errorf("%s: %v, want %v", what, err, errFake)
@@ -521,21 +528,17 @@ func TestMachinesBeginWithInitialState(t *testing.T) {
 	}
 }
 
-func TestEvaluateAndForward(t *testing.T) {
-	p := population(t, &stable{}, 2, nil)
-	for split, n := range map[Split]int{Train: trained, Test: 5} {
-		if got, err := p.Evaluate(t.Context(), 1, split); err != nil || got.N != n || got.Correct != 1 {
-			t.Errorf("%s: %v, %v", split, got, err)
+func TestEvaluate(t *testing.T) {
+	p := population(t, &stable{}, 4, nil)
+	for split, want := range map[Split]Score{ // labels are 0 1 0 1 …
+		Train: {N: trained, Correct: 2 + 4, Loss: 7, Classes: []byte{0, 0, 0, 1, 1, 1, 1, 1, 1, 1}},
+		Test:  {N: 5, Correct: 2 + 1, Loss: 7, Classes: []byte{0, 0, 0, 1, 1}},
+	} {
+		if got, err := p.Evaluate(t.Context(), 3, split); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, %v, want %v", split, got, err, want)
 		}
 	}
 	expectError(t, second(p.Evaluate(t.Context(), 1, Validation)), "the data has no validation examples")
-	x := []float32{1, 2, 3, 4, 5, 6}
-	if got, err := p.Forward(1, x); err != nil || !slices.Equal(got[0], x) {
-		t.Errorf("forward: %v, %v", got, err)
-	}
-	for _, n := range []int{0, 1, 4} {
-		expectError(t, second(p.Forward(0, make([]float32, n))), fmt.Sprintf("input of %d numbers, want rows of 3", n))
-	}
 }
 
 func TestVariantOutOfRange(t *testing.T) {
@@ -543,7 +546,6 @@ func TestVariantOutOfRange(t *testing.T) {
 	for _, i := range []int{-1, 2} {
 		want := fmt.Sprintf("variant %d of 2", i)
 		expectError(t, second(p.Evaluate(t.Context(), i, Train)), want)
-		expectError(t, second(p.Forward(i, make([]float32, 3))), want)
 		expectError(t, second(p.State(i)), want)
 		expectError(t, p.Restore(i, State{}), want)
 	}
@@ -630,8 +632,7 @@ func TestVariantsAtOnce(t *testing.T) {
 		all.Go(func() {
 			s, err := p.State(i)
 			_, evaluated := p.Evaluate(t.Context(), i, Train)
-			_, forward := p.Forward(i, make([]float32, 3))
-			if err := errors.Join(err, evaluated, forward, p.Restore(i, s)); err != nil {
+			if err := errors.Join(err, evaluated, p.Restore(i, s)); err != nil {
 				t.Error(err)
 			}
 		})

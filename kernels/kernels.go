@@ -1,11 +1,11 @@
 // Package kernels defines what executors do: train populations of networks.
 //
-// A [Variant] is a program with its hyper-parameters. A [Population] is a set
+// A [Variant] is a network with its hyper-parameters. A [Population] is a set
 // of variants that train on one data set, each at its own pace, and may differ
-// in everything; a single network is a population of one. An [Executor]
-// prepares populations for its hardware: package ref is the definition, tape
-// runs Gorgonia's own machine, cpu is the fast one. Package device opens them
-// by name.
+// in everything; a single network is a population of one. An [Inference] is a
+// network that was trained. An [Executor] prepares both for its hardware:
+// package ref is the definition, tape runs Gorgonia's own machine, cpu is the
+// fast one. Package device opens them by name.
 //
 // What all executors share is here, once: the random numbers behind initial
 // weights and sample order, the optimizers, the step-size schedules, and the
@@ -15,9 +15,11 @@ package kernels
 import (
 	"context"
 	"fmt"
+
+	"vanilla/graph/ir"
 )
 
-// Executor prepares populations for the hardware it drives.
+// Executor prepares networks for the hardware it drives. Whoever opens one closes it.
 type Executor interface {
 	// Name is "cpu", "tape", "ref" or "cuda".
 	Name() string
@@ -34,10 +36,19 @@ type Executor interface {
 	// is out of range, or the executor cannot run a program; the error names
 	// the variant.
 	Prepare(data Data, variants []Variant) (Population, error)
+	// Infer makes a network ready to run forward with these parameters, as
+	// State.Params has them. It copies them. It fails if they are not the
+	// program's or the executor cannot run the program.
+	Infer(source Source, params [][]float32) (Inference, error)
+	// Explain says how the executor trains a network, a line for each step of its
+	// plan. It fails if the executor cannot run the program.
+	Explain(source Source, o Optimizer) ([]string, error)
+	// Close gives back what the executor holds: the memory of devices.
+	// Populations and inferences must be closed before.
+	Close() error
 }
 
-// Population is a set of networks in training. Evaluate, Forward, State and
-// Restore may be called concurrently for different variants, but not while
+// Population is a set of networks in training. Evaluate, State and Restore may be called concurrently for different variants, but not while
 // Advance runs.
 type Population interface {
 	// Advance trains every variant i up to step until[i], in no lock-step, and
@@ -48,11 +59,6 @@ type Population interface {
 	Advance(ctx context.Context, until []int, report func(Report)) error
 	// Evaluate runs variant i forward over one split of the data.
 	Evaluate(ctx context.Context, i int, split Split) (Score, error)
-	// Forward runs variant i on x [n, features] row-major (pixels are 0..1) and
-	// returns every value that the forward operations compute, indexed by
-	// ir.ID: [n, width] row-major for values that exist once per example, nil
-	// for the others and for x.
-	Forward(i int, x []float32) ([][]float32, error)
 	// State copies out all that training variant i needs to go on from here.
 	State(i int) (State, error)
 	// Restore makes variant i go on from a state of the same program and
@@ -194,27 +200,42 @@ func Argmax[T float32 | float64](row []T) int {
 
 // Check compares the state's shapes with what a variant needs.
 func (s State) Check(v Variant) error {
-	p := v.Program
-	if len(s.Params) != len(p.Params) {
-		return fmt.Errorf("state holds %d parameters, the program has %d", len(s.Params), len(p.Params))
+	p := v.Program()
+	if err := checkParams(p, s.Params); err != nil {
+		return err
 	}
 	if want := len(p.Params) * v.Optimizer.Slots(); len(s.Slots) != want {
 		return fmt.Errorf("state holds %d optimizer arrays, %s needs %d", len(s.Slots), v.Optimizer.Name, want)
 	}
 	for i, q := range p.Params {
-		val := p.Value(q.Value)
-		arrays := [][]float32{s.Params[i]}
 		for k := range v.Optimizer.Slots() {
-			arrays = append(arrays, s.Slots[k*len(p.Params)+i])
-		}
-		for _, a := range arrays {
-			if len(a) != val.Shape.Len(0) {
-				return fmt.Errorf("state of %s%v holds %d numbers", val.Name, val.Shape, len(a))
+			if err := checkParam(p.Value(q.Value), s.Slots[k*len(p.Params)+i]); err != nil {
+				return err
 			}
 		}
 	}
 	if s.Step < 0 {
 		return fmt.Errorf("state is at step %d", s.Step)
+	}
+	return nil
+}
+
+// checkParams compares parameters with a program's.
+func checkParams(p *ir.Program, params [][]float32) error {
+	if len(params) != len(p.Params) {
+		return fmt.Errorf("state holds %d parameters, the program has %d", len(params), len(p.Params))
+	}
+	for i, q := range p.Params {
+		if err := checkParam(p.Value(q.Value), params[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkParam(v ir.Value, a []float32) error {
+	if len(a) != v.Shape.Len(0) {
+		return fmt.Errorf("state of %s%v holds %d numbers", v.Name, v.Shape, len(a))
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func TestAdvanceShifts(t *testing.T) {
 		train.Labels = append(train.Labels, byte(i%2))
 	}
 	v := variant(t)
-	v.Program, v.Shift, v.OrderSeed = network4x2(t), 1, 0 // a fake machine is told its number by OrderSeed
+	v.Source, v.Shift, v.OrderSeed = network4x2(t), 1, 0 // a fake machine is told its number by OrderSeed
 	p, err := NewHost(Data{Train: train, Classes: 2, Rows: 2, Cols: 2}, []Variant{v}, s.newMachine)
 	if err != nil {
 		t.Fatal(err)

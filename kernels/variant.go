@@ -9,10 +9,10 @@ import (
 	"vanilla/graph/ir"
 )
 
-// Variant is one network to train: a program and its hyper-parameters.
+// Variant is one network to train: what it computes, and its hyper-parameters.
 // Variants of a population may differ in all of them.
 type Variant struct {
-	Program   *ir.Program
+	Source    Source
 	Optimizer Optimizer
 	Rate      Rate
 	// Batch is the number of examples in a step; the last step of an epoch has
@@ -109,6 +109,14 @@ func InitNames() []string {
 	return []string{string(Lesson), string(Scaled), string(Xavier), string(He)}
 }
 
+// Program is what the variant's source was lowered to, nil if it has none.
+func (v Variant) Program() *ir.Program {
+	if v.Source == nil {
+		return nil
+	}
+	return v.Source.Lowered()
+}
+
 // StepsPerEpoch is the number of batches in n >= 1 examples.
 func (v Variant) StepsPerEpoch(n int) int { return (n-1)/v.Batch + 1 }
 
@@ -132,7 +140,7 @@ func (v Variant) EpochLoss(sum float64, n int) float64 {
 // Check reports the first thing about the variant that cannot be, or does not
 // fit the data.
 func (v Variant) Check(data *Data) error {
-	p := v.Program
+	p := v.Program()
 	if p == nil {
 		return fmt.Errorf("no program")
 	}
@@ -170,8 +178,8 @@ func (v Variant) Check(data *Data) error {
 // function of (Seed, i, j) alone, with weights numbered [out, in] row-major.
 func (v Variant) InitialState() State {
 	var s State
-	for i, q := range v.Program.Params {
-		shape := v.Program.Value(q.Value).Shape
+	for i, q := range v.Program().Params {
+		shape := v.Program().Value(q.Value).Shape
 		w := make([]float32, shape.Len(0))
 		if sd := v.Init.deviation(shape, q.Bias); sd != 0 {
 			for j := range w {
@@ -181,7 +189,7 @@ func (v Variant) InitialState() State {
 		s.Params = append(s.Params, w)
 	}
 	for range v.Optimizer.Slots() {
-		for i := range v.Program.Params {
+		for i := range v.Program().Params {
 			s.Slots = append(s.Slots, make([]float32, len(s.Params[i])))
 		}
 	}

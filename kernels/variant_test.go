@@ -46,7 +46,7 @@ func examples(n int) Examples {
 
 func variant(t testing.TB) Variant {
 	return Variant{
-		Program: network3x2(t), Optimizer: Optimizer{Name: "sgd"}, Rate: Rate{StepSize: 0.5, Schedule: "constant"},
+		Source: network3x2(t), Optimizer: Optimizer{Name: "sgd"}, Rate: Rate{StepSize: 0.5, Schedule: "constant"},
 		Batch: 4, Epochs: 3, Init: Scaled, Seed: 1, OrderSeed: 2,
 	}
 }
@@ -67,8 +67,8 @@ func TestVariantCheck(t *testing.T) {
 		want   string
 		change func(v *Variant, d *Data)
 	}{
-		{"no program", func(v *Variant, d *Data) { v.Program = nil }},
-		{"forward operations of", func(v *Variant, d *Data) { p := *v.Program; p.Forward = -1; v.Program = &p }},
+		{"no program", func(v *Variant, d *Data) { v.Source = nil }},
+		{"forward operations of", func(v *Variant, d *Data) { p := *v.Program(); p.Forward = -1; v.Source = &p }},
 		{"takes 3 inputs, the data has 4 features", func(v *Variant, d *Data) { d.Train.Features = 4 }},
 		{"has 2 outputs, the data has 3 classes", func(v *Variant, d *Data) { d.Classes = 3 }},
 		{`no optimizer is called "SGD": there are sgd`, func(v *Variant, d *Data) { v.Optimizer.Name = "SGD" }},
@@ -260,7 +260,7 @@ func TestInitialState(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, init := range InitNames() {
-		v := Variant{Program: net.Program, Optimizer: Optimizer{Name: "sgd"}, Init: Init(init), Seed: 5}
+		v := Variant{Source: net.Program, Optimizer: Optimizer{Name: "sgd"}, Init: Init(init), Seed: 5}
 		s := v.InitialState()
 		if s.Step != 0 || s.LossSum != 0 || s.Diverged || len(s.Slots) != 0 {
 			t.Errorf("%s: begins at step %d, loss sum %g, diverged %v, %d slots", init, s.Step, s.LossSum, s.Diverged, len(s.Slots))
@@ -291,12 +291,12 @@ func TestInitialState(t *testing.T) {
 // element j of parameter i from stream streamParam + i at position j.
 func TestInitialStateIsFunction(t *testing.T) {
 	v := variant(t)
-	v.Program = network3x2(t, 5)
+	v.Source = network3x2(t, 5)
 	first := v.InitialState()
-	for i, q := range v.Program.Params {
+	for i, q := range v.Program().Params {
 		for j, got := range first.Params[i] {
 			want := float32(0)
-			if shape := v.Program.Value(q.Value).Shape; !q.Bias {
+			if shape := v.Program().Value(q.Value).Shape; !q.Bias {
 				want = float32(normal(v.Seed, streamParam+uint32(i), uint64(j)) / math.Sqrt(float64(shape.Cols)))
 			}
 			// The quotient is a product with a reciprocal there: 1 ulp of
@@ -313,7 +313,7 @@ func TestInitialStateIsFunction(t *testing.T) {
 		t.Error("drawing another variant's weights in between changes them")
 	}
 	for i := range first.Params {
-		if q := v.Program.Params[i]; !q.Bias && slices.Equal(first.Params[i], second.Params[i]) {
+		if q := v.Program().Params[i]; !q.Bias && slices.Equal(first.Params[i], second.Params[i]) {
 			t.Errorf("seeds 1 and 2 draw the same parameter %d", i)
 		}
 	}

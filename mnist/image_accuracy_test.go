@@ -5,11 +5,11 @@ import (
 	"image"
 	"testing"
 
+	"vanilla/infer"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/mnist"
 	"vanilla/model/zoo"
-	"vanilla/train"
 )
 
 // accuracyLost is what the preparation of images may cost on MNIST's own test images, in images of 10,000: 0.1
@@ -39,14 +39,18 @@ func TestFromImageKeepsAccuracy(t *testing.T) {
 	if bytes.Equal(prepared, test.Pixels) {
 		t.Error("no image was changed: nothing was tested")
 	}
-	var networks train.Networks
 	for _, name := range zoo.Names() {
 		m, err := zoo.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
+		network, err := infer.Open(cpu.New(), m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer network.Close()
 		right := func(pixels []byte) (n int) {
-			p, err := train.Probabilities(cpu.New(), &networks, m, pixels)
+			p, err := network.Probabilities(t.Context(), pixels)
 			if err != nil {
 				t.Fatal(err)
 			}

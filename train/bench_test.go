@@ -67,7 +67,7 @@ func BenchmarkRun(b *testing.B) {
 				if c.history {
 					options.History = filepath.Join(dir, strconv.Itoa(i))
 				}
-				results, err := Run(b.Context(), timed{cpu.New(), &inside}, new(Networks), data, []Spec{spec}, options)
+				results, err := Run(b.Context(), timed{cpu.New(), &inside}, data, []Spec{spec}, options)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -64,7 +64,7 @@ func (l *loop) identity(exec kernels.Executor) identity {
 		spec := l.members[i].spec
 		spec.Network = nil
 		run.Specs = append(run.Specs, spec)
-		run.Programs = append(run.Programs, l.members[i].variant.Program.Name)
+		run.Programs = append(run.Programs, l.members[i].variant.Program().Name)
 	}
 	return run
 }
@@ -167,7 +167,7 @@ func (l *loop) checkpoint(must bool) error {
 
 // arrayNames are what a checkpoint calls the parameters of network i.
 func (m *member) arrayNames(i int) []string {
-	p := m.variant.Program
+	p := m.variant.Program()
 	names := make([]string, len(p.Params))
 	for j, q := range p.Params {
 		names[j] = fmt.Sprintf("%d.%s", i, p.Value(q.Value).Name)

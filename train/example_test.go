@@ -9,6 +9,7 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/infer"
 	"vanilla/kernels/cpu"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -37,8 +38,9 @@ func Example() {
 		recipe.Arch, recipe.Epochs = arch, 10
 		specs = append(specs, train.Spec{Recipe: recipe, Seed: 1, OrderSeed: 1})
 	}
-	networks := new(train.Networks)
-	results, err := train.Run(context.Background(), cpu.New(), networks, data, specs, train.Options{})
+	executor := cpu.New()
+	defer executor.Close()
+	results, err := train.Run(context.Background(), executor, data, specs, train.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -63,7 +65,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	score, err := train.Evaluate(context.Background(), cpu.New(), networks, data, wide)
+	network, err := infer.Open(executor, wide, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer network.Close()
+	score, err := network.Evaluate(context.Background(), data.Test)
 	fmt.Println("as good when it is read again:", score.Correct == results[2].Test.Correct, err)
 	// Output:
 	// 784-10         7850 parameters, 10 epochs, above 75 %: true
@@ -83,7 +91,7 @@ func ExampleRun_history() {
 	recipe := train.Default()
 	recipe.Epochs, recipe.Validation, recipe.Patience = 30, 0.2, 3
 	spec := train.Spec{Recipe: recipe, Seed: 1, OrderSeed: 1}
-	results, err := train.Run(context.Background(), cpu.New(), new(train.Networks), few(), []train.Spec{spec},
+	results, err := train.Run(context.Background(), cpu.New(), few(), []train.Spec{spec},
 		train.Options{History: dir, Resume: true, Snapshots: train.Snapshots{Log: true}})
 	if err != nil {
 		fmt.Println(err)
@@ -129,7 +137,7 @@ func ExampleSpec_network() {
 	recipe := train.Default()
 	recipe.LR, recipe.Epochs = 0.2, 5
 	specs := []train.Spec{{Recipe: recipe, Seed: 1, OrderSeed: 1, Network: network}}
-	results, err := train.Run(context.Background(), cpu.New(), new(train.Networks), few(), specs, train.Options{})
+	results, err := train.Run(context.Background(), cpu.New(), few(), specs, train.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

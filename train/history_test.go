@@ -111,7 +111,7 @@ func TestHistory(t *testing.T) {
 	var observed []Record
 	options := Options{History: dir, Snapshots: Snapshots{Log: true, Steps: []int{3}}, Version: "1.2.3",
 		Observe: func(r Record) { observed = append(observed, r) }}
-	results, err := Run(t.Context(), cpu.New(), new(Networks), data, mixed(), options)
+	results, err := Run(t.Context(), cpu.New(), data, mixed(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestHistory(t *testing.T) {
 	// A complete run is resumed at its end.
 	before := contents(t, dir)
 	options.Resume, options.Observe = true, func(r Record) { t.Errorf("observed %+v", r) }
-	again, err := Run(t.Context(), cpu.New(), new(Networks), data, mixed(), options)
+	again, err := Run(t.Context(), cpu.New(), data, mixed(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestHistoryChangesNothing(t *testing.T) {
 			specs[i].Recipe.Validation, specs[i].Recipe.Patience = 0, 0
 		}
 		plain := run(t, exec, data, specs...)
-		kept, err := Run(t.Context(), exec, new(Networks), data, specs, Options{History: t.TempDir(), Snapshots: Snapshots{Epochs: true}})
+		kept, err := Run(t.Context(), exec, data, specs, Options{History: t.TempDir(), Snapshots: Snapshots{Epochs: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestSameBytes(t *testing.T) {
 	for _, cores := range []int{2, 2, 1} {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 		options := Options{History: t.TempDir(), Snapshots: Snapshots{Log: true}}
-		found, err := Run(t.Context(), cpu.New(), new(Networks), data, mixed(), options)
+		found, err := Run(t.Context(), cpu.New(), data, mixed(), options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func TestPatience(t *testing.T) {
 	data := stripes(100, 30)
 	spec := mixed()[2]
 	var accuracy []float64
-	results, err := Run(t.Context(), cpu.New(), new(Networks), data, []Spec{spec}, Options{Observe: func(r Record) {
+	results, err := Run(t.Context(), cpu.New(), data, []Spec{spec}, Options{Observe: func(r Record) {
 		accuracy = append(accuracy, r.Accuracy)
 	}})
 	if err != nil {
@@ -251,7 +251,7 @@ func TestPatience(t *testing.T) {
 	defer cancel()
 	impatient := spec
 	impatient.Recipe.Patience = 0
-	stopped, err := Run(ctx, cpu.New(), new(Networks), data, []Spec{impatient}, Options{Observe: func(o Record) {
+	stopped, err := Run(ctx, cpu.New(), data, []Spec{impatient}, Options{Observe: func(o Record) {
 		if o.Epoch == r.BestEpoch {
 			cancel()
 		}
@@ -267,7 +267,7 @@ func TestPatience(t *testing.T) {
 func TestPopulationSharesValidation(t *testing.T) {
 	a, b := seeded(small(), 1), seeded(small(), 2)
 	b.Recipe.Validation = 0.1
-	_, err := Run(t.Context(), cpu.New(), new(Networks), stripes(30, 3), []Spec{a, b}, Options{})
+	_, err := Run(t.Context(), cpu.New(), stripes(30, 3), []Spec{a, b}, Options{})
 	var setting *SettingError
 	if !errors.As(err, &setting) || setting.Flag != "--validation" {
 		t.Errorf("found %v", err)
@@ -324,7 +324,7 @@ func TestResume(t *testing.T) {
 	options := Options{Snapshots: Snapshots{Log: true, Steps: []int{17}}}
 	for _, exec := range []kernels.Executor{cpu.New(), ref.New()} {
 		options.History, options.Resume = t.TempDir(), false
-		want, err := Run(t.Context(), exec, new(Networks), data, mixed(), options)
+		want, err := Run(t.Context(), exec, data, mixed(), options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -337,7 +337,7 @@ func TestResume(t *testing.T) {
 			for attempt := 0; ; attempt++ {
 				ctx, cancel := context.WithCancel(t.Context())
 				steps := random.IntN(200)
-				found, err := Run(ctx, stopAt{exec, &steps, cancel}, new(Networks), data, mixed(), options)
+				found, err := Run(ctx, stopAt{exec, &steps, cancel}, data, mixed(), options)
 				done := ctx.Err() == nil
 				cancel()
 				if err != nil {
@@ -361,7 +361,7 @@ func TestResume(t *testing.T) {
 func TestResumeAfterKill(t *testing.T) {
 	data := stripes(100, 30)
 	options := Options{History: t.TempDir(), Resume: true, Snapshots: Snapshots{Log: true}}
-	want, err := Run(t.Context(), cpu.New(), new(Networks), data, mixed(), options)
+	want, err := Run(t.Context(), cpu.New(), data, mixed(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +370,7 @@ func TestResumeAfterKill(t *testing.T) {
 	options.History = t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	steps := 100
-	if _, err := Run(ctx, stopAt{cpu.New(), &steps, cancel}, new(Networks), data, mixed(), options); err != nil {
+	if _, err := Run(ctx, stopAt{cpu.New(), &steps, cancel}, data, mixed(), options); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.OpenFile(filepath.Join(options.History, recordsFile), os.O_APPEND|os.O_WRONLY, 0)
@@ -400,7 +400,7 @@ func TestResumeAfterKill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	found, err := Run(t.Context(), cpu.New(), new(Networks), data, mixed(), options)
+	found, err := Run(t.Context(), cpu.New(), data, mixed(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -412,7 +412,7 @@ func TestResumeRefuses(t *testing.T) {
 	data := stripes(100, 30)
 	dir := t.TempDir()
 	start := func(exec kernels.Executor, data *mnist.Dataset, specs []Spec, o Options) error {
-		_, err := Run(t.Context(), exec, new(Networks), data, specs, o)
+		_, err := Run(t.Context(), exec, data, specs, o)
 		return err
 	}
 	specs := func(change func(*Spec)) []Spec {
@@ -490,13 +490,13 @@ func TestBadHistory(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			options := Options{History: t.TempDir(), Resume: true}
-			if _, err := Run(t.Context(), cpu.New(), new(Networks), data, []Spec{seeded(small(), 1)}, options); err != nil {
+			if _, err := Run(t.Context(), cpu.New(), data, []Spec{seeded(small(), 1)}, options); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.damage(options.History); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Run(t.Context(), cpu.New(), new(Networks), data, []Spec{seeded(small(), 1)}, options)
+			_, err := Run(t.Context(), cpu.New(), data, []Spec{seeded(small(), 1)}, options)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("found %v, want %q", err, c.want)
 			}
@@ -506,11 +506,11 @@ func TestBadHistory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Run(t.Context(), cpu.New(), new(Networks), data, []Spec{seeded(small(), 1)}, Options{History: file})
+	_, err := Run(t.Context(), cpu.New(), data, []Spec{seeded(small(), 1)}, Options{History: file})
 	if err == nil || !strings.HasPrefix(err.Error(), "--history "+file+": want a directory") {
 		t.Errorf("a file: %v", err)
 	}
-	_, err = Run(t.Context(), cpu.New(), new(Networks), data, []Spec{seeded(small(), 1)}, Options{History: t.TempDir(), Snapshots: Snapshots{Steps: []int{25}}})
+	_, err = Run(t.Context(), cpu.New(), data, []Spec{seeded(small(), 1)}, Options{History: t.TempDir(), Snapshots: Snapshots{Steps: []int{25}}})
 	if err == nil || err.Error() != "--snapshots 25: training has steps 0 to 24" {
 		t.Errorf("a snapshot after the end: %v", err)
 	}
@@ -526,7 +526,7 @@ func TestHistoryClaimed(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := func() error {
-		_, err := Run(t.Context(), cpu.New(), new(Networks), stripes(100, 30), []Spec{seeded(small(), 1)}, Options{History: dir})
+		_, err := Run(t.Context(), cpu.New(), stripes(100, 30), []Spec{seeded(small(), 1)}, Options{History: dir})
 		return err
 	}
 	if err := again(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("--history %s: process %d on ", dir, os.Getpid())) {
@@ -627,7 +627,7 @@ func TestOwnNetwork(t *testing.T) {
 	own.Recipe.Arch = "whatever"
 	options := Options{History: t.TempDir(), Resume: true}
 	for range 2 {
-		results, err := Run(t.Context(), cpu.New(), new(Networks), data, []Spec{own}, options)
+		results, err := Run(t.Context(), cpu.New(), data, []Spec{own}, options)
 		if err != nil {
 			t.Fatal(err)
 		}

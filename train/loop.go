@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"vanilla/graph"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -67,10 +68,11 @@ type bestEpoch struct {
 
 // newLoop checks everything, prepares the population, and begins or continues
 // its history.
-func newLoop(exec kernels.Executor, networks *Networks, data *mnist.Dataset, specs []Spec, options Options) (*loop, error) {
+func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options Options) (*loop, error) {
 	l := &loop{options: options, data: data, arithmetic: exec.Arithmetic(), members: make([]member, len(specs))}
 	variants := make([]kernels.Variant, len(specs))
 	var set kernels.Data
+	var built graph.Cache
 	for i, s := range specs {
 		if err := s.check(data); err != nil {
 			return nil, err
@@ -86,14 +88,13 @@ func newLoop(exec kernels.Executor, networks *Networks, data *mnist.Dataset, spe
 		network := s.Network
 		if network == nil {
 			var err error
-			if network, err = networks.Build(r.Arch, r.Activation, r.Loss); err != nil {
+			if network, err = r.Build(&built); err != nil {
 				return nil, err
 			}
 		} else {
-			networks.add(network)
 			r.Arch, r.Activation, r.Loss = "", "", ""
 		}
-		variants[i] = s.Variant(network.Program)
+		variants[i] = s.Variant(network)
 		m := member{spec: s, variant: variants[i], perEpoch: variants[i].StepsPerEpoch(set.Train.Len())}
 		m.total = m.perEpoch * r.Epochs
 		m.TrainLoss = Loss(math.NaN())

@@ -193,12 +193,29 @@ func (r Recipe) checkNetwork() error {
 			return err
 		}
 	}
-	if a, err := archOf(r.Arch, r.Activation, r.Loss); err != nil {
+	if a, err := r.arch(); err != nil {
 		return err
 	} else if err := a.Check(); err != nil {
 		return &SettingError{"--arch", r.Arch, err.Error()}
 	}
 	return nil
+}
+
+func (r Recipe) arch() (graph.Arch, error) {
+	widths, err := model.Widths(r.Arch)
+	if err != nil {
+		return graph.Arch{}, err
+	}
+	return graph.NamedArch(widths, r.Activation, r.Loss)
+}
+
+// Build returns the recipe's network from a cache, which builds it if it is new.
+func (r Recipe) Build(c *graph.Cache) (*graph.Network, error) {
+	a, err := r.arch()
+	if err != nil {
+		return nil, err
+	}
+	return c.New(a)
 }
 
 // oneOf reports a value that is none of the names.

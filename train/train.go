@@ -7,7 +7,7 @@
 //	recipe := train.Default()
 //	recipe.Arch = "784-32-10"
 //	specs := []train.Spec{{Recipe: recipe, Seed: 1}, {Recipe: recipe, Seed: 2}}
-//	results, err := train.Run(ctx, cpu.New(), new(train.Networks), data, specs, train.Options{})
+//	results, err := train.Run(ctx, cpu.New(), data, specs, train.Options{})
 //	fmt.Println(results[0].Test.Accuracy())
 //	err = results[0].Model.Write("first.safetensors")
 //
@@ -123,18 +123,18 @@ type Result struct {
 }
 
 // Run trains a population, evaluates it on the test images, and returns one
-// Result for each Spec. The executor must have been opened with networks.Of. All
-// recipes must hold out the same fraction of the training images.
+// Result for each Spec. All recipes must hold out the same fraction of the training
+// images.
 //
 // When ctx is done, training stops after the current step and what has been
 // trained is evaluated and returned. Run fails with a *SettingError if a recipe
 // cannot be or does not fit the data, and if the executor fails or the history
 // cannot be written.
-func Run(ctx context.Context, exec kernels.Executor, networks *Networks, data *mnist.Dataset, specs []Spec, options Options) ([]Result, error) {
+func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, specs []Spec, options Options) ([]Result, error) {
 	if len(specs) == 0 {
 		return nil, nil
 	}
-	l, err := newLoop(exec, networks, data, specs, options)
+	l, err := newLoop(exec, data, specs, options)
 	if err != nil {
 		return nil, err
 	}
@@ -164,11 +164,12 @@ func (s Spec) check(data *mnist.Dataset) error {
 	return s.Recipe.trainingFits(extentOf(data.Train))
 }
 
-// Variant is the spec as executors take it, on the recipe's program.
-func (s Spec) Variant(p *ir.Program) kernels.Variant {
+// Variant is the spec as executors take it. The source is the spec's own network
+// or the recipe's, see [Recipe.Build].
+func (s Spec) Variant(source kernels.Source) kernels.Variant {
 	r := s.Recipe
 	return kernels.Variant{
-		Program:   p,
+		Source:    source,
 		Optimizer: r.optimizer(),
 		Rate:      r.rate(),
 		Batch:     r.Batch,
@@ -178,35 +179,6 @@ func (s Spec) Variant(p *ir.Program) kernels.Variant {
 		Seed:      s.Seed,
 		OrderSeed: s.OrderSeed,
 	}
-}
-
-// Evaluate scores a trained network on the data's test images. The executor
-// must have been opened with networks.Of. The data may have fewer classes than
-// the network has outputs. It fails if m is not a chain of layers that package
-// graph can build, and if the images are not of its size.
-func Evaluate(ctx context.Context, exec kernels.Executor, networks *Networks, data *mnist.Dataset, m *model.Model) (kernels.Score, error) {
-	network, err := networks.Build(m.Arch, m.Activation, m.Loss)
-	if err != nil {
-		return kernels.Score{}, err
-	}
-	// How the network was trained does not matter to its evaluation.
-	variant := Spec{Recipe: Default()}.Variant(network.Program)
-	set := Data(data)
-	set.Classes = max(set.Classes, network.Program.Classes())
-	population, err := exec.Prepare(set, []kernels.Variant{variant})
-	if err != nil {
-		return kernels.Score{}, err
-	}
-	defer population.Close()
-	state := variant.InitialState()
-	state.Params = state.Params[:0]
-	for _, p := range m.Params {
-		state.Params = append(state.Params, p.Data)
-	}
-	if err := population.Restore(0, state); err != nil {
-		return kernels.Score{}, err
-	}
-	return population.Evaluate(ctx, 0, kernels.Test)
 }
 
 // account is the recipe as a model file keeps it: with what else a repetition
@@ -229,7 +201,7 @@ func (l *loop) model(m *member, params [][]float32, step int, accuracy float64) 
 	if step != m.total {
 		a.StoppedAt = &step
 	}
-	return m.spec.model(a, m.variant.Program, params, accuracy, l.data.Train, l.options.Version)
+	return m.spec.model(a, m.variant.Program(), params, accuracy, l.data.Train, l.options.Version)
 }
 
 // Model is the trained network of a spec with its program's parameters, weights
@@ -285,7 +257,7 @@ func (l *loop) result(ctx context.Context, i int) (Result, error) {
 	m := &l.members[i]
 	r := Result{
 		Spec:          m.spec,
-		Parameters:    m.variant.Program.Parameters(),
+		Parameters:    m.variant.Program().Parameters(),
 		TrainLoss:     float64(m.TrainLoss),
 		Epochs:        m.Step / m.perEpoch,
 		EpochsTrained: float64(m.Step) / float64(m.perEpoch),

@@ -9,10 +9,9 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
-	"vanilla/graph"
+	"vanilla/infer"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
@@ -52,7 +51,7 @@ func seeded(r Recipe, seed uint64) Spec { return Spec{Recipe: r, Seed: seed, Ord
 
 func run(t *testing.T, exec kernels.Executor, data *mnist.Dataset, specs ...Spec) []Result {
 	t.Helper()
-	results, err := Run(t.Context(), exec, new(Networks), data, specs, Options{})
+	results, err := Run(t.Context(), exec, data, specs, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,17 +188,10 @@ func TestModel(t *testing.T) {
 		t.Errorf("its recipe is %s", m.Recipe)
 	}
 	for _, e := range []kernels.Executor{exec, ref.New()} {
-		score, err := Evaluate(t.Context(), e, new(Networks), data, m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		score := evaluate(t, e, data, m)
 		if score.Correct != r.Test.Correct || score.N != 30 {
 			t.Errorf("%s: %d of %d right, training found %d", e.Name(), score.Correct, score.N, r.Test.Correct)
 		}
-	}
-	m.Params = m.Params[:2]
-	if _, err := Evaluate(t.Context(), exec, new(Networks), data, m); err == nil {
-		t.Error("a model without its last layer: no error")
 	}
 }
 
@@ -208,10 +200,10 @@ func TestInterrupt(t *testing.T) {
 	data := stripes(60, 30)
 	long := small()
 	long.Epochs = maxEpochs
-	exec, networks := cpu.New(), new(Networks)
+	exec := cpu.New()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	results, err := Run(ctx, exec, networks, data, []Spec{seeded(long, 1), seeded(small(), 2)}, Options{Observe: func(r Record) {
+	results, err := Run(ctx, exec, data, []Spec{seeded(long, 1), seeded(small(), 2)}, Options{Observe: func(r Record) {
 		if r.Variant == 0 && r.Epoch == 50 {
 			cancel(errors.New("enough"))
 		}
@@ -223,15 +215,14 @@ func TestInterrupt(t *testing.T) {
 	if !r.Interrupted || r.Epochs < 50 || r.EpochsTrained < 50 || r.Model == nil || math.IsNaN(r.TrainLoss) {
 		t.Fatalf("the interrupted network: %+v", r)
 	}
-	score, err := Evaluate(t.Context(), exec, networks, data, r.Model)
-	if err != nil || score.Correct != r.Test.Correct || r.Test.Accuracy() < 0.9 {
-		t.Errorf("%d right, training found %d, err %v", score.Correct, r.Test.Correct, err)
+	if score := evaluate(t, exec, data, r.Model); score.Correct != r.Test.Correct || r.Test.Accuracy() < 0.9 {
+		t.Errorf("%d right, training found %d", score.Correct, r.Test.Correct)
 	}
 	if !strings.Contains(string(r.Model.Recipe), `"stopped_at":`) {
 		t.Errorf("the recipe does not say that the run was interrupted: %s", r.Model.Recipe)
 	}
 
-	results, err = Run(ctx, exec, networks, data, []Spec{seeded(long, 1)}, Options{}) // done already
+	results, err = Run(ctx, exec, data, []Spec{seeded(long, 1)}, Options{}) // done already
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,37 +287,24 @@ func TestExecutorFails(t *testing.T) {
 	failure := errors.New("out of order")
 	for _, exec := range []broken{{prepare: failure}, {advance: failure}, {evaluate: failure}} {
 		exec.Executor = ref.New()
-		_, err := Run(t.Context(), exec, new(Networks), stripes(20, 3), []Spec{{Recipe: small()}}, Options{})
+		_, err := Run(t.Context(), exec, stripes(20, 3), []Spec{{Recipe: small()}}, Options{})
 		if !errors.Is(err, failure) {
 			t.Errorf("%+v: found the error %v", exec, err)
 		}
 	}
 }
 
-func TestNetworks(t *testing.T) {
-	var networks Networks
-	var found [8]*graph.Network
-	var wg sync.WaitGroup
-	for i := range found {
-		wg.Go(func() {
-			var err error
-			if found[i], err = networks.Build("16-5-3", "tanh", "quadratic"); err != nil {
-				t.Error(err)
-			}
-		})
+// evaluate scores a model on the test images.
+func evaluate(t *testing.T, exec kernels.Executor, data *mnist.Dataset, m *model.Model) kernels.Score {
+	t.Helper()
+	network, err := infer.Open(exec, m, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	wg.Wait()
-	for _, n := range found {
-		if n != found[0] || networks.Of(n.Program) != n {
-			t.Fatal("one network was built twice")
-		}
+	defer network.Close()
+	score, err := network.Evaluate(t.Context(), data.Test)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if other, err := networks.Build("16-5-3", "relu", "quadratic"); err != nil || other == found[0] {
-		t.Errorf("another network: %v, err %v", other, err)
-	}
-	for _, bad := range []shape{{"16", "tanh", "quadratic"}, {"16-3", "x", "quadratic"}, {"16-3", "tanh", "x"}} {
-		if _, err := networks.Build(bad.arch, bad.activation, bad.loss); err == nil {
-			t.Errorf("%v: no error", bad)
-		}
-	}
+	return score
 }

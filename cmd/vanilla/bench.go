@@ -47,13 +47,15 @@ var benchExecutors = map[string]string{"cpu": device.Fast, onGPUs: device.Fast, 
 // onGPUs is the executor whose device is not the CPU.
 const onGPUs = "cuda"
 
-// openExecutor opens what --executors calls by a name. It refuses what is no device.
-func openExecutor(name string, networks *train.Networks) (kernels.Executor, error) {
+// openMeasured opens what --executors calls by a name. It refuses what is no device.
+func openMeasured(name string) (exec kernels.Executor, err error) {
 	where := "cpu"
 	if name == onGPUs {
 		where = onGPUs
 	}
-	exec, err := device.OpenMeasured(where, benchExecutors[name], networks.Of)
+	if err = device.Measurable(where, benchExecutors[name]); err == nil {
+		exec, err = openExecutor(where, benchExecutors[name])
+	}
 	var no *device.NameError
 	if errors.As(err, &no) {
 		return nil, &train.SettingError{Flag: "--executors", Value: name, Problem: no.Problem}
@@ -259,38 +261,35 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 // measure runs the suite and prints results.
-func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) error {
+func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	data, err := load(b.data)
 	if err != nil {
 		return err
 	}
-	var networks train.Networks
 	var executors []kernels.Executor
 	for _, name := range b.executors {
 		if name == bench.Handrolled {
 			continue
 		}
-		exec, err := openExecutor(name, &networks)
-		if err != nil {
-			return err
+		exec, failure := openMeasured(name)
+		if failure != nil {
+			return failure
 		}
-		if c, ok := exec.(io.Closer); ok {
-			defer c.Close()
-		}
+		defer closing(exec, &err)
 		executors = append(executors, exec)
 	}
 	switch b.suite {
 	case bench.CompletionsSuite:
-		return b.complete(ctx, executors, &networks, data, stdout, stderr)
+		return b.complete(ctx, executors, data, stdout, stderr)
 	case bench.AccuracySuite:
-		return b.accuracies(ctx, executors, &networks, data, stdout, stderr)
+		return b.accuracies(ctx, executors, data, stdout, stderr)
 	}
 	if b.python != "" {
 		if b.options.Peers, err = bench.LoadPeers(b.peers, b.python, b.on); err != nil {
 			return err
 		}
 	}
-	cases, err := bench.Cases(b.suite, &networks, data, b.options)
+	cases, err := bench.Cases(b.suite, data, b.options)
 	if err != nil {
 		return err
 	}
@@ -369,7 +368,7 @@ func (b *benchFlags) runCase(ctx context.Context, harness *bench.Bench, c bench.
 const goal = 0.95
 
 // complete is the suite to-accuracy.
-func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor, networks *train.Networks, data *mnist.Dataset, stdout, stderr io.Writer) error {
+func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor, data *mnist.Dataset, stdout, stderr io.Writer) error {
 	binary, err := os.Executable()
 	if err != nil {
 		return err
@@ -383,7 +382,7 @@ func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor,
 	all.Version = version
 	for i, e := range executors { // a record each; the first has the runs
 		fmt.Fprintf(stderr, "%s: a population to %.0f %%\n", e.Name(), 100*goal)
-		reached, err := bench.Reach(ctx, e, networks, data, goal, goalRounds)
+		reached, err := bench.Reach(ctx, e, data, goal, goalRounds)
 		if err != nil {
 			return err
 		}
@@ -404,7 +403,7 @@ func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor,
 }
 
 // accuracies is the suite accuracy.
-func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executor, networks *train.Networks, data *mnist.Dataset, stdout, stderr io.Writer) error {
+func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executor, data *mnist.Dataset, stdout, stderr io.Writer) error {
 	recipes, err := bench.NamedRecipes(b.recipes)
 	if err != nil {
 		return err
@@ -412,7 +411,7 @@ func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executo
 	for _, e := range executors {
 		for _, r := range recipes {
 			fmt.Fprintf(stderr, "%s: %s\n", e.Name(), r.Name)
-			all, err := bench.Accuracies(ctx, e, networks, data, r.Recipe, b.rounds)
+			all, err := bench.Accuracies(ctx, e, data, r.Recipe, b.rounds)
 			if err != nil {
 				return err
 			}

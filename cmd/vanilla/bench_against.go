@@ -64,7 +64,7 @@ func (b *benchFlags) self(executor string) (bench.Build, error) {
 
 // measureAgainst compares this build with another one.
 func (b *benchFlags) measureAgainst(ctx context.Context, stdout, stderr io.Writer) error {
-	cases, err := b.cases(new(train.Networks))
+	cases, err := b.cases()
 	if err != nil {
 		return err
 	}
@@ -102,23 +102,22 @@ func (b *benchFlags) measureAgainst(ctx context.Context, stdout, stderr io.Write
 }
 
 // cases are the suite's, as both ends of --against make them.
-func (b *benchFlags) cases(networks *train.Networks) ([]bench.Case, error) {
+func (b *benchFlags) cases() ([]bench.Case, error) {
 	data, err := load(b.data)
 	if err != nil {
 		return nil, err
 	}
 	o := b.options
 	o.Rounds = bench.AgainstEpochs
-	return bench.Cases(b.suite, networks, data, o)
+	return bench.Cases(b.suite, data, o)
 }
 
 // serveCase is what the other end of --against runs.
-func (b *benchFlags) serveCase(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+func (b *benchFlags) serveCase(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 	if err := b.check(); err != nil {
 		return err
 	}
-	var networks train.Networks
-	cases, err := b.cases(&networks)
+	cases, err := b.cases()
 	if err != nil {
 		return err
 	}
@@ -126,12 +125,10 @@ func (b *benchFlags) serveCase(ctx context.Context, stdin io.Reader, stdout io.W
 	if i < 0 {
 		return &train.SettingError{Flag: "--serve", Value: b.serve, Problem: fmt.Sprintf("the suite %s has no such case", b.suite)}
 	}
-	e, err := openExecutor(b.executors[0], &networks)
+	e, err := openMeasured(b.executors[0])
 	if err != nil {
 		return err
 	}
-	if c, ok := e.(io.Closer); ok {
-		defer c.Close()
-	}
+	defer closing(e, &err)
 	return bench.Serve(ctx, cases[i], e, version, stdin, stdout)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vanilla/infer"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -49,12 +50,12 @@ parameters that are not finite is refused.`,
 	return c
 }
 
-func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) error {
-	var networks train.Networks
-	exec, err := e.placement.open(&networks)
+func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err error) {
+	exec, err := e.placement.open()
 	if err != nil {
 		return err
 	}
+	defer closing(exec, &err)
 	m, err := e.source.open(path)
 	if err != nil {
 		return err
@@ -69,15 +70,16 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) erro
 	if err := allFinite(path, m); err != nil {
 		return err
 	}
-	score, err := train.Evaluate(ctx, exec, &networks, data, m)
+	network, err := infer.Open(exec, m, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	widths, err := model.Widths(m.Arch)
+	defer closing(network, &err)
+	score, err := network.Evaluate(ctx, data.Test)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	r := evalReportOf(score, data.Test, widths[len(widths)-1])
+	r := evalReportOf(score, data.Test, network.Classes())
 	if e.json {
 		return writeJSON(stdout, r)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -10,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"vanilla/internal/store"
-	"vanilla/kernels/device"
 	"vanilla/model"
 	"vanilla/model/export"
 	"vanilla/train"
@@ -48,7 +48,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
   vanilla export state_dict.safetensors --activation relu --loss cross-entropy -o mlp.json`,
 		Args: modelArgument,
 		RunE: func(c *cobra.Command, args []string) error {
-			return e.run(args[0], c.Flags().Changed("data"), c.OutOrStdout())
+			return e.run(c.Context(), args[0], c.Flags().Changed("data"), c.OutOrStdout())
 		},
 	}
 	c.Flags().SortFlags = false
@@ -61,7 +61,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
 // pageExtension is that of files that are pages.
 const pageExtension = ".html"
 
-func (e *exportFlags) run(name string, dataGiven bool, stdout io.Writer) error {
+func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdout io.Writer) error {
 	format, ok := export.FormatOf(e.out)
 	asPage := strings.EqualFold(filepath.Ext(e.out), pageExtension)
 	if !ok && !asPage {
@@ -76,7 +76,7 @@ func (e *exportFlags) run(name string, dataGiven bool, stdout io.Writer) error {
 	}
 	var b bytes.Buffer
 	if asPage {
-		err = e.page(&b, name, m, dataGiven)
+		err = e.page(ctx, &b, name, m, dataGiven)
 	} else {
 		var data []byte
 		data, err = format.Encode(m)
@@ -100,14 +100,13 @@ func (e *exportFlags) run(name string, dataGiven bool, stdout io.Writer) error {
 }
 
 // page writes the network as a page. MNIST's images are left out where the network does not take them.
-func (e *exportFlags) page(w io.Writer, name string, m *model.Model, dataGiven bool) error {
-	var networks train.Networks
-	auto := placement{device: "auto", executor: device.Fast}
-	exec, err := auto.open(&networks)
-	if err != nil {
+func (e *exportFlags) page(ctx context.Context, w io.Writer, name string, m *model.Model, dataGiven bool) (err error) {
+	var v vizFlags
+	if err := v.prepare(ctx); err != nil {
 		return err
 	}
-	n, err := see(exec, &networks, name, m)
+	defer closing(&v, &err)
+	n, err := v.see(name, m)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -15,10 +16,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/spf13/cobra"
 
+	"vanilla/kernels"
 	"vanilla/kernels/cuda/driver"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -32,7 +36,53 @@ func TestMain(m *testing.M) {
 	if os.Getenv("VANILLA_TEST_MAIN") != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	open := openExecutor
+	openExecutor = func(device, executor string) (kernels.Executor, error) {
+		e, err := open(device, executor)
+		if err != nil {
+			return nil, err
+		}
+		opened.Add(1)
+		return &counted{Executor: e}, nil
+	}
+	code := m.Run()
+	if o, c := opened.Load(), closed.Load(); o != c {
+		fmt.Printf("the tests opened %d executors and closed %d\n", o, c)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// Executors that commands opened, and those of them that were closed.
+var opened, closed atomic.Int64
+
+// counted is an executor that counts how often it is closed.
+type counted struct {
+	kernels.Executor
+	once sync.Once
+}
+
+func (e *counted) Close() error {
+	e.once.Do(func() { closed.Add(1) })
+	return e.Executor.Close()
+}
+
+// Whatever a command does with an executor, it opens one and closes it.
+func TestExecutorsAreClosed(t *testing.T) {
+	inData(t)
+	before := opened.Load()
+	for _, line := range [][]string{
+		tiny(), tiny("--explain"), tiny("--explain", "--executor", "tape"), tiny("--history", "run", "--snapshots", "log"),
+		{"eval", "model.safetensors", "--data", "tiny"}, {"predict", "model.safetensors", "--data", "tiny"},
+		{"viz", "weights", "model.safetensors", "--data", "tiny", "--json"}, {"viz", "all", "model.safetensors", "--data", "tiny", "-o", "figures"},
+		{"eval", "nothing.safetensors"},
+	} {
+		vanilla(t, line...)
+		if o, c := opened.Load(), closed.Load(); o != before+1 || c != o {
+			t.Errorf("vanilla %s: %d executors were opened, %d of all %d are closed", strings.Join(line, " "), o-before, c, o)
+		}
+		before = opened.Load()
+	}
 }
 
 // vanilla runs a command line in this process.

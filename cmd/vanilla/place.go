@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"vanilla/graph/ir"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/train"
@@ -25,9 +24,12 @@ func (p *placement) addTo(f *pflag.FlagSet) {
 	f.StringVar(&p.executor, "executor", device.Fast, "`name` of what runs the network: fast, tape (Gorgonia's own machine) or ref (the definition)")
 }
 
-// open returns the executor that runs networks.
-func (p *placement) open(networks *train.Networks) (kernels.Executor, error) {
-	exec, err := device.Open(p.device, p.executor, networks.Of)
+// openExecutor is device.Open, but in tests, which count what is opened and closed.
+var openExecutor = device.Open
+
+// open returns the executor that runs networks. The caller closes it.
+func (p *placement) open() (kernels.Executor, error) {
+	exec, err := openExecutor(p.device, p.executor)
 	var name *device.NameError
 	if errors.As(err, &name) {
 		return nil, &train.SettingError{Flag: name.Flag, Value: name.Name, Problem: name.Problem}
@@ -45,12 +47,12 @@ func (p *placement) note(stderr io.Writer) {
 	}
 }
 
-// plan says how the executor would run a network's program.
-func (p *placement) plan(networks *train.Networks, program *ir.Program, o kernels.Optimizer) ([]string, error) {
-	if _, err := p.open(networks); err != nil {
-		return nil, err
+// closing closes what a function used until its end. What keeps it from being
+// closed is the function's error if it has no other.
+func closing(c io.Closer, err *error) {
+	if failure := c.Close(); *err == nil {
+		*err = failure
 	}
-	return device.Explain(p.device, p.executor, program, o)
 }
 
 func devicesCommand() *cobra.Command {

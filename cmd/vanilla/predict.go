@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vanilla/infer"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
-	"vanilla/train"
 )
 
 // predictFlags are the flags of the command predict.
@@ -77,19 +77,23 @@ func (p *predictFlags) arguments(c *cobra.Command, args []string) error {
 	return nil
 }
 
-func (p *predictFlags) run(c *cobra.Command, name string, files []string) error {
-	v := &predictor{json: p.json}
-	var err error
-	if v.exec, err = p.placement.open(&v.networks); err != nil {
+func (p *predictFlags) run(c *cobra.Command, name string, files []string) (err error) {
+	exec, err := p.placement.open()
+	if err != nil {
 		return err
 	}
+	defer closing(exec, &err)
+	v := &predictor{json: p.json, name: name}
 	if v.model, err = p.source.open(name); err != nil {
 		return err
 	}
-	v.name = name
+	if v.network, err = infer.Open(exec, v.model, nil); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	defer closing(v.network, &err)
 	out := bufio.NewWriter(c.OutOrStdout())
 	if p.data != "" {
-		err = v.predictSet(out, p.data)
+		err = v.predictSet(c.Context(), out, p.data)
 	} else {
 		err = v.predictFiles(c.Context(), out, c.ErrOrStderr(), files, p.raw)
 	}
@@ -101,11 +105,10 @@ func (p *predictFlags) run(c *cobra.Command, name string, files []string) error 
 
 // predictor is a network that says what images show.
 type predictor struct {
-	networks train.Networks
-	exec     kernels.Executor
-	model    *model.Model
-	name     string // of the model
-	json     bool
+	network *infer.Network
+	model   *model.Model
+	name    string // of the model
+	json    bool
 }
 
 // prediction is what --json prints for an image: a file, or one of a data set.
@@ -151,7 +154,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 			fmt.Fprintln(stderr, err)
 			continue
 		}
-		probabilities, err := v.probabilities(pixels)
+		probabilities, err := v.probabilities(ctx, pixels)
 		if err != nil {
 			return err
 		}
@@ -172,7 +175,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 }
 
 // predictSet predicts the test images of a data set, in one line each.
-func (v *predictor) predictSet(out *bufio.Writer, name string) error {
+func (v *predictor) predictSet(ctx context.Context, out *bufio.Writer, name string) error {
 	data, err := load(name)
 	if err != nil {
 		return err
@@ -180,7 +183,7 @@ func (v *predictor) predictSet(out *bufio.Writer, name string) error {
 	if err := fits(data, name, v.model, v.name); err != nil {
 		return err
 	}
-	all, err := v.probabilities(data.Test.Pixels)
+	all, err := v.probabilities(ctx, data.Test.Pixels)
 	if err != nil {
 		return err
 	}
@@ -200,8 +203,8 @@ func (v *predictor) predictSet(out *bufio.Writer, name string) error {
 	return nil
 }
 
-func (v *predictor) probabilities(pixels []byte) ([]float32, error) {
-	p, err := train.Probabilities(v.exec, &v.networks, v.model, pixels)
+func (v *predictor) probabilities(ctx context.Context, pixels []byte) ([]float32, error) {
+	p, err := v.network.Probabilities(ctx, pixels)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
 	}

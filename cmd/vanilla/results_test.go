@@ -34,7 +34,7 @@ func runSweep(t *testing.T, dir string, shard sweep.Shard) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sweep.Run(t.Context(), cpu.New(), new(train.Networks), data, dir, tinySpec(), sweep.Options{Version: version, Shard: shard}); err != nil {
+	if _, err := sweep.Run(t.Context(), cpu.New(), data, dir, tinySpec(), sweep.Options{Version: version, Shard: shard}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -171,7 +171,7 @@ func TestResultsMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sweep.Run(t.Context(), cpu.New(), new(train.Networks), data, "out", tinySpec(), sweep.Options{Version: version, Resume: true}); err != nil {
+	if _, err := sweep.Run(t.Context(), cpu.New(), data, "out", tinySpec(), sweep.Options{Version: version, Resume: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := must(t, "results", "out", "--json"), must(t, "results", "whole", "--json"); got != want {

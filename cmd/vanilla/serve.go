@@ -58,11 +58,12 @@ whoever reaches it can use it. Ctrl-C ends it.`,
 // shownImages is how many test images the page that is served can load.
 const shownImages = 1000
 
-func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) error {
-	var networks train.Networks
-	if _, err := s.placement.open(&networks); err != nil {
+func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) (err error) {
+	e, err := s.placement.open()
+	if err != nil {
 		return err
 	}
+	defer closing(e, &err)
 	if len(names) == 0 {
 		names = zoo.Names()
 	}
@@ -153,5 +154,5 @@ func writePage(w io.Writer, n *seen, data *mnist.Dataset) error {
 		}
 		sample = page.NewSample(data.Test, exportedImages, wrong)
 	}
-	return page.Write(w, []page.Network{{Name: n.name, Model: n.model}}, sample)
+	return page.Write(w, []page.Network{{Name: n.Name(), Model: n.model}}, sample)
 }

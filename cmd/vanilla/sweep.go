@@ -237,7 +237,7 @@ func (s *sweepFlags) options() (o sweep.Options, err error) {
 	return o, nil
 }
 
-func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	options, err := s.options()
 	if err != nil {
 		return err
@@ -253,17 +253,17 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if s.out == "" && !s.dryRun {
 		return usagef("want --out with a directory for what is found")
 	}
-	var networks train.Networks
-	exec, err := s.open(&networks)
+	if s.dryRun {
+		return s.estimate(ctx, stdout)
+	}
+	exec, err := s.open()
 	if err != nil {
 		return err
 	}
+	defer closing(exec, &err)
 	data, err := load(s.data)
 	if err != nil {
 		return err
-	}
-	if s.dryRun {
-		return s.estimate(ctx, stdout)
 	}
 	var failed error // of writing to stdout
 	if s.json {
@@ -278,7 +278,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	options.Progress = board.show
 	s.note(stderr)
 	fmt.Fprintf(stderr, "sweeping over %s with %s: %s\n", data.Name, exec.Name(), exec.Device())
-	d, err := sweep.Run(ctx, exec, &networks, data, s.out, s.spec, options)
+	d, err := sweep.Run(ctx, exec, data, s.out, s.spec, options)
 	board.finish()
 	if d == nil {
 		return err
@@ -448,6 +448,18 @@ type deviceReport struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// devices are where the sweep could run: every device for auto.
+func (s *sweepFlags) devices() []placement {
+	if s.device != "auto" {
+		return []placement{s.placement}
+	}
+	var all []placement
+	for _, d := range device.Devices() {
+		all = append(all, placement{d.Name, s.executor})
+	}
+	return all
+}
+
 // estimate is --dry-run.
 func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	options, err := s.options()
@@ -469,20 +481,20 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	if report.Cost, err = plan.Cost(options.Shard, options.Memory); err != nil {
 		return err
 	}
-	for _, d := range device.Devices() {
-		if s.device != "auto" && s.device != d.Name {
-			continue
-		}
-		var networks train.Networks
-		exec, err := device.Open(d.Name, s.executor, networks.Of)
-		if err != nil {
+	for _, where := range s.devices() {
+		exec, err := where.open()
+		if err != nil && s.device == "auto" {
 			continue // this binary or machine has none
 		}
-		speed, err := plan.Speed(ctx, exec, &networks, data)
 		if err != nil {
 			return err
 		}
-		report.Devices = append(report.Devices, deviceReport{d.Name, exec.Device(), report.FLOP / speed})
+		speed, err := plan.Speed(ctx, exec, data)
+		name := exec.Device()
+		if closing(exec, &err); err != nil {
+			return err
+		}
+		report.Devices = append(report.Devices, deviceReport{where.device, name, report.FLOP / speed})
 	}
 	if s.json {
 		return writeJSON(stdout, report)

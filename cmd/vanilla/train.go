@@ -221,7 +221,7 @@ func (t *trainFlags) options() (o train.Options, err error) {
 	return o, nil
 }
 
-func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	if err := t.Recipe.Check(); err != nil {
 		return t.blame(err)
 	}
@@ -229,14 +229,14 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var networks train.Networks
 	if t.explain || t.printRecipe || t.dot != "" {
-		return t.show(&networks, stdout)
+		return t.show(stdout)
 	}
-	exec, err := t.open(&networks)
+	exec, err := t.open()
 	if err != nil {
 		return err
 	}
+	defer closing(exec, &err)
 	t.note(stderr)
 	// Better now than when there is something to lose.
 	if err := writable("--out", t.out); err != nil {
@@ -259,7 +259,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		progress = newProgress(stderr, t.Recipe.Epochs)
 	}
 	options.Observe = func(r train.Record) { progress.report(r) }
-	results, err := train.Run(ctx, exec, &networks, data, []train.Spec{t.Spec}, options)
+	results, err := train.Run(ctx, exec, data, []train.Spec{t.Spec}, options)
 	progress.finish()
 	if err != nil {
 		return err
@@ -308,13 +308,23 @@ func (t *trainFlags) outcome(r train.Result) error {
 	return nil
 }
 
+// plan says how the executor would train a network.
+func (t *trainFlags) plan(network *graph.Network) (lines []string, err error) {
+	exec, err := t.open()
+	if err != nil {
+		return nil, err
+	}
+	defer closing(exec, &err)
+	return exec.Explain(network, t.Spec.Variant(network).Optimizer)
+}
+
 // show is --print-recipe, --explain and --dot.
-func (t *trainFlags) show(networks *train.Networks, stdout io.Writer) error {
+func (t *trainFlags) show(stdout io.Writer) error {
 	if t.json {
 		return usagef("--json: there is no result to print with --print-recipe, --explain or --dot: want one or the other")
 	}
 	r := t.Recipe
-	network, err := networks.Build(r.Arch, r.Activation, r.Loss)
+	network, err := r.Build(new(graph.Cache))
 	if err != nil {
 		return err
 	}
@@ -327,7 +337,7 @@ func (t *trainFlags) show(networks *train.Networks, stdout io.Writer) error {
 		explanation.Write(recipe)
 	}
 	if t.explain {
-		plan, err := t.plan(networks, network.Program, t.Spec.Variant(network.Program).Optimizer)
+		plan, err := t.plan(network)
 		if err != nil {
 			return err
 		}

@@ -26,10 +26,10 @@ type vizFlags struct {
 	index, unit, from, to   int
 	dark, json              bool
 
-	ctx      context.Context
-	networks train.Networks
-	exec     kernels.Executor
-	loaded   *mnist.Dataset
+	ctx    context.Context
+	exec   kernels.Executor
+	opened []io.Closer // networks
+	loaded *mnist.Dataset
 }
 
 // figure is one figure of the command.
@@ -191,10 +191,7 @@ func (f figure) command() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error {
-			v.ctx = c.Context()
-			return v.run(f, args, c.OutOrStdout())
-		},
+		RunE: func(c *cobra.Command, args []string) error { return v.run(c.Context(), f, args, c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVarP(&v.out, "out", "o", "", "`file` to draw to, whose name ends in .png, .svg or .gif")
@@ -221,21 +218,33 @@ func (v *vizFlags) unitFlag(c *cobra.Command, usage string) {
 	c.Flags().Lookup("unit").DefValue = "0" // which help leaves out
 }
 
-// prepare opens what figures need.
-func (v *vizFlags) prepare() (err error) {
+// prepare opens what figures need, for as long as ctx is not done.
+func (v *vizFlags) prepare(ctx context.Context) (err error) {
+	v.ctx = ctx
 	p := placement{device: "auto", executor: device.Fast}
-	v.exec, err = p.open(&v.networks)
+	v.exec, err = p.open()
 	return err
 }
 
-func (v *vizFlags) run(f figure, args []string, stdout io.Writer) error {
+// Close closes what figures used.
+func (v *vizFlags) Close() (err error) {
+	for _, c := range slices.Backward(v.opened) {
+		closing(c, &err)
+	}
+	closing(v.exec, &err)
+	v.opened, v.exec = nil, nil
+	return err
+}
+
+func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.Writer) (err error) {
 	format, err := v.format()
 	if err != nil {
 		return err
 	}
-	if err := v.prepare(); err != nil {
+	if err := v.prepare(ctx); err != nil {
 		return err
 	}
+	defer closing(v, &err)
 	drawn, err := f.make(v, args)
 	if err != nil {
 		return err
@@ -296,7 +305,7 @@ func (v *vizFlags) open(name string) (*seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	return see(v.exec, &v.networks, name, m)
+	return v.see(name, m)
 }
 
 // openWithData opens networks and the data they take.
@@ -314,7 +323,7 @@ func (v *vizFlags) openWithData(names ...string) ([]*seen, *mnist.Dataset, error
 		return nil, nil, err
 	}
 	for _, n := range all {
-		if err := fits(data, v.data, n.model, n.name); err != nil {
+		if err := fits(data, v.data, n.model, n.Name()); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -354,9 +363,9 @@ func (v *vizFlags) picture(set *mnist.Images) (viz.Picture, error) {
 
 // checkUnit reports a --unit that the first layer does not have.
 func (v *vizFlags) checkUnit(n *seen) error {
-	if units := n.layers[0].Out; v.unit < viz.MostActive || v.unit >= units {
+	if units := n.Layers()[0].Out; v.unit < viz.MostActive || v.unit >= units {
 		return &train.SettingError{Flag: "--unit", Value: v.unit, Problem: fmt.Sprintf("%s (%s) has %d units in layer 2: want 0 to %d",
-			n.name, n.model.Arch, units, units-1)}
+			n.Name(), n.model.Arch, units, units-1)}
 	}
 	return nil
 }
@@ -372,7 +381,7 @@ func (v *vizFlags) weights(names []string) (viz.Figure, error) {
 	}
 	rows, cols, err := n.model.ImageSize()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", n.name, err)
+		return nil, fmt.Errorf("%s: %w", n.Name(), err)
 	}
 	if err := v.checkUnit(n); err != nil {
 		return nil, err
@@ -461,7 +470,7 @@ func (v *vizFlags) morph(names []string) (viz.Figure, error) {
 		picture, ok := firstRight(data.Test, p, end.label)
 		if !ok {
 			return nil, &train.SettingError{Flag: end.flag, Value: end.label, Problem: fmt.Sprintf(
-				"%s gets no test image of that label right: want another one, of 0 to %d", n.name, data.Test.Classes-1)}
+				"%s gets no test image of that label right: want another one, of 0 to %d", n.Name(), data.Test.Classes-1)}
 		}
 		ends = append(ends, picture)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -28,8 +29,7 @@ as JSON and an index.html that shows them and says what was left out, and why.
 		Example: "  vanilla viz all default -o figures",
 		Args:    modelArgument,
 		RunE: func(c *cobra.Command, args []string) error {
-			v.ctx = c.Context()
-			return v.all(args[0], c.OutOrStdout())
+			return v.all(c.Context(), args[0], c.OutOrStdout())
 		},
 	}
 	c.Flags().SortFlags = false
@@ -60,14 +60,15 @@ type left struct {
 	Why    string `json:"why"`
 }
 
-func (v *vizFlags) all(name string, stdout io.Writer) error {
+func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) (err error) {
 	if v.out == "" {
 		return &train.SettingError{Flag: "--out", Value: v.out, Problem: "want the name of a directory"}
 	}
 	v.scale, v.unit, v.from, v.to = string(viz.SharedScale), viz.MostActive, defaultFrom, defaultTo
-	if err := v.prepare(); err != nil {
+	if err := v.prepare(ctx); err != nil {
 		return err
 	}
+	defer closing(v, &err)
 	// What keeps all figures from being drawn is no reason to leave out one after
 	// the other.
 	if _, _, err := v.openWithData(name); err != nil {
@@ -78,7 +79,7 @@ func (v *vizFlags) all(name string, stdout io.Writer) error {
 	}
 	g := gallery{Model: name, Drawn: []drawn{}, Left: []left{}, Dark: v.dark}
 	for _, f := range figures() {
-		if v.ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted after %d figures", len(g.Drawn))
 		}
 		if f.arguments != "" {

@@ -136,9 +136,10 @@ func TestLessonsClaims(t *testing.T) {
 func TestInputGradientOfSeen(t *testing.T) {
 	for _, name := range zoo.Names() {
 		var v vizFlags
-		if err := v.prepare(); err != nil {
+		if err := v.prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		defer v.Close()
 		n, err := v.open(name)
 		if err != nil {
 			t.Fatal(err)
@@ -379,9 +380,10 @@ func TestStart(t *testing.T) {
 	inData(t)
 	must(t, tiny("--history", "run", "--snapshots", "log")...)
 	var v vizFlags
-	if err := v.prepare(); err != nil {
+	if err := v.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	defer v.Close()
 	trained, err := v.open("model.safetensors")
 	if err != nil {
 		t.Fatal(err)
@@ -391,7 +393,7 @@ func TestStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := trained.start()
-	for k, l := range first.layers {
+	for k, l := range first.Layers() {
 		if !slices.Equal(l.Weight, start[k].Weight) || !slices.Equal(l.Bias, start[k].Bias) {
 			t.Errorf("layer %d does not start as training did", k)
 		}

@@ -86,7 +86,7 @@ func (v *vizFlags) snapshots(c *viz.Course, folder string, data *mnist.Dataset) 
 		if err != nil {
 			return err
 		}
-		if err := fits(data, v.data, n.model, n.name); err != nil {
+		if err := fits(data, v.data, n.model, n.Name()); err != nil {
 			return err
 		}
 		c.Steps = append(c.Steps, step)

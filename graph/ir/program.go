@@ -87,6 +87,9 @@ type Program struct {
 	Params  []Param
 }
 
+// Lowered is p: executors take programs by themselves too.
+func (p *Program) Lowered() *Program { return p }
+
 // Value returns the value that id names.
 func (p *Program) Value(id ID) Value { return p.Values[id] }
 

@@ -65,10 +65,10 @@ func Data(p *ir.Program, seed uint64) kernels.Data {
 	return d
 }
 
-// Variant is plain SGD on a program with the given batch size.
-func Variant(p *ir.Program, batch int) kernels.Variant {
+// Variant is plain SGD on a network with the given batch size.
+func Variant(source kernels.Source, batch int) kernels.Variant {
 	return kernels.Variant{
-		Program:   p,
+		Source:    source,
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.001},
 		Rate:      kernels.Rate{StepSize: 0.05, Schedule: "cosine"},
 		Batch:     batch, Epochs: 10, Init: kernels.Scaled, Seed: 11, OrderSeed: 12,
@@ -79,10 +79,10 @@ func Variant(p *ir.Program, batch int) kernels.Variant {
 func Randomize(v kernels.Variant) kernels.State {
 	random := rand.New(rand.NewPCG(v.Seed, 2))
 	s := v.InitialState()
-	for i, q := range v.Program.Params {
+	for i, q := range v.Program().Params {
 		sd := 0.3
 		if !q.Bias {
-			sd = 1 / math.Sqrt(float64(v.Program.Value(q.Value).Shape.Cols))
+			sd = 1 / math.Sqrt(float64(v.Program().Value(q.Value).Shape.Cols))
 		}
 		for j := range s.Params[i] {
 			s.Params[i][j] = float32(sd * random.NormFloat64())
@@ -98,7 +98,7 @@ func Gradients(exec kernels.Executor, v kernels.Variant, want *ir.Program) error
 	// The gradient is read off the update. The step size is a power of two so
 	// large that what rounding W loses is small against it.
 	const stepSize = 1 << 12
-	data := Data(v.Program, 21)
+	data := Data(v.Program(), 21)
 	v.Optimizer.WeightDecay = 0
 	v.Rate = kernels.Rate{StepSize: stepSize, Schedule: "constant"}
 	before := Randomize(v)
@@ -179,7 +179,7 @@ func largest[T float32 | float64](a []T) float64 {
 // Trajectory trains for Steps steps from a random state and returns the loss
 // of each batch before its update.
 func Trajectory(exec kernels.Executor, v kernels.Variant) ([]float64, error) {
-	data := Data(v.Program, 22)
+	data := Data(v.Program(), 22)
 	pop, err := exec.Prepare(data, []kernels.Variant{v})
 	if err != nil {
 		return nil, err
@@ -223,21 +223,12 @@ func SameTrajectory(got, want []float64) error {
 	return nil
 }
 
-// Run holds an executor to the reference. open gets a function that finds the
-// graph of a program, which an executor may need.
-func Run(t *testing.T, open func(networks func(*ir.Program) *graph.Network) kernels.Executor) {
+// Run holds an executor to the reference.
+func Run(t *testing.T, exec kernels.Executor) {
 	nets, err := Networks()
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec := open(func(p *ir.Program) *graph.Network {
-		for _, n := range nets {
-			if n.Program == p {
-				return n
-			}
-		}
-		return nil
-	})
 	suite := suite{exec: exec, nets: nets}
 	for _, test := range []struct {
 		name string
@@ -264,18 +255,18 @@ type suite struct {
 }
 
 // each runs f for every network.
-func (s suite) each(t *testing.T, f func(t *testing.T, p *ir.Program)) {
+func (s suite) each(t *testing.T, f func(t *testing.T, n *graph.Network)) {
 	for _, n := range s.nets {
-		t.Run(n.Program.Name, func(t *testing.T) { f(t, n.Program) })
+		t.Run(n.Program.Name, func(t *testing.T) { f(t, n) })
 	}
 }
 
 var batches = []int{1, 3, 10, 32, examples, 100}
 
 func (s suite) gradients(t *testing.T) {
-	s.each(t, func(t *testing.T, p *ir.Program) {
+	s.each(t, func(t *testing.T, n *graph.Network) {
 		for _, b := range batches {
-			if err := Gradients(s.exec, Variant(p, b), p); err != nil {
+			if err := Gradients(s.exec, Variant(n, b), n.Program); err != nil {
 				t.Errorf("batch %d: %v", b, err)
 			}
 		}
@@ -283,13 +274,13 @@ func (s suite) gradients(t *testing.T) {
 }
 
 func (s suite) trajectories(t *testing.T) {
-	s.each(t, func(t *testing.T, p *ir.Program) {
+	s.each(t, func(t *testing.T, n *graph.Network) {
 		for _, b := range batches {
-			got, err := Trajectory(s.exec, Variant(p, b))
+			got, err := Trajectory(s.exec, Variant(n, b))
 			if err != nil {
 				t.Fatalf("batch %d: %v", b, err)
 			}
-			want, err := Trajectory(ref.New(), Variant(p, b))
+			want, err := Trajectory(ref.New(), Variant(n, b))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -307,7 +298,7 @@ func (s suite) recipes(t *testing.T) {
 	add := func(name string, change func(v *kernels.Variant)) {
 		for _, n := range s.nets {
 			if p := n.Program; p.Features() == 784 && len(p.Params) > 2 || n == s.nets[len(s.nets)-1] {
-				v := Variant(p, 10)
+				v := Variant(n, 10)
 				change(&v)
 				if v.Shift > 0 && p.Features() != 784 {
 					continue // no image
@@ -353,19 +344,20 @@ func (s suite) recipes(t *testing.T) {
 		}
 	}
 	for _, init := range kernels.InitNames() {
-		v := Variant(s.nets[1].Program, 10)
+		v := Variant(s.nets[1], 10)
 		v.Init = kernels.Init(init)
-		pop := s.prepare(t, Data(v.Program, 29), v)
+		pop := s.prepare(t, Data(v.Program(), 29), v)
 		if got, want := s.state(t, pop, 0), v.InitialState(); !reflect.DeepEqual(got.Params, want.Params) {
 			t.Errorf("%s: the population starts from other weights", init)
 		}
 	}
 }
 
-// values compares Forward and Evaluate.
+// values compares what comes of a network with given parameters: every value of
+// the forward pass, outputs and scores, in inference and in a population.
 func (s suite) values(t *testing.T) {
-	s.each(t, func(t *testing.T, p *ir.Program) {
-		v := Variant(p, 10)
+	s.each(t, func(t *testing.T, n *graph.Network) {
+		p, v := n.Program, Variant(n, 10)
 		data := Data(p, 23)
 		state := Randomize(v)
 		var rows []int32
@@ -382,9 +374,17 @@ func (s suite) values(t *testing.T) {
 		if err := pop.Restore(0, state); err != nil {
 			t.Fatal(err)
 		}
-		got, err := pop.Forward(0, x)
+		inference := Infer(t, s.exec, v, state.Params)
+		got, err := inference.Forward(t.Context(), x)
 		if err != nil {
 			t.Fatal(err)
+		}
+		outputs, err := inference.Outputs(t.Context(), data.Test.Pixels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := closeArrays(doubles(outputs), want.Values[p.Output], 0); err != nil {
+			t.Errorf("outputs: %v", err)
 		}
 		computed := map[ir.ID]bool{}
 		for _, op := range p.Ops[:p.Forward] {
@@ -402,31 +402,59 @@ func (s suite) values(t *testing.T) {
 			}
 		}
 
-		score, err := pop.Evaluate(context.Background(), 0, kernels.Test)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if score.N != data.Test.Len() || len(score.Classes) != score.N {
-			t.Fatalf("%d classes, N %d, want %d", len(score.Classes), score.N, data.Test.Len())
-		}
-		if want := want.Values[p.Loss][0]; math.Abs(score.Loss-want) > Tolerance*math.Abs(want) {
-			t.Errorf("loss %g, want %g", score.Loss, want)
-		}
-		out, correct := want.Values[p.Output], 0
-		allowed := 2 * Tolerance * largest(out)
-		for i, class := range score.Classes {
-			row := out[i*p.Classes() : (i+1)*p.Classes()]
-			if best := kernels.Argmax(row); row[best]-row[class] > allowed { // equal but for rounding
-				t.Errorf("example %d: class %d, want %d", i, class, best)
+		for of, evaluate := range map[string]func() (kernels.Score, error){
+			"population": func() (kernels.Score, error) { return pop.Evaluate(t.Context(), 0, kernels.Test) },
+			"inference":  func() (kernels.Score, error) { return inference.Evaluate(t.Context(), data.Test) },
+		} {
+			score, err := evaluate()
+			if err == nil {
+				err = sameScore(score, p, want, data.Test.Labels)
 			}
-			if class == data.Test.Labels[i] {
-				correct++
+			if err != nil {
+				t.Errorf("%s: %v", of, err)
 			}
-		}
-		if score.Correct != correct {
-			t.Errorf("%d correct, but %d of the classes are the labels", score.Correct, correct)
 		}
 	})
+}
+
+// sameScore compares a score with what the reference computed for the examples.
+func sameScore(score kernels.Score, p *ir.Program, want *ref.Interpreter[float64], labels []byte) error {
+	if score.N != len(labels) || len(score.Classes) != score.N {
+		return fmt.Errorf("%d classes, N %d, want %d", len(score.Classes), score.N, len(labels))
+	}
+	if want := want.Values[p.Loss][0]; !(math.Abs(score.Loss-want) <= Tolerance*math.Abs(want)) {
+		return fmt.Errorf("loss %g, want %g", score.Loss, want)
+	}
+	out, correct := want.Values[p.Output], 0
+	allowed := 2 * Tolerance * largest(out)
+	for i, class := range score.Classes {
+		row := out[i*p.Classes() : (i+1)*p.Classes()]
+		if best := kernels.Argmax(row); row[best]-row[class] > allowed { // equal but for rounding
+			return fmt.Errorf("example %d: class %d, want %d", i, class, best)
+		}
+		if class == labels[i] {
+			correct++
+		}
+	}
+	if score.Correct != correct {
+		return fmt.Errorf("%d correct, but %d of the classes are the labels", score.Correct, correct)
+	}
+	return nil
+}
+
+// Infer is the inference of a variant with parameters, closed when the test ends.
+func Infer(t *testing.T, exec kernels.Executor, v kernels.Variant, params [][]float32) kernels.Inference {
+	t.Helper()
+	inference, err := exec.Infer(v.Source, params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := inference.Close(); err != nil && !t.Failed() {
+			t.Error(err)
+		}
+	})
+	return inference
 }
 
 func doubles(a []float32) []float64 {
@@ -480,8 +508,7 @@ func (s suite) slices(t *testing.T) {
 }
 
 func (s suite) slicesOf(t *testing.T, optimizer string, shift int) {
-	p := s.nets[1].Program
-	v := Variant(p, 10)
+	p, v := s.nets[1].Program, Variant(s.nets[1], 10)
 	var err error
 	if v.Optimizer, err = kernels.NewOptimizer(optimizer); err != nil {
 		t.Fatal(err)
@@ -520,7 +547,7 @@ func (s suite) population(t *testing.T) {
 		if n.Program.Features() != base.Features() || n.Program.Classes() != base.Classes() {
 			continue
 		}
-		v := Variant(n.Program, []int{32, 10, 1, 67, 7}[len(variants)%5])
+		v := Variant(n, []int{32, 10, 1, 67, 7}[len(variants)%5])
 		v.Seed, v.OrderSeed = uint64(100+i), uint64(200+i)
 		v.Rate.StepSize /= float64(1 + i)
 		variants = append(variants, v)
@@ -587,15 +614,15 @@ func (s suite) epochLoss(t *testing.T) {
 // divergence: a variant that diverges is reported once and stopped; its
 // neighbours are not touched.
 func (s suite) divergence(t *testing.T) {
-	var relu *ir.Program
+	var relu *graph.Network
 	for _, n := range s.nets {
 		if n.Program.Features() == 784 && n.Program.Classes() == 10 {
-			relu = n.Program // the last one: 784-17-10 relu
+			relu = n // the last one: 784-17-10 relu
 		}
 	}
 	healthy, wild := Variant(relu, 32), Variant(relu, 32)
 	wild.Rate = kernels.Rate{StepSize: 1e30, Schedule: "constant"}
-	data := Data(relu, 26)
+	data := Data(relu.Program, 26)
 	alone := s.prepare(t, data, healthy)
 	s.advance(t, alone, 30)
 
@@ -624,8 +651,7 @@ func (s suite) divergence(t *testing.T) {
 
 // cancel: Advance ends between two steps, and training can go on.
 func (s suite) cancel(t *testing.T) {
-	p := s.nets[1].Program
-	v := Variant(p, 10)
+	p, v := s.nets[1].Program, Variant(s.nets[1], 10)
 	data := Data(p, 27)
 	whole := s.prepare(t, data, v)
 	s.advance(t, whole, 40)
@@ -652,13 +678,13 @@ func (s suite) cancel(t *testing.T) {
 // errors: what cannot be is refused before anything runs.
 func (s suite) errors(t *testing.T) {
 	p := s.nets[1].Program
-	good := Variant(p, 10)
+	good := Variant(s.nets[1], 10)
 	for name, change := range map[string]func(*kernels.Variant, *kernels.Data){
 		"batch 0":          func(v *kernels.Variant, _ *kernels.Data) { v.Batch = 0 },
-		"no program":       func(v *kernels.Variant, _ *kernels.Data) { v.Program = nil },
+		"no program":       func(v *kernels.Variant, _ *kernels.Data) { v.Source = nil },
 		"negative rate":    func(v *kernels.Variant, _ *kernels.Data) { v.Rate.StepSize = -1 },
 		"unknown schedule": func(v *kernels.Variant, _ *kernels.Data) { v.Rate.Schedule = "lunar" },
-		"other features":   func(v *kernels.Variant, _ *kernels.Data) { v.Program = s.nets[5].Program },
+		"other features":   func(v *kernels.Variant, _ *kernels.Data) { v.Source = s.nets[5] },
 		"more classes":     func(_ *kernels.Variant, d *kernels.Data) { d.Classes = 11 },
 		"a pixel less":     func(_ *kernels.Variant, d *kernels.Data) { d.Train.Pixels = d.Train.Pixels[1:] },
 		"few pixels":       func(_ *kernels.Variant, d *kernels.Data) { d.Train.Pixels = d.Train.Pixels[:7] },
@@ -680,12 +706,37 @@ func (s suite) errors(t *testing.T) {
 	if _, err := pop.State(1); err == nil {
 		t.Error("State(1) of one variant was accepted")
 	}
-	if _, err := pop.Forward(0, make([]float32, 783)); err == nil {
+	inference := Infer(t, s.exec, good, good.InitialState().Params)
+	if _, err := inference.Forward(t.Context(), make([]float32, 783)); err == nil {
 		t.Error("an input of 783 numbers was accepted")
+	}
+	if _, err := inference.Outputs(t.Context(), nil); err == nil {
+		t.Error("no pixels were accepted")
+	}
+	if _, err := inference.Evaluate(t.Context(), wrongLabel(p)); err == nil {
+		t.Error("a label that no output stands for was accepted")
+	}
+	done, cancel := context.WithCancelCause(context.Background())
+	enough := errors.New("enough")
+	cancel(enough)
+	if _, err := inference.Evaluate(done, Data(p, 28).Test); !errors.Is(err, enough) {
+		t.Errorf("Evaluate returned %v when its context was done", err)
+	}
+	if _, err := inference.Outputs(done, Data(p, 28).Test.Pixels); !errors.Is(err, enough) {
+		t.Errorf("Outputs returned %v when its context was done", err)
 	}
 	short := good.InitialState()
 	short.Params[2] = short.Params[2][:5]
+	if inference, err := s.exec.Infer(good.Source, short.Params); err == nil {
+		inference.Close()
+		t.Error("a short parameter was accepted")
+	}
 	if err := pop.Restore(0, short); err == nil {
 		t.Error("a state with a short parameter was accepted")
 	}
+}
+
+// wrongLabel is an example of a class that a program has no output for.
+func wrongLabel(p *ir.Program) kernels.Examples {
+	return kernels.Examples{Pixels: make([]byte, p.Features()), Labels: []byte{byte(p.Classes())}, Features: p.Features()}
 }

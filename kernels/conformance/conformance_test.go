@@ -28,7 +28,7 @@ func networks(t *testing.T) []*graph.Network {
 
 // The reference in float32 agrees with itself in float64.
 func TestReference(t *testing.T) {
-	Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return ref.New() })
+	Run(t, ref.New())
 }
 
 // The reference and the CPU's executor train as PyTorch does.
@@ -90,18 +90,11 @@ func TestFiniteDifferences(t *testing.T) {
 // Gorgonia's machine, and the parameter whose gradient is wrong is named.
 func TestPlantedMistakes(t *testing.T) {
 	nets := networks(t)
-	exec := tape.New(func(p *ir.Program) *graph.Network {
-		for _, n := range nets {
-			if n.Program == p {
-				return n
-			}
-		}
-		return nil
-	})
-	find := func(name string) *ir.Program {
+	exec := tape.New()
+	find := func(name string) *graph.Network {
 		for _, n := range nets {
 			if strings.Contains(n.Program.Name, name) {
-				return n.Program
+				return n
 			}
 		}
 		t.Fatalf("no network called %s", name)
@@ -119,7 +112,7 @@ func TestPlantedMistakes(t *testing.T) {
 		}, "W1"},
 		{"transposed weights' gradient", "784-16-16-10 sigmoid cross", func(ops []ir.Op) bool {
 			for i := range ops { // W2 is square, so the transposed product has its shape
-				if op := &ops[i]; op.Code == ir.DWeight && strings.Contains(find("784-16-16-10 sigmoid cross").Value(op.Out).Name, "dW2") {
+				if op := &ops[i]; op.Code == ir.DWeight && strings.Contains(find("784-16-16-10 sigmoid cross").Program.Value(op.Out).Name, "dW2") {
 					op.Args[0], op.Args[1] = op.Args[1], op.Args[0]
 					return true
 				}
@@ -129,7 +122,7 @@ func TestPlantedMistakes(t *testing.T) {
 		{"dropped branch of a skip connection", "skip connection", func(ops []ir.Op) bool {
 			dropped := false
 			for i := range ops {
-				if op := &ops[i]; op.Code == ir.Add && strings.Contains(find("skip connection").Value(op.Out).Name, "dsum") && !dropped {
+				if op := &ops[i]; op.Code == ir.Add && strings.Contains(find("skip connection").Program.Value(op.Out).Name, "dsum") && !dropped {
 					op.Scale, dropped = 0, true
 				}
 			}
@@ -156,8 +149,8 @@ func TestPlantedMistakes(t *testing.T) {
 		}, "W1"},
 	} {
 		t.Run(plant.name, func(t *testing.T) {
-			p := find(plant.network)
-			v := Variant(p, 10)
+			n := find(plant.network)
+			p, v := n.Program, Variant(n, 10)
 			if err := Gradients(exec, v, p); err != nil {
 				t.Fatalf("before anything is planted: %v", err)
 			}
@@ -184,9 +177,8 @@ func TestHandrolled(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := n.Program
-	own := func(*ir.Program) *graph.Network { return n }
 	for _, batch := range []int{10, 32} { // 67 examples: 10 steps pass a short last batch
-		v := Variant(p, batch)
+		v := Variant(n, batch)
 		data := Data(p, 22)
 		start := Randomize(v)
 		net := handrolled.New([]int{784, 16, 16, 10})
@@ -209,7 +201,7 @@ func TestHandrolled(t *testing.T) {
 				v.Rate.At(step, perEpoch, v.Epochs), float32(v.Optimizer.WeightDecay))
 			losses = append(losses, float64(loss))
 		}
-		for _, exec := range []kernels.Executor{ref.New(), tape.New(own), cpu.New()} {
+		for _, exec := range []kernels.Executor{ref.New(), tape.New(), cpu.New()} {
 			got, err := Trajectory(exec, v)
 			if err != nil {
 				t.Fatal(err)

@@ -76,7 +76,7 @@ func PyTorch(t *testing.T, exec kernels.Executor) {
 		}
 		o.WeightDecay = r.WeightDecay
 		v := kernels.Variant{
-			Program: n.Program, Optimizer: o,
+			Source: n, Optimizer: o,
 			Rate:  kernels.Rate{StepSize: r.LR, Schedule: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup},
 			Batch: r.Batch, Epochs: stored.Epochs, Init: kernels.Init(r.Init), Seed: stored.Seed, OrderSeed: stored.OrderSeed,
 		}

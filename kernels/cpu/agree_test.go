@@ -151,12 +151,12 @@ func trainWithAll(t *testing.T, sets []*routines, v kernels.Variant, d kernels.D
 			}
 		}
 	}
-	want, err := first.Evaluate(d.Test)
+	want, err := evaluate(first, d.Test)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range machines[1:] {
-		got, err := m.Evaluate(d.Test)
+		got, err := evaluate(m, d.Test)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -77,7 +77,7 @@ func BenchmarkActivations(b *testing.B) {
 
 func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch, shift int, o kernels.Optimizer, stepSize float64) {
 	population, err := executor{set}.Prepare(data, []kernels.Variant{{
-		Program: p, Optimizer: o,
+		Source: p, Optimizer: o,
 		Rate: kernels.Rate{StepSize: stepSize, Schedule: "constant"}, Batch: batch, Epochs: 40, Shift: shift,
 		Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 	}})
@@ -117,7 +117,7 @@ func BenchmarkWide(b *testing.B) {
 			p := network(b, graph.Arch{Widths: widths, Activation: ir.Tanh, Loss: graph.CrossEntropy})
 			b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {
 				v := kernels.Variant{
-					Program: p, Optimizer: kernels.Optimizer{Name: "sgd"}, Rate: kernels.Rate{StepSize: 0.01, Schedule: "constant"},
+					Source: p, Optimizer: kernels.Optimizer{Name: "sgd"}, Rate: kernels.Rate{StepSize: 0.01, Schedule: "constant"},
 					Batch: batch, Epochs: 1, Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 				}
 				m := prepare(b, v, data, set)

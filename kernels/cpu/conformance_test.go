@@ -3,9 +3,6 @@ package cpu_test
 import (
 	"testing"
 
-	"vanilla/graph"
-	"vanilla/graph/ir"
-	"vanilla/kernels"
 	"vanilla/kernels/conformance"
 	"vanilla/kernels/cpu"
 )
@@ -13,7 +10,7 @@ import (
 func TestConformance(t *testing.T) {
 	for name, executor := range cpu.Executors() {
 		t.Run(name, func(t *testing.T) {
-			conformance.Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return executor })
+			conformance.Run(t, executor)
 		})
 	}
 }

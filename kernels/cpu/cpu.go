@@ -4,7 +4,7 @@
 // whole batch in float32. What the compiler finds in the program it fuses (a
 // dense layer with its activation, the loss with its gradient, a gradient with
 // its update); what it does not find runs by one kernel per operation, so every
-// program that ir accepts trains. [Explain] shows the list.
+// program that ir accepts trains. Explain shows the list.
 //
 // The first layer reads the data's bytes: the columns that are mostly not zero
 // as a matrix, and of the others only what is not zero.
@@ -76,6 +76,32 @@ func processor(cpuinfo string) string {
 	}
 	return runtime.GOARCH
 }
+
+// Explain lists the kernels of a training step.
+func (e executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string, error) {
+	c, err := compile(source.Lowered(), o)
+	if err != nil {
+		return nil, err
+	}
+	return c.lines(), nil
+}
+
+// Infer reads all columns of the data as dense: what an example comes to does
+// not depend on the others.
+func (e executor) Infer(source kernels.Source, params [][]float32) (kernels.Inference, error) {
+	return kernels.NewInference(source, params, func(s kernels.Source) (kernels.Runner, error) {
+		c, err := compileForward(s.Lowered())
+		if err != nil {
+			return nil, err
+		}
+		data := kernels.Data{Train: kernels.Examples{Features: c.program.Features()}}
+		m := newRunner(c, newDataset(data, e.routines), e.routines, evaluationChunk)
+		m.finish()
+		return m, nil
+	})
+}
+
+func (executor) Close() error { return nil }
 
 // Prepare makes a population whose machines share one encoding of the data,
 // made when the first machine needs it.

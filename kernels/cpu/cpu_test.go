@@ -49,7 +49,7 @@ func data(features, classes, n int, density float64) kernels.Data {
 
 func variant(p *ir.Program, batch int, decay float64) kernels.Variant {
 	return kernels.Variant{
-		Program: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: decay},
+		Source: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: decay},
 		Rate: kernels.Rate{StepSize: 0.5, Schedule: "constant"}, Batch: batch, Epochs: 2,
 		Init: kernels.Scaled, Seed: 3, OrderSeed: 4,
 	}
@@ -66,7 +66,7 @@ type reference struct {
 }
 
 func newReference(v kernels.Variant, d kernels.Data) *reference {
-	r := &reference{v: v, data: d, net: ref.NewInterpreter[float64](v.Program)}
+	r := &reference{v: v, data: d, net: ref.NewInterpreter[float64](v.Program())}
 	s := v.InitialState()
 	for _, slot := range s.Slots {
 		r.slots = append(r.slots, make([]float64, len(slot)))
@@ -77,7 +77,7 @@ func newReference(v kernels.Variant, d kernels.Data) *reference {
 
 func (r *reference) set(params, slots [][]float32) {
 	for i, w := range params {
-		widen(r.net.Values[r.v.Program.Params[i].Value], w)
+		widen(r.net.Values[r.v.Program().Params[i].Value], w)
 	}
 	for i, s := range slots {
 		widen(r.slots[i], s)
@@ -102,12 +102,12 @@ func (r *reference) batch(e kernels.Examples, rows []int32) (x []float64, labels
 
 func (r *reference) step(rows []int32, stepSize float64) float64 {
 	r.net.Run(r.batch(r.data.Train, rows))
-	for i, q := range r.v.Program.Params {
+	for i, q := range r.v.Program().Params {
 		kernels.Update(r.v.Optimizer, stepSize, r.steps, q.Bias, r.net.Values[q.Value], r.net.Values[q.Grad],
-			kernels.ParamSlots(r.slots, i, len(r.v.Program.Params)))
+			kernels.ParamSlots(r.slots, i, len(r.v.Program().Params)))
 	}
 	r.steps++
-	return r.net.Values[r.v.Program.Loss][0]
+	return r.net.Values[r.v.Program().Loss][0]
 }
 
 func numbers(n int) []int32 {
@@ -146,7 +146,7 @@ func compare(t *testing.T, v kernels.Variant, d kernels.Data) {
 }
 
 func compareSet(t *testing.T, v kernels.Variant, d kernels.Data, r *routines) {
-	p := v.Program
+	p := v.Program()
 	m, want := prepare(t, v, d, r), newReference(v, d)
 	for _, n := range []int{v.Batch, (v.Batch + 1) / 2} {
 		rows := numbers(n)
@@ -167,7 +167,7 @@ func compareSet(t *testing.T, v kernels.Variant, d kernels.Data, r *routines) {
 		}
 		want.set(params, slots) // errors of one step do not count in the next
 	}
-	score, err := m.Evaluate(d.Test)
+	score, err := evaluate(m, d.Test)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,6 +204,22 @@ func compareSet(t *testing.T, v kernels.Variant, d kernels.Data, r *routines) {
 			t.Errorf("Forward returns %s, which no example has", val.Name)
 		}
 	}
+}
+
+// evaluate scores what a machine makes of examples.
+func evaluate(m *machine, e kernels.Examples) (kernels.Score, error) {
+	outputs, loss, err := m.Outputs(e)
+	if err != nil {
+		return kernels.Score{}, err
+	}
+	s := kernels.Score{N: e.Len(), Loss: loss}
+	for i, label := range e.Labels {
+		s.Classes = append(s.Classes, byte(kernels.Argmax(outputs[i*len(outputs)/e.Len():(i+1)*len(outputs)/e.Len()])))
+		if s.Classes[i] == label {
+			s.Correct++
+		}
+	}
+	return s, nil
 }
 
 func differ(t *testing.T, name string, got []float32, want []float64) {

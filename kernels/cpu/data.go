@@ -87,6 +87,9 @@ func newDataset(data kernels.Data, r *routines) *dataset {
 	hot, _ := slices.BinarySearchFunc(d.order, r.hotDensity*float64(seen), func(c int, least float64) int {
 		return cmp.Compare(least, float64(used[c]))
 	})
+	if seen == 0 { // nothing to go by: no column is left out
+		hot = columns
+	}
 	d.hot = min((hot+lanes/2)/lanes*lanes, padded(columns))
 	if columns-d.hot > coldColumns {
 		d.hot = padded(columns - coldColumns)

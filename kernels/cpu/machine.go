@@ -58,29 +58,14 @@ type machine struct {
 	own                           input // of StepOn
 }
 
+// newMachine makes a machine that trains a variant.
 func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
-	p := v.Program
+	p := v.Program()
 	c, err := compile(p, v.Optimizer)
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{
-		routines: r,
-		plan:     c,
-		data:     d,
-		values:   make([][]float32, len(p.Values)),
-		capacity: max(min(v.Batch, d.splits[kernels.Train].Len()), evaluationChunk),
-		scalars:  make([]float64, len(p.Values)),
-	}
-	m.rowRoom = make([]int32, m.capacity)
-	reads := slices.Contains(c.layout, matrixByDensity)
-	m.now, m.ahead = newBatch(m.capacity, reads), newBatch(m.capacity, reads)
-	if reads {
-		m.x = make([]float32, m.capacity*d.hot)
-	}
-	for _, q := range p.Params {
-		m.values[q.Value] = hugePages[float32](m.size(q.Value, 0))
-	}
+	m := newRunner(c, d, r, max(min(v.Batch, d.splits[kernels.Train].Len()), evaluationChunk))
 	for range v.Optimizer.Slots() {
 		for _, q := range p.Params {
 			m.slots = append(m.slots, hugePages[float32](m.size(q.Value, 0)))
@@ -93,12 +78,42 @@ func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
 		}
 		m.gradient = make([]float32, most)
 	}
+	m.finish()
+	return m, nil
+}
+
+// newRunner makes a machine with room for batches of a capacity, which runs when
+// it is finished.
+func newRunner(c *plan, d *dataset, r *routines, capacity int) *machine {
+	p := c.program
+	m := &machine{
+		routines: r,
+		plan:     c,
+		data:     d,
+		values:   make([][]float32, len(p.Values)),
+		capacity: capacity,
+		scalars:  make([]float64, len(p.Values)),
+	}
+	m.rowRoom = make([]int32, m.capacity)
+	reads := slices.Contains(c.layout, matrixByDensity)
+	m.now, m.ahead = newBatch(m.capacity, reads), newBatch(m.capacity, reads)
+	if reads {
+		m.x = make([]float32, m.capacity*d.hot)
+	}
+	for _, q := range p.Params {
+		m.values[q.Value] = hugePages[float32](m.size(q.Value, 0))
+	}
+	return m
+}
+
+// finish makes the buffers and binds the kernels of all lists.
+func (m *machine) finish() {
+	c := m.plan
 	for _, list := range [][]kernel{c.step, c.before, c.chunk, c.after} {
 		m.allocate(list, m.capacity)
 	}
 	m.rooms(m.capacity)
 	m.step, m.before, m.chunk, m.after = m.bind(c.step), m.bind(c.before), m.bind(c.chunk), m.bind(c.after)
-	return m, nil
 }
 
 // rooms makes the rooms that kernels use.
@@ -263,19 +278,14 @@ func (m *machine) train(stepSize float32, step int) (float64, error) {
 	return m.scalars[m.plan.program.Loss], nil
 }
 
-func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
+func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, err error) {
 	p := m.plan.program
-	if e.Features != p.Features() || len(e.Pixels) != e.Len()*e.Features {
-		return kernels.Score{}, fmt.Errorf("%d examples of %d features in %d pixels, the network takes %d inputs",
-			e.Len(), e.Features, len(e.Pixels), p.Features())
-	}
-	for i, l := range e.Labels {
-		if int(l) >= p.Classes() {
-			return kernels.Score{}, fmt.Errorf("label %d of example %d, want below %d", l, i, p.Classes())
-		}
+	if err := kernels.CheckExamples(p, e); err != nil {
+		return nil, 0, err
 	}
 	in := m.data.find(e)
-	score := kernels.Score{N: e.Len(), Classes: make([]byte, e.Len())}
+	outputs = make([]float32, e.Len()*p.Classes())
+	chunk := make([]float32, p.Classes()*min(m.capacity, e.Len()))
 	m.total = e.Len()
 	clear(m.scalars)
 	m.run(m.before)
@@ -285,22 +295,16 @@ func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
 			rows[i] = int32(from + i)
 		}
 		if err := m.load(in, rows); err != nil {
-			return kernels.Score{}, err
+			return nil, 0, err
 		}
 		m.run(m.chunk)
-		output := make([]float32, p.Classes()*len(rows))
-		m.fromPanels(output, m.values[p.Output], p.Classes())
+		m.fromPanels(chunk, m.values[p.Output], p.Classes())
 		for i, r := range m.now.rows {
-			class := kernels.Argmax(output[i*p.Classes() : (i+1)*p.Classes()])
-			score.Classes[r] = byte(class)
-			if class == int(m.now.labels[i]) {
-				score.Correct++
-			}
+			copy(outputs[int(r)*p.Classes():], chunk[i*p.Classes():(i+1)*p.Classes()])
 		}
 	}
 	m.run(m.after)
-	score.Loss = m.scalars[p.Loss]
-	return score, nil
+	return outputs, m.scalars[p.Loss], nil
 }
 
 func (m *machine) Forward(x []float32) ([][]float32, error) {

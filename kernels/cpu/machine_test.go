@@ -167,7 +167,7 @@ func TestNext(t *testing.T) {
 					t.Fatal(err)
 				}
 				if step == 10 { // something else comes between
-					if _, err := n.Evaluate(d.Test); err != nil {
+					if _, err := evaluate(n, d.Test); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -215,14 +215,14 @@ func TestRestore(t *testing.T) {
 	}
 	// Optimizer arrays are laid out as their parameters and come out alike.
 	m.slots = nil
-	for _, q := range v.Program.Params {
+	for _, q := range v.Program().Params {
 		m.slots = append(m.slots, make([]float32, len(m.values[q.Value])))
 	}
 	if err := m.SetParams(params, params); err != nil {
 		t.Fatal(err)
 	}
 	if _, slots := m.Params(); !slices.EqualFunc(slots, params, slices.Equal[[]float32]) ||
-		!slices.Equal(m.slots[0], m.values[v.Program.Params[0].Value]) {
+		!slices.Equal(m.slots[0], m.values[v.Program().Params[0].Value]) {
 		t.Error("optimizer arrays are not what SetParams was given")
 	}
 	if err := m.SetParams(params, append(params[:3:3], nil)); err == nil {
@@ -241,12 +241,12 @@ func TestRestore(t *testing.T) {
 func TestEvaluateOtherExamples(t *testing.T) {
 	d := data(30, 10, 40, sparseData)
 	m := prepare(t, variant(chain(t, ir.Sigmoid, ir.Xent, 30, 9, 10), 8, 0), d, available()[0])
-	want, err := m.Evaluate(d.Test)
+	want, err := evaluate(m, d.Test)
 	if err != nil {
 		t.Fatal(err)
 	}
 	foreign := kernels.Examples{Pixels: slices.Clone(d.Test.Pixels), Labels: slices.Clone(d.Test.Labels), Features: 30}
-	got, err := m.Evaluate(foreign)
+	got, err := evaluate(m, foreign)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,11 +254,11 @@ func TestEvaluateOtherExamples(t *testing.T) {
 		t.Errorf("a copy of the test set scores %v, the test set %v", got.Loss, want.Loss)
 	}
 	foreign.Labels[0] = 10
-	if _, err := m.Evaluate(foreign); err == nil {
+	if _, err := evaluate(m, foreign); err == nil {
 		t.Error("label 10 of 10 classes is accepted")
 	}
 	foreign.Features = 29
-	if _, err := m.Evaluate(foreign); err == nil {
+	if _, err := evaluate(m, foreign); err == nil {
 		t.Error("29 features of 30 are accepted")
 	}
 }

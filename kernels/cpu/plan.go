@@ -39,24 +39,23 @@ type schedule struct {
 	kernels []kernel
 }
 
+// schedule runs operations through passes.
+func (c *plan) schedule(ops []ir.Op, kept []ir.ID, passes ...pass) []kernel {
+	s := &schedule{program: c.program, optimizer: c.optimizer, layout: c.layout, ops: ops, kept: kept}
+	for _, pass := range passes {
+		pass(s)
+	}
+	return s.kernels
+}
+
 // compile makes the plan of a program.
 func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
-	if err := p.Verify(); err != nil {
-		return nil, err
-	}
-	c := &plan{program: p, optimizer: o, layout: layouts(p)}
-	forward, afterLoss, err := splitAtLoss(p)
+	c, err := compileForward(p)
 	if err != nil {
 		return nil, err
 	}
-	schedule := func(ops []ir.Op, kept []ir.ID, passes ...pass) []kernel {
-		s := &schedule{program: p, optimizer: o, layout: c.layout, ops: ops, kept: kept}
-		for _, pass := range passes {
-			pass(s)
-		}
-		return s.kernels
-	}
-	c.step = schedule(p.Ops, []ir.ID{p.Loss},
+	c.optimizer = o
+	c.step = c.schedule(p.Ops, []ir.ID{p.Loss},
 		selectKernels,
 		appendUpdates,
 		slopesFromOutputs,
@@ -66,26 +65,30 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 		fuseUpdates,
 		expandInput,
 	)
-	c.before = schedule(forward[0], nil, selectKernels)
-	c.chunk = schedule(forward[1], []ir.ID{p.Output},
+	return c, nil
+}
+
+// compileForward makes the plan of a program that is not to be trained: it has
+// no step.
+func compileForward(p *ir.Program) (*plan, error) {
+	if err := p.Verify(); err != nil {
+		return nil, err
+	}
+	c := &plan{program: p, layout: layouts(p)}
+	forward, afterLoss, err := splitAtLoss(p)
+	if err != nil {
+		return nil, err
+	}
+	c.before = c.schedule(forward[0], nil, selectKernels)
+	c.chunk = c.schedule(forward[1], []ir.ID{p.Output},
 		selectKernels,
 		fuseDenseActivation,
 		expandInput,
 	)
-	c.after = schedule(afterLoss, nil, selectKernels)
-	c.forward = schedule(slices.Concat(forward[0], forward[1]), nil, selectKernels)
+	c.after = c.schedule(afterLoss, nil, selectKernels)
+	c.forward = c.schedule(slices.Concat(forward[0], forward[1]), nil, selectKernels)
 	c.forward = slices.DeleteFunc(c.forward, func(k kernel) bool { _, is := k.(loss); return is })
 	return c, nil
-}
-
-// Explain lists the kernels of a training step. It fails if the program does not verify or cannot be
-// run.
-func Explain(p *ir.Program, o kernels.Optimizer) ([]string, error) {
-	c, err := compile(p, o)
-	if err != nil {
-		return nil, err
-	}
-	return c.lines(), nil
 }
 
 func (c *plan) lines() []string {

@@ -205,12 +205,12 @@ func TestUnfused(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	p := chain(t, ir.Sigmoid, ir.Xent, 8, 3)
-	lines, err := Explain(p, kernels.Optimizer{Name: "sgd"})
+	lines, err := New().Explain(p, kernels.Optimizer{Name: "sgd"})
 	if err != nil || len(lines) != 4 {
 		t.Errorf("%d lines, error %v", len(lines), err)
 	}
 	p.Forward = 0
-	if _, err := Explain(p, kernels.Optimizer{Name: "sgd"}); err == nil {
+	if _, err := New().Explain(p, kernels.Optimizer{Name: "sgd"}); err == nil {
 		t.Error("a program that does not verify is explained")
 	}
 }

@@ -16,22 +16,5 @@
 // through the driver's stand-in.
 package cuda
 
-import (
-	"vanilla/graph/ir"
-	"vanilla/kernels"
-)
-
 // blockThreads is THREADS of block.cuh.
 const blockThreads = 256
-
-// Executor trains on one or several GPUs.
-type Executor interface {
-	kernels.Executor
-	// Explain says how the kernel runs a program, a line for each operation.
-	Explain(p *ir.Program, o kernels.Optimizer) ([]string, error)
-	// StandIn is true if a CPU plays the GPU's part, in tests. It is no device to
-	// measure.
-	StandIn() bool
-	// Close gives the devices back. Populations must be closed before.
-	Close() error
-}

@@ -11,7 +11,7 @@ import (
 	"vanilla/kernels/cuda/driver"
 )
 
-// forwardBytes bounds the values that a launch computes for Forward.
+// forwardBytes bounds the values that a launch of forward computes.
 const forwardBytes = 64 << 20
 
 // Evaluate divides the split into chunks, which are jobs of one or several
@@ -47,12 +47,12 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 		return kernels.Score{}, err
 	}
 	v := &n.variant
-	work := float64(evaluationChunk)*float64(v.Program.ForwardFLOPs()) + opWork*float64(v.Program.Forward)
+	work := float64(evaluationChunk)*float64(v.Program().ForwardFLOPs()) + opWork*float64(v.Program().Forward)
 	score := kernels.Score{N: e.Len()}
 	const sized pace = firstWork // a launch of chunks is no longer than the first one of training
 	for from := 0; from < e.Len(); {
-		if err := ctx.Err(); err != nil {
-			return kernels.Score{}, err
+		if ctx.Err() != nil {
+			return kernels.Score{}, context.Cause(ctx)
 		}
 		l.jobs = l.jobs[:0]
 		first := from
@@ -85,7 +85,7 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 
 // prepare copies a network's parameters and its plan of that kind to the device.
 func (w *worker) prepare(n *network, kind jobKind, sharedFloats int) (*launch, error) {
-	made, err := w.plans.of(planKey{n.variant.Program, kind, evaluationChunk, 0, sharedFloats})
+	made, err := w.plans.of(planKey{n.variant.Program(), kind, evaluationChunk, 0, sharedFloats})
 	if err != nil {
 		return nil, err
 	}
@@ -108,27 +108,10 @@ func (w *worker) prepare(n *network, kind jobKind, sharedFloats int) (*launch, e
 	return &l, nil
 }
 
-// Forward computes chunks of rows, whose values stay in the jobs' own rooms until
+// forward computes chunks of rows, whose values stay in the jobs' own rooms until
 // they are copied out.
-func (p *population) Forward(i int, x []float32) ([][]float32, error) {
-	n, err := p.network(i)
-	if err != nil {
-		return nil, err
-	}
-	if f := n.variant.Program.Features(); len(x) == 0 || len(x)%f != 0 {
-		return nil, fmt.Errorf("input of %d numbers, want rows of %d", len(x), f)
-	}
-	w := <-p.free
-	defer func() { p.free <- w }()
-	values, err := w.forward(n, x)
-	if err != nil {
-		return nil, fmt.Errorf("variant %d: %w", i, w.fail(err))
-	}
-	return values, nil
-}
-
-func (w *worker) forward(n *network, x []float32) (values [][]float32, err error) {
-	p := n.variant.Program
+func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [][]float32, err error) {
+	p := n.variant.Program()
 	l, err := w.prepare(n, forwardJob, 0) // none of it in shared memory
 	if err != nil {
 		return nil, err
@@ -145,6 +128,9 @@ func (w *worker) forward(n *network, x []float32) (values [][]float32, err error
 	var input, work room
 	defer func() { err = errors.Join(err, w.empty(&input), w.empty(&work)) }()
 	for from := 0; from < rows; from += most * evaluationChunk {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		to := min(rows, from+most*evaluationChunk)
 		l.jobs = l.jobs[:0]
 		chunks := (to - from + evaluationChunk - 1) / evaluationChunk

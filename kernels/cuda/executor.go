@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"vanilla/graph/ir"
 	"vanilla/kernels"
 	"vanilla/kernels/cuda/driver"
 	"vanilla/kernels/cuda/image"
@@ -15,7 +14,7 @@ import (
 // New opens the GPUs with these indices, or all there are. They must be of one
 // compute capability, so that it makes no difference which of them trains a
 // network. It fails with driver.ErrUnavailable on a machine without a GPU.
-func New(devices ...int) (Executor, error) {
+func New(devices ...int) (kernels.Executor, error) {
 	all, err := driver.Devices()
 	if err != nil {
 		return nil, err
@@ -77,10 +76,8 @@ func (e *executor) Arithmetic() string {
 	return fmt.Sprintf("cuda %d, compute capability %d.%d", arithmetic, d.Major, d.Minor)
 }
 
-func (e *executor) StandIn() bool { return e.gpus[0].device.StandIn }
-
-func (e *executor) Explain(p *ir.Program, o kernels.Optimizer) ([]string, error) {
-	return explain(p, o, e.gpus[0].sharedFloats)
+func (e *executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string, error) {
+	return explain(source.Lowered(), o, e.gpus[0].sharedFloats)
 }
 
 func (e *executor) Close() error {

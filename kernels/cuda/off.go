@@ -2,7 +2,10 @@
 
 package cuda
 
-import "vanilla/kernels/cuda/driver"
+import (
+	"vanilla/kernels"
+	"vanilla/kernels/cuda/driver"
+)
 
 // New fails: this binary was built without CUDA.
-func New(devices ...int) (Executor, error) { return nil, driver.Available() }
+func New(devices ...int) (kernels.Executor, error) { return nil, driver.Available() }

@@ -20,7 +20,7 @@ const opWork = 2e4
 
 // stepWork is what a step costs, in floating-point operations.
 func stepWork(v *kernels.Variant, batch int) float64 {
-	p := v.Program
+	p := v.Program()
 	return float64(batch)*float64(p.FLOPs()) + opWork*float64(len(p.Ops)+len(p.Params))
 }
 

@@ -324,7 +324,7 @@ func TestStepWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := kernels.Variant{Program: n.Program}
+	v := kernels.Variant{Source: n.Program}
 	one, two := stepWork(&v, 32), stepWork(&v, 64)
 	if products := 32 * float64(n.Program.FLOPs()); two-one != products || one <= products {
 		t.Errorf("steps of 32 and 64 examples are %g and %g, the products of 32 are %g", one, two, products)

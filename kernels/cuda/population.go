@@ -69,7 +69,7 @@ func (p *population) start(wave []int) {
 
 // stateFloats is the size of the network's state.
 func (n *network) stateFloats() int {
-	return n.variant.Program.Parameters() * (1 + n.variant.Optimizer.Slots())
+	return n.variant.Program().Parameters() * (1 + n.variant.Optimizer.Slots())
 }
 
 func (p *population) network(i int) (*network, error) {
@@ -197,7 +197,7 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 	t.start(wave)
 	for _, i := range wave {
 		n := &t.nets[i]
-		made, err := w.plans.of(planKey{n.variant.Program, trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})
+		made, err := w.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})
 		if err != nil {
 			return fmt.Errorf("variant %d: %w", i, err)
 		}

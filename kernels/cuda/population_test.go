@@ -119,7 +119,7 @@ func TestExecutorNames(t *testing.T) {
 	if e.Name() != "cuda" || !strings.Contains(e.Device(), "compute capability") {
 		t.Errorf("the executor is called %q on %q", e.Name(), e.Device())
 	}
-	if e.StandIn() && !strings.Contains(e.Device(), "not a GPU") {
+	if standIn(e) && !strings.Contains(e.Device(), "not a GPU") {
 		t.Errorf("the stand-in calls itself %q", e.Device())
 	}
 	lines, err := e.Explain(chain(t, ir.Tanh, graph.CrossEntropy, 784, 16, 10), kernels.Optimizer{Name: "sgd"})
@@ -140,7 +140,7 @@ func TestExecutorNames(t *testing.T) {
 func TestQueue(t *testing.T) {
 	const n = 60
 	variants, until := mix(t, n), targets(n)
-	data := conformance.Data(variants[0].Program, 41)
+	data := conformance.Data(variants[0].Program(), 41)
 	e := newExecutor(t)
 	together := train(t, e, data, variants, until)
 	for i := 0; i < n; i += 7 {
@@ -156,7 +156,7 @@ func TestPlacesChangeNothing(t *testing.T) {
 	variants, until := mix(t, 20), targets(20)
 	wide := conformance.Variant(chain(t, ir.ReLU, graph.CrossEntropy, 20, 300, 300, 4), 32) // in no shared memory
 	variants, until = append(variants, wide), append(until, 3)
-	data := conformance.Data(variants[0].Program, 42)
+	data := conformance.Data(variants[0].Program(), 42)
 	var want []kernels.State
 	for _, c := range []struct{ capability, order, threads string }{
 		{"9.0", "forward", "2"}, {"8.0", "reverse", "1"}, {"7.5", "shuffled", "3"},
@@ -178,7 +178,7 @@ func TestDevices(t *testing.T) {
 	t.Setenv("VANILLA_STANDIN_DEVICES", "3")
 	const n = 30
 	variants, until := mix(t, n), targets(n)
-	data := conformance.Data(variants[0].Program, 43)
+	data := conformance.Data(variants[0].Program(), 43)
 	want := train(t, newExecutor(t, 0), data, variants, until)
 	all := newExecutor(t)
 	if !strings.Contains(all.Device(), "3 devices") {
@@ -267,7 +267,7 @@ func TestFailures(t *testing.T) {
 	for i := range until {
 		until[i] = 40
 	}
-	data := conformance.Data(variants[0].Program, 45)
+	data := conformance.Data(variants[0].Program(), 45)
 	want := train(t, newExecutor(t), data, variants, until)
 	const refused, failed, outOfMemory = 1, 719, 2 // CUresults: invalid value, launch failed, out of memory
 	for _, call := range []struct {
@@ -287,7 +287,8 @@ func TestFailures(t *testing.T) {
 		for nth := call.first; nth < call.first+call.count; nth++ {
 			name := fmt.Sprintf("%s %d fails with %d", call.what, nth, call.code)
 			t.Setenv("VANILLA_STANDIN_FAIL", fmt.Sprintf("%s:%d:%d", call.what, nth, call.code))
-			p := prepare(t, newExecutor(t), data, variants...)
+			e := newExecutor(t)
+			p := prepare(t, e, data, variants...)
 			reported := map[int]int{}
 			err := p.Advance(t.Context(), until, func(r kernels.Report) { reported[r.Variant] = r.Step })
 			after := states(t, p, n)
@@ -316,7 +317,11 @@ func TestFailures(t *testing.T) {
 			if _, err := p.Evaluate(t.Context(), 0, kernels.Test); !errors.Is(err, driver.ErrDeviceLost) {
 				t.Errorf("%s: Evaluate afterwards: %v", name, err)
 			}
-			if _, err := p.Forward(0, make([]float32, 20)); !errors.Is(err, driver.ErrDeviceLost) {
+			inference, err := e.Infer(variants[0].Source, after[0].Params)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := inference.Forward(t.Context(), make([]float32, 20)); !errors.Is(err, driver.ErrDeviceLost) {
 				t.Errorf("%s: Forward afterwards: %v", name, err)
 			}
 			prefixes(t, after, variants, data)
@@ -329,7 +334,7 @@ func TestCancelWithinLaunch(t *testing.T) {
 	onlyStandIn(t)
 	t.Setenv("VANILLA_STANDIN_DELAY", "200")
 	variants := mix(t, 4)
-	data := conformance.Data(variants[0].Program, 46)
+	data := conformance.Data(variants[0].Program(), 46)
 	p := prepare(t, newExecutor(t), data, variants...)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("that is enough")
@@ -359,7 +364,7 @@ func TestCancelWithinLaunch(t *testing.T) {
 // launch.
 func TestSlices(t *testing.T) {
 	variants := mix(t, 3)
-	data := conformance.Data(variants[0].Program, 47)
+	data := conformance.Data(variants[0].Program(), 47)
 	p := prepare(t, newExecutor(t), data, variants...)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
@@ -382,8 +387,9 @@ func TestConcurrent(t *testing.T) {
 	t.Setenv("VANILLA_STANDIN_DEVICES", "2")
 	const n = 12
 	variants := mix(t, n)
-	data := conformance.Data(variants[0].Program, 48)
-	p := prepare(t, newExecutor(t), data, variants...)
+	data := conformance.Data(variants[0].Program(), 48)
+	e := newExecutor(t)
+	p := prepare(t, e, data, variants...)
 	x := make([]float32, 3*20)
 	for i := range x {
 		x[i] = float32(i) / 60
@@ -395,9 +401,10 @@ func TestConcurrent(t *testing.T) {
 	}
 	do := func(i int) (r result) {
 		var errs [4]error
-		errs[0] = p.Restore(i, conformance.Randomize(variants[i]))
+		state := conformance.Randomize(variants[i])
+		errs[0] = p.Restore(i, state)
 		r.score, errs[1] = p.Evaluate(t.Context(), i, kernels.Test)
-		r.values, errs[2] = p.Forward(i, x)
+		r.values, errs[2] = conformance.Infer(t, e, variants[i], state.Params).Forward(t.Context(), x)
 		r.state, errs[3] = p.State(i)
 		if err := errors.Join(errs[:]...); err != nil {
 			t.Error(err)
@@ -422,7 +429,7 @@ func TestConcurrent(t *testing.T) {
 func TestNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	v := conformance.Variant(chain(t, ir.Identity, graph.CrossEntropy, 20, 4), 10)
-	data := conformance.Data(v.Program, 49)
+	data := conformance.Data(v.Program(), 49)
 	p, q := prepare(t, newExecutor(t), data, v), prepare(t, ref.New(), data, v)
 	for _, biases := range [][]float32{
 		{nan, nan, nan, nan}, {nan, 1, nan, 1}, {1, nan, 2, 2}, {inf, 0, inf, 0}, {-inf, -inf, -inf, -inf}, {0, -inf, nan, 9},
@@ -454,7 +461,7 @@ func TestNaN(t *testing.T) {
 // Evaluation and Forward in many chunks and launches.
 func TestChunks(t *testing.T) {
 	v := conformance.Variant(chain(t, ir.Tanh, graph.Quadratic, 20, 30, 4), 10)
-	data := conformance.Data(v.Program, 50)
+	data := conformance.Data(v.Program(), 50)
 	for len(data.Test.Labels) < 1500 { // no multiple of a chunk
 		data.Test.Pixels = append(data.Test.Pixels, data.Train.Pixels...)
 		data.Test.Labels = append(data.Test.Labels, data.Train.Labels...)
@@ -463,7 +470,8 @@ func TestChunks(t *testing.T) {
 	for _, pixel := range data.Test.Pixels {
 		x = append(x, float32(pixel)/255)
 	}
-	p, q := prepare(t, newExecutor(t), data, v), prepare(t, ref.New(), data, v)
+	e := newExecutor(t)
+	p, q := prepare(t, e, data, v), prepare(t, ref.New(), data, v)
 	score, err := p.Evaluate(t.Context(), 0, kernels.Test)
 	if err != nil {
 		t.Fatal(err)
@@ -475,11 +483,16 @@ func TestChunks(t *testing.T) {
 	if d := math.Abs(score.Loss - want.Loss); !(d <= conformance.Tolerance*want.Loss) || !reflect.DeepEqual(score.Classes, want.Classes) || score.Correct != want.Correct {
 		t.Errorf("loss %g, %d correct; want %g, %d", score.Loss, score.Correct, want.Loss, want.Correct)
 	}
-	got, err := p.Forward(0, x)
+	params := v.InitialState().Params
+	inference := conformance.Infer(t, e, v, params)
+	if again, err := inference.Evaluate(t.Context(), data.Test); err != nil || !reflect.DeepEqual(again, score) {
+		t.Errorf("inference scores %v, error %v; the population %v", again.Loss, err, score.Loss)
+	}
+	got, err := inference.Forward(t.Context(), x)
 	if err != nil {
 		t.Fatal(err)
 	}
-	values, err := q.Forward(0, x)
+	values, err := conformance.Infer(t, ref.New(), v, params).Forward(t.Context(), x)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func sameEpochs(t *testing.T, e kernels.Executor, data kernels.Data, v kernels.V
 	wantLosses, wantScore, wantState := epochs(t, ref.New(), data, v, n)
 	close := func(what string, got, want float64) {
 		if d := math.Abs(got - want); !(d <= tolerance*math.Abs(want)) {
-			t.Errorf("%s, %s, batch %d: %s is %.9g, want %.9g", v.Program.Name, v.Optimizer.Name, v.Batch, what, got, want)
+			t.Errorf("%s, %s, batch %d: %s is %.9g, want %.9g", v.Program().Name, v.Optimizer.Name, v.Batch, what, got, want)
 		}
 	}
 	if len(losses) != n || len(wantLosses) != n {
@@ -51,7 +51,7 @@ func sameEpochs(t *testing.T, e kernels.Executor, data kernels.Data, v kernels.V
 	}
 	close("test loss", score.Loss, wantScore.Loss)
 	if state.Step != wantState.Step || state.LossSum != 0 {
-		t.Errorf("%s: step %d, loss sum %g, want step %d, 0", v.Program.Name, state.Step, state.LossSum, wantState.Step)
+		t.Errorf("%s: step %d, loss sum %g, want step %d, 0", v.Program().Name, state.Step, state.LossSum, wantState.Step)
 	}
 	return score, wantScore
 }
@@ -261,7 +261,7 @@ func TestMNIST(t *testing.T) {
 	}
 	data := kernels.Data{Train: first(set.Train, 2010), Test: first(set.Test, 1000), Classes: 10, Rows: 28, Cols: 28}
 	v := kernels.Variant{
-		Program:   chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10),
+		Source:    chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10),
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4},
 		Rate:      kernels.Rate{StepSize: 1, Schedule: "cosine"},
 		Batch:     32, Epochs: 8, Init: kernels.Scaled, Seed: 1, OrderSeed: 1,

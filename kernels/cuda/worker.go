@@ -63,13 +63,19 @@ func (w *worker) put(r *room, b []byte) error {
 // load copies the data to the device.
 func (w *worker) load(data *kernels.Data) error {
 	for s := range w.splits {
-		e := data.Split(kernels.Split(s))
-		if err := w.put(&w.splits[s].pixels, e.Pixels); err != nil {
-			return fmt.Errorf("%s pixels: %w", kernels.Split(s), err)
+		if err := w.loadSplit(kernels.Split(s), data.Split(kernels.Split(s))); err != nil {
+			return err
 		}
-		if err := w.put(&w.splits[s].labels, e.Labels); err != nil {
-			return fmt.Errorf("%s labels: %w", kernels.Split(s), err)
-		}
+	}
+	return nil
+}
+
+func (w *worker) loadSplit(s kernels.Split, e kernels.Examples) error {
+	if err := w.put(&w.splits[s].pixels, e.Pixels); err != nil {
+		return fmt.Errorf("%s pixels: %w", s, err)
+	}
+	if err := w.put(&w.splits[s].labels, e.Labels); err != nil {
+		return fmt.Errorf("%s labels: %w", s, err)
 	}
 	return nil
 }

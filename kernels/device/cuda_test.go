@@ -4,7 +4,6 @@ package device
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -20,11 +19,11 @@ import (
 func TestMain(m *testing.M) { standin.Main(m) }
 
 func TestOpenCUDA(t *testing.T) {
-	exec, err := Open("cuda:0", Fast, nil)
+	exec, err := Open("cuda:0", Fast)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer exec.(io.Closer).Close()
+	defer exec.Close()
 	if exec.Name() != "cuda" {
 		t.Errorf("cuda:0 is %s", exec.Name())
 	}
@@ -32,14 +31,14 @@ func TestOpenCUDA(t *testing.T) {
 		t.Errorf("cuda:0 is on %s; a GPU is required: %v", exec.Device(), standin.RequireGPU())
 	}
 	for _, executor := range []string{Ref, Tape} {
-		exec, err := Open("cuda", executor, nil)
+		exec, err := Open("cuda", executor)
 		var name *NameError
 		if exec != nil || !errors.As(err, &name) || name.Flag != "--executor" || !strings.Contains(name.Problem, "it runs on the CPU") {
 			t.Errorf("cuda, %s: %v, err %v; want an error in --executor", executor, exec, err)
 		}
 	}
 	for _, executor := range []string{Ref, Tape} {
-		if exec, err := Open("auto", executor, func(*ir.Program) *graph.Network { return nil }); err != nil || exec.Name() != executor {
+		if exec, err := Open("auto", executor); err != nil || exec.Name() != executor {
 			t.Errorf("auto, %s: %v, err %v", executor, exec, err)
 		}
 	}
@@ -50,7 +49,12 @@ func TestExplainCUDA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines, err := Explain("cuda:0", Fast, network.Program, kernels.Optimizer{Name: "sgd"})
+	exec, err := Open("cuda:0", Fast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exec.Close()
+	lines, err := exec.Explain(network, kernels.Optimizer{Name: "sgd"})
 	if err != nil || len(lines) == 0 {
 		t.Errorf("explained with %q, err %v", lines, err)
 	}
@@ -70,39 +74,38 @@ func TestSeveralGPUs(t *testing.T) {
 		{"auto", "3 devices, the first one stand-in"},
 		{"cuda:2", "stand-in"},
 	} {
-		exec, err := Open(c.device, Fast, nil)
+		exec, err := Open(c.device, Fast)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !strings.HasPrefix(exec.Device(), c.want) {
 			t.Errorf("%s is %s, want %s", c.device, exec.Device(), c.want)
 		}
-		if err := exec.(io.Closer).Close(); err != nil {
+		if err := exec.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	_, err := Open("cuda:3", Fast, nil)
+	_, err := Open("cuda:3", Fast)
 	if err == nil || !strings.Contains(err.Error(), "the last GPU of this machine is cuda:2") {
 		t.Errorf("cuda:3: %v", err)
 	}
 }
 
 // No benchmark takes the stand-in for a device.
-func TestOpenMeasured(t *testing.T) {
-	exec, err := OpenMeasured("cuda:0", Fast, nil)
+func TestMeasurable(t *testing.T) {
+	err := Measurable("cuda:0", Fast)
 	if standin.RequireGPU() {
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-		exec.(io.Closer).Close()
 		return
 	}
 	var name *NameError
 	if !errors.As(err, &name) || !strings.Contains(name.Problem, "no device to measure") {
-		t.Errorf("opened %v, err %v", exec, err)
+		t.Errorf("the stand-in is measurable: %v", err)
 	}
-	if exec, err := OpenMeasured("cpu", Fast, nil); err != nil || exec.Name() != "cpu" {
-		t.Errorf("cpu: %v, err %v", exec, err)
+	if err := Measurable("cpu", Fast); err != nil {
+		t.Errorf("cpu: %v", err)
 	}
 }
 
@@ -116,11 +119,11 @@ func TestWithoutDriver(t *testing.T) {
 		}
 		return
 	}
-	_, err := Open("cuda", Fast, nil)
+	_, err := Open("cuda", Fast)
 	if err == nil || err.Error() != `--device "cuda": no NVIDIA driver: /nowhere/libcuda.so.1 not found: want --device cpu` {
 		t.Errorf("cuda: %v", err)
 	}
-	exec, err := Open("auto", Fast, nil)
+	exec, err := Open("auto", Fast)
 	if err != nil || exec.Name() != "cpu" {
 		t.Errorf("auto: %v, err %v", exec, err)
 	}

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"vanilla/graph"
-	"vanilla/graph/ir"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/cuda"
@@ -38,12 +36,10 @@ func (e *NameError) Error() string { return fmt.Sprintf("%s %.60q: %s", e.Flag, 
 // Open returns the named executor for the named device: "auto", "cpu", "cuda",
 // which is all GPUs together, or "cuda:N", which is one of them. auto is the best
 // device of this machine that this binary can use: the GPUs if there are any.
-// networks gives the graph behind each program that will be run; only the executor
-// tape asks for it. It fails with a *NameError if there is no such name, if the
+// It fails with a *NameError if there is no such name, if the
 // binary or the machine has no such device, or if the executor does not run on it:
-// nothing else is opened in its place. An executor that is an io.Closer should be
-// closed.
-func Open(device, executor string, networks func(*ir.Program) *graph.Network) (kernels.Executor, error) {
+// nothing else is opened in its place. Whoever opens an executor closes it.
+func Open(device, executor string) (kernels.Executor, error) {
 	gpus, err := choose(device, executor)
 	if err != nil {
 		return nil, err
@@ -52,45 +48,25 @@ func Open(device, executor string, networks func(*ir.Program) *graph.Network) (k
 	case gpus != nil:
 		return cuda.New(gpus...)
 	case executor == Tape:
-		return tape.New(networks), nil
+		return tape.New(), nil
 	case executor == Ref:
 		return ref.New(), nil
 	}
 	return cpu.New(), nil
 }
 
-// OpenMeasured is Open for benchmarks. It refuses what stands in for a device.
-func OpenMeasured(device, executor string, networks func(*ir.Program) *graph.Network) (kernels.Executor, error) {
-	exec, err := Open(device, executor, networks)
-	if c, ok := exec.(cuda.Executor); err == nil && ok && c.StandIn() {
-		err = &NameError{"--device", device, c.Device() + ": it is no device to measure"}
-		return nil, errors.Join(err, c.Close())
-	}
-	return exec, err
-}
-
-// Explain says how the executor that Open returns for the same names runs a
-// program, a line for each step of the plan. It fails as Open does,
-// and if the executor cannot run the program.
-func Explain(device, executor string, p *ir.Program, o kernels.Optimizer) ([]string, error) {
+// Measurable fails, as Open does, for what stands in for a device: a benchmark of
+// it would say nothing.
+func Measurable(device, executor string) error {
 	gpus, err := choose(device, executor)
-	if err != nil {
-		return nil, err
+	if err != nil || gpus == nil {
+		return err
 	}
-	switch {
-	case gpus != nil:
-		exec, err := cuda.New(gpus...)
-		if err != nil {
-			return nil, err
-		}
-		lines, err := exec.Explain(p, o)
-		return lines, errors.Join(err, exec.Close())
-	case executor == Tape:
-		return []string{"Gorgonia's TapeMachine runs the graph itself, node by node; the program is not used"}, nil
-	case executor == Ref:
-		return []string{"every operation as it is listed, one after the other"}, nil
+	all, err := driver.Devices()
+	if err == nil && all[gpus[0]].StandIn {
+		err = &NameError{"--device", device, all[gpus[0]].String() + ": it is no device to measure"}
 	}
-	return cpu.Explain(p, o)
+	return err
 }
 
 var cudaName = regexp.MustCompile(`^cuda(:[0-9]+)?$`)

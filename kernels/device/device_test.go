@@ -3,7 +3,6 @@ package device
 import (
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"runtime"
 	"strings"
@@ -21,7 +20,7 @@ func TestOpen(t *testing.T) {
 		{"cpu", "tape", "tape"},
 		{"auto", "ref", "ref"},
 	} {
-		exec, err := Open(c.device, c.executor, func(*ir.Program) *graph.Network { return nil })
+		exec, err := Open(c.device, c.executor)
 		if err != nil || exec.Name() != c.want || exec.Device() == "" {
 			t.Errorf("%s, %s: %v, err %v; want %s", c.device, c.executor, exec, err, c.want)
 		}
@@ -34,7 +33,7 @@ func TestOpen(t *testing.T) {
 		{"cpu", "cpu", "--executor", "want fast, tape or ref"},
 		{"cpu", "", "--executor", "want fast, tape or ref"},
 	} {
-		exec, err := Open(c.device, c.executor, nil)
+		exec, err := Open(c.device, c.executor)
 		var name *NameError
 		if exec != nil || !errors.As(err, &name) || name.Flag != c.flag || name.Problem != c.problem {
 			t.Errorf("%s, %s: %v, err %v; want %s %s", c.device, c.executor, exec, err, c.flag, c.problem)
@@ -50,13 +49,14 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for executor, want := range map[string]string{Fast: "dense", Tape: "TapeMachine", Ref: "every operation"} {
-		lines, err := Explain("cpu", executor, network.Program, kernels.Optimizer{Name: "sgd"})
+		exec, err := Open("cpu", executor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := exec.Explain(network, kernels.Optimizer{Name: "sgd"})
 		if err != nil || !strings.Contains(strings.Join(lines, "\n"), want) {
 			t.Errorf("%s: %q, err %v; want %q", executor, lines, err, want)
 		}
-	}
-	if _, err := Explain("cuda:99", Fast, network.Program, kernels.Optimizer{Name: "sgd"}); err == nil {
-		t.Error("cuda:99: no error")
 	}
 }
 
@@ -84,19 +84,19 @@ func TestDevices(t *testing.T) {
 		if d.Name == "cuda" {
 			continue
 		}
-		exec, err := Open(d.Name, Fast, nil)
+		exec, err := Open(d.Name, Fast)
 		if err != nil {
 			t.Fatalf("a device that is listed cannot be opened: %v", err)
 		}
-		if c, ok := exec.(io.Closer); ok {
-			c.Close()
+		if err := exec.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
 
 // auto is the GPU if there is one, and the CPU otherwise; then NoGPU says why.
 func TestAuto(t *testing.T) {
-	exec, err := Open("auto", Fast, nil)
+	exec, err := Open("auto", Fast)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +107,8 @@ func TestAuto(t *testing.T) {
 	if exec.Name() != want {
 		t.Errorf("auto is %s, want %s", exec.Name(), want)
 	}
-	if c, ok := exec.(io.Closer); ok {
-		c.Close()
+	if err := exec.Close(); err != nil {
+		t.Error(err)
 	}
 	if err := NoGPU(); (err != nil) != (want == "cpu") || err == nil && !ForGPUs {
 		t.Errorf("there is no GPU because %v; auto is %s", err, want)

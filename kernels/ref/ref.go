@@ -31,10 +31,22 @@ func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.
 		return &machine{
 			variant: v,
 			data:    d,
-			interp:  NewInterpreter[float32](v.Program),
+			interp:  NewInterpreter[float32](v.Program()),
 		}, nil
 	})
 }
+
+func (executor) Infer(source kernels.Source, params [][]float32) (kernels.Inference, error) {
+	return kernels.NewInference(source, params, func(s kernels.Source) (kernels.Runner, error) {
+		return &machine{variant: kernels.Variant{Source: s}, interp: NewInterpreter[float32](s.Lowered())}, nil
+	})
+}
+
+func (executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string, error) {
+	return []string{"every operation as it is listed, one after the other"}, nil
+}
+
+func (executor) Close() error { return nil }
 
 // machine trains one variant with an interpreter.
 type machine struct {
@@ -53,7 +65,7 @@ func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float6
 }
 
 func (m *machine) step(e kernels.Examples, rows []int32, stepSize float32, step int) (float64, error) {
-	p := m.variant.Program
+	p := m.variant.Program()
 	x, labels := gather[float32](e, rows)
 	m.interp.Run(x, labels)
 	for i, q := range p.Params {
@@ -75,9 +87,8 @@ func all(e kernels.Examples) []int32 {
 // evaluationChunk bounds the memory of an evaluation.
 const evaluationChunk = 1000
 
-func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
-	p := m.variant.Program
-	score := kernels.Score{N: e.Len()}
+func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, err error) {
+	p := m.variant.Program()
 	for from := 0; from < e.Len(); from += evaluationChunk {
 		rows := make([]int32, min(evaluationChunk, e.Len()-from))
 		for i := range rows {
@@ -87,21 +98,14 @@ func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
 		m.interp.Forward(x, labels)
 		// A chunk's loss is a mean; chunks weigh by their size. Penalties on
 		// parameters are the same in each and keep their weight of one.
-		score.Loss += float64(m.interp.Values[p.Loss][0]) * float64(len(rows)) / float64(e.Len())
-		out := m.interp.Values[p.Output]
-		for i, label := range labels {
-			class := byte(kernels.Argmax(out[i*p.Classes() : (i+1)*p.Classes()]))
-			score.Classes = append(score.Classes, class)
-			if class == label {
-				score.Correct++
-			}
-		}
+		loss += float64(m.interp.Values[p.Loss][0]) * float64(len(rows)) / float64(e.Len())
+		outputs = append(outputs, m.interp.Values[p.Output]...)
 	}
-	return score, nil
+	return outputs, loss, nil
 }
 
 func (m *machine) Forward(x []float32) ([][]float32, error) {
-	p := m.variant.Program
+	p := m.variant.Program()
 	m.interp.Forward(x, make([]byte, len(x)/p.Features()))
 	out := make([][]float32, len(p.Values))
 	for _, op := range p.Ops[:p.Forward] {
@@ -113,7 +117,7 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 }
 
 func (m *machine) Params() (params, slots [][]float32) {
-	for _, q := range m.variant.Program.Params {
+	for _, q := range m.variant.Program().Params {
 		params = append(params, append([]float32(nil), m.interp.Values[q.Value]...))
 	}
 	for _, s := range m.slots {
@@ -123,7 +127,7 @@ func (m *machine) Params() (params, slots [][]float32) {
 }
 
 func (m *machine) SetParams(params, slots [][]float32) error {
-	for i, q := range m.variant.Program.Params {
+	for i, q := range m.variant.Program().Params {
 		copy(m.interp.Values[q.Value], params[i])
 	}
 	m.slots = make([][]float32, len(slots))

@@ -260,7 +260,7 @@ func dataset(train, test int) kernels.Data {
 func prepare(t *testing.T, data kernels.Data, p *ir.Program) (kernels.Population, kernels.Variant) {
 	t.Helper()
 	v := kernels.Variant{
-		Program: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.01},
+		Source: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.01},
 		Rate: kernels.Rate{StepSize: 0.5, Schedule: "cosine"}, Batch: 8, Epochs: 2, Init: kernels.Lesson, Seed: 3, OrderSeed: 4,
 	}
 	population, err := New().Prepare(data, []kernels.Variant{v})
@@ -273,6 +273,16 @@ func prepare(t *testing.T, data kernels.Data, p *ir.Program) (kernels.Population
 		}
 	})
 	return population, v
+}
+
+// infer runs the population's network as it stands.
+func infer(t *testing.T, population kernels.Population, v kernels.Variant) kernels.Inference {
+	t.Helper()
+	n, err := New().Infer(v.Source, params(t, population))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func params(t *testing.T, p kernels.Population) [][]float32 {
@@ -295,8 +305,8 @@ func TestTraining(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	in := NewInterpreter[float32](v.Program)
-	for i, q := range v.Program.Params {
+	in := NewInterpreter[float32](v.Program())
+	for i, q := range v.Program().Params {
 		copy(in.Values[q.Value], v.InitialState().Params[i])
 	}
 	firstEpoch := 0.0
@@ -313,16 +323,16 @@ func TestTraining(t *testing.T) {
 		}
 		in.Run(x, labels)
 		if step < 3 {
-			firstEpoch += float64(in.Values[v.Program.Loss][0]) * float64(len(labels)) / 20
+			firstEpoch += float64(in.Values[v.Program().Loss][0]) * float64(len(labels)) / 20
 		}
-		for _, q := range v.Program.Params {
+		for _, q := range v.Program().Params {
 			kernels.Update(v.Optimizer, v.Rate.At(step, 3, v.Epochs), step, q.Bias, in.Values[q.Value], in.Values[q.Grad], nil)
 		}
 	}
 	got := params(t, population)
-	for i, q := range v.Program.Params {
+	for i, q := range v.Program().Params {
 		if want := in.Values[q.Value]; !slices.Equal(got[i], want) {
-			t.Errorf("%s is %v, want %v", v.Program.Value(q.Value).Name, got[i], want)
+			t.Errorf("%s is %v, want %v", v.Program().Value(q.Value).Name, got[i], want)
 		}
 	}
 	// The sum is divided once there and each term here.
@@ -345,7 +355,7 @@ func TestEvaluate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := v.Program
+	p := v.Program()
 	in := NewInterpreter[float32](p)
 	for i, w := range params(t, population) {
 		copy(in.Values[p.Params[i].Value], w)
@@ -365,7 +375,7 @@ func TestEvaluate(t *testing.T) {
 		t.Fatalf("the penalties of %g are too small to show", penalty)
 	}
 
-	values, err := population.Forward(0, x)
+	values, err := infer(t, population, v).Forward(t.Context(), x)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,9 +399,9 @@ func TestEvaluate(t *testing.T) {
 
 func TestForward(t *testing.T) {
 	population, v := prepare(t, dataset(20, 0), skipProgram(ir.Tanh))
-	p, w := v.Program, params(t, population)
+	p, w := v.Program(), params(t, population)
 	x := []float32{0, 0.5, 1, 0.25, 1, 0}
-	values, err := population.Forward(0, x)
+	values, err := infer(t, population, v).Forward(t.Context(), x)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +435,7 @@ func TestForward(t *testing.T) {
 	}
 	// The values are the caller's: the next run does not change them.
 	kept := fmt.Sprint(values)
-	if _, err := population.Forward(0, []float32{1, 1, 1}); err != nil {
+	if _, err := infer(t, population, v).Forward(t.Context(), []float32{1, 1, 1}); err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(values) != kept {

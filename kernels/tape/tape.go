@@ -15,13 +15,11 @@ import (
 	"vanilla/kernels"
 )
 
-// New returns the executor. It asks networks for the graph that a program was
-// lowered from.
-func New(networks func(*ir.Program) *graph.Network) kernels.Executor { return executor{networks} }
+// New returns the executor. It runs variants whose source is a *graph.Network:
+// a program by itself has no graph.
+func New() kernels.Executor { return executor{} }
 
-type executor struct {
-	networks func(*ir.Program) *graph.Network
-}
+type executor struct{}
 
 func (executor) Name() string { return "tape" }
 func (executor) Device() string {
@@ -36,17 +34,18 @@ func (executor) Arithmetic() string {
 	return fmt.Sprintf("tape %d, %s", arithmetic, kernels.GoArithmetic())
 }
 
-func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
+func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	for i, v := range variants {
-		if v.Program != nil && e.networks(v.Program) == nil {
-			return nil, fmt.Errorf("variant %d: the tape executor has no graph for the program %q", i, v.Program.Name)
+		if _, err := network(v.Source); v.Source != nil && err != nil {
+			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 	}
 	return kernels.NewHost(data, variants, func(v kernels.Variant, d *kernels.Data) (kernels.Machine, error) {
-		m := &machine{variant: v, network: e.networks(v.Program), data: d, runs: map[int]*run{}}
-		for _, q := range v.Program.Params {
-			m.params = append(m.params, make([]float32, v.Program.Value(q.Value).Shape.Len(0)))
+		m, err := newMachine(v)
+		if err != nil {
+			return nil, err
 		}
+		m.data = d
 		for range v.Optimizer.Slots() {
 			for _, w := range m.params {
 				m.slots = append(m.slots, make([]float32, len(w)))
@@ -54,6 +53,30 @@ func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernel
 		}
 		return m, nil
 	})
+}
+
+func (executor) Infer(source kernels.Source, params [][]float32) (kernels.Inference, error) {
+	return kernels.NewInference(source, params, func(s kernels.Source) (kernels.Runner, error) {
+		return newMachine(kernels.Variant{Source: s})
+	})
+}
+
+func (executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string, error) {
+	if _, err := network(source); err != nil {
+		return nil, err
+	}
+	return []string{"Gorgonia's TapeMachine runs the graph itself, node by node; the program is not used"}, nil
+}
+
+func (executor) Close() error { return nil }
+
+// network is the graph that a source's program was lowered from.
+func network(s kernels.Source) (*graph.Network, error) {
+	n, ok := s.(*graph.Network)
+	if !ok || n == nil {
+		return nil, fmt.Errorf("the tape executor runs graphs: want a *graph.Network, found a %T", s)
+	}
+	return n, nil
 }
 
 // machine trains one variant. Its arrays have the graph's layout, and the
@@ -64,6 +87,19 @@ type machine struct {
 	data          *kernels.Data
 	params, slots [][]float32
 	runs          map[int]*run // by batch size
+	forward       *run         // the last one that gave outputs
+}
+
+func newMachine(v kernels.Variant) (*machine, error) {
+	n, err := network(v.Source)
+	if err != nil {
+		return nil, err
+	}
+	m := &machine{variant: v, network: n, runs: map[int]*run{}}
+	for _, q := range n.Program.Params {
+		m.params = append(m.params, make([]float32, n.Program.Value(q.Value).Shape.Len(0)))
+	}
+	return m, nil
 }
 
 // run is a graph at one batch size with its TapeMachine.
@@ -78,7 +114,7 @@ type run struct {
 // TapeMachine reuses memory, so a value that is to be read after a run must be
 // named here: wanted.
 func (m *machine) open(batch int, wanted ...ir.ID) (*run, error) {
-	p := m.variant.Program
+	p := m.variant.Program()
 	g, err := m.network.Build.Differentiate(batch)
 	if err != nil {
 		return nil, err
@@ -127,7 +163,7 @@ func (r *run) run(fill func(x, y []float32)) (err error) {
 
 // fill writes examples as the graph's inputs: pixel / 255 and one-hot rows.
 func (m *machine) fill(e kernels.Examples, row func(i int) int) func(x, y []float32) {
-	classes := m.variant.Program.Classes()
+	classes := m.variant.Program().Classes()
 	return func(x, y []float32) {
 		clear(y)
 		for i := range len(y) / classes {
@@ -166,7 +202,7 @@ func (m *machine) step(batch int, fill func(x, y []float32), stepSize float32, s
 		if err != nil {
 			return 0, fmt.Errorf("gradient of %s: %w", r.graph.Params[i].Name(), err)
 		}
-		kernels.Update(m.variant.Optimizer, stepSize, step, m.variant.Program.Params[i].Bias, m.params[i], g,
+		kernels.Update(m.variant.Optimizer, stepSize, step, m.variant.Program().Params[i].Bias, m.params[i], g,
 			kernels.ParamSlots(m.slots, i, len(m.params)))
 	}
 	loss, err := floats(r.graph.Loss.Value())
@@ -193,44 +229,47 @@ func floats(v gorgonia.Value) ([]float32, error) {
 // evaluationChunk bounds the memory of an evaluation.
 const evaluationChunk = 1000
 
-func (m *machine) Evaluate(e kernels.Examples) (kernels.Score, error) {
-	p := m.variant.Program
-	score := kernels.Score{N: e.Len()}
-	var r *run
+func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, err error) {
+	p := m.variant.Program()
 	for from := 0; from < e.Len(); from += evaluationChunk {
 		n := min(evaluationChunk, e.Len()-from)
-		if r == nil || n != len(r.y)/p.Classes() {
-			var err error
-			if r, err = m.open(n, p.Output); err != nil {
-				return score, err
+		if m.forward == nil || n != len(m.forward.y)/p.Classes() {
+			if err := m.closeForward(); err != nil {
+				return nil, 0, err
 			}
-			defer r.vm.Close()
+			if m.forward, err = m.open(n, p.Output); err != nil {
+				return nil, 0, err
+			}
 		}
+		r := m.forward
 		if err := r.run(m.fill(e, func(i int) int { return from + i })); err != nil {
-			return score, err
+			return nil, 0, err
 		}
-		loss, err := floats(r.graph.Loss.Value())
+		mean, err := floats(r.graph.Loss.Value())
 		if err != nil {
-			return score, err
+			return nil, 0, err
 		}
 		out, err := floats(r.read[p.Output])
 		if err != nil {
-			return score, err
+			return nil, 0, err
 		}
-		score.Loss += float64(loss[0]) * float64(n) / float64(e.Len())
-		for i := range n {
-			class := byte(kernels.Argmax(out[i*p.Classes() : (i+1)*p.Classes()]))
-			score.Classes = append(score.Classes, class)
-			if class == e.Labels[from+i] {
-				score.Correct++
-			}
-		}
+		loss += float64(mean[0]) * float64(n) / float64(e.Len())
+		outputs = append(outputs, out...)
 	}
-	return score, nil
+	return outputs, loss, nil
+}
+
+func (m *machine) closeForward() error {
+	if m.forward == nil {
+		return nil
+	}
+	err := m.forward.vm.Close()
+	m.forward = nil
+	return err
 }
 
 func (m *machine) Forward(x []float32) ([][]float32, error) {
-	p := m.variant.Program
+	p := m.variant.Program()
 	var wanted []ir.ID
 	for _, op := range p.Ops[:p.Forward] {
 		if p.Value(op.Out).Shape.Rows == ir.Batch {
@@ -289,7 +328,7 @@ func (m *machine) layout(i int, a []float32, toGraph bool) []float32 {
 	if !m.network.Transposed[i] {
 		return out
 	}
-	shape := m.variant.Program.Value(m.variant.Program.Params[i].Value).Shape
+	shape := m.variant.Program().Value(m.variant.Program().Params[i].Value).Shape
 	rows, cols := shape.Cols, shape.Rows // of the source: the graph's [in, out]
 	if toGraph {
 		rows, cols = shape.Rows, shape.Cols
@@ -303,7 +342,7 @@ func (m *machine) layout(i int, a []float32, toGraph bool) []float32 {
 }
 
 func (m *machine) Close() error {
-	var first error
+	first := m.closeForward()
 	for _, r := range m.runs {
 		if err := r.vm.Close(); err != nil && first == nil {
 			first = err

@@ -1,6 +1,7 @@
 package zoo
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -9,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/infer"
 	"vanilla/kernels"
 	"vanilla/kernels/ref"
 	"vanilla/mnist"
-	"vanilla/train"
 )
 
 // rounding is how far two executors' probabilities may be from each other for these networks, which PyTorch and ONNX
@@ -29,14 +30,17 @@ func TestAccuracy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var networks train.Networks
 	for _, name := range Names() {
 		m, err := Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		probabilities, err := train.Probabilities(ref.New(), &networks, m, data.Test.Pixels)
+		network, err := infer.Open(ref.New(), m, nil)
 		if err != nil {
+			t.Fatal(err)
+		}
+		probabilities, err := network.Probabilities(t.Context(), data.Test.Pixels)
+		if err := errors.Join(err, network.Close()); err != nil {
 			t.Fatal(err)
 		}
 		right, undecided := 0, 0

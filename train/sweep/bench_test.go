@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"vanilla/graph"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/mnist"
@@ -27,12 +28,12 @@ func BenchmarkSweep(b *testing.B) {
 		b.Fatal(err)
 	}
 	set := train.HoldOut(data, spec.Recipe.Validation)
-	networks := new(train.Networks)
+	networks := new(graph.Cache)
 	var variants []kernels.Variant
 	var warm, until []int
 	for _, point := range p.Points {
 		r := point.Recipe
-		network, err := networks.Build(r.Arch, r.Activation, r.Loss)
+		network, err := r.Build(networks)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -44,7 +45,7 @@ func BenchmarkSweep(b *testing.B) {
 	var alone, whole time.Duration
 	for b.Loop() {
 		start := time.Now()
-		if _, err := Run(b.Context(), cpu.New(), new(train.Networks), data, b.TempDir(), spec, Options{}); err != nil {
+		if _, err := Run(b.Context(), cpu.New(), data, b.TempDir(), spec, Options{}); err != nil {
 			b.Fatal(err)
 		}
 		whole += time.Since(start)

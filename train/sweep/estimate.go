@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"vanilla/graph"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/train"
@@ -79,7 +80,7 @@ const (
 
 // Speed measures how many products an executor computes in a second of training
 // points of the plan, from the smallest to the largest.
-func (p *Plan) Speed(ctx context.Context, exec kernels.Executor, networks *train.Networks, data *mnist.Dataset) (flopPerSecond float64, err error) {
+func (p *Plan) Speed(ctx context.Context, exec kernels.Executor, data *mnist.Dataset) (flopPerSecond float64, err error) {
 	order := make([]int, len(p.Points))
 	cost := make([]float64, len(p.Points))
 	for i := range order {
@@ -88,17 +89,18 @@ func (p *Plan) Speed(ctx context.Context, exec kernels.Executor, networks *train
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(cost[a], cost[b]) })
 	n := min(sampledPoints, len(order))
 	set := train.HoldOut(data, p.Spec.Recipe.Validation)
+	var networks graph.Cache
 	var variants []kernels.Variant
 	warm, until := make([]int, n), make([]int, n)
 	work := 0.0
 	for k := range n {
 		point := order[k*(len(order)-1)/max(1, n-1)]
 		r := p.Points[point].Recipe
-		network, err := networks.Build(r.Arch, r.Activation, r.Loss)
+		network, err := r.Build(&networks)
 		if err != nil {
 			return 0, err
 		}
-		v := train.Spec{Recipe: r, Seed: 1, OrderSeed: 1}.Variant(network.Program)
+		v := train.Spec{Recipe: r, Seed: 1, OrderSeed: 1}.Variant(network)
 		steps := min(sampledSteps, v.StepsPerEpoch(set.Train.Len()))
 		variants = append(variants, v)
 		warm[k], until[k] = 1, 1+steps

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"vanilla/graph/ir"
+	"vanilla/graph"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/mnist"
@@ -83,7 +83,7 @@ const progressEvery = 500 * time.Millisecond
 type sweeper struct {
 	options  Options
 	exec     kernels.Executor
-	networks *train.Networks
+	networks graph.Cache
 	images   *mnist.Images
 	data     kernels.Data
 	plan     *Plan
@@ -105,14 +105,13 @@ type sweeper struct {
 }
 
 // Run trains what is left of a plan in the directory dir, which is made if need
-// be, and returns what the directory then holds. The executor must have been
-// opened with networks.Of.
+// be, and returns what the directory then holds.
 //
 // When ctx is done, the variants in training are kept where they stand, and Run
 // returns ctx's cause beside the directory. It fails with a *train.SettingError
 // if the spec cannot be, or if the directory holds another sweep, and then says
 // in what it differs.
-func Run(ctx context.Context, exec kernels.Executor, networks *train.Networks, data *mnist.Dataset, dir string, spec Spec, options Options) (d *Directory, err error) {
+func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir string, spec Spec, options Options) (d *Directory, err error) {
 	plan, err := NewPlan(spec, train.FingerprintOf(data))
 	if err != nil {
 		return nil, err
@@ -132,7 +131,7 @@ func Run(ctx context.Context, exec kernels.Executor, networks *train.Networks, d
 	if err := note(own, dir, exec, options); err != nil {
 		return nil, err
 	}
-	s := &sweeper{options: options, exec: exec, networks: networks, images: data.Train, plan: plan, board: d.board, width: firstWidth}
+	s := &sweeper{options: options, exec: exec, images: data.Train, plan: plan, board: d.board, width: firstWidth}
 	if s.options.CheckpointEvery == 0 {
 		s.options.CheckpointEvery = defaultCheckpoint
 	}
@@ -252,6 +251,7 @@ type task struct {
 	rung, epochs int
 	bytes        int64
 
+	network *graph.Network
 	variant kernels.Variant
 	until   int // step
 	from    int // the step at which the wave finds it
@@ -423,11 +423,12 @@ func (s *sweeper) prepare(tasks []task) (kernels.Population, error) {
 	for i := range tasks {
 		t := &tasks[i]
 		r := s.plan.Points[t.point].Recipe
-		network, err := s.networks.Build(r.Arch, r.Activation, r.Loss)
+		network, err := r.Build(&s.networks)
 		if err != nil {
 			return nil, err
 		}
-		t.variant = train.Spec{Recipe: r, Seed: t.seed, OrderSeed: t.seed}.Variant(network.Program)
+		t.network = network
+		t.variant = train.Spec{Recipe: r, Seed: t.seed, OrderSeed: t.seed}.Variant(network)
 		t.until = t.epochs * t.variant.StepsPerEpoch(s.data.Train.Len())
 		variants[i] = t.variant
 	}
@@ -452,16 +453,16 @@ func (s *sweeper) prepare(tasks []task) (kernels.Population, error) {
 // buildAhead builds the programs of variants that are likely to be in the next
 // wave, so that no core waits for them, and forgets those of no use.
 func (s *sweeper) buildAhead(ctx context.Context, tasks []task) {
-	wanted := map[*ir.Program]bool{}
+	wanted := map[*graph.Network]bool{}
 	highest := 0
 	for i := range tasks {
-		wanted[tasks[i].variant.Program] = true
+		wanted[tasks[i].network] = true
 		highest = max(highest, s.plan.Points[tasks[i].point].Bracket)
 	}
 	want := func(point int) {
 		r := &s.plan.Points[point].Recipe
-		if network, err := s.networks.Build(r.Arch, r.Activation, r.Loss); err == nil {
-			wanted[network.Program] = true
+		if network, err := r.Build(&s.networks); err == nil {
+			wanted[network] = true
 		}
 	}
 	n := 0
@@ -479,7 +480,7 @@ func (s *sweeper) buildAhead(ctx context.Context, tasks []task) {
 			}
 		}
 	}
-	s.networks.Keep(func(p *ir.Program) bool { return wanted[p] })
+	s.networks.Keep(wanted)
 }
 
 // harvest scores the variants that reached their rung, and copies out where
@@ -583,7 +584,7 @@ func (s *sweeper) score(ctx context.Context, population kernels.Population, i in
 		return nil, nil, err
 	}
 	spec := train.Spec{Recipe: r.Recipe, Seed: t.seed, OrderSeed: t.seed}
-	m, err := spec.Model(t.variant.Program, state.Params, *r.TestAccuracy, s.images, s.options.Version)
+	m, err := spec.Model(t.variant.Program(), state.Params, *r.TestAccuracy, s.images, s.options.Version)
 	return r, m, err
 }
 

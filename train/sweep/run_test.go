@@ -60,7 +60,7 @@ func tiny(change func(*Spec)) Spec {
 // sweep runs a spec to its end.
 func sweep(t *testing.T, dir string, spec Spec, options Options) *Directory {
 	t.Helper()
-	d, err := Run(t.Context(), cpu.New(), new(train.Networks), rows(), dir, spec, options)
+	d, err := Run(t.Context(), cpu.New(), rows(), dir, spec, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestRun(t *testing.T) {
 		if err != nil || m.TestAccuracy != *v.Last().TestAccuracy || m.Arch != v.Arch {
 			t.Fatalf("found %+v, %v", m, err)
 		}
-		results, err := train.Run(t.Context(), cpu.New(), new(train.Networks), rows(),
+		results, err := train.Run(t.Context(), cpu.New(), rows(),
 			[]train.Spec{{Recipe: v.Recipe, Seed: v.Seed, OrderSeed: v.OrderSeed}}, train.Options{Version: "test"})
 		if err != nil {
 			t.Fatal(err)
@@ -160,13 +160,13 @@ func TestRun(t *testing.T) {
 		}
 	}
 	// Without --resume the directory is another's; with it, there is nothing to do.
-	_, err := Run(t.Context(), cpu.New(), new(train.Networks), rows(), dir, tiny(nil), Options{Version: "test"})
+	_, err := Run(t.Context(), cpu.New(), rows(), dir, tiny(nil), Options{Version: "test"})
 	var setting *train.SettingError
 	if !errors.As(err, &setting) || !strings.Contains(err.Error(), "holds a sweep: want --resume") {
 		t.Errorf("found %v", err)
 	}
 	same(t, d, sweep(t, dir, tiny(nil), Options{Version: "test", Resume: true}))
-	_, err = Run(t.Context(), cpu.New(), new(train.Networks), rows(), dir, tiny(func(s *Spec) { s.Seeds = 3 }), Options{Version: "test", Resume: true})
+	_, err = Run(t.Context(), cpu.New(), rows(), dir, tiny(func(s *Spec) { s.Seeds = 3 }), Options{Version: "test", Resume: true})
 	if want := "holds another sweep: --seeds was 2, is 3"; !errors.As(err, &setting) || !strings.Contains(err.Error(), want) {
 		t.Errorf("found %v, want %s", err, want)
 	}
@@ -278,7 +278,7 @@ func TestInterrupted(t *testing.T) {
 	for turns := 0; err != nil; turns++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		exec := &impatient{cpu.New(), 1 + random.IntN(40), cancel}
-		d, err = Run(ctx, exec, new(train.Networks), rows(), dir, tiny(nil),
+		d, err = Run(ctx, exec, rows(), dir, tiny(nil),
 			Options{Resume: true, CheckpointEvery: time.Duration(1 + random.IntN(int(5*time.Millisecond)))})
 		cancel()
 		if err != nil && !errors.Is(err, context.Canceled) || d == nil || turns > 1000 {
@@ -301,7 +301,7 @@ func TestLostFiles(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := Run(ctx, &impatient{cpu.New(), 150, cancel}, new(train.Networks), rows(), dir, tiny(nil), Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, &impatient{cpu.New(), 150, cancel}, rows(), dir, tiny(nil), Options{}); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	segments, err := filepath.Glob(filepath.Join(dir, statesDir, "*.safetensors"))
@@ -333,7 +333,7 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Run(t.Context(), cpu.New(), new(train.Networks), rows(), dir, tiny(nil), Options{})
+	_, err = Run(t.Context(), cpu.New(), rows(), dir, tiny(nil), Options{})
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d on ", os.Getpid())) {
 		t.Errorf("found %v", err)
 	}
@@ -397,7 +397,7 @@ func TestCompressed(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, again, d)
-	_, err = Run(t.Context(), cpu.New(), new(train.Networks), rows(), dir, tiny(nil), Options{Resume: true})
+	_, err = Run(t.Context(), cpu.New(), rows(), dir, tiny(nil), Options{Resume: true})
 	if err == nil || !strings.Contains(err.Error(), "its records compressed: want another directory") {
 		t.Errorf("found %v", err)
 	}

@@ -1,7 +1,9 @@
-package train
+package infer
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -81,19 +83,28 @@ func probabilities(t *testing.T, m *model.Model, pixels []byte) []float64 {
 	return x
 }
 
+// ask opens a model, and asks it once.
+func ask(exec kernels.Executor, m *model.Model, pixels []byte) ([]float32, error) {
+	network, err := Open(exec, m, nil)
+	if err != nil {
+		return nil, err
+	}
+	p, err := network.Probabilities(context.Background(), pixels)
+	return p, errors.Join(err, network.Close())
+}
+
 func TestProbabilities(t *testing.T) {
-	const n = forwardRows + 7 // two rounds
+	const n = 2007 // three parts, on all cores
 	random := rand.New(rand.NewPCG(3, 4))
 	pixels := make([]byte, n*6)
 	for i := range pixels {
 		pixels[i] = byte(random.IntN(256))
 	}
-	var networks Networks
-	for _, exec := range []kernels.Executor{cpu.New(), tape.New(networks.Of), ref.New()} {
+	for _, exec := range []kernels.Executor{cpu.New(), tape.New(), ref.New()} {
 		for _, a := range graph.Activations() {
 			for _, loss := range []graph.Loss{graph.CrossEntropy, graph.Quadratic} {
 				m := randomModel(a.String(), string(loss))
-				got, err := Probabilities(exec, &networks, m, pixels)
+				got, err := ask(exec, m, pixels)
 				if err != nil {
 					t.Fatalf("%s %s %s: %v", exec.Name(), a, loss, err)
 				}
@@ -114,17 +125,15 @@ func TestProbabilities(t *testing.T) {
 
 // Logits far beyond what exp takes are probabilities all the same.
 func TestProbabilitiesOfLargeLogits(t *testing.T) {
-	var networks Networks
 	m := randomModel("relu", "cross-entropy")
 	copy(m.Params[3].Data, []float32{-3e38, 3e38, 2e38})
-	got, err := Probabilities(ref.New(), &networks, m, make([]byte, 6))
+	got, err := ask(ref.New(), m, make([]byte, 6))
 	if err != nil || got[0] != 0 || got[1] != 1 || got[2] != 0 {
 		t.Errorf("found %v, %v", got, err)
 	}
 }
 
 func TestProbabilitiesErrors(t *testing.T) {
-	var networks Networks
 	good := randomModel("relu", "quadratic")
 	diverged := randomModel("relu", "cross-entropy")
 	diverged.Params[3].Data[1] = float32(math.NaN())
@@ -137,9 +146,9 @@ func TestProbabilitiesErrors(t *testing.T) {
 		{good, 13, "13 pixels: want one or more images of 6"},
 		{diverged, 6, "not finite: found NaN"},
 		{randomModel("sine", "quadratic"), 6, "sine"},
-		{&model.Model{}, 6, "arch"},
+		{&model.Model{}, 6, "not a chain of layers"},
 	} {
-		got, err := Probabilities(ref.New(), &networks, c.m, make([]byte, c.pixels))
+		got, err := ask(ref.New(), c.m, make([]byte, c.pixels))
 		if err == nil || got != nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("found %v, %v, want %s", got, err, c.want)
 		}

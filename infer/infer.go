@@ -1,0 +1,157 @@
+// Package infer asks trained networks: what they make of images, how many of a
+// set they get right, and what goes on inside.
+//
+//	network, err := infer.Open(cpu.New(), trained, nil)
+//	defer network.Close()
+//	probabilities, err := network.Probabilities(ctx, pixels)
+//
+// A network needs nothing but its parameters and what they belong to: a chain of
+// layers follows from the model itself, and a graph of one's own is given as
+// package graph lowered it.
+package infer
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+	"vanilla/mnist"
+	"vanilla/model"
+)
+
+// Network is a trained network on an executor. It may be used concurrently, but
+// for Close.
+type Network struct {
+	program   *ir.Program
+	params    [][]float32 // the model's own, in the program's order
+	inference kernels.Inference
+}
+
+// Open makes a trained network ready on an executor. own is what its graph was
+// lowered to, and nil for a chain of layers. Parameters may be any numbers. It
+// fails if there is no graph to be had, or if the parameters are not the graph's.
+func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, error) {
+	network := own
+	if own == nil {
+		var err error
+		if network, err = chain(m); err != nil {
+			return nil, err
+		}
+	}
+	n := &Network{program: network.Program}
+	for i, q := range m.Params {
+		if own != nil && i < len(n.program.Params) {
+			if name := n.program.Value(n.program.Params[i].Value).Name; q.Name != name {
+				return nil, fmt.Errorf("parameter %d of the model is %.60q, that of the graph %q", i, q.Name, name)
+			}
+		}
+		n.params = append(n.params, q.Data)
+	}
+	var err error
+	if n.inference, err = exec.Infer(network, n.params); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// chain builds the network that a model's architecture describes.
+func chain(m *model.Model) (*graph.Network, error) {
+	if m.Arch == "" {
+		return nil, fmt.Errorf("the network is not a chain of layers: only the program that built its graph can run it")
+	}
+	widths, err := model.Widths(m.Arch)
+	if err != nil {
+		return nil, err
+	}
+	arch, err := graph.NamedArch(widths, m.Activation, m.Loss)
+	if err != nil {
+		return nil, err
+	}
+	return graph.New(arch)
+}
+
+// Close gives back what the network holds of the executor.
+func (n *Network) Close() error { return n.inference.Close() }
+
+// Inputs is the number of pixels that the network sees, Classes that of its
+// outputs.
+func (n *Network) Inputs() int  { return n.program.Features() }
+func (n *Network) Classes() int { return n.program.Classes() }
+
+// Evaluate scores the network on labelled images. They may be of fewer classes
+// than it has outputs. It fails if they are not of its size. When ctx is done it
+// returns its cause.
+func (n *Network) Evaluate(ctx context.Context, images *mnist.Images) (kernels.Score, error) {
+	return n.inference.Evaluate(ctx, kernels.Examples{Pixels: images.Pixels, Labels: images.Labels, Features: images.Features()})
+}
+
+// Softmax is whether the network's probabilities are the softmax of its outputs,
+// and not the outputs as they are.
+func (n *Network) Softmax() bool {
+	return slices.ContainsFunc(n.program.Ops[:n.program.Forward], func(op ir.Op) bool {
+		return op.Code == ir.Xent && op.Args[0] == n.program.Output
+	})
+}
+
+// Probabilities runs the network on images [n, inputs], bytes that it sees as
+// byte / 255, and returns what it makes of each: [n, classes] row-major. After
+// training with cross-entropy that is the softmax of the outputs; after training
+// with the quadratic cost it is the sigmoid outputs as they are, each from 0 to 1,
+// which need not sum to 1.
+//
+// It fails if the pixels do not make up whole images, and if an output is not
+// finite. When ctx is done it returns its cause.
+func (n *Network) Probabilities(ctx context.Context, pixels []byte) ([]float32, error) {
+	outputs, err := n.outputs(ctx, pixels)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range outputs {
+		if v-v != 0 {
+			return nil, fmt.Errorf("the outputs of the network are not finite: found %v", v)
+		}
+	}
+	if n.Softmax() {
+		for i := 0; i < len(outputs); i += n.Classes() {
+			softmax(outputs[i : i+n.Classes()])
+		}
+	}
+	return outputs, nil
+}
+
+// Classify is the class of each image: the one with the largest output, the first
+// of several.
+func (n *Network) Classify(ctx context.Context, pixels []byte) ([]byte, error) {
+	outputs, err := n.outputs(ctx, pixels)
+	if err != nil {
+		return nil, err
+	}
+	classes := make([]byte, len(outputs)/n.Classes())
+	for i := range classes {
+		classes[i] = byte(kernels.Argmax(outputs[i*n.Classes() : (i+1)*n.Classes()]))
+	}
+	return classes, nil
+}
+
+func (n *Network) outputs(ctx context.Context, pixels []byte) ([]float32, error) {
+	if len(pixels) == 0 || len(pixels)%n.Inputs() != 0 {
+		return nil, fmt.Errorf("%d pixels: want one or more images of %d", len(pixels), n.Inputs())
+	}
+	return n.inference.Outputs(ctx, pixels)
+}
+
+// softmax replaces logits by probabilities. It computes in float64, and its
+// largest exponent is 0, so that nothing overflows.
+func softmax[T float32 | float64](z []T) {
+	top, sum := float64(slices.Max(z)), 0.
+	for _, v := range z {
+		sum += math.Exp(float64(v) - top)
+	}
+	for j, v := range z {
+		z[j] = T(math.Exp(float64(v)-top) / sum)
+	}
+}

@@ -1,0 +1,86 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"vanilla/kernels"
+)
+
+// inferenceRows is how many images go to the device at once.
+const inferenceRows = 1 << 16
+
+// inference is a network on the first device.
+type inference struct {
+	mu      sync.Mutex
+	network network
+	worker  *worker
+}
+
+func (e *executor) Infer(source kernels.Source, params [][]float32) (kernels.Inference, error) {
+	if _, err := kernels.CheckSource(source, params); err != nil {
+		return nil, err
+	}
+	state := kernels.State{Params: params}.Clone()
+	return &inference{
+		network: network{variant: kernels.Variant{Source: source}, state: &state},
+		worker:  &worker{gpu: e.gpus[0], plans: plans{}},
+	}, nil
+}
+
+func (n *inference) Evaluate(ctx context.Context, e kernels.Examples) (kernels.Score, error) {
+	if err := kernels.CheckExamples(n.network.variant.Program(), e); err != nil {
+		return kernels.Score{}, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.worker.loadSplit(kernels.Test, e); err != nil {
+		return kernels.Score{}, n.worker.fail(err)
+	}
+	score, err := n.worker.evaluate(ctx, &n.network, e, kernels.Test)
+	if err != nil && ctx.Err() == nil {
+		err = n.worker.fail(err)
+	}
+	return score, err
+}
+
+func (n *inference) Outputs(ctx context.Context, pixels []byte) ([]float32, error) {
+	p := n.network.variant.Program()
+	f := p.Features()
+	if len(pixels) == 0 || len(pixels)%f != 0 {
+		return nil, fmt.Errorf("input of %d pixels, want rows of %d", len(pixels), f)
+	}
+	outputs := make([]float32, 0, len(pixels)/f*p.Classes())
+	x := make([]float32, 0, min(len(pixels), inferenceRows*f))
+	for len(pixels) > 0 {
+		x = x[:0]
+		for _, pixel := range pixels[:min(len(pixels), inferenceRows*f)] {
+			x = append(x, float32(pixel)/255)
+		}
+		pixels = pixels[len(x):]
+		values, err := n.Forward(ctx, x)
+		if err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, values[p.Output]...)
+	}
+	return outputs, nil
+}
+
+func (n *inference) Forward(ctx context.Context, x []float32) ([][]float32, error) {
+	if f := n.network.variant.Program().Features(); len(x) == 0 || len(x)%f != 0 {
+		return nil, fmt.Errorf("input of %d numbers, want rows of %d", len(x), f)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	values, err := n.worker.forward(ctx, &n.network, x)
+	if err != nil && ctx.Err() == nil {
+		err = n.worker.fail(err)
+	}
+	return values, err
+}
+
+func (n *inference) Close() error { return n.worker.close() }
