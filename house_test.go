@@ -55,11 +55,11 @@ var imports = map[string][]string{
 
 	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store"},
 
-	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/store"},
+	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/memory", "internal/store"},
 
 	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz"},
 
-	"viz": {"mnist", "model"},
+	"viz": {"mnist", "model", "internal/memory"},
 
 	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "viz"},
 

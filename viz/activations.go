@@ -2,6 +2,7 @@ package viz
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"image/color"
 	"math"
@@ -57,12 +58,12 @@ const (
 )
 
 // NewActivations runs a network on an image. Unit is the one of the first layer to take apart, or MostActive.
-func NewActivations(n Network, picture Picture, rows, cols, unit int) (*Activations, error) {
+func NewActivations(ctx context.Context, n Network, picture Picture, rows, cols, unit int) (*Activations, error) {
 	if err := checkSize(n, rows, cols); err != nil {
 		return nil, err
 	}
 	x := unitInterval(picture.Pixels)
-	z, a, err := n.Activate(x)
+	z, a, err := n.Activate(ctx, x)
 	if err != nil {
 		return nil, err
 	}

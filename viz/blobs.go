@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/cmplx"
@@ -11,6 +12,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"vanilla/internal/memory"
 	"vanilla/model"
 )
 
@@ -70,7 +72,7 @@ type Start []model.Layer
 
 // NewBlobs looks at the first layers of networks and of their starts, one for each. Dead pixels are those for which
 // training is 0 in all images [n, rows*cols].
-func NewBlobs(networks []Network, starts []Start, training []byte, rows, cols int) (*Blobs, error) {
+func NewBlobs(ctx context.Context, networks []Network, starts []Start, training []byte, rows, cols int) (*Blobs, error) {
 	b := &Blobs{Rows: rows, Cols: cols, dead: make([]bool, rows*cols)}
 	for i := range b.dead {
 		b.dead[i] = true
@@ -85,6 +87,9 @@ func NewBlobs(networks []Network, starts []Start, training []byte, rows, cols in
 			b.DeadPixels++
 		}
 	}
+	if err := memory.Check("the templates of edges and blobs", 4*bankSize*uint64(rows*cols)); err != nil {
+		return nil, err
+	}
 	bank := newBank(rows, cols)
 	for i, n := range networks {
 		if err := checkSize(n, rows, cols); err != nil {
@@ -95,10 +100,16 @@ func NewBlobs(networks []Network, starts []Start, training []byte, rows, cols in
 		start := first
 		if starts[i] != nil {
 			start = starts[i][0]
-			s := b.summary(bank, start, start)
+			s, err := b.summary(ctx, bank, start, start)
+			if err != nil {
+				return nil, err
+			}
 			t.Start = &s
 		}
-		t.Trained = b.summary(bank, first, start)
+		var err error
+		if t.Trained, err = b.summary(ctx, bank, first, start); err != nil {
+			return nil, err
+		}
 		b.Models = append(b.Models, t)
 	}
 	return b, nil
@@ -107,9 +118,11 @@ func NewBlobs(networks []Network, starts []Start, training []byte, rows, cols in
 // measuredUnits is how many of a layer's units are looked at, the first ones.
 const measuredUnits = 64
 
-func (b *Blobs) summary(bank *bank, l, start model.Layer) Summary {
-	var s Summary
+func (b *Blobs) summary(ctx context.Context, bank *bank, l, start model.Layer) (s Summary, err error) {
 	for j := range min(l.Out, measuredUnits) {
+		if ctx.Err() != nil {
+			return s, context.Cause(ctx)
+		}
 		w := l.Weight[j*l.In : (j+1)*l.In]
 		s.images = append(s.images, w)
 		look, power := b.look(bank, w, start.Weight[j*l.In:(j+1)*l.In])
@@ -144,7 +157,7 @@ func (b *Blobs) summary(bank *bank, l, start model.Layer) Summary {
 		RMSDead:    median(func(l Look) float64 { return l.RMSDead }),
 		RMSLive:    median(func(l Look) float64 { return l.RMSLive }),
 	}
-	return s
+	return s, nil
 }
 
 // lowest is how many periods across the image still count as low frequencies.
@@ -215,10 +228,11 @@ func radialPower(w []float32, rows, cols int) (power []float64, waves []int) {
 	}
 	// One dimension after the other.
 	lines := make([]complex128, rows*cols)
+	across, down := roots(cols), roots(rows)
 	for r := range rows {
 		for k := range cols {
 			for c := range cols {
-				lines[r*cols+k] += complex(float64(w[r*cols+c])-mean, 0) * cmplx.Rect(1, -2*math.Pi*float64(k*c%cols)/float64(cols))
+				lines[r*cols+k] += complex(float64(w[r*cols+c])-mean, 0) * across[k*c%cols]
 			}
 		}
 	}
@@ -227,7 +241,7 @@ func radialPower(w []float32, rows, cols int) (power []float64, waves []int) {
 		for m := range rows {
 			var v complex128
 			for r := range rows {
-				v += lines[r*cols+k] * cmplx.Rect(1, -2*math.Pi*float64(m*r%rows)/float64(rows))
+				v += lines[r*cols+k] * down[m*r%rows]
 			}
 			fold := func(f, n int) float64 { return float64(min(f, n-f)) }
 			if f := int(math.Round(math.Hypot(fold(m, rows), fold(k, cols)))); f < len(power) {
@@ -239,16 +253,30 @@ func radialPower(w []float32, rows, cols int) (power []float64, waves []int) {
 	return power, waves
 }
 
+// roots are e^(-2πij/n) for j from 0 to n-1.
+func roots(n int) []complex128 {
+	all := make([]complex128, n)
+	for j := range all {
+		all[j] = cmplx.Rect(1, -2*math.Pi*float64(j)/float64(n))
+	}
+	return all
+}
+
 // bank holds templates of edges and blobs, each with mean 0 and length 1.
 type bank struct{ edges, blobs [][]float32 }
+
+const (
+	deviations, places, directions = 5, 13, 8
+
+	bankSize = deviations * places * places * (1 + directions) // templates
+)
 
 // newBank makes templates for images of a size: a blob is a Gaussian, an edge its slope in one of eight directions;
 // deviations are from a twentieth to a fifth of the image, centres lie a fourteenth apart.
 func newBank(rows, cols int) *bank {
 	b := &bank{}
-	const places, directions = 13, 8
 	side := float64(max(rows, cols))
-	for _, deviation := range []float64{side / 20, side / 14, side / 10, side / 7, side / 5} {
+	for _, deviation := range [deviations]float64{side / 20, side / 14, side / 10, side / 7, side / 5} {
 		for py := 1; py <= places; py++ {
 			for px := 1; px <= places; px++ {
 				cy, cx := float64(py*rows)/(places+1)-0.5, float64(px*cols)/(places+1)-0.5

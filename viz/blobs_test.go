@@ -88,12 +88,12 @@ func TestBlobs(t *testing.T) {
 	set := images(20)
 	trained := bars(true)
 	start := layer(side*side, classes, 1, 0.05)
-	b := made[*Blobs](t)(NewBlobs([]Network{trained, trained}, []Start{{start}, nil}, set.Pixels, side, side))
+	b := made[*Blobs](t)(NewBlobs(t.Context(), []Network{trained, trained}, []Start{{start}, nil}, set.Pixels, side, side))
 	if b.DeadPixels != 2*side { // the two columns at the border
 		t.Errorf("%d pixels are dead, want %d", b.DeadPixels, 2*side)
 	}
 	set.Pixels[3*side*side] = 1 // once, and hardly, is enough
-	if b := made[*Blobs](t)(NewBlobs([]Network{trained}, []Start{nil}, set.Pixels, side, side)); b.DeadPixels != 2*side-1 {
+	if b := made[*Blobs](t)(NewBlobs(t.Context(), []Network{trained}, []Start{nil}, set.Pixels, side, side)); b.DeadPixels != 2*side-1 {
 		t.Errorf("%d pixels are dead, want %d", b.DeadPixels, 2*side-1)
 	}
 	m := b.Models[0]

@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"context"
 	"fmt"
 	"image/color"
 	"math"
@@ -51,7 +52,7 @@ func dreamStarts() []float64 { return []float64{0.05, 0.1, 0.2, 0.4, 0.6, 1} }
 
 // NewDream climbs from noise, by a seed, to the image that each output likes best. Pixels stay from 0 to 1. The means
 // are of a set's images.
-func NewDream(n Network, training *mnist.Images, seed uint64) (*Dream, error) {
+func NewDream(ctx context.Context, n Network, training *mnist.Images, seed uint64) (*Dream, error) {
 	if err := checkSize(n, training.Rows, training.Cols); err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func NewDream(n Network, training *mnist.Images, seed uint64) (*Dream, error) {
 	for class := range outputs(n) {
 		var o *DreamOutput
 		for _, start := range starts {
-			tried, err := climb(n, start, class)
+			tried, err := climb(ctx, n, start, class)
 			if err != nil {
 				return nil, err
 			}
@@ -78,7 +79,7 @@ func NewDream(n Network, training *mnist.Images, seed uint64) (*Dream, error) {
 			}
 		}
 		if o.MeanImage = means[class]; o.MeanImage != nil {
-			_, a, err := n.Activate(o.MeanImage)
+			_, a, err := n.Activate(ctx, o.MeanImage)
 			if err != nil {
 				return nil, err
 			}
@@ -112,16 +113,16 @@ func classMeans(set *mnist.Images, classes int) [][]float32 {
 }
 
 // climb is gradient ascent with steps that shorten when they would lead down and lengthen when they do not.
-func climb(n Network, start []float32, class int) (*DreamOutput, error) {
+func climb(ctx context.Context, n Network, start []float32, class int) (*DreamOutput, error) {
 	x := append([]float32{}, start...)
-	here, err := look(n, x, class)
+	here, err := look(ctx, n, x, class)
 	if err != nil {
 		return nil, err
 	}
 	o := &DreamOutput{Class: class, Logits: []float64{here.logit}, Start: here.probability}
 	path := [][]float32{x}
 	for stride := firstStride * math.Sqrt(float64(len(x))); len(o.Logits) <= dreamSteps; {
-		slope, err := n.InputGradient(x, here.dz)
+		slope, err := n.InputGradient(ctx, x, here.dz)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +144,7 @@ func climb(n Network, start []float32, class int) (*DreamOutput, error) {
 			for i, v := range x {
 				next[i] = float32(math.Max(0, math.Min(1, float64(v)+stride*float64(slope[i])/length)))
 			}
-			there, err := look(n, next, class)
+			there, err := look(ctx, n, next, class)
 			if err != nil {
 				return nil, err
 			}
@@ -174,8 +175,8 @@ type view struct {
 
 // look runs an image. The logit is taken from what enters the last layer: where probabilities are a softmax, zₖ - log
 // Σ exp zⱼ over the others; where each is a sigmoid by itself, zₖ.
-func look(n Network, x []float32, class int) (v view, err error) {
-	z, a, err := n.Activate(x)
+func look(ctx context.Context, n Network, x []float32, class int) (v view, err error) {
+	z, a, err := n.Activate(ctx, x)
 	if err != nil {
 		return v, err
 	}

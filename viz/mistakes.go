@@ -2,6 +2,7 @@ package viz
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"image/color"
 	"math"
@@ -36,7 +37,7 @@ type Mistake struct {
 }
 
 // NewMistakes classifies a set of images.
-func NewMistakes(networks []Network, set *mnist.Images) (*Mistakes, error) {
+func NewMistakes(ctx context.Context, networks []Network, set *mnist.Images) (*Mistakes, error) {
 	m := &Mistakes{N: set.Len(), set: set, Wrong: []Mistake{}}
 	classes := set.Classes
 	for _, n := range networks {
@@ -50,7 +51,7 @@ func NewMistakes(networks []Network, set *mnist.Images) (*Mistakes, error) {
 	confidence := make([]float64, set.Len()) // of the first network
 	for k, n := range networks {
 		m.Models = append(m.Models, n.Name())
-		p, err := n.Probabilities(set.Pixels)
+		p, err := n.Probabilities(ctx, set.Pixels)
 		if err != nil {
 			return nil, err
 		}

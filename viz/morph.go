@@ -2,6 +2,7 @@ package viz
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"image/color"
 	"math"
@@ -55,7 +56,7 @@ const (
 )
 
 // NewMorph runs a network on images between two.
-func NewMorph(n Network, from, to Picture, rows, cols int) (*Morph, error) {
+func NewMorph(ctx context.Context, n Network, from, to Picture, rows, cols int) (*Morph, error) {
 	if err := checkSize(n, rows, cols); err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func NewMorph(n Network, from, to Picture, rows, cols int) (*Morph, error) {
 	}
 	for step := range morphSteps {
 		t := float64(step) / (morphSteps - 1)
-		_, a, err := n.Activate(m.at(t))
+		_, a, err := n.Activate(ctx, m.at(t))
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +85,7 @@ func NewMorph(n Network, from, to Picture, rows, cols int) (*Morph, error) {
 			c.Activations = append(c.Activations, v)
 		}
 		if step > 0 && guess != m.Guesses[step-1] {
-			at, err := m.flip(n, m.T[step-1], t, m.Guesses[step-1])
+			at, err := m.flip(ctx, n, m.T[step-1], t, m.Guesses[step-1])
 			if err != nil {
 				return nil, err
 			}
@@ -106,10 +107,10 @@ func (m *Morph) at(t float64) []float32 {
 }
 
 // flip halves the interval in which the guess stops being what it was.
-func (m *Morph) flip(n Network, low, high float64, was int) (float64, error) {
+func (m *Morph) flip(ctx context.Context, n Network, low, high float64, was int) (float64, error) {
 	for high-low > 1e-6 {
 		middle := (low + high) / 2
-		_, a, err := n.Activate(m.at(middle))
+		_, a, err := n.Activate(ctx, m.at(middle))
 		if err != nil {
 			return 0, err
 		}

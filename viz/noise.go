@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"context"
 	"fmt"
 	"image/color"
 	"math"
@@ -44,7 +45,7 @@ const (
 
 // NewNoise makes images by a seed and classifies them. Real digits, and the pixels that are shuffled, are those of a
 // set; Gaussian noise has the set's mean and deviation.
-func NewNoise(n Network, set *mnist.Images, seed uint64) (*Noise, error) {
+func NewNoise(ctx context.Context, n Network, set *mnist.Images, seed uint64) (*Noise, error) {
 	if err := checkSize(n, set.Rows, set.Cols); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func NewNoise(n Network, set *mnist.Images, seed uint64) (*Noise, error) {
 		name   string
 		pixels []byte
 	}{{"real digits", digits}, {"uniform noise", uniform}, {"shuffled pixels", shuffled}, {"Gaussian noise", gaussian}, {"blank greys", blank}} {
-		kind, err := newKind(n, k.name, k.pixels)
+		kind, err := newKind(ctx, n, k.name, k.pixels)
 		if err != nil {
 			return nil, err
 		}
@@ -99,10 +100,10 @@ func moments(pixels []byte) (mean, deviation float64) {
 	return sum / n, math.Sqrt(math.Max(0, squares/n-sum/n*sum/n))
 }
 
-func newKind(n Network, name string, pixels []byte) (Kind, error) {
+func newKind(ctx context.Context, n Network, name string, pixels []byte) (Kind, error) {
 	size, classes := inputs(n), outputs(n)
 	k := Kind{Name: name, N: len(pixels) / size, Histogram: make([]int, noiseBins), Guesses: make([]int, classes)}
-	p, err := n.Probabilities(pixels)
+	p, err := n.Probabilities(ctx, pixels)
 	if err != nil {
 		return k, err
 	}

@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"context"
 	"fmt"
 	"image/color"
 	"math"
@@ -60,7 +61,7 @@ func strokes() []float64   { return []float64{-1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2}
 
 // NewRobustness classifies a set of images, changed in every way. The example is one of its images, or another one of
 // that size; if its label is not known, it fails where its guess is no longer the first one.
-func NewRobustness(n Network, set *mnist.Images, example Picture) (*Robustness, error) {
+func NewRobustness(ctx context.Context, n Network, set *mnist.Images, example Picture) (*Robustness, error) {
 	if err := checkSize(n, set.Rows, set.Cols); err != nil {
 		return nil, err
 	}
@@ -80,10 +81,10 @@ func NewRobustness(n Network, set *mnist.Images, example Picture) (*Robustness, 
 		}
 		r.Sweeps = append(r.Sweeps, Sweep{s.name, s.unit, s.amounts, accuracy})
 	}
-	if err := run(n, set, jobs); err != nil {
+	if err := run(ctx, n, set, jobs); err != nil {
 		return nil, err
 	}
-	return r, r.try(n)
+	return r, r.try(ctx, n)
 }
 
 // redraw makes one image from another.
@@ -114,7 +115,7 @@ type job struct {
 }
 
 // run does jobs on all cores.
-func run(n Network, set *mnist.Images, jobs []job) error {
+func run(ctx context.Context, n Network, set *mnist.Images, jobs []job) error {
 	next := make(chan job, len(jobs))
 	for _, j := range jobs {
 		next <- j
@@ -128,7 +129,7 @@ func run(n Network, set *mnist.Images, jobs []job) error {
 			pixels := make([]byte, len(set.Pixels))
 			for j := range next {
 				if errs[w] == nil {
-					*j.accuracy, errs[w] = j.run(n, set, pixels)
+					*j.accuracy, errs[w] = j.run(ctx, n, set, pixels)
 				}
 			}
 		})
@@ -142,13 +143,16 @@ func run(n Network, set *mnist.Images, jobs []job) error {
 	return nil
 }
 
-func (j job) run(n Network, set *mnist.Images, pixels []byte) (float64, error) {
+func (j job) run(ctx context.Context, n Network, set *mnist.Images, pixels []byte) (float64, error) {
 	size := set.Features()
 	redraw := j.change(set.Rows, set.Cols)
 	for i := range set.Len() {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
 		redraw(pixels[i*size:(i+1)*size], set.Image(i))
 	}
-	guesses, err := n.Classify(pixels)
+	guesses, err := n.Classify(ctx, pixels)
 	if err != nil {
 		return 0, err
 	}
@@ -278,7 +282,7 @@ func thinned(around []neighbour) change {
 }
 
 // try changes the example until it is not recognised.
-func (r *Robustness) try(n Network) error {
+func (r *Robustness) try(ctx context.Context, n Network) error {
 	shifts := sweep{name: "shift right", unit: "px", trial: []float64{0, 1, 2, 3, 4, 5, 6, 7},
 		change: func(amount float64) change { return moved(min(int(amount), r.Cols), 0) }}
 	for _, s := range append([]sweep{shifts}, sweeps()...) {
@@ -290,7 +294,7 @@ func (r *Robustness) try(n Network) error {
 			t.images = append(t.images, image)
 			pixels = append(pixels, image...)
 		}
-		p, err := n.Probabilities(pixels)
+		p, err := n.Probabilities(ctx, pixels)
 		if err != nil {
 			return err
 		}

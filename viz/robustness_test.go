@@ -10,20 +10,20 @@ import (
 func TestRobustness(t *testing.T) {
 	for _, n := range []*chain{bars(true), shallow()} {
 		set := images(40)
-		r := made[*Robustness](t)(NewRobustness(n, set, picture(t, 1)))
+		r := made[*Robustness](t)(NewRobustness(t.Context(), n, set, picture(t, 1)))
 		accuracy := func(c change) float64 {
 			right := 0.
 			redraw := c(side, side)
 			for i, label := range set.Labels {
 				image := make([]byte, side*side)
 				redraw(image, set.Image(i))
-				if guess, _ := n.Classify(image); guess[0] == label {
+				if guess, _ := n.Classify(t.Context(), image); guess[0] == label {
 					right++
 				}
 			}
 			return right / float64(set.Len())
 		}
-		guesses, _ := n.Classify(set.Pixels)
+		guesses, _ := n.Classify(t.Context(), set.Pixels)
 		right := 0.
 		for i, g := range guesses {
 			if g == set.Labels[i] {
@@ -52,7 +52,7 @@ func TestRobustness(t *testing.T) {
 		}
 		unknown := picture(t, 1)
 		unknown.Label = -1
-		r = made[*Robustness](t)(NewRobustness(n, set, unknown))
+		r = made[*Robustness](t)(NewRobustness(t.Context(), n, set, unknown))
 		if fails := r.Trials[0].Fails; fails == 0 || fails > 0 && r.Trials[0].Guesses[fails] == r.Trials[0].Guesses[0] {
 			t.Errorf("%s: without a label it fails at %d, guesses are %v", n.name, fails, r.Trials[0].Guesses)
 		}

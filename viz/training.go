@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -52,7 +53,7 @@ type Course struct {
 }
 
 // NewTraining evaluates the networks of courses on a set of images.
-func NewTraining(courses []Course, set *mnist.Images) (*Training, error) {
+func NewTraining(ctx context.Context, courses []Course, set *mnist.Images) (*Training, error) {
 	t := &Training{Rows: set.Rows, Cols: set.Cols}
 	for _, c := range courses {
 		r := Run{Name: c.Name, Epochs: c.Epochs, Snapshots: []Snapshot{}}
@@ -60,7 +61,7 @@ func NewTraining(courses []Course, set *mnist.Images) (*Training, error) {
 			if err := checkSize(n, set.Rows, set.Cols); err != nil {
 				return nil, err
 			}
-			p, err := n.Probabilities(set.Pixels)
+			p, err := n.Probabilities(ctx, set.Pixels)
 			if err != nil {
 				return nil, err
 			}

@@ -4,7 +4,7 @@
 // Every figure has two parts. Its numbers are a struct with JSON tags, which a function computes from a [Network] and
 // images and nothing else; the same arguments give the same numbers. Its drawing shows these numbers and no others:
 //
-//	w, err := viz.NewWeights(network, viz.SharedScale)
+//	w, err := viz.NewWeights(ctx, network, 28, 28, viz.SharedScale)
 //	err = viz.Write(file, w, viz.PNG, viz.Light)
 //
 // What runs a network is not this package's to know: whoever calls it says what the network makes of images, and along
@@ -12,6 +12,7 @@
 package viz
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strings"
@@ -29,19 +30,19 @@ type Network interface {
 	// Probabilities runs images [n, inputs], bytes of which the network sees byte/255, and returns the probability, by
 	// its own account, of each class [n, classes]. Of a network trained with the quadratic loss these are its outputs,
 	// which need not sum to 1. It may be called concurrently.
-	Probabilities(pixels []byte) ([]float32, error)
+	Probabilities(ctx context.Context, pixels []byte) ([]float32, error)
 	// Classify returns the class with the largest probability for each of images like these. It may be called
 	// concurrently.
-	Classify(pixels []byte) ([]byte, error)
+	Classify(ctx context.Context, pixels []byte) ([]byte, error)
 	// Softmax says whether the probabilities are the softmax of what enters the last layer, and not each the sigmoid of
 	// its own.
 	Softmax() bool
 	// Activate runs one image x [inputs], from 0 to 1, and returns what enters each layer's units, z = weight·a + bias
 	// with the a of the layer before, and what leaves them, a. The last a are the probabilities.
-	Activate(x []float32) (z, a [][]float32, err error)
+	Activate(ctx context.Context, x []float32) (z, a [][]float32, err error)
 	// InputGradient returns the gradient in x of Σ dz ⊙ z, where z enters the last layer's units: dz [classes] in,
 	// [inputs] out.
-	InputGradient(x, dz []float32) ([]float32, error)
+	InputGradient(ctx context.Context, x, dz []float32) ([]float32, error)
 }
 
 // Picture is one image with what is known of it.

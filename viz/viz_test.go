@@ -1,10 +1,12 @@
 package viz
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"vanilla/mnist"
@@ -16,13 +18,35 @@ type chain struct {
 	name    string
 	layers  []model.Layer
 	softmax bool
+
+	// signal, if not nil, is called when before images have been run; after counts those that are asked for then.
+	signal        context.CancelFunc
+	before, after atomic.Int64
 }
 
 func (n *chain) Name() string          { return n.name }
 func (n *chain) Layers() []model.Layer { return n.layers }
 func (n *chain) Softmax() bool         { return n.softmax }
 
-func (n *chain) Activate(x []float32) (z, a [][]float32, err error) {
+// begin counts the images that are run once the context is done, which it becomes after some.
+func (n *chain) begin(ctx context.Context) error {
+	if n.signal == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		n.after.Add(1)
+		return ctx.Err()
+	}
+	if n.before.Add(-1) == 0 {
+		n.signal()
+	}
+	return nil
+}
+
+func (n *chain) Activate(ctx context.Context, x []float32) (z, a [][]float32, err error) {
+	if err := n.begin(ctx); err != nil {
+		return nil, nil, err
+	}
 	in := x
 	for k, l := range n.layers {
 		sums, out := make([]float32, l.Out), make([]float32, l.Out)
@@ -47,17 +71,20 @@ func (n *chain) Activate(x []float32) (z, a [][]float32, err error) {
 	return z, a, nil
 }
 
-func (n *chain) Probabilities(pixels []byte) ([]float32, error) {
+func (n *chain) Probabilities(ctx context.Context, pixels []byte) ([]float32, error) {
 	var all []float32
 	for size := n.layers[0].In; len(pixels) > 0; pixels = pixels[size:] {
-		_, a, _ := n.Activate(unitInterval(pixels[:size]))
+		_, a, err := n.Activate(ctx, unitInterval(pixels[:size]))
+		if err != nil {
+			return nil, err
+		}
 		all = append(all, a[len(a)-1]...)
 	}
 	return all, nil
 }
 
-func (n *chain) Classify(pixels []byte) ([]byte, error) {
-	p, err := n.Probabilities(pixels)
+func (n *chain) Classify(ctx context.Context, pixels []byte) ([]byte, error) {
+	p, err := n.Probabilities(ctx, pixels)
 	var classes []byte
 	for k := outputs(n); len(p) > 0; p = p[k:] {
 		class, _ := top(p[:k])
@@ -66,8 +93,11 @@ func (n *chain) Classify(pixels []byte) ([]byte, error) {
 	return classes, err
 }
 
-func (n *chain) InputGradient(x, dz []float32) ([]float32, error) {
-	_, a, _ := n.Activate(x)
+func (n *chain) InputGradient(ctx context.Context, x, dz []float32) ([]float32, error) {
+	_, a, err := n.Activate(ctx, x)
+	if err != nil {
+		return nil, err
+	}
 	d := slices.Clone(dz)
 	for k := len(n.layers) - 1; k >= 0; k-- {
 		l := n.layers[k]
@@ -124,12 +154,12 @@ func bars(softmax bool) *chain {
 		second.Weight[c*classes+c] += 6
 		second.Bias[c] -= 3
 	}
-	return &chain{"bars", []model.Layer{first, second}, softmax}
+	return &chain{name: "bars", layers: []model.Layer{first, second}, softmax: softmax}
 }
 
 // shallow has no hidden layer.
 func shallow() *chain {
-	return &chain{"shallow", []model.Layer{layer(side*side, classes, 3, 0.5)}, true}
+	return &chain{name: "shallow", layers: []model.Layer{layer(side*side, classes, 3, 0.5)}, softmax: true}
 }
 
 // images are noisy bars.
@@ -177,7 +207,7 @@ func near(a, b, scale float64) bool { return math.Abs(a-b) <= rounding*scale }
 
 func TestWeights(t *testing.T) {
 	n := bars(true)
-	w := made[*Weights](t)(NewWeights(n, side, side, SharedScale))
+	w := made[*Weights](t)(NewWeights(t.Context(), n, side, side, SharedScale))
 	if w.Arch != "64-4-4" || len(w.First.Units) != classes || len(w.Deeper) != 1 || w.First.Number != 2 || w.Deeper[0].Number != 3 {
 		t.Fatalf("found %s, %d units, %d deeper layers", w.Arch, len(w.First.Units), len(w.Deeper))
 	}
@@ -193,7 +223,7 @@ func TestWeights(t *testing.T) {
 			}
 		}
 	}
-	u := made[*UnitWeights](t)(NewUnitWeights(n, side, side, 2))
+	u := made[*UnitWeights](t)(NewUnitWeights(t.Context(), n, side, side, 2))
 	sum := 0.
 	for _, v := range u.Weights {
 		sum += float64(v)
@@ -201,7 +231,7 @@ func TestWeights(t *testing.T) {
 	if !near(u.Positive+u.Negative, sum, u.Positive-u.Negative) || u.Unit.Unit != 2 {
 		t.Errorf("found %+.3f %+.3f, want a sum of %.3f", u.Positive, u.Negative, sum)
 	}
-	if w := made[*Weights](t)(NewWeights(shallow(), side, side, UnitScale)); len(w.Deeper) != 0 {
+	if w := made[*Weights](t)(NewWeights(t.Context(), shallow(), side, side, UnitScale)); len(w.Deeper) != 0 {
 		t.Errorf("a network without hidden layers has %d deeper ones", len(w.Deeper))
 	}
 }
@@ -213,17 +243,17 @@ func TestErrors(t *testing.T) {
 	wide := *set
 	wide.Cols = 2 * side
 	for name, err := range map[string]error{
-		"expected inputs that are images, found 64 inputs and images of 8x9 pixels": second(NewWeights(n, side, side+1, SharedScale)),
-		"expected inputs that are images, found 64 inputs and images of 0x0 pixels": second(NewUnitWeights(n, 0, 0, 0)),
-		"expected a unit from 0 to 3, found 4":                                      second(NewUnitWeights(n, side, side, classes)),
-		"expected a unit from 0 to 3, found -2":                                     second(NewActivations(n, picture(t, 0), side, side, -2)),
+		"expected inputs that are images, found 64 inputs and images of 8x9 pixels": second(NewWeights(t.Context(), n, side, side+1, SharedScale)),
+		"expected inputs that are images, found 64 inputs and images of 0x0 pixels": second(NewUnitWeights(t.Context(), n, 0, 0, 0)),
+		"expected a unit from 0 to 3, found 4":                                      second(NewUnitWeights(t.Context(), n, side, side, classes)),
+		"expected a unit from 0 to 3, found -2":                                     second(NewActivations(t.Context(), n, picture(t, 0), side, side, -2)),
 		"expected an index from 0 to 19, found 20":                                  second(TestPicture(set, 20)),
 		"expected an index from 0 to 19, found -1":                                  second(TestPicture(set, -1)),
-		"found 64 inputs and images of 8x16 pixels":                                 second(NewNoise(n, &wide, 1)),
-		"found 64 inputs and images of 8x16":                                        second(NewDream(n, &wide, 1)),
-		"64 inputs and images of 8x16":                                              second(NewRobustness(n, &wide, picture(t, 0))),
-		"inputs and images of 1x1 pixels":                                           second(NewMorph(n, picture(t, 0), picture(t, 1), 1, 1)),
-		"inputs and images of 2x2 pixels":                                           second(NewBlobs([]Network{n}, []Start{nil}, set.Pixels, 2, 2)),
+		"found 64 inputs and images of 8x16 pixels":                                 second(NewNoise(t.Context(), n, &wide, 1)),
+		"found 64 inputs and images of 8x16":                                        second(NewDream(t.Context(), n, &wide, 1)),
+		"64 inputs and images of 8x16":                                              second(NewRobustness(t.Context(), n, &wide, picture(t, 0))),
+		"inputs and images of 1x1 pixels":                                           second(NewMorph(t.Context(), n, picture(t, 0), picture(t, 1), 1, 1)),
+		"inputs and images of 2x2 pixels":                                           second(NewBlobs(t.Context(), []Network{n}, []Start{nil}, set.Pixels, 2, 2)),
 	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("found %v, want %q", err, name)
@@ -236,7 +266,7 @@ func second[A any](_ A, err error) error { return err }
 func TestMistakes(t *testing.T) {
 	set := images(40)
 	a, b := bars(true), shallow()
-	m := made[*Mistakes](t)(NewMistakes([]Network{a, b}, set))
+	m := made[*Mistakes](t)(NewMistakes(t.Context(), []Network{a, b}, set))
 	total, diagonal := 0, 0
 	for r, row := range m.Confusion {
 		for c, v := range row {
@@ -249,8 +279,8 @@ func TestMistakes(t *testing.T) {
 	if total != 2*set.Len() || diagonal != 2*set.Len()-m.Errors[0]-m.Errors[1] {
 		t.Errorf("the matrix counts %d, %d of them right; %v are wrong of %d", total, diagonal, m.Errors, set.Len())
 	}
-	first, _ := a.Classify(set.Pixels)
-	other, _ := b.Classify(set.Pixels)
+	first, _ := a.Classify(t.Context(), set.Pixels)
+	other, _ := b.Classify(t.Context(), set.Pixels)
 	want := 0
 	for i, label := range set.Labels {
 		if first[i] != label && other[i] != label {
@@ -261,10 +291,10 @@ func TestMistakes(t *testing.T) {
 		t.Errorf("%d images are wrong in both, want %d", m.AllWrong, want)
 	}
 	// Whoever is asked first.
-	if m := made[*Mistakes](t)(NewMistakes([]Network{b, a}, set)); m.AllWrong != want || m.Errors[0] <= want {
+	if m := made[*Mistakes](t)(NewMistakes(t.Context(), []Network{b, a}, set)); m.AllWrong != want || m.Errors[0] <= want {
 		t.Errorf("%d images are wrong in both, %d in the first one; want %d in both", m.AllWrong, m.Errors[0], want)
 	}
-	alone := made[*Mistakes](t)(NewMistakes([]Network{b}, set))
+	alone := made[*Mistakes](t)(NewMistakes(t.Context(), []Network{b}, set))
 	if len(alone.Wrong) != alone.Errors[0] || alone.Errors[0] == 0 {
 		t.Errorf("found %d mistakes, %d errors", len(alone.Wrong), alone.Errors[0])
 	}
@@ -277,7 +307,7 @@ func TestMistakes(t *testing.T) {
 
 func TestNoise(t *testing.T) {
 	n, set := bars(true), images(38) // not as many of each class
-	r := made[*Noise](t)(NewNoise(n, set, 1))
+	r := made[*Noise](t)(NewNoise(t.Context(), n, set, 1))
 	for _, k := range r.Kinds {
 		sum := func(counts []int) (total int) {
 			for _, c := range counts {
@@ -288,20 +318,20 @@ func TestNoise(t *testing.T) {
 		if sum(k.Histogram) != k.N || sum(k.Guesses) != k.N || k.N == 0 {
 			t.Errorf("%s: %d images, the histograms sum to %d and %d", k.Name, k.N, sum(k.Histogram), sum(k.Guesses))
 		}
-		_, a, _ := n.Activate(unitInterval(k.best))
+		_, a, _ := n.Activate(t.Context(), unitInterval(k.best))
 		if guess, p := top(a[len(a)-1]); guess != k.Guess || float64(p) != k.Confidence || k.Mean > k.Confidence {
 			t.Errorf("%s: the most confident one is a %d at %v, want %d at %v", k.Name, guess, p, k.Guess, k.Confidence)
 		}
 	}
 	counts := make([]int, classes)
-	guesses, _ := n.Classify(set.Pixels)
+	guesses, _ := n.Classify(t.Context(), set.Pixels)
 	for _, g := range guesses {
 		counts[g]++
 	}
 	if !slices.Equal(r.Kinds[0].Guesses, counts) {
 		t.Errorf("real digits are taken for %v, want %v", r.Kinds[0].Guesses, counts)
 	}
-	same, other := made[*Noise](t)(NewNoise(n, set, 1)), made[*Noise](t)(NewNoise(n, set, 2))
+	same, other := made[*Noise](t)(NewNoise(t.Context(), n, set, 1)), made[*Noise](t)(NewNoise(t.Context(), n, set, 2))
 	if same.Kinds[1].Mean != r.Kinds[1].Mean || other.Kinds[1].Mean == r.Kinds[1].Mean {
 		t.Errorf("seeds 1, 1 and 2 give means %v, %v and %v", r.Kinds[1].Mean, same.Kinds[1].Mean, other.Kinds[1].Mean)
 	}
@@ -316,7 +346,7 @@ func TestActivations(t *testing.T) {
 	for _, n := range []*chain{bars(true), bars(false), shallow()} {
 		p := picture(t, 5)
 		for unit := range classes {
-			r := made[*Activations](t)(NewActivations(n, p, side, side, unit))
+			r := made[*Activations](t)(NewActivations(t.Context(), n, p, side, side, unit))
 			v, sum, scale := r.Reveal, r.Reveal.Bias, math.Abs(r.Reveal.Bias)
 			for _, product := range v.Products {
 				sum, scale = sum+product, scale+math.Abs(product)
@@ -325,7 +355,7 @@ func TestActivations(t *testing.T) {
 				t.Errorf("%s: what is revealed sums to %v, %v enters the unit", n.name, sum, v.Input)
 			}
 		}
-		r := made[*Activations](t)(NewActivations(n, p, side, side, MostActive))
+		r := made[*Activations](t)(NewActivations(t.Context(), n, p, side, side, MostActive))
 		if best, _ := top(r.Layers[0]); r.Reveal.Unit != best {
 			t.Errorf("%s: unit %d is revealed, %d is the most active", n.name, r.Reveal.Unit, best)
 		}
@@ -344,8 +374,8 @@ func TestActivations(t *testing.T) {
 		}
 	}
 	// Of many units, those that are the most active.
-	broad := &chain{"broad", []model.Layer{layer(side*side, 50, 1, 0.3), layer(50, classes, 2, 0.3)}, true}
-	r := made[*Activations](t)(NewActivations(broad, picture(t, 0), side, side, MostActive))
+	broad := &chain{name: "broad", layers: []model.Layer{layer(side*side, 50, 1, 0.3), layer(50, classes, 2, 0.3)}, softmax: true}
+	r := made[*Activations](t)(NewActivations(t.Context(), broad, picture(t, 0), side, side, MostActive))
 	least, hidden := float32(math.Inf(1)), float32(math.Inf(-1))
 	for u, v := range r.Layers[0] {
 		if slices.Contains(r.Shown[0], u) {
@@ -361,9 +391,9 @@ func TestActivations(t *testing.T) {
 
 func TestMorph(t *testing.T) {
 	for _, n := range []*chain{bars(true), bars(false), shallow()} {
-		m := made[*Morph](t)(NewMorph(n, picture(t, 0), picture(t, 3), side, side))
+		m := made[*Morph](t)(NewMorph(t.Context(), n, picture(t, 0), picture(t, 3), side, side))
 		guess := func(t float64) int {
-			_, a, _ := n.Activate(m.at(t))
+			_, a, _ := n.Activate(context.Background(), m.at(t))
 			g, _ := top(a[len(a)-1])
 			return g
 		}
@@ -402,7 +432,7 @@ func TestMorph(t *testing.T) {
 func TestDream(t *testing.T) {
 	set := images(40)
 	for _, n := range []*chain{bars(true), bars(false), shallow()} {
-		d := made[*Dream](t)(NewDream(n, set, 1))
+		d := made[*Dream](t)(NewDream(t.Context(), n, set, 1))
 		for _, o := range d.Outputs {
 			for i := 1; i < len(o.Logits); i++ {
 				if o.Logits[i] <= o.Logits[i-1] {
@@ -413,7 +443,7 @@ func TestDream(t *testing.T) {
 				t.Errorf("%s: %d goes from %v to %v in %d steps, its mean has %v", n.name, o.Class, o.Start, o.End, len(o.Logits)-1, o.Mean)
 			}
 			// The last image is the one that is shown, and its logit that of its probability.
-			_, a, _ := n.Activate(o.Image)
+			_, a, _ := n.Activate(t.Context(), o.Image)
 			p := float64(a[len(a)-1][o.Class])
 			if logit := math.Log(p / (1 - p)); p != o.End || math.Abs(logit-o.Logits[len(o.Logits)-1]) > 1e-6/(p*(1-p)) {
 				t.Errorf("%s: the dream of %d has p = %v and logit %v, want %v and %v", n.name, o.Class, p, logit, o.End, o.Logits[len(o.Logits)-1])
@@ -433,7 +463,7 @@ func TestDream(t *testing.T) {
 				}
 			}
 		}
-		again, other := made[*Dream](t)(NewDream(n, set, 1)), made[*Dream](t)(NewDream(n, set, 2))
+		again, other := made[*Dream](t)(NewDream(t.Context(), n, set, 1)), made[*Dream](t)(NewDream(t.Context(), n, set, 2))
 		if !slices.Equal(again.Outputs[0].Image, d.Outputs[0].Image) || slices.Equal(other.Outputs[0].Image, d.Outputs[0].Image) {
 			t.Errorf("%s: the seed does not determine the dream", n.name)
 		}
@@ -444,8 +474,8 @@ func TestDream(t *testing.T) {
 func TestLogitSlope(t *testing.T) {
 	for _, n := range []*chain{bars(true), bars(false), shallow()} {
 		x := unitInterval(picture(t, 2).Pixels)
-		v := made[view](t)(look(n, x, 1))
-		slope, _ := n.InputGradient(x, v.dz)
+		v := made[view](t)(look(t.Context(), n, x, 1))
+		slope, _ := n.InputGradient(t.Context(), x, v.dz)
 		for i := range x {
 			// Central differences: the third derivative's h² and float32's rounding over h are both far below 1e-2 of the
 			// largest slope.
@@ -453,7 +483,7 @@ func TestLogitSlope(t *testing.T) {
 			up, down := slices.Clone(x), slices.Clone(x)
 			up[i] += h
 			down[i] -= h
-			high, low := made[view](t)(look(n, up, 1)), made[view](t)(look(n, down, 1))
+			high, low := made[view](t)(look(t.Context(), n, up, 1)), made[view](t)(look(t.Context(), n, down, 1))
 			if found := (high.logit - low.logit) / (2 * h); math.Abs(found-float64(slope[i])) > 1e-2*largest(slope) {
 				t.Errorf("%s: pixel %d has slope %v, differences give %v", n.name, i, slope[i], found)
 			}
@@ -464,11 +494,11 @@ func TestLogitSlope(t *testing.T) {
 func TestTraining(t *testing.T) {
 	loss := 0.5
 	n, set := bars(true), images(40)
-	r := made[*Training](t)(NewTraining([]Course{
+	r := made[*Training](t)(NewTraining(t.Context(), []Course{
 		{Name: "a", Epochs: []Epoch{{Epoch: 1, Step: 10, TrainLoss: &loss}}, Steps: []int{0, 10}, Networks: []Network{shallow(), n}},
 		{Name: "b"},
 	}, set))
-	guesses, _ := n.Classify(set.Pixels)
+	guesses, _ := n.Classify(t.Context(), set.Pixels)
 	right := 0.
 	for i, g := range guesses {
 		if g == set.Labels[i] {

@@ -2,6 +2,7 @@ package viz
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"image/color"
 	"math"
@@ -53,7 +54,7 @@ type Unit struct {
 }
 
 // NewWeights reads a network's weights. Its inputs must be rows x cols images.
-func NewWeights(n Network, rows, cols int, scale Scale) (*Weights, error) {
+func NewWeights(ctx context.Context, n Network, rows, cols int, scale Scale) (*Weights, error) {
 	if err := checkSize(n, rows, cols); err != nil {
 		return nil, err
 	}
@@ -64,6 +65,9 @@ func NewWeights(n Network, rows, cols int, scale Scale) (*Weights, error) {
 		layer := Layer{Number: k + 2, Largest: largest(l.Weight)}
 		var projected [][]float32
 		for j := range l.Out {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
 			row := l.Weight[j*l.In : (j+1)*l.In]
 			u := Unit{Unit: j, Bias: l.Bias[j], Largest: largest(row), Weights: row}
 			if k > 0 {
@@ -276,8 +280,8 @@ type UnitWeights struct {
 }
 
 // NewUnitWeights reads the weights of one unit of the layer that sees the pixels.
-func NewUnitWeights(n Network, rows, cols, unit int) (*UnitWeights, error) {
-	w, err := NewWeights(n, rows, cols, SharedScale)
+func NewUnitWeights(ctx context.Context, n Network, rows, cols, unit int) (*UnitWeights, error) {
+	w, err := NewWeights(ctx, n, rows, cols, SharedScale)
 	if err != nil {
 		return nil, err
 	}

@@ -26,18 +26,18 @@ func all(t *testing.T) map[string]Figure {
 	n, set := bars(true), images(40)
 	first := 0.6
 	figures := map[string]Figure{
-		"weights":     made[*Weights](t)(NewWeights(n, side, side, SharedScale)),
-		"weights-own": made[*Weights](t)(NewWeights(shallow(), side, side, UnitScale)),
-		"unit":        made[*UnitWeights](t)(NewUnitWeights(n, side, side, 1)),
-		"blobs": made[*Blobs](t)(NewBlobs([]Network{n, shallow()}, []Start{{layer(side*side, classes, 1, 0.05)}, nil},
+		"weights":     made[*Weights](t)(NewWeights(t.Context(), n, side, side, SharedScale)),
+		"weights-own": made[*Weights](t)(NewWeights(t.Context(), shallow(), side, side, UnitScale)),
+		"unit":        made[*UnitWeights](t)(NewUnitWeights(t.Context(), n, side, side, 1)),
+		"blobs": made[*Blobs](t)(NewBlobs(t.Context(), []Network{n, shallow()}, []Start{{layer(side*side, classes, 1, 0.05)}, nil},
 			set.Pixels, side, side)),
-		"mistakes":    made[*Mistakes](t)(NewMistakes([]Network{shallow()}, set)),
-		"noise":       made[*Noise](t)(NewNoise(n, set, 1)),
-		"robustness":  made[*Robustness](t)(NewRobustness(n, set, picture(t, 1))),
-		"activations": made[*Activations](t)(NewActivations(n, picture(t, 1), side, side, MostActive)),
-		"morph":       made[*Morph](t)(NewMorph(n, picture(t, 0), picture(t, 3), side, side)),
-		"dream":       made[*Dream](t)(NewDream(n, set, 1)),
-		"training": made[*Training](t)(NewTraining([]Course{{Name: "a run", Epochs: []Epoch{{Epoch: 1, Step: 10, TrainLoss: &first}},
+		"mistakes":    made[*Mistakes](t)(NewMistakes(t.Context(), []Network{shallow()}, set)),
+		"noise":       made[*Noise](t)(NewNoise(t.Context(), n, set, 1)),
+		"robustness":  made[*Robustness](t)(NewRobustness(t.Context(), n, set, picture(t, 1))),
+		"activations": made[*Activations](t)(NewActivations(t.Context(), n, picture(t, 1), side, side, MostActive)),
+		"morph":       made[*Morph](t)(NewMorph(t.Context(), n, picture(t, 0), picture(t, 3), side, side)),
+		"dream":       made[*Dream](t)(NewDream(t.Context(), n, set, 1)),
+		"training": made[*Training](t)(NewTraining(t.Context(), []Course{{Name: "a run", Epochs: []Epoch{{Epoch: 1, Step: 10, TrainLoss: &first}},
 			Steps: []int{0, 10}, Networks: []Network{shallow(), shallow()}}}, set)),
 		"tradeoff":    tradeoff(),
 		"heat":        heat(true),
@@ -118,12 +118,12 @@ func TestGolden(t *testing.T) {
 // The comparison sees what matters: one unit's bar, another theme, a moved title.
 func TestDifference(t *testing.T) {
 	n := bars(true)
-	before := made[*Weights](t)(NewWeights(n, side, side, SharedScale)).page()
+	before := made[*Weights](t)(NewWeights(t.Context(), n, side, side, SharedScale)).page()
 	w := n.layers[0].Weight[:side*side]
 	for i := range w {
 		w[i] = -w[i]
 	}
-	after := made[*Weights](t)(NewWeights(n, side, side, SharedScale)).page()
+	after := made[*Weights](t)(NewWeights(t.Context(), n, side, side, SharedScale)).page()
 	renamed := before
 	renamed.title = "What the units do not look for"
 	want := before.image(Light, still, 1)
@@ -202,7 +202,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
 // An animation's frames, put together, are what was drawn, but for the colours that a GIF has.
 func TestAnimation(t *testing.T) {
-	f := made[*Dream](t)(NewDream(bars(true), images(20), 1))
+	f := made[*Dream](t)(NewDream(t.Context(), bars(true), images(20), 1))
 	var b bytes.Buffer
 	if err := Write(&b, f, GIF, Light); err != nil {
 		t.Fatal(err)

@@ -262,7 +262,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 
 // measure runs the suite and prints results.
 func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	data, err := load(b.data)
+	data, err := load(ctx, b.data)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func finish(t *testing.T, shards int, dir string) {
 		dirs = append(dirs, filepath.Join(dir, fmt.Sprint("shard-", i+1)))
 	}
 	all := filepath.Join(dir, "all")
-	if _, err := sweep.Merge(all, false, dirs...); err != nil {
+	if _, err := sweep.Merge(t.Context(), all, false, dirs...); err != nil {
 		t.Fatal(err)
 	}
 	must(t, tinySweep("--out", all, "--resume")...)
@@ -133,7 +133,7 @@ sbatch --wait --dependency=afterok:$id --output=finish.log '%[1]s/slurm-finish.s
 	must(t, tinySweep("--out", "whole")...)
 	sameSweep(t, "found/all", "whole")
 	for i := range 3 {
-		d, err := sweep.Open(fmt.Sprint("found/shard-", i+1))
+		d, err := sweep.Open(t.Context(), fmt.Sprint("found/shard-", i+1))
 		if err != nil || d.Shard != (sweep.Shard{Part: i + 1, Of: 3}) {
 			t.Errorf("shard %d: found %v, %v", i+1, d, err)
 		}

@@ -60,7 +60,7 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err
 	if err != nil {
 		return err
 	}
-	data, err := load(e.data)
+	data, err := load(ctx, e.data)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return done
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", command.CommandPath(), oneLine(err))
+	text := oneLine(err)
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		text = "interrupted"
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", command.CommandPath(), text)
 	var usage *usageError
 	var setting *train.SettingError
 	if !started || errors.As(err, &usage) || errors.As(err, &setting) {

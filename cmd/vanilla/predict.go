@@ -176,7 +176,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 
 // predictSet predicts the test images of a data set, in one line each.
 func (v *predictor) predictSet(ctx context.Context, out *bufio.Writer, name string) error {
-	data, err := load(name)
+	data, err := load(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -76,7 +77,9 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return r.run(args, c.OutOrStdout(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return r.run(c.Context(), args, c.OutOrStdout(), c.ErrOrStderr())
+		},
 	}
 	show, files, shards := group("What is shown"), group("Files"), group("Shards")
 	show.IntVar(&r.top, "top", 10, "`points` of the leaderboard and of the front")
@@ -118,16 +121,16 @@ func (r *resultsFlags) check() error {
 	return nil
 }
 
-func (r *resultsFlags) run(args []string, stdout, stderr io.Writer) error {
+func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := r.check(); err != nil {
 		return err
 	}
 	var d *sweep.Directory
 	var err error
 	if r.merge {
-		d, err = sweep.Merge(r.out, r.mixed, args...)
+		d, err = sweep.Merge(ctx, r.out, r.mixed, args...)
 	} else {
-		d, err = sweep.Open(args[0])
+		d, err = sweep.Open(ctx, args[0])
 	}
 	if err != nil {
 		return err

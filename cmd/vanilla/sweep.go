@@ -69,7 +69,7 @@ what it wrote trains the finalists.`,
   vanilla sweep --shard 1/8 --out shard1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := s.resolve(c.Flags()); err != nil {
+			if err := s.resolve(c.Context(), c.Flags()); err != nil {
 				return err
 			}
 			return s.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
@@ -145,11 +145,11 @@ func sweepGroups() []*pflag.FlagSet {
 
 // resolve puts the spec together: the file's words, overridden by the flags that
 // were given, or else the default sweep's.
-func (s *sweepFlags) resolve(flags *pflag.FlagSet) error {
+func (s *sweepFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	words := map[string]string{}
 	if s.file != "" {
 		var err error
-		if words, err = sweep.ReadWords(s.file, settings()); err != nil {
+		if words, err = await(ctx, func() (map[string]string, error) { return sweep.ReadWords(s.file, settings()) }); err != nil {
 			return err
 		}
 	}
@@ -163,19 +163,19 @@ func (s *sweepFlags) resolve(flags *pflag.FlagSet) error {
 	if flags.Changed("recipe") {
 		words["recipe"] = s.base
 	}
-	return s.build(words)
+	return s.build(ctx, words)
 }
 
 // build makes the spec of words. What the space does not say is as in the default
 // sweep only where no word of a space is given at all.
-func (s *sweepFlags) build(words map[string]string) error {
+func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 	spec := sweep.Spec{Space: map[string]string{}, Seed: 1, Seeds: 1}
 	name, given := words["recipe"]
 	if !given {
 		name = "default"
 	}
 	var err error
-	if spec.Recipe, err = baseRecipe(name); err != nil {
+	if spec.Recipe, err = baseRecipe(ctx, name); err != nil {
 		return err
 	}
 	for word, text := range words {
@@ -261,7 +261,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return err
 	}
 	defer closing(exec, &err)
-	data, err := load(s.data)
+	data, err := load(ctx, s.data)
 	if err != nil {
 		return err
 	}
@@ -466,11 +466,11 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	data, err := load(s.data)
+	data, err := load(ctx, s.data)
 	if err != nil {
 		return err
 	}
-	plan, err := sweep.NewPlan(s.spec, train.FingerprintOf(data))
+	plan, err := sweep.NewPlan(ctx, s.spec, train.FingerprintOf(data))
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func tinySweep(more ...string) []string {
 
 func openSweep(t *testing.T, dir string) *sweep.Directory {
 	t.Helper()
-	d, err := sweep.Open(dir)
+	d, err := sweep.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ where a run was stopped, however it was, and ends with the same bytes.`,
   vanilla train --explain --dot network.dot`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := t.resolve(c.Flags()); err != nil {
+			if err := t.resolve(c.Context(), c.Flags()); err != nil {
 				return err
 			}
 			return t.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
@@ -150,8 +150,8 @@ func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 
 // resolve puts the recipe together: the one that --recipe names, changed by the
 // flags that were given.
-func (t *trainFlags) resolve(flags *pflag.FlagSet) error {
-	base, err := baseRecipe(t.base)
+func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
+	base, err := baseRecipe(ctx, t.base)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (t *trainFlags) resolve(flags *pflag.FlagSet) error {
 }
 
 // baseRecipe is the recipe that --recipe names.
-func baseRecipe(name string) (train.Recipe, error) {
+func baseRecipe(ctx context.Context, name string) (train.Recipe, error) {
 	if slices.Contains(train.Recipes(), name) {
 		return train.NamedRecipe(name)
 	}
@@ -189,7 +189,7 @@ func baseRecipe(name string) (train.Recipe, error) {
 	if name == "" {
 		return train.Recipe{}, &train.SettingError{Flag: "--recipe", Value: name, Problem: "want " + want}
 	}
-	r, err := train.ReadRecipe(name)
+	r, err := await(ctx, func() (train.Recipe, error) { return train.ReadRecipe(name) })
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		return r, fmt.Errorf("--recipe %s: want %s: %w", name, want, reason(err))
@@ -242,8 +242,10 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if err := writable("--out", t.out); err != nil {
 		return err
 	}
-	data, err := load(t.data)
-	if err != nil {
+	data, err := load(ctx, t.data)
+	if ctx.Err() != nil {
+		return errBeforeStart
+	} else if err != nil {
 		return err
 	}
 	if err := t.Recipe.Fits(data); err != nil {
@@ -286,6 +288,8 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	return err
 }
 
+var errBeforeStart = errors.New("interrupted before the first step: nothing was saved")
+
 // outcome is what kept the run from its end, or nil.
 func (t *trainFlags) outcome(r train.Result) error {
 	var again string
@@ -297,7 +301,7 @@ func (t *trainFlags) outcome(r train.Result) error {
 		return fmt.Errorf("diverged in epoch %d of %d: the loss is no longer finite; nothing was saved; a smaller --lr may help",
 			r.Epochs+1, r.Spec.Recipe.Epochs)
 	case r.Interrupted && r.Model == nil:
-		return errors.New("interrupted before the first step: nothing was saved")
+		return errBeforeStart
 	case r.Interrupted:
 		kept := "as it stands"
 		if r.BestEpoch > 0 {
@@ -473,8 +477,29 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 // embedded is MNIST, which commands only read: decompressed once, however many run in this process, as in tests.
 var embedded = sync.OnceValues(mnist.Embedded)
 
+// await is what do returns, or the cause of ctx as soon as that is done: for what opens and reads files, which may be
+// pipes without a writer. What do does then is no longer wanted.
+func await[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := do()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
 // load opens the data set that --data names.
-func load(name string) (*mnist.Dataset, error) {
+func load(ctx context.Context, name string) (*mnist.Dataset, error) {
 	if name == "mnist" {
 		return embedded()
 	}
@@ -486,7 +511,7 @@ func load(name string) (*mnist.Dataset, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("--data %s: want mnist or a directory: found a file", name)
 	}
-	return mnist.Open(name)
+	return await(ctx, func() (*mnist.Dataset, error) { return mnist.Open(name) })
 }
 
 // reason drops what the os package puts before an error: the line names the

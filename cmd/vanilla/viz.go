@@ -290,7 +290,7 @@ func (v *vizFlags) save(path string, f viz.Figure, format viz.Format) error {
 // dataset is what --data names, loaded once.
 func (v *vizFlags) dataset() (*mnist.Dataset, error) {
 	if v.loaded == nil {
-		data, err := load(v.data)
+		data, err := load(v.ctx, v.data)
 		if err != nil {
 			return nil, err
 		}
@@ -387,9 +387,9 @@ func (v *vizFlags) weights(names []string) (viz.Figure, error) {
 		return nil, err
 	}
 	if v.unit >= 0 {
-		return viz.NewUnitWeights(n, rows, cols, v.unit)
+		return viz.NewUnitWeights(v.ctx, n, rows, cols, v.unit)
 	}
-	return viz.NewWeights(n, rows, cols, scale)
+	return viz.NewWeights(v.ctx, n, rows, cols, scale)
 }
 
 func (v *vizFlags) blobs(names []string) (viz.Figure, error) {
@@ -403,7 +403,7 @@ func (v *vizFlags) blobs(names []string) (viz.Figure, error) {
 		networks = append(networks, n)
 		starts = append(starts, n.start())
 	}
-	return viz.NewBlobs(networks, starts, data.Train.Pixels, data.Train.Rows, data.Train.Cols)
+	return viz.NewBlobs(v.ctx, networks, starts, data.Train.Pixels, data.Train.Rows, data.Train.Cols)
 }
 
 func (v *vizFlags) mistakes(names []string) (viz.Figure, error) {
@@ -415,7 +415,7 @@ func (v *vizFlags) mistakes(names []string) (viz.Figure, error) {
 	for _, n := range seen {
 		networks = append(networks, n)
 	}
-	return viz.NewMistakes(networks, data.Test)
+	return viz.NewMistakes(v.ctx, networks, data.Test)
 }
 
 func (v *vizFlags) noise(names []string) (viz.Figure, error) {
@@ -423,7 +423,7 @@ func (v *vizFlags) noise(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viz.NewNoise(n, data.Test, v.seed)
+	return viz.NewNoise(v.ctx, n, data.Test, v.seed)
 }
 
 func (v *vizFlags) robustness(names []string) (viz.Figure, error) {
@@ -435,7 +435,7 @@ func (v *vizFlags) robustness(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viz.NewRobustness(n, data.Test, example)
+	return viz.NewRobustness(v.ctx, n, data.Test, example)
 }
 
 func (v *vizFlags) activations(names []string) (viz.Figure, error) {
@@ -450,7 +450,7 @@ func (v *vizFlags) activations(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viz.NewActivations(n, picture, data.Test.Rows, data.Test.Cols, v.unit)
+	return viz.NewActivations(v.ctx, n, picture, data.Test.Rows, data.Test.Cols, v.unit)
 }
 
 func (v *vizFlags) morph(names []string) (viz.Figure, error) {
@@ -458,7 +458,7 @@ func (v *vizFlags) morph(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := n.Probabilities(data.Test.Pixels)
+	p, err := n.Probabilities(v.ctx, data.Test.Pixels)
 	if err != nil {
 		return nil, err
 	}
@@ -474,7 +474,7 @@ func (v *vizFlags) morph(names []string) (viz.Figure, error) {
 		}
 		ends = append(ends, picture)
 	}
-	return viz.NewMorph(n, ends[0], ends[1], data.Test.Rows, data.Test.Cols)
+	return viz.NewMorph(v.ctx, n, ends[0], ends[1], data.Test.Rows, data.Test.Cols)
 }
 
 // firstRight is the first image with a label that the probabilities [n, classes]
@@ -495,7 +495,7 @@ func (v *vizFlags) dream(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viz.NewDream(n, data.Train, v.seed)
+	return viz.NewDream(v.ctx, n, data.Train, v.seed)
 }
 
 func (v *vizFlags) training(dirs []string) (viz.Figure, error) {
@@ -511,5 +511,5 @@ func (v *vizFlags) training(dirs []string) (viz.Figure, error) {
 		}
 		courses = append(courses, c...)
 	}
-	return viz.NewTraining(courses, data.Test)
+	return viz.NewTraining(v.ctx, courses, data.Test)
 }

@@ -150,12 +150,12 @@ func TestInputGradientOfSeen(t *testing.T) {
 		}
 		dz := make([]float32, 10)
 		dz[4], dz[5] = 1, -0.5
-		slope, err := n.InputGradient(x, dz)
+		slope, err := n.InputGradient(t.Context(), x, dz)
 		if err != nil {
 			t.Fatal(err)
 		}
 		value := func(x []float32) float64 {
-			z, _, err := n.Activate(x)
+			z, _, err := n.Activate(t.Context(), x)
 			if err != nil {
 				t.Fatal(err)
 			}

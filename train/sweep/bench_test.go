@@ -23,7 +23,7 @@ func BenchmarkSweep(b *testing.B) {
 		s.Space, s.Points = map[string]string{"layers": "1..3", "hidden": "8..128", "activation": "relu,silu", "lr": "0.03..0.3"}, 64
 		s.Recipe.Epochs = 4
 	})
-	p, err := NewPlan(spec, train.FingerprintOf(data))
+	p, err := NewPlan(b.Context(), spec, train.FingerprintOf(data))
 	if err != nil {
 		b.Fatal(err)
 	}

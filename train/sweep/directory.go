@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -101,22 +102,32 @@ type Directory struct {
 }
 
 // Open reads a sweep's directory, whether the sweep has ended, was stopped, or is
-// running. It fails if there is none, and if its files do not fit each other or
-// are damaged.
-func Open(path string) (*Directory, error) {
-	d, err := readDirectory(path)
+// running. It fails if there is none, if its files do not fit each other or are
+// damaged, and as [NewPlan] does when ctx is done.
+func Open(ctx context.Context, path string) (*Directory, error) {
+	return openPlanned(ctx, path, nil)
+}
+
+// openPlanned is Open of a directory whose plan is known, if it is not nil.
+func openPlanned(ctx context.Context, path string, plan *Plan) (*Directory, error) {
+	d, err := readDirectory(ctx, path, plan)
 	return d, withRepair(err)
 }
 
-func readDirectory(path string) (*Directory, error) {
-	d := &Directory{Path: path}
+func readDirectory(ctx context.Context, path string, plan *Plan) (*Directory, error) {
+	d := &Directory{Path: path, Plan: plan}
 	var err error
 	if d.Header, err = readHeader(path); err != nil {
 		return nil, err
 	}
-	if d.Plan, err = NewPlan(d.Spec, d.Data); err != nil {
-		// The setting is the file's, and no flag of who reads it.
-		return nil, fmt.Errorf("%s: %v", filepath.Join(path, specFile), err)
+	if plan == nil {
+		d.Plan, err = NewPlan(ctx, d.Spec, d.Data)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		} else if err != nil {
+			// The setting is the file's, and no flag of who reads it.
+			return nil, fmt.Errorf("%s: %v", filepath.Join(path, specFile), err)
+		}
 	}
 	if err := d.Shard.check(d.Plan); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, specFile), err)

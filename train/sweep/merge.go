@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,8 +21,8 @@ import (
 // It fails, and writes nothing, if the directories are not all parts of one
 // sweep, each once and each to its end, and says which are missing or differ. If
 // they were trained in different arithmetic, it fails unless that is allowed.
-func Merge(out string, allowMixed bool, dirs ...string) (*Directory, error) {
-	parts, err := openParts(dirs, allowMixed)
+func Merge(ctx context.Context, out string, allowMixed bool, dirs ...string) (*Directory, error) {
+	parts, err := openParts(ctx, dirs, allowMixed)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +65,14 @@ func Merge(out string, allowMixed bool, dirs ...string) (*Directory, error) {
 	if err := writeHeader(own, header); err != nil {
 		return nil, err
 	}
-	return Open(out)
+	return Open(ctx, out)
 }
 
 // openParts opens the directories of all shards of one sweep, in their order.
-func openParts(dirs []string, allowMixed bool) ([]*Directory, error) {
+func openParts(ctx context.Context, dirs []string, allowMixed bool) ([]*Directory, error) {
 	var parts []*Directory
 	for _, dir := range dirs {
-		d, err := Open(dir)
+		d, err := Open(ctx, dir)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vanilla/internal/memory"
 	"vanilla/kernels"
 	"vanilla/model"
 	"vanilla/train"
@@ -39,8 +41,9 @@ const bracketPoints = 64
 
 // NewPlan makes the points of a spec, always the same ones. It fails with a
 // *train.SettingError if a setting cannot be, if the space is empty, or if a
-// point of it cannot be trained on the data.
-func NewPlan(spec Spec, data train.Fingerprint) (*Plan, error) {
+// point of it cannot be trained on the data, and with the cause of ctx when that
+// is done: millions of points take minutes.
+func NewPlan(ctx context.Context, spec Spec, data train.Fingerprint) (*Plan, error) {
 	if err := spec.Check(); err != nil {
 		return nil, err
 	}
@@ -55,9 +58,9 @@ func NewPlan(spec Spec, data train.Fingerprint) (*Plan, error) {
 	}
 	var err error
 	if spec.Points == 0 {
-		err = p.grid(values)
+		err = p.grid(ctx, values)
 	} else {
-		err = p.draw(values)
+		err = p.draw(ctx, values)
 	}
 	if err != nil {
 		return nil, err
@@ -95,12 +98,18 @@ func (p *Plan) deal() error {
 // maxMisses is how many draws in a row may bring nothing new.
 const maxMisses = 10_000
 
-func (p *Plan) draw(values map[string]*Values) error {
+func (p *Plan) draw(ctx context.Context, values map[string]*Values) error {
 	words := SpaceWords()
+	if err := fitsMemory(float64(p.Spec.Points)); err != nil {
+		return err
+	}
 	seen := make(map[string]bool, p.Spec.Points)
 	p.Points = make([]Point, 0, p.Spec.Points)
 	misses, large := 0, 0
 	for n := uint64(0); len(p.Points) < p.Spec.Points; n++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		r := newRandom(p.Spec.Seed, n)
 		chosen := map[string]string{}
 		for _, word := range words {
@@ -136,12 +145,16 @@ func (p *Plan) draw(values map[string]*Values) error {
 			if len(p.Points) == 0 {
 				return p.tooLarge()
 			}
-			what := "different ones"
+			points := "points"
+			if len(p.Points) == 1 {
+				points = "point"
+			}
+			what := "different " + points
 			if large > misses/2 {
-				what = fmt.Sprintf("of at most %d parameters", p.Spec.MaxParameters)
+				what = fmt.Sprintf("%s of at most %d parameters", points, p.Spec.MaxParameters)
 			}
 			return &train.SettingError{Flag: "--points", Value: p.Spec.Points,
-				Problem: fmt.Sprintf("the space seems to have no more than %d points %s: want fewer points, --grid or a larger space", len(p.Points), what)}
+				Problem: fmt.Sprintf("the space seems to have only %d %s: want fewer points, --grid or a larger space", len(p.Points), what)}
 		}
 		misses, large = 0, 0
 		seen[point.ID] = true
@@ -151,11 +164,18 @@ func (p *Plan) draw(values map[string]*Values) error {
 	return nil
 }
 
+// pointBytes is about what a point of a plan takes.
+const pointBytes = 800
+
+func fitsMemory(points float64) error {
+	return memory.Check(fmt.Sprintf("a plan of %.0f points", points), uint64(points*pointBytes))
+}
+
 func (p *Plan) tooLarge() error {
 	return &train.SettingError{Flag: "--max-parameters", Value: p.Spec.MaxParameters, Problem: "all networks of the space are larger: want a larger number or smaller layers"}
 }
 
-func (p *Plan) grid(values map[string]*Values) error {
+func (p *Plan) grid(ctx context.Context, values map[string]*Values) error {
 	// Each word of the space is a digit that counts through its values; hidden is
 	// one digit for each layer, so depths are counted one after the other.
 	listed := map[string][]string{}
@@ -190,6 +210,9 @@ func (p *Plan) grid(values map[string]*Values) error {
 	if total*float64(p.Spec.Seeds) > maxVariants {
 		return &train.SettingError{Flag: "--grid", Value: true, Problem: fmt.Sprintf("the grid has %.3g points of %d seeds: want at most %d variants, fewer values, or --points", total, p.Spec.Seeds, maxVariants)}
 	}
+	if err := fitsMemory(total); err != nil {
+		return err
+	}
 	seen := make(map[string]bool, int(total))
 	var others []string
 	for _, word := range SpaceWords() {
@@ -210,6 +233,9 @@ func (p *Plan) grid(values map[string]*Values) error {
 			digits = append(digits, listed[word])
 		}
 		for at := make([]int, len(digits)); ; {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			chosen := map[string]string{}
 			if depth != "" {
 				chosen["layers"] = depth

@@ -25,7 +25,7 @@ func small(change func(*Spec)) Spec {
 
 func plan(t testing.TB, change func(*Spec)) *Plan {
 	t.Helper()
-	p, err := NewPlan(small(change), digits)
+	p, err := NewPlan(t.Context(), small(change), digits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestWrongSpecs(t *testing.T) {
 		{func(s *Spec) { s.Halving = []int{0, 1} }, "want epochs that rise"},
 		{func(s *Spec) { s.Points = -1 }, "--points -1: want 1 to"},
 		{func(s *Spec) { s.Seeds = 0 }, "--seeds 0: want 1 to"},
-		{func(s *Spec) { s.Points = 2 }, "--points 2: the space seems to have no more than 1 points"},
+		{func(s *Spec) { s.Points = 2 }, "--points 2: the space seems to have only 1 different point: want"},
 		{func(s *Spec) { s.MaxParameters = 9 }, "--max-parameters 9: all networks of the space are larger"},
 		{func(s *Spec) { s.MaxParameters, s.Points = 9, 3 }, "--max-parameters 9: all networks of the space are larger"},
 		{func(s *Spec) { s.Brackets = 2 }, "--brackets 2: there are 1 points"},
@@ -234,7 +234,7 @@ func TestWrongSpecs(t *testing.T) {
 		{func(s *Spec) { s.Recipe.Patience = 2 }, "--patience 2: a sweep trains to the end of each rung"},
 		{func(s *Spec) { s.Space["layers"], s.Space["hidden"] = "1..9", "1..9" }, "the grid has"},
 	} {
-		_, err := NewPlan(small(c.change), digits)
+		_, err := NewPlan(t.Context(), small(c.change), digits)
 		var setting *train.SettingError
 		if !errors.As(err, &setting) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("found %v, want %s", err, c.want)

@@ -112,7 +112,7 @@ type sweeper struct {
 // if the spec cannot be, or if the directory holds another sweep, and then says
 // in what it differs.
 func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir string, spec Spec, options Options) (d *Directory, err error) {
-	plan, err := NewPlan(spec, train.FingerprintOf(data))
+	plan, err := NewPlan(ctx, spec, train.FingerprintOf(data))
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir st
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, own.Close()) }()
-	if d, err = begin(own, dir, header, options); err != nil {
+	if d, err = begin(ctx, own, dir, header, plan, options); err != nil {
 		return nil, err
 	}
 	if err := note(own, dir, exec, options); err != nil {
@@ -152,15 +152,15 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir st
 	if trainingErr != nil && ctx.Err() == nil {
 		return nil, trainingErr
 	}
-	if d, err = Open(dir); err != nil {
+	if d, err = openPlanned(ctx, dir, plan); err != nil {
 		return nil, err
 	}
 	return d, trainingErr
 }
 
 // begin writes the header, or compares it with that of the sweep that is there,
-// and opens the directory.
-func begin(own *store.Dir, dir string, header Header, options Options) (*Directory, error) {
+// and opens the directory, whose plan is known.
+func begin(ctx context.Context, own *store.Dir, dir string, header Header, plan *Plan, options Options) (*Directory, error) {
 	exists := func(name string) bool {
 		_, err := os.Stat(own.Path(name))
 		return err == nil
@@ -172,7 +172,7 @@ func begin(own *store.Dir, dir string, header Header, options Options) (*Directo
 		if err := writeHeader(own, header); err != nil {
 			return nil, err
 		}
-		return Open(dir)
+		return openPlanned(ctx, dir, plan)
 	}
 	if exists(compressedFile) {
 		return nil, &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep that has ended, its records compressed: want another directory"}
@@ -201,10 +201,6 @@ func begin(own *store.Dir, dir string, header Header, options Options) (*Directo
 		return nil, err
 	}
 	if options.Repair {
-		plan, err := NewPlan(was.Spec, was.Data)
-		if err != nil {
-			return nil, err
-		}
 		repairs, err := repair(own, plan)
 		if err != nil {
 			return nil, err
@@ -213,7 +209,7 @@ func begin(own *store.Dir, dir string, header Header, options Options) (*Directo
 			options.Told(repairs)
 		}
 	}
-	d, err := Open(dir)
+	d, err := openPlanned(ctx, dir, plan)
 	if err != nil {
 		return nil, err
 	}

@@ -368,7 +368,7 @@ func TestForeignRecords(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("found %v, want %s", err, c.want)
 		}
 	}
@@ -392,7 +392,7 @@ func TestCompressed(t *testing.T) {
 	if err := errors.Join(z.Close(), f.Close(), os.Remove(path)); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(dir)
+	again, err := Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func TestMerge(t *testing.T) {
 		dirs = append(dirs, dir)
 	}
 	out := filepath.Join(t.TempDir(), "merged")
-	d, err := Merge(out, false, dirs[2], dirs[0], dirs[3], dirs[1])
+	d, err := Merge(t.Context(), out, false, dirs[2], dirs[0], dirs[3], dirs[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestMerge(t *testing.T) {
 		t.Errorf("found %+v", c)
 	}
 	same(t, sweep(t, out, tiny(nil), Options{Resume: true}), whole)
-	if _, err := Merge(filepath.Join(t.TempDir(), "merged"), false, dirs[:3]...); err == nil || !strings.Contains(err.Error(), "4/4") {
+	if _, err := Merge(t.Context(), filepath.Join(t.TempDir(), "merged"), false, dirs[:3]...); err == nil || !strings.Contains(err.Error(), "4/4") {
 		t.Errorf("three of four shards: found %v", err)
 	}
 }
@@ -71,7 +71,7 @@ func FuzzParseWords(f *testing.F) {
 			}
 			s.Points = 3
 		})
-		if p, err := NewPlan(s, digits); err == nil && len(p.Points) != 3 {
+		if p, err := NewPlan(t.Context(), s, digits); err == nil && len(p.Points) != 3 {
 			t.Errorf("%q makes %d points", text, len(p.Points))
 		}
 	})

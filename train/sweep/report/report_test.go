@@ -59,7 +59,7 @@ func outcome(v sweep.Identity, epochs int) (accuracy float64, diverged bool) {
 func simulate(t testing.TB, spec sweep.Spec, outcome func(sweep.Identity, int) (float64, bool), keep func(sweep.Record) bool) string {
 	t.Helper()
 	dir := t.TempDir()
-	plan, err := sweep.NewPlan(spec, digits)
+	plan, err := sweep.NewPlan(t.Context(), spec, digits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func simulate(t testing.TB, spec sweep.Spec, outcome func(sweep.Identity, int) (
 
 func open(t testing.TB, dir string) *Report {
 	t.Helper()
-	d, err := sweep.Open(dir)
+	d, err := sweep.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
