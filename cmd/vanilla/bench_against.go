@@ -64,7 +64,7 @@ func (b *benchFlags) self(executor string) (bench.Build, error) {
 
 // measureAgainst compares this build with another one.
 func (b *benchFlags) measureAgainst(ctx context.Context, stdout, stderr io.Writer) error {
-	cases, err := b.cases()
+	cases, err := b.cases(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,8 +102,8 @@ func (b *benchFlags) measureAgainst(ctx context.Context, stdout, stderr io.Write
 }
 
 // cases are the suite's, as both ends of --against make them.
-func (b *benchFlags) cases() ([]bench.Case, error) {
-	data, err := load(b.data)
+func (b *benchFlags) cases(ctx context.Context) ([]bench.Case, error) {
+	data, err := load(ctx, b.data)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (b *benchFlags) serveCase(ctx context.Context, stdin io.Reader, stdout io.W
 	if err := b.check(); err != nil {
 		return err
 	}
-	cases, err := b.cases()
+	cases, err := b.cases(ctx)
 	if err != nil {
 		return err
 	}
