@@ -195,7 +195,7 @@ func TestView(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer network.Close()
-		view, err := network.View(t.Context(), "mine")
+		view, err := network.View("mine")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestView(t *testing.T) {
 				t.Errorf("layer %d is %+v, want %+v", k, l, want)
 			}
 		}
-		z, a, err := view.Activate(x)
+		z, a, err := view.Activate(t.Context(), x)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestView(t *testing.T) {
 			same(t, "what enters", z[k], wantZ[k])
 			same(t, "what leaves", a[k], wantA[k])
 		}
-		slope, err := view.InputGradient(x, dz)
+		slope, err := view.InputGradient(t.Context(), x, dz)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +234,7 @@ func TestView(t *testing.T) {
 			}
 		}
 		same(t, "slope", slope, want)
-		if _, _, err := view.Activate(x[:5]); err == nil || !strings.Contains(err.Error(), "mine: an image of 5 pixels, the network sees 6") {
+		if _, _, err := view.Activate(t.Context(), x[:5]); err == nil || !strings.Contains(err.Error(), "mine: an image of 5 pixels, the network sees 6") {
 			t.Errorf("an image of 5 pixels: %v", err)
 		}
 	}

@@ -17,16 +17,15 @@ import (
 // units is its activation, or its sum where that is not what is activated.
 type View struct {
 	network *Network
-	ctx     context.Context
 	name    string
 	layers  []model.Layer
 	z, a    []ir.ID // what enters and what leaves each layer's units
 }
 
-// View is the network under a name, for as long as ctx is not done.
-func (n *Network) View(ctx context.Context, name string) (*View, error) {
+// View is the network under a name.
+func (n *Network) View(name string) (*View, error) {
 	p := n.program
-	v := &View{network: n, ctx: ctx, name: name}
+	v := &View{network: n, name: name}
 	param := map[ir.ID][]float32{}
 	for i, q := range p.Params {
 		param[q.Value] = n.params[i]
@@ -80,14 +79,14 @@ func (v *View) Layers() []model.Layer { return v.layers }
 func (v *View) Softmax() bool { return v.network.Softmax() }
 
 // Probabilities is [Network.Probabilities].
-func (v *View) Probabilities(pixels []byte) ([]float32, error) {
-	p, err := v.network.Probabilities(v.ctx, pixels)
+func (v *View) Probabilities(ctx context.Context, pixels []byte) ([]float32, error) {
+	p, err := v.network.Probabilities(ctx, pixels)
 	return p, v.named(err)
 }
 
 // Classify is [Network.Classify].
-func (v *View) Classify(pixels []byte) ([]byte, error) {
-	c, err := v.network.Classify(v.ctx, pixels)
+func (v *View) Classify(ctx context.Context, pixels []byte) ([]byte, error) {
+	c, err := v.network.Classify(ctx, pixels)
 	return c, v.named(err)
 }
 
@@ -99,7 +98,10 @@ func (v *View) named(err error) error {
 }
 
 // forward runs one image through a program.
-func (v *View) forward(p *ir.Program, x []float32) (*ref.Interpreter[float64], error) {
+func (v *View) forward(ctx context.Context, p *ir.Program, x []float32) (*ref.Interpreter[float64], error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if len(x) != p.Features() {
 		return nil, fmt.Errorf("%s: an image of %d pixels, the network sees %d", v.name, len(x), p.Features())
 	}
@@ -113,8 +115,8 @@ func (v *View) forward(p *ir.Program, x []float32) (*ref.Interpreter[float64], e
 
 // Activate runs one image x [inputs], from 0 to 1, and returns what enters each
 // layer's units and what leaves them. The last are the probabilities.
-func (v *View) Activate(x []float32) (z, a [][]float32, err error) {
-	in, err := v.forward(v.network.program, x)
+func (v *View) Activate(ctx context.Context, x []float32) (z, a [][]float32, err error) {
+	in, err := v.forward(ctx, v.network.program, x)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -131,10 +133,10 @@ func (v *View) Activate(x []float32) (z, a [][]float32, err error) {
 
 // InputGradient is the gradient in x of Σ dz ⊙ z, where z is what enters the last
 // layer's units: dz [classes] in, [inputs] out.
-func (v *View) InputGradient(x, dz []float32) ([]float32, error) {
+func (v *View) InputGradient(ctx context.Context, x, dz []float32) ([]float32, error) {
 	p := *v.network.program
 	p.Output = v.z[len(v.z)-1]
-	in, err := v.forward(&p, x)
+	in, err := v.forward(ctx, &p, x)
 	if err != nil {
 		return nil, err
 	}

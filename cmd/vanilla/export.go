@@ -110,7 +110,7 @@ func (e *exportFlags) page(ctx context.Context, w io.Writer, name string, m *mod
 	if err != nil {
 		return err
 	}
-	data, err := load(e.data)
+	data, err := load(ctx, e.data)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (e *exportFlags) page(ctx context.Context, w io.Writer, name string, m *mod
 		}
 		data = nil
 	}
-	return writePage(w, n, data)
+	return writePage(ctx, w, n, data)
 }
 
 func extensions() (all []string) {

@@ -75,7 +75,7 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) 
 		}
 		shown = append(shown, page.Network{Name: name, Model: m})
 	}
-	data, err := load(s.data)
+	data, err := load(ctx, s.data)
 	if err != nil {
 		return err
 	}
@@ -139,10 +139,10 @@ func openBrowser(address string) error {
 const exportedImages = 100
 
 // writePage writes a network as a page, with test images and mistakes where the data fits.
-func writePage(w io.Writer, n *seen, data *mnist.Dataset) error {
+func writePage(ctx context.Context, w io.Writer, n *seen, data *mnist.Dataset) error {
 	var sample *page.Sample
 	if data != nil {
-		classes, err := n.Classify(data.Test.Pixels)
+		classes, err := n.Classify(ctx, data.Test.Pixels)
 		if err != nil {
 			return err
 		}

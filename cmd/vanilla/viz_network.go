@@ -28,7 +28,7 @@ func (v *vizFlags) see(name string, m *model.Model) (*seen, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	v.opened = append(v.opened, network)
-	view, err := network.View(v.ctx, name)
+	view, err := network.View(name)
 	return &seen{view, m}, err
 }
 

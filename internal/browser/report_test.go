@@ -20,7 +20,7 @@ const mostRows = 500
 // under the pointer; at a phone's width nothing is wider than the window.
 func TestReport(t *testing.T) {
 	tab := Open(t)
-	d, err := sweep.Open("../../studies/default")
+	d, err := sweep.Open(t.Context(), "../../studies/default")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,11 +97,11 @@ func study(executor, file string) (err error) {
 		if err != nil {
 			return err
 		}
-		view, err := network.View(ctx, "mine")
+		view, err := network.View("mine")
 		if err != nil {
 			return err
 		}
-		weights, err := viz.NewWeights(view, 28, 28, viz.SharedScale)
+		weights, err := viz.NewWeights(ctx, view, 28, 28, viz.SharedScale)
 		if err != nil {
 			return err
 		}
