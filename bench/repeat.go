@@ -119,15 +119,18 @@ type slowed struct{ kernels.Executor }
 
 func (s slowed) Prepare(d kernels.Data, v []kernels.Variant) (kernels.Population, error) {
 	p, err := s.Executor.Prepare(d, v)
-	return slowedPopulation{p}, err
+	return slowedPopulation{p, time.Now}, err
 }
 
-type slowedPopulation struct{ kernels.Population }
+type slowedPopulation struct {
+	kernels.Population
+	now func() time.Time
+}
 
 func (p slowedPopulation) Advance(ctx context.Context, until []int, report func(kernels.Report)) error {
-	start := time.Now()
+	start := p.now()
 	err := p.Population.Advance(ctx, until, report)
-	for end := start.Add(time.Duration((1 + Slowdown) * float64(time.Since(start)))); time.Now().Before(end); {
+	for end := start.Add(time.Duration((1 + Slowdown) * float64(p.now().Sub(start)))); p.now().Before(end); {
 	}
 	return err
 }

@@ -33,20 +33,29 @@ func TestRepeat(t *testing.T) {
 
 // The slow executor takes a tenth longer.
 func TestSlowed(t *testing.T) {
-	p := slowedPopulation{sleeper{}}
-	start := time.Now()
+	begin := time.Unix(1, 0)
+	now := begin
+	worker := &worker{work: func() { now = now.Add(100 * time.Millisecond) }}
+	p := slowedPopulation{worker, func() time.Time {
+		defer func() { now = now.Add(time.Microsecond) }() // a look at the clock takes time
+		return now
+	}}
 	if err := p.Advance(context.Background(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took < 110*time.Millisecond {
+	if took := now.Sub(begin); took < 110*time.Millisecond || took > 110*time.Millisecond+10*time.Microsecond {
 		t.Errorf("100 ms and a tenth took %v", took)
 	}
 }
 
-type sleeper struct{ kernels.Population }
+// worker is a population whose steps are work.
+type worker struct {
+	kernels.Population
+	work func()
+}
 
-func (sleeper) Advance(context.Context, []int, func(kernels.Report)) error {
-	time.Sleep(100 * time.Millisecond)
+func (w *worker) Advance(context.Context, []int, func(kernels.Report)) error {
+	w.work()
 	return nil
 }
 

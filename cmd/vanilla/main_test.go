@@ -561,12 +561,9 @@ func commands(c *cobra.Command) []*cobra.Command {
 	return all
 }
 
-// The examples that help texts show work. Training stops after an epoch, timing
-// after a few images, and sweeps before they begin; figures show few images.
+// The examples that help texts show work, each once and on few images. Training stops
+// after an epoch, and sweeps before they begin.
 func TestExamples(t *testing.T) {
-	if testing.Short() {
-		t.Skip("trains a few epochs on MNIST")
-	}
 	studies, err := filepath.Abs("../../studies")
 	if err != nil {
 		t.Fatal(err)
@@ -575,10 +572,11 @@ func TestExamples(t *testing.T) {
 	if err := os.CopyFS("studies", os.DirFS(studies)); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "train", "--epochs", "1") // model.safetensors, which examples name
+	writeFew(t, "few", 1000)
+	must(t, "train", "--epochs", "1", "--data", "few") // model.safetensors, which examples name
 	exampleFiles(t)
 	exampleSweeps(t)
-	writeFew(t, "few", 1000)
+	exampleBuild(t)
 	shown := map[string]bool{}
 	for _, c := range commands(rootCommand()) {
 		examples := strings.Split(strings.TrimSpace(c.Example), "\n")
@@ -592,27 +590,42 @@ func TestExamples(t *testing.T) {
 				continue
 			}
 			shown[line] = true
-			args := words[1:]
-			if slices.Contains(args, "train") && !slices.Contains(args, "--help") && args[0] != "help" {
-				args = append(args, "--epochs", "1")
-			}
-			if slices.Contains(args, "bench") {
-				args = append(args, "--rounds", "1", "--examples", "160")
-			}
-			if args[0] == "viz" && !slices.Contains(args, "--help") {
-				args = append(args, "--data", "few")
-			}
-			if args[0] == "sweep" {
-				args = append(args, "--dry-run")
-			}
-			if args[0] == "serve" && !slices.Contains(args, "--help") {
-				serveOnce(t, slices.DeleteFunc(args, func(a string) bool { return a == "--open" })...)
-				continue
-			}
-			if stdout := must(t, args...); stdout == "" {
-				t.Errorf("%s: %q printed nothing", c.CommandPath(), line)
-			}
+			t.Run(strings.TrimPrefix(line, "vanilla "), func(t *testing.T) { example(t, words[1:]) })
 		}
+	}
+}
+
+// exampleBuild makes this binary the build that bench --against is shown with.
+func exampleBuild(t *testing.T) {
+	t.Helper()
+	t.Setenv("VANILLA_TEST_MAIN", "1")
+	if err := os.Mkdir("../before", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(os.Args[0], "../before/vanilla"); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+}
+
+// example runs an example's command line.
+func example(t *testing.T, args []string) {
+	if !slices.Contains(args, "--help") {
+		switch args[0] {
+		case "train":
+			args = append(args, "--epochs", "1", "--data", "few")
+		case "bench":
+			args = append(args, "--rounds", "1", "--examples", "160")
+		case "eval", "viz":
+			args = append(args, "--data", "few")
+		case "sweep":
+			args = append(args, "--dry-run")
+		case "serve":
+			serveOnce(t, slices.DeleteFunc(args, func(a string) bool { return a == "--open" })...)
+			return
+		}
+	}
+	if stdout := must(t, args...); stdout == "" {
+		t.Error("it printed nothing")
 	}
 }
 

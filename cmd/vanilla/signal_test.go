@@ -88,9 +88,9 @@ func TestSecondCtrlC(t *testing.T) {
 		t.Skip("runs a process with the built-in data")
 	}
 	t.Chdir(t.TempDir())
-	// The definition takes about a minute for this step.
+	// The definition takes about a minute for this step; were the second signal not
+	// heard, the process would end by itself and not by a signal.
 	c, _ := start(t, "training ", "train", "--executor", "ref", "--arch", "784-512-10", "--batch", "20000")
-	begin := time.Now()
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	for signals := 0; ; signals++ {
@@ -102,9 +102,6 @@ func TestSecondCtrlC(t *testing.T) {
 			}
 			return
 		case <-time.After(200 * time.Millisecond):
-			if time.Since(begin) > 30*time.Second {
-				t.Fatalf("the process goes on after %d signals", signals)
-			}
 			if err := c.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				t.Fatal(err)
 			}

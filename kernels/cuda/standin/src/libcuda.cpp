@@ -16,6 +16,8 @@
 //	VANILLA_STANDIN_INIT        the CUresult of cuInit (0)
 //	VANILLA_STANDIN_MEMORY      bytes of memory of a device (1 GiB)
 //	VANILLA_STANDIN_DELAY       milliseconds that every launch takes longer (0)
+//	VANILLA_STANDIN_HOLD        a file: while it exists no launch ends, and FILE.begun
+//	                            has a byte for every launch that has begun
 //	VANILLA_STANDIN_ORDER       of a block's threads: forward, reverse or shuffled (forward)
 //	VANILLA_STANDIN_THREADS     OS threads that run blocks (all cores)
 //	VANILLA_STANDIN_FAIL        WHAT:N:CUresult[:DEVICE], with commas between several:
@@ -35,6 +37,7 @@
 #include <string>
 #include <sys/mman.h>
 #include <thread>
+#include <unistd.h>
 
 // The kernels, each file's in an array that ends with a null name. Build writes them.
 extern const ch::Kernel *const standin_kernels[];
@@ -226,6 +229,7 @@ struct Context {
   const Capability *capability;
   size_t memory, used = 0;
   int delay;
+  std::string hold;
   ch::Order order;
   unsigned threads;
   std::vector<Failure> failures;
@@ -257,6 +261,14 @@ struct Context {
       if (lost == CUDA_SUCCESS) lost = r;
       changed.notify_all();
     }
+  }
+  void wait_while_held() {
+    if (hold.empty()) return;
+    if (FILE *f = fopen((hold + ".begun").c_str(), "a")) {
+      fputc('.', f);
+      fclose(f);
+    }
+    while (access(hold.c_str(), F_OK) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   bool idle() { return queue.empty() && !running; }
 
@@ -408,6 +420,7 @@ CUresult cuCtxCreate(CUcontext *made, unsigned, CUdevice d) {
   c->capability = &capability();
   c->memory = number("VANILLA_STANDIN_MEMORY", 1 << 30);
   c->delay = number("VANILLA_STANDIN_DELAY", 0);
+  c->hold = setting("VANILLA_STANDIN_HOLD", "");
   c->threads = number("VANILLA_STANDIN_THREADS", std::max(1u, std::thread::hardware_concurrency()));
   std::string order = setting("VANILLA_STANDIN_ORDER", "forward");
   c->order = order == "reverse" ? ch::Order::reverse : order == "shuffled" ? ch::Order::shuffled : ch::Order::forward;
@@ -603,6 +616,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned 
   std::lock_guard<std::mutex> lock(c->mutex);
   c->queue.push_back([=]() -> CUresult {
     std::this_thread::sleep_for(std::chrono::milliseconds(c->delay));
+    c->wait_while_held();
     if (injected) return injected;
     CUresult r = (CUresult)ch::run(launch, body);
     for (auto &a : c->allocations)
