@@ -151,9 +151,17 @@ func TestSweepDryRun(t *testing.T) {
 // Interrupted, it keeps what is done and says how to go on.
 func TestSweepInterrupted(t *testing.T) {
 	inData(t)
-	line := tinySweep("--halving", "200,400", "--out", "run")
+	line := tinySweep("--halving", "100,800", "--out", "run") // dozens of records, one after the other
 	ctx, cancel := context.WithCancel(t.Context())
-	stderr := &cancelling{text: "", cancel: cancel} // when it says that it begins
+	go func() { // once it has a record
+		for ctx.Err() == nil {
+			if info, err := os.Stat("run/records.jsonl"); err == nil && info.Size() > 0 {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	stderr := new(bytes.Buffer)
 	code := run(ctx, line, nil, new(bytes.Buffer), stderr)
 	if code != failed || !strings.Contains(stderr.String(), "vanilla sweep: interrupted after ") || !strings.Contains(stderr.String(), "--resume goes on from there") {
 		t.Fatalf("exit code %d, %s", code, stderr)
