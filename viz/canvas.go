@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"math"
 	"strings"
+	"unicode"
 
 	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
@@ -98,8 +99,18 @@ func (s style) width(t string) float64 { return float64(s.text(color.Black).Widt
 // text writes one line whose baseline is at y.
 func (c *canvas) text(x, y float64, t string, s style) {
 	if t != "" {
-		c.FillText(s.text(c.ink), c.at(x, y), t)
+		c.FillText(s.text(c.ink), c.at(x, y), printable(t))
 	}
+}
+
+// printable is the text without what XML does not allow in an SVG, and fonts do not show: names of files may hold anything.
+func printable(t string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == 0xfffe || r == 0xffff {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, t)
 }
 
 // cut is the text, or as much of it as fits in a width and an ellipsis.
@@ -121,7 +132,7 @@ func (c *canvas) rotated(x, y float64, t string, s style) {
 	}
 	up := s.text(c.ink)
 	up.Rotation = math.Pi / 2
-	c.FillText(up, c.at(x, y), t)
+	c.FillText(up, c.at(x, y), printable(t))
 }
 
 // wrap breaks text into lines of a width.

@@ -291,3 +291,30 @@ func TestTextFits(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a file is called, a figure of it is well-formed XML.
+func TestControlCharacters(t *testing.T) {
+	n := bars(true)
+	n.name = "a\x00\x1b[2J\u009b\uffff\xff<&>"
+	p := picture(t, 1)
+	p.Name = n.name
+	for name, f := range map[string]Figure{
+		"weights":     made[*Weights](t)(NewWeights(t.Context(), n, side, side, SharedScale)),
+		"robustness":  made[*Robustness](t)(NewRobustness(t.Context(), n, images(20), p)),
+		"activations": made[*Activations](t)(NewActivations(t.Context(), n, p, side, side, MostActive)),
+		"blobs":       made[*Blobs](t)(NewBlobs(t.Context(), []Network{n, n}, []Start{nil, nil}, images(20).Pixels, side, side)),
+	} {
+		var b bytes.Buffer
+		if err := Write(&b, f, SVG, Light); err != nil {
+			t.Fatal(err)
+		}
+		for d := xml.NewDecoder(&b); ; {
+			if _, err := d.Token(); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Errorf("%s: %v", name, err)
+				break
+			}
+		}
+	}
+}

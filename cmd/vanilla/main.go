@@ -40,9 +40,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	root.SetIn(stdin)
-	out := &checked{Writer: stdout}
+	out, errs := &screen{w: stdout}, &screen{w: stderr}
 	root.SetOut(out)
-	root.SetErr(stderr)
+	root.SetErr(errs)
 	root.SetArgs(append([]string{}, args...)) // not nil, for which cobra takes os.Args
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil && out.err != nil {
@@ -55,27 +55,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		text = "interrupted"
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", command.CommandPath(), text)
+	fmt.Fprintf(errs, "%s: %s\n", command.CommandPath(), text)
 	var usage *usageError
 	var setting *train.SettingError
 	if !started || errors.As(err, &usage) || errors.As(err, &setting) {
 		return misuse
 	}
 	return failed
-}
-
-// checked keeps the first error of writing.
-type checked struct {
-	io.Writer
-	err error
-}
-
-func (c *checked) Write(p []byte) (int, error) {
-	n, err := c.Writer.Write(p)
-	if c.err == nil {
-		c.err = err
-	}
-	return n, err
 }
 
 func rootCommand() *cobra.Command {

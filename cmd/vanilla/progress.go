@@ -3,11 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"vanilla/train"
 )
@@ -27,8 +25,8 @@ const progressLines = 20
 
 func newProgress(w io.Writer, epochs int) *progress {
 	p := &progress{w: w, epochs: epochs, every: (epochs + progressLines - 1) / progressLines, start: time.Now()}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.bar = newBar(w, epochs)
+	if f := terminal(w); f != nil {
+		p.bar = newBar(f, epochs)
 	}
 	return p
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"vanilla/kernels/device"
 	"vanilla/train"
@@ -360,8 +358,10 @@ type leaderboard struct {
 const linesEvery = 10 * time.Second
 
 func newLeaderboard(w io.Writer) *leaderboard {
-	f, ok := w.(*os.File)
-	return &leaderboard{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	if f := terminal(w); f != nil {
+		return &leaderboard{w: f, terminal: true}
+	}
+	return &leaderboard{w: w}
 }
 
 func (l *leaderboard) show(p sweep.Progress) {
