@@ -51,7 +51,7 @@ var imports = map[string][]string{
 	"model/export": {"graph/ir", "model"},
 	"model/zoo":    {"model"},
 
-	"infer": {"graph/ir", "kernels", "graph", "kernels/ref", "mnist", "model"},
+	"infer": {"internal/memory", "graph/ir", "kernels", "graph", "kernels/ref", "mnist", "model"},
 
 	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store"},
 

@@ -18,6 +18,7 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/internal/memory"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -35,6 +36,14 @@ type Network struct {
 // lowered to, and nil for a chain of layers. Parameters may be any numbers. It
 // fails if there is no graph to be had, or if the parameters are not the graph's.
 func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, error) {
+	var values uint64
+	for _, q := range m.Params {
+		values += uint64(len(q.Data))
+	}
+	// The executor's copy and its own layout of it, or what the graph is tried with.
+	if err := memory.Check("running "+m.Arch, 8*values); err != nil {
+		return nil, err
+	}
 	network := own
 	if own == nil {
 		var err error

@@ -73,6 +73,9 @@ func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options O
 	variants := make([]kernels.Variant, len(specs))
 	var set kernels.Data
 	var built graph.Cache
+	if err := fitMemory(specs); err != nil {
+		return nil, err
+	}
 	for i, s := range specs {
 		if err := s.check(data); err != nil {
 			return nil, err

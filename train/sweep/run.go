@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vanilla/graph"
+	"vanilla/internal/memory"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/mnist"
@@ -117,6 +119,10 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir st
 		return nil, err
 	}
 	if err := options.Shard.check(plan); err != nil {
+		return nil, err
+	}
+	largest := slices.MaxFunc(plan.Points, func(a, b Point) int { return cmp.Compare(a.Parameters, b.Parameters) })
+	if err := memory.Check("training "+largest.Recipe.Arch, largest.Recipe.Bytes()); err != nil {
 		return nil, err
 	}
 	header := Header{Version: options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), DataName: data.Name, Data: plan.Data, Shard: options.Shard, Spec: spec}
