@@ -12,10 +12,19 @@ import (
 	"vanilla/kernels/cuda/standin"
 )
 
-// newExecutor opens devices: the stand-in's, or GPUs if they are required.
+// newExecutor opens devices, the stand-in's, or GPUs if they are required, for
+// the generic kernel alone.
 func newExecutor(t *testing.T, devices ...int) kernels.Executor {
 	t.Helper()
-	e, err := New(devices...)
+	e := newPrecise(t, FP32, devices...)
+	e.(*executor).generic = true
+	return e
+}
+
+// newPrecise opens them for all kernels.
+func newPrecise(t *testing.T, precision string, devices ...int) kernels.Executor {
+	t.Helper()
+	e, err := New(precision, devices...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,3 +46,10 @@ func TestConformance(t *testing.T) {
 }
 
 func TestPyTorch(t *testing.T) { conformance.PyTorch(t, newExecutor(t)) }
+
+// Resident kernels in fp32 are held to what the generic one is.
+func TestResidentConformance(t *testing.T) {
+	conformance.Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return newPrecise(t, FP32) })
+}
+
+func TestResidentPyTorch(t *testing.T) { conformance.PyTorch(t, newPrecise(t, FP32)) }

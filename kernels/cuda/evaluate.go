@@ -42,7 +42,7 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 	if err != nil {
 		return kernels.Score{}, err
 	}
-	grid, err := w.grid(l.sharedFloats)
+	grid, err := w.grid(l)
 	if err != nil {
 		return kernels.Score{}, err
 	}
@@ -90,7 +90,7 @@ func (w *worker) prepare(n *network, kind jobKind, sharedFloats int) (*launch, e
 		return nil, err
 	}
 	var (
-		l       launch
+		l       = launch{kernel: w.kernel}
 		program program
 		params  []float32
 	)

@@ -5,16 +5,21 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"vanilla/kernels"
 	"vanilla/kernels/cuda/driver"
 	"vanilla/kernels/cuda/image"
 )
 
-// New opens the GPUs with these indices, or all there are. They must be of one
-// compute capability, so that it makes no difference which of them trains a
-// network. It fails with driver.ErrUnavailable on a machine without a GPU.
-func New(devices ...int) (kernels.Executor, error) {
+// New opens the GPUs with these indices, or all there are, for training in a
+// precision, FP32 or BF16. They must be of one compute capability, so that it
+// makes no difference which of them trains a network. It fails with
+// driver.ErrUnavailable on a machine without a GPU.
+func New(precision string, devices ...int) (kernels.Executor, error) {
+	if precision != FP32 && precision != BF16 {
+		return nil, fmt.Errorf("precision %q, want %s or %s", precision, FP32, BF16)
+	}
 	all, err := driver.Devices()
 	if err != nil {
 		return nil, err
@@ -24,7 +29,7 @@ func New(devices ...int) (kernels.Executor, error) {
 			devices = append(devices, i)
 		}
 	}
-	e := &executor{}
+	e := &executor{precision: precision}
 	for _, index := range devices {
 		g, err := open(index)
 		if err != nil {
@@ -49,7 +54,25 @@ func (e *executor) oneKind() error {
 	return nil
 }
 
-type executor struct{ gpus []*gpu }
+type executor struct {
+	gpus      []*gpu
+	precision string
+	generic   bool // no other kernel is used
+}
+
+// classOf is a network's class on the executor's devices, which are alike but for
+// their memory.
+func (e *executor) classOf(w wanted) (class, *packedChain, error) {
+	if e.generic {
+		return class{}, nil, errors.New("it was asked for the generic kernel")
+	}
+	d := e.gpus[0].device
+	for _, g := range e.gpus[1:] {
+		d.MemoryBytes = min(d.MemoryBytes, g.device.MemoryBytes)
+		d.SharedPerBlock = min(d.SharedPerBlock, g.device.SharedPerBlock)
+	}
+	return classOf(w, e.precision, d)
+}
 
 func (e *executor) Name() string { return "cuda" }
 
@@ -64,20 +87,29 @@ func (e *executor) Device() string {
 
 // arithmetic is the version of what the kernel computes. It goes up when a
 // program's results change.
-const arithmetic = 1
+const arithmetic = 2
 
-// Arithmetic is one for devices of one compute capability, for which the kernel
-// was compiled alike.
+// Arithmetic is one for devices of one compute capability, for which the kernels
+// were compiled alike. A network's class follows from it.
 func (e *executor) Arithmetic() string {
 	d := e.gpus[0].device
 	if d.StandIn {
-		return fmt.Sprintf("cuda %d, stand-in", arithmetic)
+		return fmt.Sprintf("cuda %d, %s, stand-in", arithmetic, e.precision)
 	}
-	return fmt.Sprintf("cuda %d, compute capability %d.%d", arithmetic, d.Major, d.Minor)
+	return fmt.Sprintf("cuda %d, %s, compute capability %d.%d", arithmetic, e.precision, d.Major, d.Minor)
 }
 
 func (e *executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string, error) {
-	return explain(source.Lowered(), o, e.gpus[0].sharedFloats)
+	p := source.Lowered()
+	if err := p.Verify(); err != nil {
+		return nil, err
+	}
+	c, chain, err := e.classOf(wanted{p, o, explainedBatch, 0, explainedBatch})
+	if err == nil {
+		return residentLines(p, o, c, chain), nil
+	}
+	lines, explainErr := explain(p, o, e.gpus[0].sharedFloats)
+	return append([]string{fmt.Sprintf("the generic kernel, because %s", err)}, lines...), explainErr
 }
 
 func (e *executor) Close() error {
@@ -89,11 +121,17 @@ func (e *executor) Close() error {
 	return errors.Join(errs...)
 }
 
-// gpu is a device with the kernel loaded.
+// gpu is a device with the kernels loaded.
 type gpu struct {
 	context *driver.Context
-	kernel  *driver.Function
+	kernel  *driver.Function // the generic one
 	device  driver.Device
+	// resident are the kernels of other classes, and rows is what prepares data for
+	// them: nil on devices that have none.
+	resident *driver.Module
+	rows     *driver.Function
+	loading  sync.Mutex
+	classes  map[class]*driver.Function
 	// sharedFloats is how much dynamic shared memory plans may use: what lets two
 	// blocks run on a multiprocessor, so that one computes while the other waits.
 	sharedFloats int
@@ -129,7 +167,39 @@ func (g *gpu) load() error {
 	}
 	bytes := min(g.device.SharedPerBlock, g.device.SharedPerSM/2-reservedShared) - g.kernel.StaticShared
 	g.sharedFloats = max(0, bytes) / 4
-	return g.kernel.AllowShared(4 * g.sharedFloats)
+	if err := g.kernel.AllowShared(4 * g.sharedFloats); err != nil || g.device.Major < 8 {
+		return err
+	}
+	if code, err = image.Load("resident"); err != nil {
+		return err
+	}
+	if g.resident, err = g.context.Load(code); err != nil {
+		return err
+	}
+	g.classes = map[class]*driver.Function{{}: g.kernel}
+	g.rows, err = g.resident.Function("kernel_rows")
+	return err
+}
+
+// function is the kernel of a class.
+func (g *gpu) function(c class) (*driver.Function, error) {
+	if !c.resident() {
+		return g.kernel, nil
+	}
+	g.loading.Lock()
+	defer g.loading.Unlock()
+	if f := g.classes[c]; f != nil {
+		return f, nil
+	}
+	f, err := g.resident.Function(c.kernel())
+	if err != nil {
+		return nil, err
+	}
+	if err := f.AllowShared(min(g.device.SharedPerBlock-f.StaticShared, c.sharedBytes(maxLayers))); err != nil {
+		return nil, err
+	}
+	g.classes[c] = f
+	return f, nil
 }
 
 // Prepare copies the data to all devices. Networks follow when they are trained.
@@ -141,9 +211,10 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	for i, v := range variants {
 		n := data.Train.Len()
 		p.nets[i] = network{variant: v, batch: min(v.Batch, n), perEpoch: v.StepsPerEpoch(n)}
+		p.nets[i].class, p.nets[i].chain, _ = e.classOf(wanted{v.Program, v.Optimizer, v.Batch, v.Shift, n})
 	}
 	for _, g := range e.gpus {
-		w := &worker{gpu: g, plans: plans{}}
+		w := &worker{gpu: g, plans: plans{}, paces: map[class]*pace{}, rows: map[int]*room{}}
 		p.workers = append(p.workers, w)
 		p.free <- w
 		if err := w.load(&p.data); err != nil {

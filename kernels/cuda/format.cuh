@@ -115,6 +115,27 @@ struct Result {
   int32_t diverged; // 1: the last one's loss is not finite
 };
 
+// A chain of dense layers, as resident kernels see it: what Launch's plans are for them.
+constexpr int MAX_LAYERS = 8;
+
+struct Layer {
+  int64_t weight, bias; // in floats from the beginning of the network's state
+  int32_t in, out;
+  int32_t activation; // of the outputs; of the last layer: what the quadratic loss compares
+  int32_t unused;
+};
+
+enum Loss : int32_t { LOSS_CROSS_ENTROPY = 0, LOSS_QUADRATIC };
+
+struct Chain {
+  Layer layers[MAX_LAYERS];
+  int64_t parameters; // floats of the parameters, and of each array of the optimizer's
+  int32_t depth;      // layers
+  int32_t loss;
+  float scale; // of the loss
+  int32_t unused;
+};
+
 // A launch: jobs in the order in which blocks take them, and what they refer to by index.
 struct Launch {
   uint64_t plans, ops, arrays, params, jobs, scalars; // addresses
@@ -128,4 +149,4 @@ struct Launch {
 
 static_assert(sizeof(Operand) == 24 && sizeof(Op) == 112 && sizeof(Array) == 24 && sizeof(Param) == 32, "pack.go");
 static_assert(sizeof(Plan) == 128 && sizeof(Job) == 136 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
-static_assert(sizeof(Launch) == 104, "pack.go");
+static_assert(sizeof(Launch) == 104 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "pack.go");

@@ -88,8 +88,27 @@ type packedLaunch struct {
 	JobsCount, None                           int32
 }
 
-// program is the plans of a launch's jobs as the kernel reads them.
+type packedLayer struct {
+	Weight, Bias int64 // in floats from the beginning of the state
+	In, Out      int32
+	Activation   int32
+	_            int32
+}
+
+const maxLayers = 8
+
+type packedChain struct {
+	Layers      [maxLayers]packedLayer
+	Parameters  int64
+	Depth, Loss int32
+	Scale       float32
+	_           int32
+}
+
+// program is the plans of a launch's jobs as the kernel reads them, or the chains
+// if it is a resident one.
 type program struct {
+	chains []packedChain
 	plans  []packedPlan
 	ops    []packedOp
 	arrays []packedArray

@@ -26,6 +26,7 @@ func TestSizes(t *testing.T) {
 		"Operand": unsafe.Sizeof(packedOperand{}), "Op": unsafe.Sizeof(packedOp{}), "Array": unsafe.Sizeof(packedArray{}),
 		"Param": unsafe.Sizeof(packedParam{}), "Plan": unsafe.Sizeof(packedPlan{}), "Job": unsafe.Sizeof(packedJob{}),
 		"Scalars": unsafe.Sizeof(packedScalars{}), "Result": unsafe.Sizeof(packedResult{}), "Launch": unsafe.Sizeof(packedLaunch{}),
+		"Layer": unsafe.Sizeof(packedLayer{}), "Chain": unsafe.Sizeof(packedChain{}),
 	}
 	found := regexp.MustCompile(`sizeof\((\w+)\) == (\d+)`).FindAllStringSubmatch(source(t, "format.cuh"), -1)
 	if len(found) != len(sizes) {

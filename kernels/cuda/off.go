@@ -8,4 +8,4 @@ import (
 )
 
 // New fails: this binary was built without CUDA.
-func New(devices ...int) (kernels.Executor, error) { return nil, driver.Available() }
+func New(precision string, devices ...int) (kernels.Executor, error) { return nil, driver.Available() }

@@ -30,6 +30,8 @@ type population struct {
 type network struct {
 	variant         kernels.Variant
 	batch, perEpoch int
+	class           class
+	chain           *packedChain // of a resident class
 	state           *kernels.State // nil until needed
 }
 
@@ -116,6 +118,7 @@ func (p *population) Advance(ctx context.Context, until []int, report func(kerne
 		return fmt.Errorf("%d targets for %d variants", len(until), len(p.nets))
 	}
 	q := &queue{devices: len(p.workers)}
+	q.class = func(i int) class { return p.nets[i].class }
 	q.bytes = func(i int) int { return 4 * p.nets[i].stateFloats() }
 	q.cost = func(i int) float64 { return float64(p.nets[i].left(until[i])) * p.nets[i].stepWork() }
 	for i := range p.nets {
@@ -193,17 +196,19 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 		plan    = map[int]int32{} // by variant
 		offset  = map[int]int{}   // of states
 		states  []float32
+		class   = t.nets[wave[0]].class
+		err     error
 	)
 	t.start(wave)
+	if l.kernel, err = w.function(class); err != nil {
+		return err
+	}
 	for _, i := range wave {
-		n := &t.nets[i]
-		made, err := w.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})
-		if err != nil {
+		if plan[i], err = t.plan(w, &l, &program, i); err != nil {
 			return fmt.Errorf("variant %d: %w", i, err)
 		}
-		l.needs(made)
-		plan[i], offset[i] = program.add(made), len(states)
-		states = n.appendState(states)
+		offset[i] = len(states)
+		states = t.nets[i].appendState(states)
 	}
 	if err := w.put(&w.state, driver.Bytes(states)); err != nil {
 		return err
@@ -211,7 +216,7 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 	if err := w.upload(&program, &l); err != nil {
 		return err
 	}
-	grid, err := w.grid(l.sharedFloats)
+	grid, err := w.grid(&l)
 	if err != nil {
 		return err
 	}
@@ -227,7 +232,10 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 		steps, total, largest := 0, 0.0, 0.0
 		for _, i := range wave {
 			n := &t.nets[i]
-			j := t.job(w, n, w.pace.steps(n.stepWork(), len(wave), grid, n.perEpoch), t.until[i])
+			j, err := t.job(w, n, w.pace(class).steps(n.stepWork(), len(wave), grid, n.perEpoch), t.until[i])
+			if err != nil {
+				return err
+			}
 			cost := float64(j.Steps) * n.stepWork()
 			total, largest = total+cost, max(largest, cost)
 			j.State = uint64(w.state.at) + 4*uint64(offset[i])
@@ -248,7 +256,7 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 		if err := w.context.CopyOut(driver.Bytes(states), w.state.at); err != nil {
 			return err
 		}
-		w.pace.observe(max(largest, total/float64(grid)), time.Since(start))
+		w.pace(class).observe(max(largest, total/float64(grid)), time.Since(start))
 		reports, err := t.keep(&l, order, offset, states)
 		t.report(reports)
 		if err != nil {
@@ -258,18 +266,37 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 	return nil
 }
 
+// plan adds what a network's kernel reads of its program, and what it needs.
+func (t *training) plan(w *worker, l *launch, program *program, i int) (int32, error) {
+	n := &t.nets[i]
+	if n.class.resident() {
+		l.sharedFloats = max(l.sharedFloats, int64(n.class.sharedBytes(int(n.chain.Depth))/4))
+		program.chains = append(program.chains, *n.chain)
+		return int32(len(program.chains) - 1), nil
+	}
+	made, err := w.plans.of(planKey{n.variant.Program, trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})
+	if err != nil {
+		return 0, err
+	}
+	l.needs(made)
+	return program.add(made), nil
+}
+
 // job is a network's next steps: at most so many, and none beyond until.
-func (t *training) job(w *worker, n *network, most, until int) packedJob {
+func (t *training) job(w *worker, n *network, most, until int) (packedJob, error) {
 	v := &n.variant
-	split := &w.splits[kernels.Train]
+	images, err := w.images(n.class, &t.data, v.Shift)
+	if err != nil {
+		return packedJob{}, err
+	}
 	j := packedJob{
-		Kind: trainJob, Pixels: uint64(split.pixels.at), Labels: uint64(split.labels.at), OrderSeed: v.OrderSeed,
+		Kind: trainJob, Pixels: uint64(images), Labels: uint64(w.splits[kernels.Train].labels.at), OrderSeed: v.OrderSeed,
 		Examples: int32(t.data.Train.Len()), Batch: int32(n.batch),
 		Step: int32(n.state.Step), Steps: int32(min(most, until-n.state.Step)),
 		Shift: int32(v.Shift), ImageCols: int32(t.data.Cols), ImageRows: int32(t.data.Rows),
 	}
 	j.setOptimizer(v.Optimizer)
-	return j
+	return j, nil
 }
 
 // costliestFirst sorts jobs, and returns their variants in the same order.

@@ -129,7 +129,7 @@ func TestExecutorNames(t *testing.T) {
 	if text := strings.Join(lines, "\n"); err != nil || !strings.Contains(text, "dense x W1") || !strings.Contains(text, "shared memory") {
 		t.Errorf("Explain says %q, %v", text, err)
 	}
-	if _, err := New(99); err == nil {
+	if _, err := New(FP32, 99); err == nil {
 		t.Error("device 99 was opened")
 	}
 	mixed := &executor{gpus: []*gpu{{device: driver.Device{Major: 9}}, {device: driver.Device{Index: 1, Major: 8, Minor: 6}}}}

@@ -18,21 +18,27 @@ type queue struct {
 	mutex   sync.Mutex
 	todo    []int // variants
 	devices int
+	class   func(variant int) class
 	bytes   func(variant int) int
 	cost    func(variant int) float64
 }
 
-// take returns a device's next wave, at most limit networks: a part of what is
-// left, from the costliest to the cheapest, so that all devices end together. It
-// is empty when nothing is left.
+// take returns a device's next wave, at most limit networks of one class: a part
+// of what is left of it, from the costliest to the cheapest, so that all devices
+// end together. It is empty when nothing is left.
 func (q *queue) take(limit int) []int {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	var wave, rest []int
-	bytes := 0
-	for i, v := range q.todo {
-		size := q.bytes(v)
-		if i%q.devices != 0 || len(wave) >= limit || len(wave) > 0 && bytes+size > waveBytes {
+	bytes, i := 0, 0
+	for _, v := range q.todo {
+		if q.class(v) != q.class(q.todo[0]) {
+			rest = append(rest, v)
+			continue
+		}
+		size, mine := q.bytes(v), i%q.devices == 0
+		i++
+		if !mine || len(wave) >= limit || len(wave) > 0 && bytes+size > waveBytes {
 			rest = append(rest, v)
 			continue
 		}

@@ -29,7 +29,11 @@ func epochs(t *testing.T, e kernels.Executor, data kernels.Data, v kernels.Varia
 	if err != nil {
 		t.Fatal(err)
 	}
-	return losses, score, states(t, p, 1)[0]
+	state := states(t, p, 1)[0]
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return losses, score, state
 }
 
 // sameEpochs compares training with the reference's. In one epoch the tolerance

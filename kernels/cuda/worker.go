@@ -16,7 +16,8 @@ type worker struct {
 	*gpu
 	splits [3]struct{ pixels, labels room } // by kernels.Split
 	plans  plans
-	pace   pace // of training
+	paces  map[class]*pace // of training
+	rows   map[int]*room   // by shift: the training images as resident kernels read them
 
 	state, program, jobs, scalars, results, losses, classes, work, control room
 }
@@ -60,6 +61,36 @@ func (w *worker) put(r *room, b []byte) error {
 	return w.context.CopyIn(r.at, b)
 }
 
+// pace is that of a class.
+func (w *worker) pace(c class) *pace {
+	p := w.paces[c]
+	if p == nil {
+		p = new(pace)
+		w.paces[c] = p
+	}
+	return p
+}
+
+// images is where a class's kernel finds the training images of networks that
+// move them by up to shift pixels.
+func (w *worker) images(c class, data *kernels.Data, shift int) (driver.Pointer, error) {
+	plain := w.splits[kernels.Train].pixels.at
+	e := data.Train
+	if !c.resident() || shift == 0 && e.Features == rowBytes(e.Features) {
+		return plain, nil
+	}
+	if r := w.rows[shift]; r != nil {
+		return r.at, nil
+	}
+	var r room
+	if err := w.fit(&r, copies(shift)*e.Len()*rowBytes(e.Features)); err != nil {
+		return 0, fmt.Errorf("images moved by up to %d pixels: %w", shift, err)
+	}
+	w.rows[shift] = &r
+	return r.at, w.context.Launch(w.gpu.rows, 8*w.device.SMs, blockThreads, 0,
+		uint64(plain), uint64(r.at), uint64(e.Len()), uint64(e.Features), uint64(data.Cols), uint64(shift))
+}
+
 // load copies the data to the device.
 func (w *worker) load(data *kernels.Data) error {
 	for s := range w.splits {
@@ -85,6 +116,9 @@ func (w *worker) close() error {
 	for s := range w.splits {
 		rooms = append(rooms, &w.splits[s].pixels, &w.splits[s].labels)
 	}
+	for _, r := range w.rows {
+		rooms = append(rooms, r)
+	}
 	var errs []error
 	for _, r := range rooms {
 		if err := w.empty(r); !errors.Is(err, driver.ErrDeviceLost) { // the rooms are lost with it
@@ -105,6 +139,7 @@ func (w *worker) fail(err error) error {
 
 // launch is jobs with what they refer to, and room for what they compute.
 type launch struct {
+	kernel  *driver.Function
 	program packedLaunch // with the addresses of the plans
 	jobs    []packedJob
 	scalars []packedScalars
@@ -123,10 +158,12 @@ func (l *launch) needs(p *plan) {
 	l.workFloats = max(l.workFloats, p.workFloats)
 }
 
-// upload copies plans to the device, and puts their addresses in l.
+// upload copies plans, or chains in their place, to the device, and puts their
+// addresses in l.
 func (w *worker) upload(p *program, l *launch) error {
-	parts := [][]byte{driver.Bytes(p.plans), driver.Bytes(p.ops), driver.Bytes(p.arrays), driver.Bytes(p.params)}
-	addresses := []*uint64{&l.program.Plans, &l.program.Ops, &l.program.Arrays, &l.program.Params}
+	parts := [][]byte{driver.Bytes(p.plans), driver.Bytes(p.chains), driver.Bytes(p.ops), driver.Bytes(p.arrays), driver.Bytes(p.params)}
+	var chains uint64
+	addresses := []*uint64{&l.program.Plans, &chains, &l.program.Ops, &l.program.Arrays, &l.program.Params}
 	var all []byte
 	for i, part := range parts { // their sizes are multiples of 8 bytes: all are aligned
 		*addresses[i] = uint64(len(all))
@@ -142,15 +179,15 @@ func (w *worker) upload(p *program, l *launch) error {
 }
 
 // grid is how many blocks of a launch run at a time on the device.
-func (w *worker) grid(sharedFloats int64) (int, error) {
-	blocks, err := w.kernel.BlocksPerSM(blockThreads, int(4*sharedFloats))
+func (w *worker) grid(l *launch) (int, error) {
+	blocks, err := l.kernel.BlocksPerSM(blockThreads, int(4*l.sharedFloats))
 	return max(1, blocks) * w.device.SMs, err
 }
 
 // run runs a launch to its end. Where the device has no memory for a grid of
 // blocks, fewer run.
 func (w *worker) run(l *launch) error {
-	grid, err := w.grid(l.sharedFloats)
+	grid, err := w.grid(l)
 	if err != nil {
 		return err
 	}
@@ -198,7 +235,7 @@ func (w *worker) run(l *launch) error {
 	if err := w.context.CopyIn(w.control.at, driver.Bytes(control)); err != nil {
 		return err
 	}
-	if err := w.context.Launch(w.kernel, grid, blockThreads, int(4*l.sharedFloats), uint64(w.control.at)); err != nil {
+	if err := w.context.Launch(l.kernel, grid, blockThreads, int(4*l.sharedFloats), uint64(w.control.at)); err != nil {
 		return err
 	}
 	if err := w.context.Synchronize(); err != nil {

@@ -46,7 +46,7 @@ func Open(device, executor string) (kernels.Executor, error) {
 	}
 	switch {
 	case gpus != nil:
-		return cuda.New(gpus...)
+		return cuda.New(cuda.FP32, gpus...)
 	case executor == Tape:
 		return tape.New(), nil
 	case executor == Ref:

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,9 @@ var flags = []string{
 	"-mavx2", "-mfma", "-mtls-dialect=gnu2", "-ffp-contract=fast", "-fno-strict-aliasing",
 	"-fsanitize=alignment,bounds-strict,shift,integer-divide-by-zero,signed-integer-overflow,null", "-fsanitize-undefined-trap-on-error",
 }
+
+// race makes the library report accesses of two threads that nothing orders: the launch then fails.
+var race = os.Getenv("VANILLA_STANDIN_RACE") != ""
 
 // Build returns the path of the library: the value for VANILLA_LIBCUDA. It has the
 // kernels of all .cu files in a directory, "" for kernels/cuda. Compiling takes g++ several seconds; .cache/standin
@@ -79,7 +83,7 @@ func key(patterns ...string) (string, error) {
 		return "", fmt.Errorf("the stand-in needs g++: %w", err)
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, string(version), flags)
+	fmt.Fprintln(h, string(version), flags, race)
 	for _, pattern := range patterns {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
@@ -113,6 +117,9 @@ func build(dir, here, kernels, headers string) (string, error) {
 		return "", err
 	}
 	units := []string{filepath.Join(here, "src/cuda_host.cpp"), filepath.Join(here, "src/libcuda.cpp")}
+	if race {
+		units = append(units, filepath.Join(here, "src/clocks.cpp"))
+	}
 	var arrays []string
 	for i, source := range sources {
 		array := fmt.Sprintf("kernels_%d", i)
@@ -142,7 +149,14 @@ func link(dir string, units []string, include ...string) (string, error) {
 		objects[i] = filepath.Join(dir, strings.TrimSuffix(filepath.Base(unit), ".cpp")+".o")
 		wait.Go(func() {
 			free <- struct{}{}
-			errs[i] = compile(append(include, "-c", "-o", objects[i], unit)...)
+			args := slices.Concat(include, []string{"-c", "-o", objects[i], unit})
+			if race {
+				args = append(args, "-DCUDA_RACE", "-g")
+				if strings.HasPrefix(filepath.Base(unit), "kernels") {
+					args = append(args, "-fsanitize=thread", "-O1")
+				}
+			}
+			errs[i] = compile(args...)
 			<-free
 		})
 	}

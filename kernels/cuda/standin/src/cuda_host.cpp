@@ -32,6 +32,7 @@ static void next() {
   }
   if (to == from) return;
   fiber = to;
+  race::become(to->watched);
   exchange_stacks(&from->stack_pointer, to->stack_pointer);
 }
 
@@ -59,21 +60,102 @@ static void make_ready(Block *b, std::vector<Fiber *> &fibers) {
 }
 
 static void release_if_full(Barrier &barrier, unsigned need) {
-  if (need && barrier.waiting.size() == need) make_ready(block, barrier.waiting);
+  if (!need || barrier.waiting.size() + barrier.arrived != need) return;
+  barrier.phase++;
+  barrier.arrived = 0;
+  make_ready(block, barrier.waiting);
 }
 
-void wait(Barrier &barrier, unsigned need, int line, const char *what) {
+void wait(Barrier &barrier, unsigned need, int line, const char *what, bool orders) {
+  void *order = &barrier.order[barrier.phase & 1];
+  if (orders) race::release(order);
+  race::ignore(true); // of what follows, the vectors' memmove
   if (!barrier.waiting.empty() && barrier.line != line)
     fail(failed, "threads wait at different barriers: %s in line %d and in line %d", what, barrier.line, line);
   barrier.line = line;
   barrier.waiting.push_back(fiber);
   release_if_full(barrier, need);
+  race::ignore(false);
   next();
+  if (orders) race::acquire(order);
 }
+
+// ---- named barriers ----------------------------------------------------------------
+
+// counted fails where the hardware would count wrongly: a thread twice in one phase, or threads that disagree about need.
+static Barrier &counted(unsigned id, unsigned need) {
+  Barrier &barrier = block->named[id];
+  unsigned &last = fiber->counted[id];
+  if (last == barrier.phase + 1) fail(failed, "a thread is at named barrier %u twice in one phase", id);
+  last = barrier.phase + 1;
+  if (need % 32 || need > block->fibers.size()) fail(failed, "named barrier %u: for %u threads", id, need);
+  if (barrier.arrived + barrier.waiting.size() && barrier.line != (int)need) fail(failed, "named barrier %u: for %d threads and for %u", id, barrier.line, need);
+  return barrier;
+}
+
+void named_arrive(unsigned id, unsigned need) {
+  Barrier &barrier = counted(id, need);
+  race::release(&barrier.order[barrier.phase & 1]); // and acquires nothing
+  race::ignore(true);
+  barrier.line = need;
+  barrier.arrived++;
+  release_if_full(barrier, need);
+  race::ignore(false);
+}
+
+void named_sync(unsigned id, unsigned need) {
+  Barrier &barrier = counted(id, need);
+  wait(barrier, need, barrier.line = need, "bar.sync");
+}
+
+// ---- asynchronous copies -----------------------------------------------------------
+
+// A copy reads and writes at any time from here on until its thread has waited for it. So it is a thread of its own, which
+// begins after what its thread did, and which the wait orders before what its thread does next: the race checker then also
+// sees a thread that uses its own copy too early.
+void copy(void *to, const void *from, size_t bytes) {
+  Fiber *f = fiber;
+  if (!f->copier) f->copier = race::new_thread(block->index.x, block->fibers.size() + f->index);
+  race::ignore(true);
+  f->copies.push_back({to, from, bytes, f->groups});
+  race::ignore(false);
+  race::release(&f->copier);
+  race::become(f->copier);
+  race::acquire(&f->copier);
+  race::read(from, bytes, __builtin_return_address(0));
+  race::write(to, bytes, __builtin_return_address(0));
+  race::become(f->watched);
+}
+
+void commit() {
+  Fiber *f = fiber;
+  if (f->copier) {
+    race::become(f->copier);
+    race::release((char *)&f->copies + f->groups % 4); // a thread has few groups under way
+    race::become(f->watched);
+  }
+  f->groups++;
+}
+
+void wait_copies(unsigned but) {
+  Fiber *f = fiber;
+  race::ignore(true);
+  size_t left = 0;
+  for (Copy &c : f->copies)
+    if (c.group + but < f->groups) memcpy(c.to, c.from, c.bytes);
+    else f->copies[left++] = c;
+  f->copies.resize(left);
+  race::ignore(false);
+  if (f->copier && f->groups > but) race::acquire((char *)&f->copies + (f->groups - 1 - but) % 4);
+}
+
+static char launch_end; // orders all of a launch before what its host does next
 
 // thread runs one CUDA thread. It never returns: its fiber is left.
 static void thread() {
   (*block->body)();
+  race::release(&launch_end);
+  race::ignore(true);
   Block *b = block;
   Warp &w = warp();
   fiber->done = true;
@@ -81,6 +163,7 @@ static void thread() {
   release_if_full(b->barrier, --b->live);
   w.alive &= ~(1u << lane());
   release_if_full(w.barrier, __builtin_popcount(w.alive));
+  race::ignore(false);
   next();
   abort();
 }
@@ -186,6 +269,15 @@ static void fill_with_nans(char *from, size_t bytes) {
   for (size_t i = 0; i < bytes; i++) from[i] = ((const char *)&nan)[i % 4];
 }
 
+#ifdef CUDA_RACE
+// Static shared memory is a section of this program: only one OS thread runs blocks.
+extern "C" char __start_cuda_shared[] __attribute__((weak)), __stop_cuda_shared[] __attribute__((weak));
+static void fill_static_shared_memory() {
+  if (!__start_cuda_shared) return;
+  race::forget(__start_cuda_shared, __stop_cuda_shared - __start_cuda_shared);
+  fill_with_nans(__start_cuda_shared, __stop_cuda_shared - __start_cuda_shared);
+}
+#else
 // A block's static shared memory is thread-local here: this library's part of the
 // OS thread's local storage.
 static void fill_static_shared_memory() {
@@ -208,6 +300,7 @@ static void fill_static_shared_memory() {
   block = b;
   fiber = f;
 }
+#endif
 
 // blocks runs blocks of the launch until none is left or one fails.
 static Code blocks(const Launch &launch, const std::function<void()> &body, std::atomic<unsigned> &taken, std::atomic<unsigned> &waiting, std::atomic<int> &ended) {
@@ -244,12 +337,22 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
     b.live = n;
     b.releases = 0;
     b.votes[0] = 0;
+    std::unique_ptr<char[]> orders(new char[2 * (17 + b.warps.size())]); // the next block's are others
     b.barrier.waiting.clear();
+    b.barrier.order = orders.get();
+    for (int k = 0; k < 16; k++) {
+      b.named[k].waiting.clear();
+      b.named[k].arrived = b.named[k].phase = 0;
+      b.named[k].order = orders.get() + 2 * (1 + b.warps.size() + k);
+    }
+    if (race::watching) stacks = std::unique_ptr<Stacks>(new Stacks(n)); // which nobody has touched
     for (unsigned w = 0; w < b.warps.size(); w++) {
       b.warps[w].barrier.waiting.clear();
+      b.warps[w].barrier.order = orders.get() + 2 * (1 + w);
       b.warps[w].alive = ~0u >> (32 - std::min(32u, n - 32 * w));
       memset(b.warps[w].parity, 0, sizeof b.warps[w].parity);
     }
+    race::forget(dynamic.data, dynamic.bytes);
     fill_with_nans(b.dynamic, dynamic_bytes);
     fill_static_shared_memory();
     std::vector<Fiber *> all(n);
@@ -258,6 +361,11 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
       f.thread = {t % launch.block.x, t / launch.block.x % launch.block.y, t / launch.block.x / launch.block.y};
       f.index = t;
       f.done = false;
+      f.watched = race::new_thread(i, t);
+      f.copier = nullptr;
+      f.groups = 0;
+      f.copies.clear();
+      memset(f.counted, 0, sizeof f.counted);
       // exchange_stacks pops six registers and returns to thread, which finds the
       // stack as a call leaves it.
       void **top = stacks->top(t);
@@ -269,8 +377,11 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
     }
     block = &b;
     fiber = &b.scheduler;
+    b.scheduler.watched = race::here();
     make_ready(&b, all);
-    if ((code = sigsetjmp(b.abandon, 1)) == 0) {
+    if ((code = sigsetjmp(b.abandon, 1)) != 0) {
+      race::become(b.scheduler.watched);
+    } else {
       next();
       if (b.live) {
         fiber = &b.fibers[0];
@@ -282,6 +393,10 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
     }
     block = nullptr;
     fiber = nullptr;
+    for (Fiber &f : b.fibers) {
+      if (f.copier) race::end_thread(f.copier);
+      race::end_thread(f.watched);
+    }
   }
   keep_stacks(std::move(stacks));
   sigaltstack(&before, nullptr);
@@ -291,15 +406,23 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
 }
 
 Code run(const Launch &launch, const std::function<void()> &body) {
+  static std::mutex one; // the race checker follows one launch at a time
+  std::unique_lock<std::mutex> lock(one, std::defer_lock);
+  if (race::watching) lock.lock();
+  const unsigned long before = race::reports();
   catch_signals();
+  race::ignore(true); // what the scheduler does is no access of the kernel's
   std::atomic<unsigned> taken{0};
   std::atomic<int> ended{ok};
-  unsigned threads = std::min(std::max(launch.os_threads, 1u), launch.grid.x * launch.grid.y * launch.grid.z);
+  unsigned threads = std::min(std::max(race::watching ? 1 : launch.os_threads, 1u), launch.grid.x * launch.grid.y * launch.grid.z);
   std::atomic<unsigned> waiting{threads};
   std::vector<std::thread> others;
   for (unsigned t = 1; t < threads; t++) others.emplace_back([&] { blocks(launch, body, taken, waiting, ended); });
   blocks(launch, body, taken, waiting, ended);
   for (auto &t : others) t.join();
+  race::ignore(false);
+  race::acquire(&launch_end);
+  if (ended == ok && race::reports() > before) return failed;
   return (Code)ended.load();
 }
 

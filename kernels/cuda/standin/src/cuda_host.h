@@ -11,9 +11,9 @@
 // What it notices, and ends the launch for: an address where nothing is mapped, an
 // index outside of an array, a misaligned access, an assertion, __trap, a division
 // by zero, threads at different barriers, a barrier that not all reach. A block's
-// shared memory begins as NaNs. What it cannot see: races between blocks, and
-// between threads whose order does not change the result; bank conflicts; the time
-// that anything takes.
+// shared memory begins as NaNs. What it cannot see: races between blocks, bank
+// conflicts, the time that anything takes. Races between threads of a block are seen
+// by the build with the race checker, in any order of threads (race.h).
 //
 // Kernels ask for dynamic shared memory with DYNAMIC_SHARED (see cuda.cuh), and
 // masks of warp operations must name every thread of the warp that has not
@@ -32,6 +32,8 @@
 #include <tuple>
 #include <utility>
 #include <vector>
+
+#include "race.h" // what a build for the race checker says of threads and their order
 
 // ---- types -----------------------------------------------------------------
 
@@ -62,7 +64,11 @@ inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 #define __constant__ static const
+#ifdef CUDA_RACE // one OS thread: see fill_static_shared_memory
+#define __shared__ static __attribute__((section("cuda_shared")))
+#else
 #define __shared__ static thread_local
+#endif
 #define __restrict__ __restrict
 
 // ---- fibers, warps, blocks ---------------------------------------------------
@@ -75,16 +81,37 @@ enum class Order { forward, reverse, shuffled };
 // Codes of launches that ended before their end; from cuda.h.
 enum Code { ok = 0, illegal_address = 700, assertion = 710, misaligned_or_trap = 715, failed = 719 };
 
+// A lane publishes this much at most: an mma's fragments.
+constexpr int slot_words = 3;
+
+// A Copy is a cp.async: its bytes arrive when its thread waits for its group, no earlier.
+struct Copy {
+  void *to;
+  const void *from;
+  size_t bytes;
+  unsigned group;
+};
+
 struct Fiber {
   void *stack_pointer;
   uint3 thread;
   unsigned index; // in the block
   bool done;
+  void *watched; // what the race checker calls it
+  void *copier;  // and what makes its asynchronous copies
+  unsigned groups; // committed
+  std::vector<Copy> copies;
+  unsigned counted[16]; // behind the phase of each named barrier that counted this thread last
 };
 
 struct Barrier {
   std::vector<Fiber *> waiting;
+  unsigned arrived = 0; // who are counted and do not wait
   int line = 0; // in the source, of those who wait
+  // What the race checker orders by: a thread may reach the barrier again while others
+  // have not left it, but not twice.
+  char *order = nullptr; // two bytes, the block's own
+  unsigned phase = 0;
 };
 
 // Warp holds what lanes publish, in two buffers so that one barrier is enough.
@@ -92,13 +119,13 @@ struct Warp {
   Barrier barrier;
   unsigned alive; // a bit for each lane that has not returned
   unsigned parity[32];
-  uint64_t slot[2][32][2];
+  uint64_t slot[2][32][slot_words];
 };
 
 struct Block {
   std::vector<Fiber> fibers;
   std::vector<Warp> warps;
-  Barrier barrier;
+  Barrier barrier, named[16];
   int votes[2]; // __syncthreads_or and its like: the sum, and the last one's
   std::vector<Fiber *> ready;
   size_t next = 0; // in ready
@@ -122,14 +149,16 @@ extern __thread Fiber *fiber;
 [[noreturn]] void fail(Code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // wait puts the current thread into the barrier. The last of need threads lets all go.
-void wait(Barrier &barrier, unsigned need, int line, const char *what);
+// Unless it orders, accesses before it and after it may still be a race: CUDA's shuffles and votes exchange values and are
+// no memory barrier.
+void wait(Barrier &barrier, unsigned need, int line, const char *what, bool orders = true);
 
 inline unsigned lane() { return fiber->index & 31; }
 inline Warp &warp() { return block->warps[fiber->index >> 5]; }
 
 inline void sync_block(int line) { wait(block->barrier, block->live, line, "__syncthreads"); }
 
-inline int vote_block(int line, int vote, int kind) { // 0: count, 1: any, 2: all
+UNWATCHED inline int vote_block(int line, int vote, int kind) { // 0: count, 1: any, 2: all
   Block *b = block;
   b->votes[0] += vote != 0;
   unsigned asked = b->live;
@@ -142,27 +171,37 @@ inline int vote_block(int line, int vote, int kind) { // 0: count, 1: any, 2: al
 }
 
 // exchange publishes v, waits for the warp, and returns what every lane published.
-template <class T> inline const uint64_t (*exchange(unsigned mask, const T &v))[2] {
-  static_assert(sizeof(T) <= 16, "a lane publishes 16 bytes at most");
+template <class T> UNWATCHED inline const uint64_t (*exchange(unsigned mask, const T &v, bool orders = race::shuffles_order))[slot_words] {
+  static_assert(sizeof(T) <= 8 * slot_words, "a lane publishes no more");
   Warp &w = warp();
   if (~mask & w.alive) fail(failed, "a warp operation's mask %08x leaves out threads of the warp, %08x", mask, w.alive);
   unsigned l = lane(), parity = w.parity[l]++ & 1;
   memcpy(w.slot[parity][l], &v, sizeof v);
-  wait(w.barrier, __builtin_popcount(w.alive), 0, "a warp operation");
+  wait(w.barrier, __builtin_popcount(w.alive), 0, "a warp operation", orders);
   return w.slot[parity];
 }
-template <class T> inline T published(const uint64_t (*slots)[2], unsigned l) {
+template <class T> UNWATCHED inline T published(const uint64_t (*slots)[slot_words], unsigned l) {
   T v;
   memcpy(&v, slots[l & 31], sizeof v);
   return v;
 }
-inline unsigned ballot(unsigned mask, bool v) {
+UNWATCHED inline unsigned ballot(unsigned mask, bool v) {
   unsigned asked = warp().alive, bits = 0;
   auto slots = exchange(mask, v);
   for (unsigned l = 0; l < 32; l++)
     if (asked >> l & 1 && published<bool>(slots, l)) bits |= 1u << l;
   return bits;
 }
+
+// Named barriers: bar.arrive counts the current thread, which goes on; bar.sync waits for need threads, those that arrived
+// included.
+void named_arrive(unsigned id, unsigned need);
+void named_sync(unsigned id, unsigned need);
+
+// Asynchronous copies, and the groups that a thread commits them in.
+void copy(void *to, const void *from, size_t bytes);
+void commit();
+void wait_copies(unsigned but); // for all groups but the last so many
 
 // rounded keeps the compiler from fusing a product into a sum.
 inline float rounded(float v) { asm("" : "+x"(v)); return v; }
@@ -210,8 +249,8 @@ static const int warpSize = 32;
 #define __syncthreads_count(v) ch::vote_block(__LINE__, v, 0)
 #define __syncthreads_or(v) ch::vote_block(__LINE__, v, 1)
 #define __syncthreads_and(v) ch::vote_block(__LINE__, v, 2)
-inline void __syncwarp(unsigned mask = ~0u) { ch::exchange(mask, 0); }
-inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
+inline void __syncwarp(unsigned mask = ~0u) { ch::exchange(mask, 0, true); }
+inline void __threadfence() { race::fence(); }
 inline void __threadfence_block() { __threadfence(); }
 inline void __threadfence_system() { __threadfence(); }
 inline void __nanosleep(unsigned) {}
@@ -244,37 +283,37 @@ inline int __all_sync(unsigned mask, bool v) { return ch::ballot(mask, !v) == 0;
 // Atomics: blocks run on several OS threads.
 template <class T> T atomicAdd(T *p, T v) {
   if constexpr (std::is_integral_v<T>) {
-    return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);
+    return __atomic_fetch_add(p, v, race::atomic_order);
   } else {
     T old, sum;
-    __atomic_load(p, &old, __ATOMIC_SEQ_CST);
+    __atomic_load(p, &old, race::atomic_order);
     do sum = old + v;
-    while (!__atomic_compare_exchange(p, &old, &sum, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    while (!__atomic_compare_exchange(p, &old, &sum, false, race::atomic_order, race::atomic_order));
     return old;
   }
 }
-template <class T> T atomicSub(T *p, T v) { return __atomic_fetch_sub(p, v, __ATOMIC_SEQ_CST); }
-template <class T> T atomicOr(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); }
-template <class T> T atomicAnd(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); }
+template <class T> T atomicSub(T *p, T v) { return __atomic_fetch_sub(p, v, race::atomic_order); }
+template <class T> T atomicOr(T *p, T v) { return __atomic_fetch_or(p, v, race::atomic_order); }
+template <class T> T atomicAnd(T *p, T v) { return __atomic_fetch_and(p, v, race::atomic_order); }
 template <class T> T atomicExch(T *p, T v) {
   T old;
-  __atomic_exchange(p, &v, &old, __ATOMIC_SEQ_CST);
+  __atomic_exchange(p, &v, &old, race::atomic_order);
   return old;
 }
 template <class T> T atomicCAS(T *p, T compare, T v) {
-  __atomic_compare_exchange(p, &compare, &v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  __atomic_compare_exchange(p, &compare, &v, false, race::atomic_order, race::atomic_order);
   return compare;
 }
 template <class T> T atomicMax(T *p, T v) {
   T old;
-  __atomic_load(p, &old, __ATOMIC_SEQ_CST);
-  while (old < v && !__atomic_compare_exchange(p, &old, &v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {}
+  __atomic_load(p, &old, race::atomic_order);
+  while (old < v && !__atomic_compare_exchange(p, &old, &v, false, race::atomic_order, race::atomic_order)) {}
   return old;
 }
 template <class T> T atomicMin(T *p, T v) {
   T old;
-  __atomic_load(p, &old, __ATOMIC_SEQ_CST);
-  while (v < old && !__atomic_compare_exchange(p, &old, &v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {}
+  __atomic_load(p, &old, race::atomic_order);
+  while (v < old && !__atomic_compare_exchange(p, &old, &v, false, race::atomic_order, race::atomic_order)) {}
   return old;
 }
 

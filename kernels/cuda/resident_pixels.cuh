@@ -1,0 +1,318 @@
+// The warps that own the first layer.
+//
+// A tile is 16 units by 16 pixels of the weights, in two accumulators of 8 columns. Their columns are permuted so that a
+// lane's four bytes of a row are its operands: column 2t + b of half h is pixel 4t + 2b + h. One ldmatrix of bytes, taken for
+// bf16, so gives the left operands of the forward product (pixels of rows g, g + 8, g + 16, g + 24), and the same address
+// transposed the right operands of the gradient (rows 2t, 2t + 1 of pixels 2g, 2g + 1).
+#pragma once
+#include "resident.cuh"
+
+// A lane's part of an array of the first layer: [tile][half][i] is unit g + 8(i / 2), pixel 4t + 2(i % 2) + half.
+typedef float FirstLayer[TILES][2][4];
+
+// A byte b as bf16 is b * 2^-133, subnormal or in the first binade with the same step; times 2^127 it is b / 64.
+__device__ inline unsigned thread_even_bytes(unsigned v) { return thread_multiply_pairs(v & 0x00ff00ffu, 0x7f007f00u); }
+__device__ inline unsigned thread_odd_bytes(unsigned v) { return thread_multiply_pairs(__byte_perm(v, 0, 0x4341), 0x7f007f00u); }
+
+// thread_split writes two numbers as a sum of TERMS pairs, the largest first.
+template <int TERMS> __device__ inline void thread_split(unsigned (&to)[TERMS], float low, float high) {
+#pragma unroll
+  for (int i = 0; i < TERMS; i++) {
+    to[i] = thread_pack(low, high);
+    if (i + 1 < TERMS) {
+      low -= __uint_as_float(to[i] << 16);
+      high -= __uint_as_float(to[i] & 0xffff0000u);
+    }
+  }
+}
+
+// warp_first_layer calls f(tile, half, i, index) for the lane's elements that exist.
+template <class F> __device__ inline void warp_first_layer(const Layer &layer, F f) {
+  const int lane = thread_lane(), tile0 = thread_warp() * TILES;
+#pragma unroll
+  for (int k = 0; k < TILES; k++)
+#pragma unroll
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const int unit = lane / 4 + 8 * (i / 2), pixel = 16 * (tile0 + k) + 4 * (lane % 4) + 2 * (i % 2) + h;
+        if (unit < layer.out && pixel < layer.in) f(k, h, i, int64_t(unit) * layer.in + pixel);
+      }
+}
+
+__device__ inline void warp_load_first(FirstLayer &w, const Layer &layer, const float *from) {
+#pragma unroll
+  for (int k = 0; k < TILES; k++)
+#pragma unroll
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) w[k][h][i] = 0;
+  warp_first_layer(layer, [&](int k, int h, int i, int64_t at) { w[k][h][i] = from[at]; });
+}
+
+__device__ inline void warp_save_first(const FirstLayer &w, const Layer &layer, float *to) {
+  warp_first_layer(layer, [&](int k, int h, int i, int64_t at) { to[at] = w[k][h][i]; });
+}
+
+// warp_fetch begins to copy a part's bytes: 28 lanes take seven 16-byte pieces of four rows at a time. A lane's eight rows are
+// neighbours, so that their offsets are two loads.
+template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigned char *stage, int part, int row_bytes) {
+  const int lane = thread_lane(), group = lane / TILES, piece = thread_warp() * TILES + lane % TILES;
+  if (group < 4 && 16 * piece < row_bytes) {
+    const uint4 *offsets = reinterpret_cast<const uint4 *>(notes.offset[part & 1] + 8 * group);
+    const uint4 p = offsets[0], q = offsets[1];
+    const uint32_t offset[8] = {p.x, p.y, p.z, p.w, q.x, q.y, q.z, q.w};
+    unsigned char *to = stage + 8 * group * Layout<C>::ROW + 16 * piece;
+    const unsigned char *from = reinterpret_cast<const unsigned char *>(notes.job.pixels) + 16 * piece;
+#pragma unroll
+    for (int j = 0; j < 8; j++) thread_copy_async(to + j * Layout<C>::ROW, from + offset[j]);
+  }
+  thread_copy_commit();
+}
+
+// warp_order decides on the examples of the next part.
+__device__ inline void warp_order(Notes &notes, int part, int row_bytes) {
+  const Cursor c = notes.cursor;
+  const Job &job = notes.job;
+  const int lane = thread_opaque(thread_lane()); // what follows is computed here
+  if (part >= notes.parts) return;
+  const int count = min(ROWS, c.end - c.from);
+  const uint32_t example = thread_order_at(notes.keys, job.examples, c.from + (lane < count ? lane : 0));
+  uint32_t row = example;
+  if (job.shift) { // the image, moved, is in another copy of the data
+    int down, right;
+    thread_shift(job.order_seed, c.epoch, example, job.shift, &down, &right);
+    row += uint32_t(job.examples) * uint32_t((down + job.shift) * (2 * job.shift + 1) + right + job.shift);
+  }
+  notes.offset[part & 1][lane] = row * uint32_t(row_bytes);
+  notes.label[part & 3][lane] = reinterpret_cast<const uint8_t *>(job.labels)[example];
+  const bool last = c.from + count == c.end, ends = last && c.end == job.examples;
+  __syncwarp(); // before keys and cursor change
+  if (ends && lane < ORDER_ROUNDS / 4) thread_order_keys(notes.keys, job.order_seed, c.epoch + 1, lane);
+  if (lane == 0) {
+    Scalars now = (reinterpret_cast<const Scalars *>(notes.launch.scalars) + job.scalars)[c.step];
+    if (job.optimizer == OPTIMIZER_SGD) now.shrink = 1 - now.step_size * job.decay;
+    if (job.optimizer == OPTIMIZER_ADAM) now.root = 1 / now.root;
+    notes.part[part & 3] = {now, count, notes.chain.scale / float(c.end - c.begin), (c.from == c.begin ? FIRST : 0) | (last ? LAST : 0), c.step};
+    Cursor next = {c.step + last, c.epoch + ends, c.begin, c.end, c.from + count};
+    if (last) next.begin = next.from = ends ? 0 : c.end;
+    if (last) next.end = min(next.begin + job.batch, job.examples);
+    notes.cursor = next;
+  }
+  __syncwarp();
+}
+
+// thread_row_loss is an example's loss, from its outputs, which are logits for the cross-entropy.
+__device__ inline float thread_row_loss(const Chain &chain, const float *row, int label) {
+  float v[UNITS], sum = 0;
+#pragma unroll
+  for (int c = 0; c < UNITS; c += 4) {
+    const float4 q = *reinterpret_cast<const float4 *>(row + c);
+    v[c] = q.x;
+    v[c + 1] = q.y;
+    v[c + 2] = q.z;
+    v[c + 3] = q.w;
+  }
+  if (chain.loss == LOSS_CROSS_ENTROPY) {
+    float best = v[0];
+#pragma unroll
+    for (int c = 1; c < UNITS; c++) best = fmaxf(best, v[c]);
+    const float shift = best * LOG2E;
+#pragma unroll
+    for (int c = 0; c < UNITS; c++) sum += thread_exp2(v[c] * LOG2E - shift);
+    return best + thread_log2(sum) * LN2 - row[label];
+  }
+  const int out = chain.layers[chain.depth - 1].out;
+#pragma unroll
+  for (int c = 0; c < UNITS; c++) {
+    const float e = v[c] - (c == label ? 1.0f : 0.0f);
+    sum += c < out ? e * e : 0.0f;
+  }
+  return sum;
+}
+
+// warp_loss computes the loss of a part, and of its batch if it is the last of it: then it says whether to go on.
+template <class C> __device__ inline void warp_loss(Notes &notes, const unsigned char *shared, int part) {
+  const int lane = thread_opaque(thread_lane());
+  const Part &p = notes.part[part & 3];
+  const float *row = reinterpret_cast<const float *>(shared + Layout<C>::LOGITS) + ((part & 1) * ROWS + lane) * Layout<C>::LOGITS_ROW;
+  float loss = lane < p.count ? thread_row_loss(notes.chain, row, notes.label[part & 3][lane]) : 0.0f;
+  if (C::PARTS && !(p.flags & FIRST)) loss += notes.loss[lane];
+  if (C::PARTS) notes.loss[lane] = loss;
+  if (!(p.flags & LAST)) return;
+  for (int distance = WARP / 2; distance > 0; distance /= 2) loss += __shfl_xor_sync(~0u, loss, distance);
+  loss *= p.share;
+  if (lane == 0) {
+    reinterpret_cast<float *>(notes.launch.losses)[notes.job.losses + p.step] = loss;
+    notes.reached = p.step + 1;
+    notes.diverged = !isfinite(loss);
+    notes.stop[(part + 1) & 1] = !isfinite(loss); // a ring: slow warps read the last part's
+  }
+}
+
+// First is what a pixel warp needs for a turn.
+template <class C> struct First {
+  FirstLayer w, slots[C::SLOTS + 1];
+  float4 *gradient; // the lane's, if batches have parts
+};
+
+// warp_apply puts the products of deltas and pixels of tile k into the weights.
+template <class C>
+__device__ inline void warp_apply(First<C> &first, int k, const unsigned (&delta)[C::TERMS][2][4], const unsigned (&pixels)[2][4], const Rates &rates, int flags) {
+  if constexpr (C::ADDS) { // halves alternate: of two products side by side the second would wait for the first
+#pragma unroll
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) first.w[k][h][i] *= rates.shrink;
+#pragma unroll
+    for (int term = C::TERMS - 1; term >= 0; term--)
+#pragma unroll
+      for (int m = 0; m < 2; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) warp_mma(first.w[k][h], delta[term][m], pixels[h][2 * m], pixels[h][2 * m + 1]);
+  } else {
+    float g[2][4] = {};
+    if (C::PARTS && !(flags & FIRST))
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const float4 v = first.gradient[(2 * k + h) * WARP];
+        g[h][0] = v.x, g[h][1] = v.y, g[h][2] = v.z, g[h][3] = v.w;
+      }
+#pragma unroll
+    for (int term = C::TERMS - 1; term >= 0; term--)
+#pragma unroll
+      for (int m = 0; m < 2; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) warp_mma(g[h], delta[term][m], pixels[h][2 * m], pixels[h][2 * m + 1]);
+    if (C::PARTS && !(flags & LAST)) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) first.gradient[(2 * k + h) * WARP] = float4{g[h][0], g[h][1], g[h][2], g[h][3]};
+      return;
+    }
+    float none = 0;
+#pragma unroll
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+      for (int i = 0; i < 4; i++)
+        thread_step<C, false>(rates, g[h][i], first.w[k][h][i], C::SLOTS > 0 ? first.slots[0][k][h][i] : none, C::SLOTS > 1 ? first.slots[C::SLOTS - 1][k][h][i] : none);
+  }
+}
+
+// warp_turn updates the weights with this part's pixels (UPDATE) and computes the next part's sums (FORWARD), tile by tile: two
+// independent streams fill each other's gaps, and there is no branch in them. Tiles beyond the input are zero.
+//
+//   now, next  the lane's row of the parts' bytes, at the warp's pixels
+//   deltas     32 x 16 matrices of bf16, TERMS of them
+//   sums       the lane's part of the warp's sums
+template <class C, bool UPDATE, bool FORWARD>
+__device__ inline void warp_turn(First<C> &first, const unsigned char *now, const unsigned char *next, const unsigned char *deltas, float4 *sums, const Rates &rates, int flags) {
+  using L = Layout<C>;
+  unsigned delta[C::TERMS][2][4], bytes[4], ahead[4];
+  float z[2][2][4] = {};
+  if constexpr (UPDATE) {
+    warp_load_transposed(bytes, now);
+    const int lane = thread_lane();
+#pragma unroll
+    for (int term = 0; term < C::TERMS; term++)
+#pragma unroll
+      for (int m = 0; m < 2; m++)
+        warp_load_transposed(delta[term][m], deltas + term * L::TILE + 2 * ((16 * m + lane % 8 + 8 * (lane / 16)) * L::TILE_ROW + 8 * (lane / 8 % 2)));
+  }
+  if constexpr (FORWARD) warp_load_matrices(ahead, next);
+#pragma unroll
+  for (int k = 0; k < TILES; k++) {
+    unsigned bytes_after[4], ahead_after[4];
+    if constexpr (UPDATE) {
+      if (k + 1 < TILES) warp_load_transposed(bytes_after, now + 16 * (k + 1));
+      unsigned pixels[2][4];
+#pragma unroll
+      for (int r = 0; r < 4; r++) {
+        pixels[0][r] = thread_even_bytes(bytes[r]);
+        pixels[1][r] = thread_odd_bytes(bytes[r]);
+      }
+      warp_apply<C>(first, k, delta, pixels, rates, flags);
+    }
+    if constexpr (FORWARD) {
+      if (k + 1 < TILES) warp_load_matrices(ahead_after, next + 16 * (k + 1));
+      unsigned a[2][4], w[2][2][C::TERMS]; // w: units 0-7 or 8-15, half
+#pragma unroll
+      for (int r = 0; r < 4; r++) {
+        a[r / 2][r % 2] = thread_even_bytes(ahead[r]);
+        a[r / 2][2 + r % 2] = thread_odd_bytes(ahead[r]);
+      }
+#pragma unroll
+      for (int u = 0; u < 2; u++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) thread_split<C::TERMS>(w[u][h], first.w[k][h][2 * u], first.w[k][h][2 * u + 1]);
+#pragma unroll
+      for (int term = C::TERMS - 1; term >= 0; term--)
+#pragma unroll
+        for (int m = 0; m < 2; m++)
+#pragma unroll
+          for (int u = 0; u < 2; u++) warp_mma(z[m][u], a[m], w[u][0][term], w[u][1][term]);
+    }
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+      if constexpr (UPDATE) bytes[r] = bytes_after[r];
+      if constexpr (FORWARD) ahead[r] = ahead_after[r];
+    }
+  }
+  if constexpr (FORWARD)
+#pragma unroll
+    for (int m = 0; m < 2; m++)
+#pragma unroll
+      for (int u = 0; u < 2; u++) sums[(2 * m + u) * WARP] = float4{z[m][u][0], z[m][u][1], z[m][u][2], z[m][u][3]};
+}
+
+// warp_pixels is what a pixel warp does for a job.
+template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned char *shared) {
+  using L = Layout<C>;
+  const int warp = thread_warp(), lane = thread_lane();
+  const Layer &layer = notes.chain.layers[0];
+  const int row_bytes = (layer.in + 15) / 16 * 16;
+  float *state = reinterpret_cast<float *>(notes.job.state);
+  First<C> first;
+  first.gradient = reinterpret_cast<float4 *>(shared + L::GRADIENT) + warp * TILES * 2 * WARP + lane;
+  warp_load_first(first.w, layer, state + layer.weight);
+#pragma unroll
+  for (int s = 0; s < C::SLOTS; s++) warp_load_first(first.slots[s], layer, state + layer.weight + (s + 1) * notes.chain.parameters);
+
+  unsigned char *stage = shared + L::PIXELS;
+  const unsigned char *rows = stage + lane * L::ROW + 16 * TILES * warp;
+  float4 *sums = reinterpret_cast<float4 *>(shared + L::SUMS) + warp * 4 * WARP + lane;
+  const unsigned char *deltas = shared + L::LAYERS + L::DELTA;
+  if (warp == ORDER_WARP) {
+    warp_order(notes, 0, row_bytes);
+    warp_order(notes, 1, row_bytes);
+  }
+  block_meet(); // the first two parts are known
+  warp_fetch<C>(notes, stage, 0, row_bytes);
+  thread_copy_wait();
+  block_meet(); // all have read the first offsets, which warp_order overwrites
+  warp_turn<C, false, true>(first, rows, rows, deltas, sums, Rates{}, 0);
+  int side = 0; // where the running part's bytes are
+  const int parts = notes.parts;
+  int part = 0;
+  for (; part < parts; part++) {
+    warp_barrier_arrive(BARRIER_SUMS, RESIDENT_THREADS);
+    const bool more = part + 1 < parts;
+    const int other = L::STAGE - side;
+    __syncwarp(); // all lanes have read the bytes that are overwritten: ldmatrix orders no memory
+    if (more) warp_fetch<C>(notes, stage + other, part + 1, row_bytes);
+    if (warp == ORDER_WARP) warp_order(notes, part + 2, row_bytes);
+    if (warp == LOSS_WARP && part) warp_loss<C>(notes, shared, part - 1);
+    thread_copy_wait();
+    warp_barrier_sync(BARRIER_DELTAS, RESIDENT_THREADS);
+    if (notes.stop[part & 1]) break;
+    const Part &p = notes.part[part & 3];
+    const Rates rates = thread_rates<C>(notes, p);
+    const int flags = C::PARTS ? p.flags : FIRST | LAST;
+    if (more) warp_turn<C, true, true>(first, rows + side, rows + other, deltas, sums, rates, flags);
+    else warp_turn<C, true, false>(first, rows + side, rows + other, deltas, sums, rates, flags);
+    side = other;
+  }
+  if (warp == LOSS_WARP && part == parts) warp_loss<C>(notes, shared, parts - 1);
+  warp_save_first(first.w, layer, state + layer.weight);
+#pragma unroll
+  for (int s = 0; s < C::SLOTS; s++) warp_save_first(first.slots[s], layer, state + layer.weight + (s + 1) * notes.chain.parameters);
+}

@@ -1,0 +1,76 @@
+// The instructions of tensor.cuh on the CPU: what PTX says of mma, ldmatrix, stmatrix, movmatrix, cp.async and named
+// barriers. Fragments are exchanged between fibers; nothing here orders memory but the barriers.
+//
+// ldmatrix and stmatrix touch the 16 bytes at the address that a lane gives, whoever receives or gives them: no lane can
+// know which of them the hardware moves for itself, so a row that other lanes wrote needs __syncwarp.
+#pragma once
+#include "cuda_host.h"
+
+inline void warp_barrier_sync(int id, int threads) { ch::named_sync(id, threads); }
+inline void warp_barrier_arrive(int id, int threads) { ch::named_arrive(id, threads); }
+
+inline unsigned thread_pack(float low, float high) {
+  auto round = [](float v) -> unsigned {
+    const unsigned u = __float_as_uint(v);
+    return v != v ? 0x7fff : (u + 0x7fff + (u >> 16 & 1)) >> 16;
+  };
+  return round(low) | round(high) << 16;
+}
+
+// warp_mma: products are exact; the sum of 16 is rounded once, then added. (Hardware rounds it otherwise.)
+struct MmaFragments { unsigned a[4], b[2]; };
+UNWATCHED inline void warp_mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  auto lanes = ch::exchange(~0u, MmaFragments{{a[0], a[1], a[2], a[3]}, {b0, b1}});
+  const unsigned l = ch::lane(), g = l >> 2, t = l & 3;
+  float left[2][16], right[2][16];
+  for (int k = 0; k < 16; k += 2) {
+    for (int r = 0; r < 2; r++) {
+      const unsigned v = reinterpret_cast<const MmaFragments *>(lanes[g * 4 + (k & 7) / 2])->a[r + 2 * (k >> 3)];
+      left[r][k] = __uint_as_float(v << 16);
+      left[r][k + 1] = __uint_as_float(v & 0xffff0000u);
+    }
+    for (int n = 0; n < 2; n++) {
+      const unsigned v = reinterpret_cast<const MmaFragments *>(lanes[(2 * t + n) * 4 + (k & 7) / 2])->b[k >> 3];
+      right[n][k] = __uint_as_float(v << 16);
+      right[n][k + 1] = __uint_as_float(v & 0xffff0000u);
+    }
+  }
+  for (int i = 0; i < 4; i++) {
+    double sum = 0;
+    for (int k = 0; k < 16; k++) sum += (double)left[i >> 1][k] * (double)right[i & 1][k];
+    c[i] += (float)sum;
+  }
+}
+
+UNWATCHED __attribute__((noinline)) inline void warp_load(unsigned (&to)[4], const void *from, bool transposed) {
+  race::read(from, 16, __builtin_return_address(0));
+  auto lanes = ch::exchange(~0u, from);
+  const unsigned l = ch::lane(), g = l >> 2, t = l & 3;
+  for (int m = 0; m < 4; m++) {
+    auto element = [&](int row, int col) UNWATCHED -> unsigned { return ch::published<const uint16_t *>(lanes, m * 8 + row)[col]; };
+    to[m] = transposed ? element(2 * t, g) | element(2 * t + 1, g) << 16 : element(g, 2 * t) | element(g, 2 * t + 1) << 16;
+  }
+}
+inline void warp_load_matrices(unsigned (&to)[4], const void *from) { warp_load(to, from, false); }
+inline void warp_load_transposed(unsigned (&to)[4], const void *from) { warp_load(to, from, true); }
+
+UNWATCHED inline unsigned warp_transpose(unsigned v) {
+  auto lanes = ch::exchange(~0u, v);
+  const unsigned l = ch::lane(), g = l >> 2, t = l & 3;
+  auto element = [&](int row, int col) UNWATCHED { return ch::published<unsigned>(lanes, row * 4 + col / 2) >> 16 * (col & 1) & 0xffff; };
+  return element(2 * t, g) | element(2 * t + 1, g) << 16;
+}
+
+inline void thread_copy_async(void *to, const void *from) { ch::copy(to, from, 16); }
+inline void thread_copy_commit() { ch::commit(); }
+inline void thread_copy_wait() { ch::wait_copies(0); }
+
+inline unsigned thread_multiply_pairs(unsigned a, unsigned b) {
+  return thread_pack(__uint_as_float(a << 16) * __uint_as_float(b << 16), __uint_as_float(a & 0xffff0000u) * __uint_as_float(b & 0xffff0000u));
+}
+inline int thread_opaque(int v) { return v; }
+inline float thread_tanh_fast(float x) { return tanhf(x); }
+inline float thread_reciprocal(float x) { return 1 / x; }
+inline float thread_exp2(float x) { return exp2f(x); }
+inline float thread_log2(float x) { return log2f(x); }
+inline float thread_root(float x) { return sqrtf(x); }
