@@ -286,7 +286,7 @@ func TestPace(t *testing.T) {
 
 func TestTake(t *testing.T) {
 	fresh := func(n, devices int) *queue {
-		q := &queue{devices: devices, bytes: func(int) int { return waveBytes / 8 }, cost: func(v int) float64 { return float64(v % 10) }}
+		q := &queue{devices: devices, class: func(int) class { return class{} }, bytes: func(int) int { return waveBytes / 8 }, cost: func(v int) float64 { return float64(v % 10) }}
 		for v := range n {
 			q.todo = append(q.todo, v)
 		}
@@ -315,6 +315,13 @@ func TestTake(t *testing.T) {
 	big.bytes = func(int) int { return 2 * waveBytes }
 	if a := big.take(100); len(a) != 1 {
 		t.Errorf("a wave of networks larger than a wave is %v", a)
+	}
+	two := fresh(7, 2)
+	two.class = func(v int) class { return class{slots: v % 2} }
+	for _, want := range [][]int{{6, 2}, {5, 1}, {4, 0}, {3}} {
+		if a := two.take(100); !slices.Equal(a, want) {
+			t.Errorf("a wave of one class for one of two devices is %v, want %v", a, want)
+		}
 	}
 }
 
