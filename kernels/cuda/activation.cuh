@@ -1,5 +1,6 @@
 // The activations of graph/ir and their slopes, in float32.
 #pragma once
+#include "cuda.cuh"
 #include "format.cuh"
 
 __device__ inline float thread_sigmoid(float z) { return 1.0f / (1.0f + expf(-z)); }

@@ -318,7 +318,7 @@ func TestTake(t *testing.T) {
 	}
 	two := fresh(7, 2)
 	two.class = func(v int) class { return class{slots: v % 2} }
-	for _, want := range [][]int{{6, 2}, {5, 1}, {4, 0}, {3}} {
+	for _, want := range [][]int{{6, 2}, {5, 1}, {4}, {3}, {0}} {
 		if a := two.take(100); !slices.Equal(a, want) {
 			t.Errorf("a wave of one class for one of two devices is %v, want %v", a, want)
 		}
