@@ -49,7 +49,7 @@ func TestPyTorch(t *testing.T) { conformance.PyTorch(t, newExecutor(t)) }
 
 // Resident kernels in fp32 are held to what the generic one is.
 func TestResidentConformance(t *testing.T) {
-	conformance.Run(t, func(func(*ir.Program) *graph.Network) kernels.Executor { return newPrecise(t, FP32) })
+	conformance.Run(t, newPrecise(t, FP32))
 }
 
 func TestResidentPyTorch(t *testing.T) { conformance.PyTorch(t, newPrecise(t, FP32)) }

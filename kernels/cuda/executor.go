@@ -211,7 +211,7 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	for i, v := range variants {
 		n := data.Train.Len()
 		p.nets[i] = network{variant: v, batch: min(v.Batch, n), perEpoch: v.StepsPerEpoch(n)}
-		p.nets[i].class, p.nets[i].chain, _ = e.classOf(wanted{v.Program, v.Optimizer, v.Batch, v.Shift, n})
+		p.nets[i].class, p.nets[i].chain, _ = e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, n})
 	}
 	for _, g := range e.gpus {
 		w := &worker{gpu: g, plans: plans{}, paces: map[class]*pace{}, rows: map[int]*room{}}

@@ -274,7 +274,7 @@ func (t *training) plan(w *worker, l *launch, program *program, i int) (int32, e
 		program.chains = append(program.chains, *n.chain)
 		return int32(len(program.chains) - 1), nil
 	}
-	made, err := w.plans.of(planKey{n.variant.Program, trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})
+	made, err := w.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})
 	if err != nil {
 		return 0, err
 	}

@@ -31,11 +31,11 @@ func residentShapes(t *testing.T) []*ir.Program {
 }
 
 // takes fails unless a network's class is a resident one.
-func takes(t *testing.T, e Executor, v kernels.Variant, examples int) class {
+func takes(t *testing.T, e kernels.Executor, v kernels.Variant, examples int) class {
 	t.Helper()
-	c, _, err := e.(*executor).classOf(wanted{v.Program, v.Optimizer, v.Batch, v.Shift, examples})
+	c, _, err := e.(*executor).classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, examples})
 	if err != nil {
-		t.Fatalf("%s, batch %d: the generic kernel, because %v", v.Program.Name, v.Batch, err)
+		t.Fatalf("%s, batch %d: the generic kernel, because %v", v.Program().Name, v.Batch, err)
 	}
 	return c
 }
@@ -156,7 +156,7 @@ func roundBF16(v float64) float64 {
 // factor that they carry. It returns the parameters and the sum of losses.
 func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from kernels.State, steps int, c class) ([][]float64, float64) {
 	t.Helper()
-	chain, err := matchChain(v.Program)
+	chain, err := matchChain(v.Program())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from k
 			}
 		}
 		total += loss * float64(chain.Scale) / float64(len(rows))
-		for a, q := range v.Program.Params {
+		for a, q := range v.Program().Params {
 			kernels.Update(v.Optimizer, rate, step, q.Bias, params[a], gradients[a], slots[a])
 		}
 	}
