@@ -29,7 +29,7 @@ PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
 .PHONY: help build train test test-sets test-32 fuzz soak check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
-	bench-all bench-repeat results generate check-generate models gallery studies kills kill-sweeps kill-flips slurm check-peers check-parquet
+	bench-all bench-repeat results generate check-generate models gallery samples studies kills kill-sweeps kill-flips slurm check-peers check-parquet
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -134,6 +134,10 @@ gallery: ## draw the pictures of viz/GALLERY.md anew, with the commands of that 
 
 studies: ## make the files of studies/README.md anew from the sweeps' records, with the commands of that page
 	go test ./cmd/vanilla -run '^TestStudyResults$$' -count 1 -update
+
+samples: peers ## write the list of calls behind each graph of graph/samples, and PyTorch's gradients of them
+	go test ./graph/samples -run '^TestTraces$$' -count 1 -update
+	$(PEERS)/bin/python graph/samples/peers/pytorch.py graph/samples/testdata/traces.json.gz graph/samples/testdata/pytorch.json.gz
 
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
 	VANILLA_KILLS=200 go test ./cmd/vanilla -run '^TestKill$$' -count 1 -v

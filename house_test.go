@@ -28,7 +28,10 @@ const module = "vanilla"
 var imports = map[string][]string{
 	"graph/ir": {},
 	"graph":    {"graph/ir"},
-	"kernels":  {"graph/ir"},
+
+	"graph/samples": {"graph"},
+
+	"kernels": {"graph/ir"},
 
 	"kernels/ref":         {"graph/ir", "kernels"},
 	"kernels/cpu":         {"graph/ir", "kernels"},
@@ -75,7 +78,7 @@ var standardOnly = []string{"internal/memory", "graph/ir", "kernels", "kernels/r
 // gorgonians are the packages that may import Gorgonia and what belongs to it:
 // graph lowers its graphs, tape runs them, the conformance suite writes some by
 // hand, and driver stands on its binding of CUDA.
-var gorgonians = []string{"graph", "kernels/tape", "kernels/conformance", "kernels/cuda/driver"}
+var gorgonians = []string{"graph", "graph/samples", "kernels/tape", "kernels/conformance", "kernels/cuda/driver"}
 
 // listed is a package as go list describes it.
 type listed struct {
