@@ -27,9 +27,10 @@ const module = "vanilla"
 // stands. Tests may import more.
 var imports = map[string][]string{
 	"graph/ir": {},
-	"graph":    {"graph/ir"},
+	"graph":    {"graph/ir", "graph/fuse"},
 
-	"graph/samples": {"graph"},
+	"graph/fuse":    {"graph/ir"},
+	"graph/samples": {"graph", "graph/ir"},
 
 	"kernels": {"graph/ir"},
 
@@ -73,7 +74,7 @@ var imports = map[string][]string{
 }
 
 // standardOnly are the packages that import nothing but the standard library.
-var standardOnly = []string{"internal/memory", "graph/ir", "kernels", "kernels/ref", "bench/handrolled"}
+var standardOnly = []string{"internal/memory", "graph/ir", "graph/fuse", "kernels", "kernels/ref", "bench/handrolled"}
 
 // gorgonians are the packages that may import Gorgonia and what belongs to it:
 // graph lowers its graphs, tape runs them, the conformance suite writes some by

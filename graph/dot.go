@@ -30,6 +30,9 @@ func (n *Network) WriteDOT(w io.Writer) error {
 		fmt.Fprintf(out, "\tsubgraph cluster_%d {\n\t\tlabel=%s; style=filled; fillcolor=%q;\n",
 			i, strconv.Quote(fmt.Sprintf("%d %s = %s", i, p.Value(op.Out).Name, op.Code)), fill)
 		for _, id := range op.Nodes {
+			if owner[id] { // several tensor operations may stand for a node
+				continue
+			}
 			owner[id] = true
 			fmt.Fprintf(out, "\t\tn%d [label=%s];\n", id, strconv.Quote(n.label(byID[id])))
 		}
@@ -57,13 +60,13 @@ func (n *Network) WriteDOT(w io.Writer) error {
 func (n *Network) label(m *node) string {
 	what := m.op
 	switch {
-	case m.kind == input:
+	case m.op == "":
 		what = m.name
-	case m.kind == constnt:
+	case m.number:
 		return strconv.FormatFloat(m.value, 'g', 6, 64)
-	case m.kind == sizeof && int(m.value) == n.batch:
+	case m.op == fmt.Sprintf("SizeOf=%d", n.batch):
 		return "batch size"
-	case m.kind == reshape: // Gorgonia prints the batch as the number it was
+	case strings.HasPrefix(m.op, "Reshape("): // Gorgonia prints the batch as the number it was
 		what = "reshape"
 	}
 	what = strings.TrimSuffix(strings.TrimSuffix(what, " false"), " true")

@@ -49,7 +49,8 @@ func residual(batch int) (*graph.Graph, error) {
 	return g, nil
 }
 
-// Any graph whose meaning Lower understands becomes a program.
+// A graph that is provably one of layers, whatever it looks like, becomes a program
+// of layer operations.
 func ExampleLower() {
 	network, err := graph.Lower("residual", residual)
 	if err != nil {
@@ -70,18 +71,23 @@ func ExampleLower() {
 	// 6  loss = xent
 }
 
-// What is not understood is refused, and the error names the nodes.
-func ExampleLower_refused() {
-	_, err := graph.Lower("squared", func(batch int) (*graph.Graph, error) {
+// What is no such network stays a program of tensor operations: slower, but
+// exactly the graph.
+func ExampleNetwork_Unfused() {
+	network, err := graph.Lower("squared", func(batch int) (*graph.Graph, error) {
 		g, err := residual(batch)
 		if err == nil {
 			g.Loss = gorgonia.Must(gorgonia.Square(g.Loss))
 		}
 		return g, err
 	})
-	fmt.Println(err != nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(network.Unfused())
 	// Output:
-	// true
+	// the loss is no softmax cross-entropy of add25 and no quadratic cost, averaged over the batch (plus c/2·Σp² of parameters)
 }
 
 // WriteDOT draws the graph with its gradients for Graphviz.

@@ -5,8 +5,9 @@
 //	Arch ─ Build ─▶ Graph ─ gorgonia.Grad ─▶ Graph with gradients ─ Lower ─▶ ir.Program
 //
 // [New] does all of it for a chain of dense layers. [Lower] takes any graph
-// that [Builder] describes, skip connections included, and either lowers every
-// node of it or refuses and names the nodes.
+// that a [Builder] writes. It lowers every live node to tensor operations, or
+// refuses and names the node. What is provably a network of dense layers becomes a
+// program of layer operations; the rest runs as it is, slower.
 package graph
 
 import (
@@ -170,9 +171,21 @@ func (g *Graph) check() error {
 		case p == nil:
 			return fmt.Errorf("the builder set no node for parameter %d of Params", i)
 		case seen[p]:
-			return fmt.Errorf("parameter %s is in Params twice", p.Name())
+			return fmt.Errorf("parameter %s is in Params twice (Gorgonia makes inputs of one name and shape one node: give each a name of its own)", p.Name())
 		}
 		seen[p] = true
+	}
+	if g.Grads != nil {
+		return nil
+	}
+	reached := map[*gorgonia.Node]bool{}
+	for _, n := range g.Expr.SubgraphRoots(g.Loss).AllNodes() {
+		reached[n] = true
+	}
+	for _, p := range g.Params {
+		if !reached[p] {
+			return fmt.Errorf("the loss does not depend on parameter %s", p.Name())
+		}
 	}
 	return nil
 }
@@ -186,19 +199,32 @@ type Network struct {
 	// program's weights are [out, in].
 	Transposed []bool
 
-	passes []string
-	nodes  []*node // live, operands first, at size batch
-	batch  int
-	node   map[ir.ID]int64 // the graph's node that a forward value is
+	// Tensor is the program of tensor operations, as the graph was lowered. It is
+	// Program if that is not one of layer operations.
+	Tensor *ir.Program
+	// Notes are about nodes that Gorgonia may have made of several of the
+	// user's.
+	Notes []string
+
+	passes  []string
+	nodes   []*node // live, operands first, at size batch
+	batch   int
+	unfused error // why the program is not one of layer operations
 }
 
 // Lowered is the program: executors take networks as what it came from.
 func (n *Network) Lowered() *ir.Program { return n.Program }
 
+// Unfused says why the program is not one of layer operations, nil if it is.
+func (n *Network) Unfused() error { return n.unfused }
+
 // Node finds the node of g, a graph that n.Build wrote, that holds a value of
 // the forward pass, or nil.
 func (n *Network) Node(g *Graph, id ir.ID) *gorgonia.Node {
-	want, ok := n.node[id]
+	if id == n.Program.Output {
+		return g.Output
+	}
+	want, ok := n.nodeOf(id)
 	if !ok {
 		return nil
 	}

@@ -3,22 +3,21 @@ package graph
 import (
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
+	"vanilla/graph/fuse"
 	"vanilla/graph/ir"
 )
 
-// Lower turns a graph into a program. It reads the graph from outside, at two
-// batch sizes, and recognises what nodes compute by evaluating them, not by
-// how they are written. Every live node ends up in exactly one operation, or
-// lowering fails and names the nodes: what Lower accepts means what the graph
-// means.
+// Lower turns a graph into a program. It reads the graph from outside, at three
+// batch sizes, and lowers every live node to the tensor operations of package ir.
+// If what comes out is provably a network of dense layers, activations and sums
+// with a known loss, the program is that of layer operations, which every executor
+// runs fast; otherwise it stays one of tensor operations (see [Network.Explain]).
 //
-// It knows dense layers (x·W or x·Wᵀ with a parameter W, and a bias added with
-// BroadcastAdd), the activations of package ir, sums of values (skip
-// connections), softmax cross-entropy and the quadratic cost averaged over the
-// batch, and penalties c/2·Σp² on parameters.
+// It fails for what no program can mean: a parameter listed twice, operations
+// without a meaning here, gradients that Gorgonia gets wrong, state. The error names
+// the node, what it is computed from, and what would be right.
 func Lower(name string, build Builder) (*Network, error) {
 	l := newLowering(name, build)
 	for _, pass := range l.passes() {
@@ -31,15 +30,12 @@ func Lower(name string, build Builder) (*Network, error) {
 	return l.net, nil
 }
 
+// batches are the sizes at which graphs are read: two that give the lines along
+// which numbers move with the batch, and one to check them.
+var batches = []int{9, 11, 14}
+
 func newLowering(name string, build Builder) *lowering {
-	return &lowering{
-		net:     &Network{Build: build, Program: &ir.Program{Name: name}},
-		value:   map[*node]ir.ID{},
-		act:     map[*node]bool{},
-		owner:   map[*node]int{},
-		param:   map[*node]int{},
-		penalty: map[int]float64{},
-	}
+	return &lowering{net: &Network{Build: build}, name: name}
 }
 
 // pass is a part of the lowering. It reports what it did.
@@ -51,30 +47,19 @@ type pass struct {
 // passes are all, in order.
 func (l *lowering) passes() []pass {
 	return []pass{
-		{"read", l.read},           // the live nodes, at two batch sizes
-		{"batch", l.batch},         // what differs between them is the batch
-		{"inputs", l.inputs},       // x, y and the parameters become values
-		{"forward", l.forwardPass}, // dense layers, activations and sums up to the output
-		{"loss", l.lossPass},       // which loss, its scale, penalties, its gradient
-		{"gradients", l.gradients}, // of every parameter, through DAct and DInput
-		{"account", l.account},     // every live node belongs to one operation
-		{"verify", l.verify},       // the rules of package ir
+		{"read", l.read},         // the live nodes, each as tensor operations, at three batch sizes
+		{"batch", l.batch},       // one program for every batch size
+		{"simplify", l.simplify}, // what computes nothing goes
+		{"verify", l.verify},     // the rules of package ir
+		{"layers", l.layers},     // proved to be layer operations, or not
 	}
 }
 
-// lowering is the state that the passes share. Unless they say otherwise,
-// nodes are those of the first reading.
+// lowering is the state that the passes share.
 type lowering struct {
-	net     *Network
-	at      [2]*reading
-	value   map[*node]ir.ID // nodes that are values of the program
-	act     map[*node]bool  // those of them that an Act computes
-	owner   map[*node]int   // the operation that a node belongs to
-	param   map[*node]int   // index of a parameter's node
-	used    []bool          // parameters that a dense layer uses
-	target  map[*node]bool  // nodes that depend on y
-	penalty map[int]float64 // factor c of c/2·Σp², by parameter
-	scale   float64         // of the loss
+	name string
+	net  *Network
+	at   []*reading
 }
 
 // Explain tells what each pass of the lowering did and lists the program.
@@ -82,184 +67,71 @@ func (n *Network) Explain() string {
 	return strings.Join(n.passes, "\n") + "\n\n" + n.Program.String()
 }
 
-func (l *lowering) node(id int64) *node { return l.at[0].byID[id] }
-
-// twin is a node's counterpart in the second reading.
-func (l *lowering) twin(n *node, reading int) *node { return l.at[reading].byID[n.id] }
-
 func (l *lowering) read() (string, error) {
-	// Two batch sizes that are no extent of anything else.
-	trial, err := l.net.Build.Differentiate(2)
-	if err != nil {
-		return "", err
-	}
-	taken := map[int]bool{}
-	for _, n := range trial.Expr.AllNodes() {
-		for _, d := range n.Shape() {
-			taken[d] = true
-		}
-	}
-	batch := 5
-	for i := range l.at {
-		for batch++; taken[batch]; batch++ {
-		}
+	for _, batch := range batches {
 		g, err := l.net.Build.Differentiate(batch)
 		if err != nil {
 			return "", err
 		}
-		if l.at[i], err = read(g, batch); err != nil {
+		r, err := read(g, batch)
+		if err != nil {
 			return "", err
 		}
+		l.at = append(l.at, r)
 	}
 	r := l.at[0]
-	l.net.nodes, l.net.batch, l.net.node = r.order, r.batch, map[ir.ID]int64{}
-	return fmt.Sprintf("%d live nodes; %d that neither the loss nor a gradient needs are dropped", len(r.order), r.dead), nil
+	l.net.nodes, l.net.batch = r.nodes, r.batch
+	l.net.Notes = r.notes
+	report := fmt.Sprintf("%d live nodes, %d operations; %d nodes that neither the loss nor a gradient needs are dropped", len(r.nodes), len(r.steps)-2-len(r.params), r.dead)
+	for _, note := range r.notes {
+		report += "; " + note
+	}
+	return report, nil
 }
 
 func (l *lowering) batch() (string, error) {
-	if err := sameGraph(l.at[0], l.at[1]); err != nil {
+	p, transposed, err := generalize(l.name, l.at)
+	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("the same nodes at batch %d and %d: what moved is the batch", l.at[0].batch, l.at[1].batch), nil
+	l.net.Tensor, l.net.Transposed = p, transposed
+	return fmt.Sprintf("the same operations at batch %d, %d and %d: what moves is the batch", batches[0], batches[1], batches[2]), nil
 }
 
-func (l *lowering) inputs() (string, error) {
-	g, p := l.at[0].graph, l.net.Program
-	x, y := l.node(g.X.ID()), l.node(g.Y.ID())
-	for _, n := range []*node{x, y} {
-		if !l.at[0].perExample(n) || n.kind != input {
-			return "", fmt.Errorf("node %v has shape %v, want an input with one row per example", n, n.shape)
-		}
-	}
-	p.Input = l.define(x, x.name, ir.Shape{Rows: ir.Batch, Cols: x.shape[1]})
-	p.Target = l.define(y, y.name, ir.Shape{Rows: ir.Batch, Cols: y.shape[1]})
-	if len(g.Grads) != len(g.Params) {
-		return "", fmt.Errorf("%d gradients for %d parameters", len(g.Grads), len(g.Params))
-	}
-	for i, gp := range g.Params {
-		n := l.node(gp.ID())
-		if n == nil {
-			return "", fmt.Errorf("the loss does not depend on parameter %s", gp.Name())
-		}
-		if n.kind != input || len(n.shape) > 2 || len(n.shape) == 0 {
-			return "", fmt.Errorf("parameter %v has shape %v, want an input that is a matrix or a vector", n, n.shape)
-		}
-		shape := ir.Shape{Rows: 1, Cols: n.shape[len(n.shape)-1]}
-		if len(n.shape) == 2 {
-			shape.Rows = n.shape[0]
-		}
-		l.param[n] = i
-		p.Params = append(p.Params, ir.Param{Value: l.define(n, n.name, shape)})
-	}
-	for _, n := range l.at[0].order {
-		if _, known := l.value[n]; n.kind == input && !known {
-			return "", fmt.Errorf("the loss depends on the input %s%v, which is neither X nor Y: is it missing in Params?", n.name, n.shape)
-		}
-	}
-	l.used = make([]bool, len(p.Params))
-	l.net.Transposed = make([]bool, len(p.Params))
-	l.target = map[*node]bool{y: true}
-	for _, n := range l.at[0].order {
-		for _, a := range n.args {
-			if l.target[a] {
-				l.target[n] = true
-			}
-		}
-	}
-	return fmt.Sprintf("%s%v, %s%v, %d parameters", x.name, p.Value(p.Input).Shape, y.name, p.Value(p.Target).Shape, len(p.Params)), nil
-}
-
-// define adds a value to the program, under a name that is not taken, and says
-// that node n is it.
-func (l *lowering) define(n *node, name string, shape ir.Shape) ir.ID {
-	p := l.net.Program
-	taken := func(s string) bool {
-		return slices.ContainsFunc(p.Values, func(v ir.Value) bool { return v.Name == s })
-	}
-	for k, base := 2, name; taken(name); k++ {
-		name = fmt.Sprintf("%s.%d", base, k)
-	}
-	id := ir.ID(len(p.Values))
-	p.Values = append(p.Values, ir.Value{Name: name, Shape: shape})
-	if n != nil {
-		l.value[n], l.net.node[id] = id, n.id
-	}
-	return id
-}
-
-// emit adds an operation that stands for the given nodes and computes n.
-func (l *lowering) emit(n *node, name string, shape ir.Shape, op ir.Op, nodes ...*node) ir.ID {
-	op.Out = l.define(n, name, shape)
-	p := l.net.Program
-	p.Ops = append(p.Ops, op)
-	l.claim(len(p.Ops)-1, nodes...)
-	return op.Out
-}
-
-// claim gives nodes that no operation stands for yet to one. Inputs and
-// constants are operands, not work, and belong to none.
-func (l *lowering) claim(op int, nodes ...*node) {
-	for _, n := range nodes {
-		if _, taken := l.owner[n]; !taken && n.kind != input && n.kind != constnt {
-			l.owner[n] = op
-		}
-	}
-}
-
-func (l *lowering) name(id ir.ID) string    { return l.net.Program.Value(id).Name }
-func (l *lowering) shape(id ir.ID) ir.Shape { return l.net.Program.Value(id).Shape }
-func (l *lowering) producer(id ir.ID) int { // -1 for what is given
-	return slices.IndexFunc(l.net.Program.Ops, func(op ir.Op) bool { return op.Out == id })
-}
-
-// count summarises operations by code: "3 dense, 2 act".
-func count(ops []ir.Op) string {
-	number := map[ir.Code]int{}
-	var codes []ir.Code
-	for _, op := range ops {
-		if number[op.Code]++; number[op.Code] == 1 {
-			codes = append(codes, op.Code)
-		}
-	}
-	var parts []string
-	for _, c := range codes {
-		parts = append(parts, fmt.Sprintf("%d %s", number[c], c))
-	}
-	return strings.Join(parts, ", ")
-}
-
-func (l *lowering) account() (string, error) {
-	p := l.net.Program
-	var left []string
-	leaves := 0
-	for _, n := range l.at[0].order {
-		op, ok := l.owner[n]
-		switch {
-		case n.kind == input:
-			if _, known := l.value[n]; !known {
-				left = append(left, n.String())
-			}
-			leaves++
-		case n.kind == constnt:
-			leaves++
-		case !ok:
-			left = append(left, n.String())
-		default:
-			p.Ops[op].Nodes = append(p.Ops[op].Nodes, n.id)
-		}
-	}
-	if len(left) > 0 {
-		return "", fmt.Errorf("nothing stands for node %s", strings.Join(left, ", "))
-	}
-	for i := range p.Ops {
-		sort.Slice(p.Ops[i].Nodes, func(a, b int) bool { return p.Ops[i].Nodes[a] < p.Ops[i].Nodes[b] })
-	}
-	return fmt.Sprintf("%d live nodes = %d inputs and constants + %d in %d operations", len(l.at[0].order), leaves, len(l.at[0].order)-leaves, len(p.Ops)), nil
+func (l *lowering) simplify() (string, error) {
+	before := len(l.net.Tensor.Ops)
+	simplify(l.net.Tensor, batches)
+	return fmt.Sprintf("%d of %d operations left: %s", len(l.net.Tensor.Ops), before, count(l.net.Tensor.Ops)), nil
 }
 
 func (l *lowering) verify() (string, error) {
-	if err := l.net.Program.Verify(); err != nil {
+	if err := l.net.Tensor.Verify(); err != nil {
 		return "", err
 	}
-	return "every rule holds", nil
+	p := l.net.Tensor
+	return fmt.Sprintf("every rule holds: %s%v, %s%v, %d parameters", p.Value(p.Input).Name, p.Value(p.Input).Shape, p.Value(p.Target).Name, p.Value(p.Target).Shape, len(p.Params)), nil
+}
+
+func (l *lowering) layers() (string, error) {
+	p, err := fuse.Layers(l.net.Tensor)
+	if err == nil {
+		l.net.Program = p
+		return "proved equal to layer operations: " + count(p.Ops), nil
+	}
+	l.net.Program, l.net.unfused = l.net.Tensor, err
+	return "stays tensor operations: " + err.Error(), nil
+}
+
+// nodeOf is the graph's node that a value of the forward pass is. Of tensor
+// operations several may stand for one node, so there it is not known.
+func (n *Network) nodeOf(id ir.ID) (int64, bool) {
+	if n.unfused != nil {
+		return 0, false
+	}
+	for _, op := range n.Program.Ops[:n.Program.Forward] {
+		if op.Out == id && len(op.Nodes) > 0 {
+			return slices.Max(op.Nodes), true
+		}
+	}
+	return 0, false
 }

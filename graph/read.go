@@ -2,193 +2,145 @@ package graph
 
 import (
 	"fmt"
-	"math"
-	"regexp"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"vanilla/graph/ir"
 )
 
-// kind is what a node computes, out of the closed set that lowering reads.
-type kind string
+// step is one tensor operation at one batch size: every number is as the graph
+// has it there. Its operands are earlier steps.
+type step struct {
+	op    ir.Op // Out and Args are not used
+	args  []int
+	shape []int
+	name  string // of an input, or the user's own name for a node
+	input bool
+	node  int64 // the graph's node that it stands for
+}
 
-const (
-	input       kind = "input"
-	constnt     kind = "const"
-	sizeof      kind = "sizeof"
-	matmul      kind = "matmul"
-	transpose   kind = "transpose"
-	reshape     kind = "reshape"
-	repeat      kind = "repeat"
-	sum         kind = "sum"
-	softmax     kind = "softmax"
-	softmaxDiff kind = "softmaxdiff"
-	add         kind = "add"
-	unary       kind = "unary"
-	binary      kind = "binary"
-)
+func (s *step) size() int {
+	n := 1
+	for _, d := range s.shape {
+		n *= d
+	}
+	return n
+}
 
-// node is one node of an expression graph, read from outside.
+// number is the value of a step that is one constant.
+func (s *step) number() (float64, bool) {
+	return s.op.Value.Fixed, s.op.Code == ir.Const && s.op.Data == nil
+}
+
+// node is one live node of an expression graph.
 type node struct {
-	id     int64
-	kind   kind
-	op     string // as Gorgonia prints it
-	name   string
-	args   []*node
-	shape  []int
-	axis   int  // sum and repeat; -1 if several
-	ta, tb bool // matmul: left, right operand transposed
-	log    bool // softmax, softmaxdiff: of the logarithm
-	value  float64
-	fn1    func(float64) float64
-	fn2    func(a, b float64) float64
+	id      int64
+	op      string // as Gorgonia prints it; empty for inputs
+	name    string
+	args    []*node
+	shape   []int
+	value   float64 // of a constant number
+	number  bool
+	forward bool // the output or the loss needs it
+	readers int  // nodes of the forward pass that read it
 }
 
-func (n *node) String() string {
-	if n.op == "" {
-		return fmt.Sprintf("%d (%s)", n.id, n.name)
-	}
-	return fmt.Sprintf("%d (%s)", n.id, n.op)
-}
-
-func (n *node) size() int {
-	size := 1
-	for _, d := range n.shape {
-		size *= d
-	}
-	return size
-}
-
-func (n *node) elementwise() bool { return n.kind == unary || n.kind == binary || n.kind == add }
-
-// reading is the live part of a graph at one batch size.
+// reading is the live part of a graph at one batch size, lowered to steps.
 type reading struct {
-	batch int
-	graph *Graph
-	order []*node // operands first
-	byID  map[int64]*node
-	dead  int // nodes that the loss and the gradients do not need
+	batch  int
+	graph  *Graph
+	view   *gorgonia.ExprGraph
+	nodes  []*node // operands first
+	byID   map[int64]*node
+	dead   int // nodes that neither the loss nor a gradient needs
+	steps  []step
+	at     map[int64]int // the step that holds a node's value
+	masks  map[int64]int // the random step of a dropout node
+	x, y   int
+	params []int
+	notes  []string
 }
 
-// Gorgonia's element-wise operations by the names it prints.
-var unaries = map[string]func(float64) float64{
-	"abs": math.Abs, "sin": math.Sin, "cos": math.Cos, "exp": math.Exp, "ln": math.Log, "log2": math.Log2,
-	"sqrt": math.Sqrt, "tanh": math.Tanh, "log1p": math.Log1p, "expm1": math.Expm1,
-	"neg":      func(x float64) float64 { return -x },
-	"sign":     func(x float64) float64 { return math.Copysign(1, x) },
-	"square":   func(x float64) float64 { return x * x },
-	"cube":     func(x float64) float64 { return x * x * x },
-	"inv":      func(x float64) float64 { return 1 / x },
-	"invSqrt":  func(x float64) float64 { return 1 / math.Sqrt(x) },
-	"sigmoid":  func(x float64) float64 { return 1 / (1 + math.Exp(-x)) },
-	"softplus": func(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) },
-}
-
-var binaries = map[string]func(a, b float64) float64{
-	"+ false": func(a, b float64) float64 { return a + b },
-	"- false": func(a, b float64) float64 { return a - b },
-	"⊙ false": func(a, b float64) float64 { return a * b },
-	"÷ false": func(a, b float64) float64 { return a / b },
-	">= true": func(a, b float64) float64 { return truth(a >= b) },
-	"> true":  func(a, b float64) float64 { return truth(a > b) },
-	"< true":  func(a, b float64) float64 { return truth(a < b) },
-	"<= true": func(a, b float64) float64 { return truth(a <= b) },
-	"= true":  func(a, b float64) float64 { return truth(a == b) },
-}
-
-func truth(t bool) float64 {
-	if t {
-		return 1
-	}
-	return 0
-}
-
-var (
-	reReduce    = regexp.MustCompile(`^Σ\[([\d ]+)\]$`)
-	reRepeat    = regexp.MustCompile(`^Repeat(\d+)$`)
-	reTranspose = regexp.MustCompile(`^Aᵀ\{1, 0\}$`)
-	reSoftmax   = regexp.MustCompile(`^(Softmax|SoftmaxDiff)\{-1, (true|false)\}\(\)$`)
-	reSizeOf    = regexp.MustCompile(`^SizeOf=(\d+)$`)
-)
-
-// parse fills in what the operation's printed form says.
-func (n *node) parse() error {
-	switch op := n.op; {
-	case unaries[op] != nil:
-		n.kind, n.fn1 = unary, unaries[op]
-	case op == "+ false":
-		n.kind, n.fn2 = add, binaries[op]
-	case binaries[op] != nil:
-		n.kind, n.fn2 = binary, binaries[op]
-	case op == "A × B", op == "A × Bᵀ", op == "Aᵀ × B", op == "Aᵀ × Bᵀ":
-		n.kind, n.ta, n.tb = matmul, strings.HasPrefix(op, "Aᵀ"), strings.HasSuffix(op, "Bᵀ")
-	case strings.HasPrefix(op, "Reshape("):
-		n.kind = reshape
-	case strings.HasPrefix(op, "const "):
-		n.kind = constnt
-	case reTranspose.MatchString(op):
-		n.kind = transpose
-	default:
-		if m := reReduce.FindStringSubmatch(op); m != nil {
-			n.kind, n.axis = sum, -1
-			if a, err := strconv.Atoi(m[1]); err == nil {
-				n.axis = a
-			}
-		} else if m := reRepeat.FindStringSubmatch(op); m != nil {
-			n.kind = repeat
-			n.axis, _ = strconv.Atoi(m[1])
-		} else if m := reSizeOf.FindStringSubmatch(op); m != nil {
-			size, err := strconv.Atoi(m[1])
-			if err != nil {
-				return fmt.Errorf("node %v: %w", n, err)
-			}
-			n.kind, n.value = sizeof, float64(size)
-			if !slices.Contains(n.args[0].shape, size) {
-				return fmt.Errorf("node %v is no extent of its operand's shape %v", n, n.args[0].shape)
-			}
-		} else if m := reSoftmax.FindStringSubmatch(op); m != nil {
-			n.kind, n.log = softmax, m[2] == "true"
-			if m[1] == "SoftmaxDiff" {
-				n.kind = softmaxDiff
-			}
-		} else {
-			return fmt.Errorf("node %v: lowering does not know this operation", n)
-		}
-	}
-	return nil
-}
-
-// read reads the part of the graph that the loss and the gradients need.
+// read lowers the part of the graph that output, loss and gradients need, node by
+// node. It reads from outside: operands through a fresh view of the live nodes,
+// checked against the names that Gorgonia gives to nodes, and what operations
+// leave out of their printed form from their fields.
 func read(g *Graph, batch int) (*reading, error) {
 	// A fresh view: the graph's own index goes stale when Gorgonia's
 	// simplifications remove nodes, and then answers for other nodes.
-	view := g.Expr.ExactSubgraphRoots(append(gorgonia.Nodes{g.Loss, g.Output}, g.Grads...)...)
-	r := &reading{batch: batch, graph: g, byID: map[int64]*node{}}
-	all := view.AllNodes()
-	r.dead = len(g.Expr.AllNodes()) - len(all)
+	r := &reading{batch: batch, graph: g, byID: map[int64]*node{}, at: map[int64]int{}, masks: map[int64]int{}}
+	r.view = g.Expr.ExactSubgraphRoots(append(gorgonia.Nodes{g.Loss, g.Output}, g.Grads...)...)
+	live := r.view.AllNodes()
+	r.dead = len(g.Expr.AllNodes()) - len(live)
+	slices.SortFunc(live, func(a, b *gorgonia.Node) int { return int(a.ID() - b.ID()) })
+	order, err := r.order(live)
+	if err != nil {
+		return nil, err
+	}
+	r.markForward()
 
+	given := func(n *gorgonia.Node, name string) (int, error) {
+		if _, twice := r.at[n.ID()]; twice {
+			return 0, fmt.Errorf("%s is there twice (Gorgonia makes inputs of one name and shape one node: give each a name of its own)", n.Name())
+		}
+		if n.Op() != nil {
+			return 0, fmt.Errorf("%s is computed (%v), want an input", n.Name(), n.Op())
+		}
+		k := r.emit(step{name: name, input: true, shape: slices.Clone([]int(n.Shape())), node: n.ID()})
+		r.at[n.ID()] = k
+		return k, nil
+	}
+	if r.x, err = given(g.X, "x"); err != nil {
+		return nil, err
+	}
+	if r.y, err = given(g.Y, "y"); err != nil {
+		return nil, err
+	}
+	for _, n := range g.Params {
+		k, err := given(n, n.Name())
+		if err != nil {
+			return nil, fmt.Errorf("parameter %w", err)
+		}
+		r.params = append(r.params, k)
+	}
+	for _, n := range order {
+		if err := r.lower(n); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// order lists the live nodes with operands first.
+func (r *reading) order(live gorgonia.Nodes) (gorgonia.Nodes, error) {
 	source := map[int64]*gorgonia.Node{}
-	for _, n := range all {
+	for _, n := range live {
 		if source[n.ID()] != nil {
 			return nil, fmt.Errorf("two nodes have the id %d", n.ID())
 		}
 		source[n.ID()] = n
 	}
-	var visit func(n *gorgonia.Node) (*node, error)
+	var order gorgonia.Nodes
+	var visit func(gn *gorgonia.Node) (*node, error)
 	visit = func(gn *gorgonia.Node) (*node, error) {
 		if n, ok := r.byID[gn.ID()]; ok {
 			return n, nil
 		}
-		n := &node{id: gn.ID(), kind: input, name: gn.Name(), shape: slices.Clone([]int(gn.Shape()))}
-		operands, err := operands(view, gn)
+		n := &node{id: gn.ID(), name: gn.Name(), shape: slices.Clone([]int(gn.Shape()))}
+		if op := gn.Op(); op != nil {
+			n.op = op.String()
+		}
+		operands, err := operands(r.view, gn)
 		if err != nil {
 			return nil, err
 		}
-		for _, o := range operands {
+		for k, o := range operands {
 			if source[o.ID()] != o {
-				return nil, fmt.Errorf("operand %d of node %d lies outside the graph", o.ID(), n.id)
+				return nil, fmt.Errorf("operand %d of node %d lies outside the graph", k, n.id)
 			}
 			a, err := visit(o)
 			if err != nil {
@@ -196,38 +148,21 @@ func read(g *Graph, batch int) (*reading, error) {
 			}
 			n.args = append(n.args, a)
 		}
-		if op := gn.Op(); op != nil {
-			n.op = op.String()
-			if err := n.parse(); err != nil {
-				return nil, err
-			}
-		}
-		if n.kind == constnt {
-			if n.value, err = scalar(gn); err != nil {
-				return nil, err
-			}
-		}
 		r.byID[n.id] = n
-		r.order = append(r.order, n)
+		r.nodes, order = append(r.nodes, n), append(order, gn)
 		return n, nil
 	}
-	slices.SortFunc(all, func(a, b *gorgonia.Node) int { return int(a.ID() - b.ID()) })
-	for _, n := range all {
+	for _, n := range live {
 		if _, err := visit(n); err != nil {
 			return nil, err
 		}
 	}
-	for what, n := range map[string]*gorgonia.Node{"x": g.X, "y": g.Y} {
-		if r.byID[n.ID()] == nil {
-			return nil, fmt.Errorf("the loss does not depend on %s (%s)", what, n.Name())
-		}
-	}
-	return r, nil
+	return order, nil
 }
 
-// operands are n's operands in order, repeats included. Two witnesses must
-// agree: the view's edges, and the name that Gorgonia gives to nodes that the
-// user did not name, "op(%a, %b)" with hexadecimal ids.
+// operands are n's operands in order, repeats included. Two sources must agree:
+// the view's edges, and the name that Gorgonia gives to nodes that the user did
+// not name, "op(%a, %b)" with hexadecimal ids.
 func operands(view *gorgonia.ExprGraph, n *gorgonia.Node) ([]*gorgonia.Node, error) {
 	if got, ok := view.Node(n.ID()).(*gorgonia.Node); !ok || got != n {
 		return nil, fmt.Errorf("the graph's index gives another node for id %d (%s)", n.ID(), n.Name())
@@ -248,45 +183,134 @@ func operands(view *gorgonia.ExprGraph, n *gorgonia.Node) ([]*gorgonia.Node, err
 	return args, nil
 }
 
-// scalar is the value of a constant node.
-func scalar(n *gorgonia.Node) (float64, error) {
-	switch v := n.Value().Data().(type) {
-	case float32:
-		return float64(v), nil
-	case float64:
-		return v, nil
+// markForward finds what output and loss are computed from.
+func (r *reading) markForward() {
+	var visit func(n *node)
+	visit = func(n *node) {
+		if n == nil || n.forward {
+			return
+		}
+		n.forward = true
+		for _, a := range n.args {
+			a.readers++
+			visit(a)
+		}
 	}
-	return 0, fmt.Errorf("node %d: constant of type %T, want one float32 or float64", n.ID(), n.Value().Data())
+	visit(r.byID[r.graph.Loss.ID()])
+	visit(r.byID[r.graph.Output.ID()])
 }
 
-// sameGraph checks that two readings at different batch sizes hold the same
-// nodes and differ in nothing but the batch.
-func sameGraph(a, b *reading) error {
-	if len(a.order) != len(b.order) {
-		return fmt.Errorf("%d nodes at batch %d, %d at batch %d", len(a.order), a.batch, len(b.order), b.batch)
+func (r *reading) emit(s step) int {
+	r.steps = append(r.steps, s)
+	return len(r.steps) - 1
+}
+
+// lower lowers a node whose operands are lowered.
+func (r *reading) lower(gn *gorgonia.Node) error {
+	n := r.byID[gn.ID()]
+	if _, done := r.at[n.id]; done {
+		return nil
 	}
-	moved := func(p, q int) bool { return p == q || p == a.batch && q == b.batch }
-	for i, n := range a.order {
-		m := b.order[i]
-		same := n.id == m.id && n.kind == m.kind && n.axis == m.axis && n.ta == m.ta && n.tb == m.tb && n.log == m.log &&
-			slices.EqualFunc(n.args, m.args, func(x, y *node) bool { return x.id == y.id }) &&
-			slices.EqualFunc(n.shape, m.shape, moved)
-		switch n.kind {
-		case sizeof:
-			same = same && moved(int(n.value), int(m.value))
-		case constnt:
-			same = same && n.value == m.value
-		case unary, binary:
-			same = same && n.op == m.op
-		}
-		if !same {
-			return fmt.Errorf("node %v %v at batch %d is node %v %v at batch %d: only the batch may differ",
-				n, n.shape, a.batch, m, m.shape, b.batch)
-		}
+	l := lowerer{reading: r, gn: gn, n: n, op: gn.Op(), first: len(r.steps)}
+	for _, a := range n.args {
+		l.args = append(l.args, r.at[a.id])
 	}
+	k, err := l.lower()
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.describe(n), err)
+	}
+	if got := r.steps[k].size(); got != size(n.shape) {
+		return fmt.Errorf("%s: lowered to shape %v, the graph says %v", r.describe(n), r.steps[k].shape, n.shape)
+	}
+	if !slices.Equal(r.steps[k].shape, n.shape) { // e.g. [n] for [n,1]
+		k = l.reshape(k, n.shape)
+	}
+	for i := l.first; i < len(r.steps); i++ {
+		r.steps[i].node = n.id
+	}
+	if n.op != "" && !strings.Contains(n.name, "%") && k >= l.first {
+		r.steps[k].name = n.name
+	}
+	r.at[n.id] = k
 	return nil
 }
 
-// perExample reports whether the node has a row for each example and one more
-// dimension.
-func (r *reading) perExample(n *node) bool { return len(n.shape) == 2 && n.shape[0] == r.batch }
+func size(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// describe says which node that is by the user's own names: what it computes and
+// which inputs it is computed from.
+func (r *reading) describe(n *node) string {
+	if n.op == "" {
+		return fmt.Sprintf("node %d (%s)", n.id, n.name)
+	}
+	var named []string
+	seen := map[*node]bool{}
+	for level := n.args; len(level) > 0; {
+		var next []*node
+		for _, a := range level {
+			if seen[a] {
+				continue
+			}
+			seen[a] = true
+			if !strings.Contains(a.name, "%") && !a.number && (a.op == "" || !strings.HasPrefix(a.op, "const ")) {
+				named = append(named, a.name)
+				continue
+			}
+			next = append(next, a.args...)
+		}
+		level = next
+	}
+	const shown = 6
+	what := strings.TrimSuffix(strings.TrimSuffix(n.op, " false"), " true")
+	if i := strings.Index(what, "("); i > 0 { // reshape prints extents, constants values
+		what = what[:i]
+	}
+	text := fmt.Sprintf("node %d (%s %v", n.id, strings.TrimSpace(what), n.shape)
+	if len(named) > shown {
+		named = append(named[:shown], fmt.Sprintf("%d more", len(named)-shown))
+	}
+	if len(named) > 0 {
+		text += " of " + strings.Join(named, ", ")
+	}
+	return text + ")"
+}
+
+// field reads an unexported field of an operation: printed forms leave some out.
+func field(op gorgonia.Op, names ...string) reflect.Value {
+	v := reflect.ValueOf(op)
+	for _, name := range names {
+		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+			v = v.Elem()
+		}
+		v = v.FieldByName(name)
+	}
+	return v
+}
+
+// floats are a value's elements, row-major.
+func floats(v gorgonia.Value) ([]float64, error) {
+	if t, ok := v.(*tensor.Dense); ok && t.RequiresIterator() {
+		v = t.Materialize().(*tensor.Dense)
+	}
+	switch d := v.Data().(type) {
+	case []float32:
+		out := make([]float64, len(d))
+		for i, x := range d {
+			out[i] = float64(x)
+		}
+		return out, nil
+	case []float64:
+		return slices.Clone(d), nil
+	case float32:
+		return []float64{float64(d)}, nil
+	case float64:
+		return []float64{d}, nil
+	}
+	return nil, fmt.Errorf("a value of type %T, want float32 or float64", v.Data())
+}

@@ -27,11 +27,12 @@ func philox(ctr [4]uint32, key [2]uint32) [4]uint32 {
 }
 
 // stream numbers the uses of one seed. Parameter i of a program draws from
-// streamParam + i.
+// streamParam + i, its Random operation k from streamRandom + k.
 const (
-	streamOrder = 0
-	streamShift = 1
-	streamParam = 1 << 16
+	streamOrder  = 0
+	streamShift  = 1
+	streamParam  = 1 << 16
+	streamRandom = 1 << 24
 )
 
 func draw(seed uint64, stream uint32, position uint64) [4]uint32 {

@@ -159,6 +159,9 @@ func (v Variant) Check(data *Data) error {
 	if v.Batch < 1 {
 		return fmt.Errorf("batch %d: want 1 or more", v.Batch)
 	}
+	if err := v.checkBatches(data); err != nil {
+		return err
+	}
 	if v.Epochs < 1 {
 		return fmt.Errorf("epochs %d: want 1 or more", v.Epochs)
 	}
@@ -174,6 +177,46 @@ func (v Variant) Check(data *Data) error {
 	return nil
 }
 
+// checkBatches reports a batch size that occurs and has no meaning for the
+// program: a slice of examples that a last, short batch has not, for instance.
+func (v Variant) checkBatches(data *Data) error {
+	if v.Program().Layers() {
+		return nil
+	}
+	for s := Train; s <= Test; s++ {
+		n := data.Split(s).Len()
+		for _, batch := range []int{min(n, v.Batch), n % v.Batch} {
+			if batch == 0 {
+				continue
+			}
+			if err := v.Program().CheckBatch(batch); err != nil {
+				return fmt.Errorf("a batch of %d of the %d %s examples: %w", batch, n, s, err)
+			}
+		}
+	}
+	return nil
+}
+
+// CheckLayers refuses programs that hold tensor operations, for an executor that
+// runs layer operations alone.
+func CheckLayers(executor string, p *ir.Program) error {
+	if p == nil || p.Layers() {
+		return nil
+	}
+	return fmt.Errorf("program %q holds tensor operations, and the executor %s runs layer operations alone so far: ref runs it (--executor ref)", p.Name, executor)
+}
+
+// EvaluationBatch is how many examples an evaluation runs at a time, at most: as
+// many as the executor likes for programs of layer operations, and the training
+// batch size for others. Their outputs may depend on the rest of the batch, and
+// their losses on its size. What is never trained has no batch size.
+func (v Variant) EvaluationBatch(most int) int {
+	if v.Batch == 0 || v.Program().Layers() {
+		return most
+	}
+	return v.Batch
+}
+
 // InitialState draws the variant's parameters. Element j of parameter i is a
 // function of (Seed, i, j) alone, with weights numbered [out, in] row-major.
 func (v Variant) InitialState() State {
@@ -184,6 +227,10 @@ func (v Variant) InitialState() State {
 		if sd := v.Init.deviation(shape, q.Bias); sd != 0 {
 			for j := range w {
 				w[j] = float32(float64(sd * normal(v.Seed, streamParam+uint32(i), uint64(j))))
+			}
+		} else if q.Start != 0 {
+			for j := range w {
+				w[j] = float32(q.Start)
 			}
 		}
 		s.Params = append(s.Params, w)
@@ -196,9 +243,23 @@ func (v Variant) InitialState() State {
 	return s
 }
 
+// fans are how many numbers each sum with the parameter has, and how many sums
+// each number goes into: of weights [out, in], and of filters [out, in, h, w].
+func fans(shape ir.Shape) (in, out float64) {
+	extents := shape.At(0)
+	if len(extents) <= 2 {
+		return float64(shape.Cols), float64(shape.Rows)
+	}
+	window := 1
+	for _, d := range extents[2:] {
+		window *= d
+	}
+	return float64(extents[1] * window), float64(extents[0] * window)
+}
+
 // deviation is the standard deviation of a parameter's initial elements.
 func (n Init) deviation(shape ir.Shape, bias bool) float64 {
-	fanIn, fanOut := float64(shape.Cols), float64(shape.Rows)
+	fanIn, fanOut := fans(shape)
 	switch {
 	case n == Lesson:
 		return 1

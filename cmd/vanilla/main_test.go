@@ -366,7 +366,7 @@ func TestExplain(t *testing.T) {
 	inData(t)
 	for _, executor := range []string{"fast", "tape", "ref"} {
 		stdout := must(t, "train", "--explain", "--dot", "graph.dot", "--executor", executor)
-		for _, part := range []string{"784-16-16-10 sigmoid cross-entropy: 13,002 parameters", "dense", "dweight", "executor " + executor} {
+		for _, part := range []string{"program \"784-16-16-10 sigmoid cross-entropy\"", "13,002 parameters", "dense", "dweight", "executor " + executor} {
 			if !strings.Contains(stdout, part) {
 				t.Errorf("--executor %s: no %q in %s", executor, part, stdout)
 			}

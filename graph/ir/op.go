@@ -3,6 +3,11 @@ package ir
 // Code says what an operation computes. The comments are the specification:
 // a value's shape stands behind its name, B is the batch size, s the
 // operation's Scale, f its activation. kernels/ref computes exactly this.
+//
+// There are two levels. The tensor operations, from Const on, are what any graph
+// is lowered to, node by node. The layer operations before them are what dense
+// layers, activations and losses are fused to; every executor is fast with those.
+// A program may hold both.
 type Code uint8
 
 const (
@@ -71,50 +76,110 @@ const (
 	// Act's gradient. Args are dh, z. Where Act computed h = f(z) from this z,
 	// an executor may use h instead: sigmoid′(z) = h(1−h).
 	DAct
+
+	// Const  c = v
+	//
+	// A number, Value, in every element; or Data, one number for each.
+	Const
+
+	// Map  c = fn(a)   or   c = fn(a, b)
+	//
+	// Element by element. Operands have the result's shape or one element, which
+	// is repeated.
+	Map
+
+	// MatMul  c[.., m,n] = a[.., m,k] · b[.., k,n]
+	//
+	// TransA and TransB say that the last two axes of an operand are exchanged.
+	// The axes before are the same in all three.
+	MatMul
+
+	// Reduce  c = fn of a over Axes
+	//
+	// Sum or max. The axes keep extent 1.
+	Reduce
+
+	// Reshape  c = a
+	//
+	// The same elements in the same order, with other axes.
+	Reshape
+
+	// Transpose  c[i_p0, i_p1, ..] = a[i_0, i_1, ..]   with p = Axes
+	Transpose
+
+	// Repeat  c = a   along Axes[0]
+	//
+	// The axis has extent 1 in a, any in c.
+	Repeat
+
+	// Slice  c[.., i, ..] = a[.., from + i·step, ..]   along Axes[0]
+	//
+	// Ints are from, to and step: as many elements as stay below to.
+	Slice
+
+	// Unslice  c[.., from + i·step, ..] = a[.., i, ..]   along Axes[0]
+	//
+	// The gradient of Slice: zero elsewhere.
+	Unslice
+
+	// Concat  c = operands one after the other along Axes[0]
+	Concat
+
+	// Random  c_e = fn(Draw; seed, step, operation, e)
+	//
+	// A function of the variant's seed, the step, which of the program's Random
+	// operations this is, and the element; no state. In evaluation every element
+	// is the mean: 1 for keep, so dropout is the identity.
+	Random
+
+	// Im2Col  c[b, oh, ow, ch·kh·kw] = windows of a[b, ch, h, w]
+	//
+	// Ints are kernel, padding, stride and dilation, each of height and width.
+	// Outside the image is zero.
+	Im2Col
+
+	// Col2Im  c[b, ch, h, w] = Σ of the elements of a[b, oh, ow, ch·kh·kw] that Im2Col read from there
+	//
+	// The gradient of Im2Col, with the same Ints.
+	Col2Im
+
+	// MaxPool  c[b, ch, oh, ow] = largest of each window of a[b, ch, h, w]
+	//
+	// Ints are kernel, padding and stride, each of height and width.
+	MaxPool
+
+	// MaxPoolGrad  c[b, ch, h, w] = Σ of the elements of d[b, ch, oh, ow] whose window is largest here
+	//
+	// Args are a, MaxPool's operand, and d. Of equals in a window the first one
+	// receives.
+	MaxPoolGrad
+
+	codes
 )
 
-// spec is what the listing and the verifier know of an operation.
-type spec struct {
-	name     string
-	synopsis string // "%0".. operands, "%f" activation, "%s" scale, "%d" its double
-	args     [2]int // fewest and most operands
-	forward  bool
-}
+// Number is a constant that may depend on the batch size: Fixed + PerBatch·B +
+// OverBatch/B.
+type Number struct{ Fixed, PerBatch, OverBatch float64 }
 
-func (c Code) spec() (spec, bool) {
-	switch c {
-	case Dense:
-		return spec{"dense", "%0·%1ᵀ + %2", [2]int{2, 3}, true}, true
-	case Act:
-		return spec{"act", "%f(%0)", [2]int{1, 1}, true}, true
-	case Add:
-		return spec{"add", "%0 + %s·%1", [2]int{2, 2}, true}, true
-	case Xent:
-		return spec{"xent", "%s/B Σ −log softmax(%0)[%1]", [2]int{2, 2}, true}, true
-	case Quad:
-		return spec{"quad", "%s/B Σ (%0 − %1)²", [2]int{2, 2}, true}, true
-	case L2:
-		return spec{"l2", "%0 + %s/2 Σ %1²", [2]int{2, 2}, true}, true
-	case DXent:
-		return spec{"dxent", "%s/B (softmax(%0) − %1)", [2]int{2, 2}, false}, true
-	case DQuad:
-		return spec{"dquad", "%d/B (%0 − %1)", [2]int{2, 2}, false}, true
-	case DInput:
-		return spec{"dinput", "%0·%1", [2]int{2, 2}, false}, true
-	case DWeight:
-		return spec{"dweight", "%0ᵀ·%1", [2]int{2, 2}, false}, true
-	case DBias:
-		return spec{"dbias", "Σᵢ %0", [2]int{1, 1}, false}, true
-	case DAct:
-		return spec{"dact", "%0 ⊙ %f′(%1)", [2]int{2, 2}, false}, true
+// At is the number at a batch size.
+func (n Number) At(batch int) float64 {
+	v := n.Fixed
+	if n.PerBatch != 0 {
+		v += n.PerBatch * float64(batch)
 	}
-	return spec{}, false
+	if n.OverBatch != 0 {
+		v += n.OverBatch / float64(batch)
+	}
+	return v
 }
 
 // String is the operation's name in listings.
 func (c Code) String() string {
-	if s, ok := c.spec(); ok {
-		return s.name
+	if c >= Dense && c < codes {
+		return specs[c].name
 	}
 	return "unknown"
 }
+
+// Layer reports whether c is one of the layer operations.
+func (c Code) Layer() bool { return c >= Dense && c < Const }

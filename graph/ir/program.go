@@ -8,39 +8,8 @@
 // package kernels/ref is the living definition of what it computes.
 package ir
 
-import "fmt"
-
 // ID names a value of a program: an index into [Program.Values].
 type ID int
-
-// Batch in [Shape.Rows] stands for the number of examples in a step, which is
-// not known to the program: the last batch of an epoch is often shorter.
-const Batch = -1
-
-// Shape is the extent of a value, always two-dimensional and row-major:
-// [B, n] for what exists once per example, [out, in] for a weight matrix,
-// [1, n] for a bias and [1, 1] for the loss.
-type Shape struct{ Rows, Cols int }
-
-func (s Shape) String() string {
-	switch {
-	case s.Rows == Batch:
-		return fmt.Sprintf("[B,%d]", s.Cols)
-	case s == Shape{1, 1}:
-		return ""
-	case s.Rows == 1:
-		return fmt.Sprintf("[%d]", s.Cols)
-	}
-	return fmt.Sprintf("[%d,%d]", s.Rows, s.Cols)
-}
-
-// Len is the number of elements at the given batch size.
-func (s Shape) Len(batch int) int {
-	if s.Rows == Batch {
-		return batch * s.Cols
-	}
-	return s.Rows * s.Cols
-}
 
 // Value is something a program reads or computes. A value is written once.
 type Value struct {
@@ -52,9 +21,11 @@ type Value struct {
 type Param struct {
 	Value ID
 	Grad  ID
-	// Bias is true for what a dense layer adds. Weight decay leaves biases
-	// alone, and most initialisations start them at zero.
-	Bias bool
+	// Bias is true for what a layer adds to rows or multiplies them by. Weight
+	// decay leaves biases alone, and most initialisations start them at Start:
+	// zero, or one for what multiplies.
+	Bias  bool
+	Start float64
 }
 
 // Op is one operation. Its meaning is written at its [Code].
@@ -63,6 +34,18 @@ type Op struct {
 	Out  ID
 	Args []ID
 	Act  Activation // Act and DAct
+	// Fn is the function of Map, Reduce and Random.
+	Fn Fn
+	// Axes and Ints say where and how far, as the operation's meaning has it.
+	Axes []int
+	Ints []Extent
+	// TransA and TransB belong to MatMul.
+	TransA, TransB bool
+	// Value and Data belong to Const.
+	Value Number
+	Data  []float64
+	// Draw are Random's numbers.
+	Draw [2]float64
 	// Scale is the constant s in the operation's meaning. Operations whose
 	// meaning has none leave it zero.
 	Scale float64
@@ -108,9 +91,21 @@ func (p *Program) Parameters() int {
 	return n
 }
 
+// Layers reports whether all operations are layer operations: then the program
+// is what fast executors are made for.
+func (p *Program) Layers() bool {
+	for i := range p.Ops {
+		if !p.Ops[i].Code.Layer() {
+			return false
+		}
+	}
+	return true
+}
+
 // FLOPs counts the floating-point operations of one training step per example,
 // products only (a multiplication and an addition each): 52.7 thousand for
-// 784-16-16-10, where no gradient of the input is computed.
+// 784-16-16-10, where no gradient of the input is computed. The program must
+// verify.
 func (p *Program) FLOPs() int { return p.flops(p.Ops) }
 
 // ForwardFLOPs counts those of the forward operations alone.
@@ -119,12 +114,18 @@ func (p *Program) ForwardFLOPs() int { return p.flops(p.Ops[:p.Forward]) }
 func (p *Program) flops(ops []Op) int {
 	n := 0
 	for i := range ops {
-		switch op := &ops[i]; op.Code {
-		case Dense, DInput:
-			n += 2 * p.Values[op.Args[1]].Shape.Len(0)
-		case DWeight:
-			n += 2 * p.Values[op.Out].Shape.Len(0)
+		count := specs[ops[i].Code].products
+		if count == nil {
+			continue
 		}
+		at := func(batch int) int {
+			var in [][]int
+			for _, a := range ops[i].Args {
+				in = append(in, p.Values[a].Shape.At(batch))
+			}
+			return count(&ops[i], in, p.Values[ops[i].Out].Shape.At(batch))
+		}
+		n += 2 * (at(2) - at(1)) // what one more example costs
 	}
 	return n
 }

@@ -182,6 +182,16 @@ func TestListing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			back, err := ir.Parse(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range back.Ops { // which no listing is read for
+				back.Ops[i].Nodes = c.p.Ops[i].Nodes
+			}
+			if again := back.String(); again != got {
+				t.Errorf("read back and listed again:\n%s", again)
+			}
 			if got != string(want) {
 				t.Errorf("listing\n%s\nwant (accept with -update)\n%s", got, want)
 			}
@@ -190,7 +200,7 @@ func TestListing(t *testing.T) {
 }
 
 func TestUnknownCode(t *testing.T) {
-	for _, c := range []ir.Code{0, ir.DAct + 1} {
+	for _, c := range []ir.Code{0, ir.MaxPoolGrad + 1} {
 		if got := c.String(); got != "unknown" {
 			t.Errorf("code %d is called %q", c, got)
 		}

@@ -12,11 +12,13 @@ import (
 //   - values have unique names and positive extents; x and y are [B, n];
 //   - an operation's code and activation are known, its operands are as many
 //     as it takes and were computed before, its result is written only here;
-//   - shapes fit the operation's meaning, and scales are finite;
-//   - only losses and their gradients read y; one loss is computed, by one of
+//   - shapes fit the operation's meaning at every batch size that
+//     [Program.CheckBatch] passes, and numbers are finite;
+//   - layer operations read y only as the targets of losses and their gradients.
+//     Where all operations are layer operations, one loss is computed, by one of
 //     Xent and Quad, and L2 adds penalties on parameters to it;
-//   - the forward operations come first and compute Output and Loss; gradient
-//     operations come after them;
+//   - the forward operations come first and compute Output and Loss; layer
+//     operations that compute gradients come after them;
 //   - every parameter has a gradient of its own shape, computed here;
 //   - no operation's result is left unused.
 func (p *Program) Verify() error {
@@ -40,8 +42,13 @@ func (v verifier) values() error {
 			return fmt.Errorf("value %d is called %q: names must be unique and not empty", i, val.Name)
 		}
 		seen[val.Name] = true
-		if s := val.Shape; s.Cols < 1 || s.Rows < 1 && s.Rows != Batch {
+		if s := val.Shape; s.Matrix() && (s.Cols < 1 || s.Rows < 1 && s.Rows != Batch) {
 			return fmt.Errorf("value %s has extent %d x %d, want positive ones", val.Name, s.Rows, s.Cols)
+		}
+		for _, e := range val.Shape.Extents() {
+			if e.PerBatch < 0 || e.PerBatch == 0 && e.Fixed < 1 {
+				return fmt.Errorf("value %s has shape %v, want positive extents", val.Name, val.Shape)
+			}
 		}
 	}
 	for _, at := range []struct {
@@ -52,7 +59,8 @@ func (v verifier) values() error {
 			return fmt.Errorf("the %s is value %d of %d", at.what, at.id, len(v.p.Values))
 		}
 	}
-	if in, t := v.p.Value(v.p.Input), v.p.Value(v.p.Target); in.Shape.Rows != Batch || t.Shape.Rows != Batch {
+	perExample := func(s Shape) bool { return s.Matrix() && s.Rows == Batch }
+	if in, t := v.p.Value(v.p.Input), v.p.Value(v.p.Target); !perExample(in.Shape) || !perExample(t.Shape) {
 		return fmt.Errorf("x is %s%v and y is %s%v, want one row per example", in.Name, in.Shape, t.Name, t.Shape)
 	}
 	if v.p.Input == v.p.Target {
@@ -82,11 +90,11 @@ func (v verifier) ops() error {
 		fail := func(format string, args ...any) error {
 			return fmt.Errorf("operation %d %s: %w", i, op.Code, fmt.Errorf(format, args...))
 		}
-		s, ok := op.Code.spec()
-		if !ok {
+		if op.Code < Dense || op.Code >= codes {
 			return fail("code %d is unknown", op.Code)
 		}
-		if n := len(op.Args); n < s.args[0] || n > s.args[1] {
+		s := &specs[op.Code]
+		if n := len(op.Args); n < s.args[0] || s.args[1] >= 0 && n > s.args[1] {
 			return fail("%d operands, want %d to %d", n, s.args[0], s.args[1])
 		}
 		if i < p.Forward && !s.forward {
@@ -107,18 +115,20 @@ func (v verifier) ops() error {
 			return fail("%s is written a second time", p.Value(op.Out).Name)
 		}
 		defined[op.Out] = true
-		if (op.Code == Act || op.Code == DAct) && !op.Act.Known() {
+		if s.act && !op.Act.Known() {
 			return fail("activation %d is unknown", op.Act)
 		}
-		if math.IsNaN(op.Scale) || math.IsInf(op.Scale, 0) {
-			return fail("scale %g, want a finite one", op.Scale)
-		}
-		if err := v.shapes(op); err != nil {
+		if err := op.numbers(); err != nil {
 			return fail("%w", err)
 		}
+		if err := v.shapes(op, s); err != nil {
+			return fail("%w", err)
+		}
+		if !op.Code.Layer() {
+			continue
+		}
 		for k, a := range op.Args {
-			reads := k == 1 && (op.Code == Xent || op.Code == DXent || op.Code == Quad || op.Code == DQuad)
-			if reads != (a == p.Target) {
+			if reads := k > 0 && k == s.target; reads != (a == p.Target) {
 				return fail("operand %d is %s: the target is read by losses and their gradients, as their second operand, and by nothing else", k, p.Value(a).Name)
 			}
 		}
@@ -126,39 +136,56 @@ func (v verifier) ops() error {
 	return nil
 }
 
+// numbers checks an operation's constants.
+func (op *Op) numbers() error {
+	finite := func(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+	if !finite(op.Scale) {
+		return fmt.Errorf("scale %g, want a finite one", op.Scale)
+	}
+	for _, x := range append([]float64{op.Value.Fixed, op.Value.PerBatch, op.Value.OverBatch}, op.Data...) {
+		if !finite(x) {
+			return fmt.Errorf("constant %g, want a finite one", x)
+		}
+	}
+	if op.Code != Random {
+		return nil
+	}
+	a, b := op.Draw[0], op.Draw[1]
+	switch op.Fn {
+	case FnKeep:
+		if !(a > 0 && a <= 1) {
+			return fmt.Errorf("probability %g, want one above 0, at most 1", a)
+		}
+	case FnUniform, FnGauss:
+		if !finite(a) || !finite(b) {
+			return fmt.Errorf("%s of %g and %g, want finite numbers", op.Fn, a, b)
+		}
+	default:
+		return fmt.Errorf("no distribution %q", op.Fn)
+	}
+	return nil
+}
+
 // shapes compares an operation's shapes with its meaning.
-func (v verifier) shapes(op *Op) error {
+func (v verifier) shapes(op *Op, s *spec) error {
+	if s.want == nil {
+		// Extents are lines in B, and rules compare extents and their products:
+		// what holds at so many sizes holds at all.
+		for _, batch := range []int{1009, 1013, 1019, 1021, 1031, 1033} {
+			if err := v.p.checkAt(op, batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	at := func(k int) Shape { return v.p.Value(op.Args[k]).Shape }
 	out := v.p.Value(op.Out).Shape
-	var want []Shape // of the operands, then of the result
-	rows := func(n int) Shape { return Shape{Batch, n} }
-	switch op.Code {
-	case Dense:
-		n, m := at(1).Rows, at(1).Cols
-		want = []Shape{rows(m), {n, m}, {1, n}}[:len(op.Args)]
-		want = append(want, rows(n))
-	case DInput:
-		n, m := at(1).Rows, at(1).Cols
-		want = []Shape{rows(n), {n, m}, rows(m)}
-	case DWeight:
-		n, m := at(0).Cols, at(1).Cols
-		want = []Shape{rows(n), rows(m), {n, m}}
-	case DBias:
-		n := at(0).Cols
-		want = []Shape{rows(n), {1, n}}
-	case Act:
-		want = []Shape{rows(out.Cols), rows(out.Cols)}
-	case Add:
-		want = []Shape{out, out, out}
-	case DAct, DXent, DQuad:
-		want = []Shape{rows(out.Cols), rows(out.Cols), rows(out.Cols)}
-	case Xent, Quad:
-		want = []Shape{rows(at(1).Cols), rows(at(1).Cols), {1, 1}}
-	case L2:
-		want = []Shape{{1, 1}, at(1), {1, 1}}
-		if !slices.ContainsFunc(v.p.Params, func(q Param) bool { return q.Value == op.Args[1] }) {
-			return fmt.Errorf("%s%v is not a parameter", v.p.Value(op.Args[1]).Name, at(1))
-		}
+	want := s.want(out, at)
+	if op.Code == Dense && len(op.Args) == 2 {
+		want = slices.Delete(want, 2, 3)
+	}
+	if op.Code == L2 && !slices.ContainsFunc(v.p.Params, func(q Param) bool { return q.Value == op.Args[1] }) {
+		return fmt.Errorf("%s%v is not a parameter", v.p.Value(op.Args[1]).Name, at(1))
 	}
 	for k, w := range want {
 		name, got := v.p.Value(op.Out).Name, out
@@ -172,9 +199,52 @@ func (v verifier) shapes(op *Op) error {
 	return nil
 }
 
+// checkAt holds a tensor operation's shapes to its rule at a batch size.
+func (p *Program) checkAt(op *Op, batch int) error {
+	var in [][]int
+	for _, a := range op.Args {
+		in = append(in, p.Values[a].Shape.At(batch))
+	}
+	out := p.Values[op.Out].Shape.At(batch)
+	for _, s := range append(slices.Clone(in), out) {
+		for _, d := range s {
+			if d < 1 {
+				return fmt.Errorf("extents %v at batch %d", s, batch)
+			}
+		}
+	}
+	got, err := specs[op.Code].result(op, in, out, batch)
+	if err == nil && !slices.Equal(got, out) {
+		err = fmt.Errorf("the result is %v, but %s has %v", got, p.Values[op.Out].Name, out)
+	}
+	if err != nil {
+		return fmt.Errorf("at batch %d: %w", batch, err)
+	}
+	return nil
+}
+
+// CheckBatch reports what has no meaning at a batch size: a slice of examples that
+// are not there, for instance. The program must verify.
+func (p *Program) CheckBatch(batch int) error {
+	if batch < 1 {
+		return fmt.Errorf("batch %d: want 1 or more", batch)
+	}
+	for i := range p.Ops {
+		if op := &p.Ops[i]; specs[op.Code].result != nil {
+			if err := p.checkAt(op, batch); err != nil {
+				return fmt.Errorf("program %q: %s %s: %w", p.Name, p.Values[op.Out].Name, op.Code, err)
+			}
+		}
+	}
+	return nil
+}
+
 // loss checks that exactly one data loss is computed and that what the program
 // calls its loss is that one, with all penalties and nothing else added.
 func (v verifier) loss() error {
+	if !v.p.Layers() {
+		return nil
+	}
 	producer := map[ID]*Op{}
 	data, penalties := 0, 0
 	for i := range v.p.Ops {
@@ -215,6 +285,9 @@ func (v verifier) results() error {
 			return fmt.Errorf("%s is not computed by the %d forward operations", p.Value(id).Name, p.Forward)
 		}
 	}
+	if s := p.Value(p.Loss).Shape; s != one {
+		return fmt.Errorf("the loss has shape %v, want one number", s)
+	}
 	if out, want := p.Value(p.Output).Shape, p.Value(p.Target).Shape; out != want {
 		return fmt.Errorf("the output has shape %v, the target %v", out, want)
 	}
@@ -226,10 +299,10 @@ func (v verifier) results() error {
 			return fmt.Errorf("the gradient of %s is value %d of %d", p.Value(q.Value).Name, q.Grad, len(p.Values))
 		}
 		w, g := p.Value(q.Value), p.Value(q.Grad)
-		if w.Shape.Rows == Batch || w.Shape != g.Shape {
+		if slices.ContainsFunc(w.Shape.Extents(), func(e Extent) bool { return e.PerBatch != 0 }) || w.Shape != g.Shape {
 			return fmt.Errorf("parameter %s%v has the gradient %s%v", w.Name, w.Shape, g.Name, g.Shape)
 		}
-		if i, ok := at[q.Grad]; !ok || i < p.Forward {
+		if i, ok := at[q.Grad]; !ok || i < p.Forward && p.Ops[i].Code.Layer() {
 			return fmt.Errorf("%s, the gradient of %s, is not computed after the forward operations", g.Name, w.Name)
 		}
 	}

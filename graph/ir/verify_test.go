@@ -45,7 +45,7 @@ func TestVerifyRejects(t *testing.T) {
 		{"parameter listed twice", "parameter W1 is listed twice", func(p *ir.Program) { p.Params[1].Value = w1 }},
 		{"parameter is the input", "parameter x is listed twice or is an input", func(p *ir.Program) { p.Params[1].Value = x }},
 		{"code zero", "operation 1 unknown: code 0", func(p *ir.Program) { p.Ops[opAct].Code = 0 }},
-		{"code too large", "operation 1 unknown: code 13", func(p *ir.Program) { p.Ops[opAct].Code = ir.DAct + 1 }},
+		{"code too large", "operation 1 unknown: code 28", func(p *ir.Program) { p.Ops[opAct].Code = ir.MaxPoolGrad + 1 }},
 		{"too few operands", "operation 3 add: 1 operands, want 2 to 2", func(p *ir.Program) { p.Ops[opAdd].Args = p.Ops[opAdd].Args[:1] }},
 		{"too many operands", "operation 0 dense: 4 operands, want 2 to 3", func(p *ir.Program) { p.Ops[opDense].Args = append(p.Ops[opDense].Args, b1) }},
 		{"gradient among the forward operations", "operation 7 dxent: a gradient among the 8 forward", func(p *ir.Program) { p.Forward++ }},

@@ -74,7 +74,7 @@ func wrong() []Sample {
 // refused are graphs that no executor may run as they are.
 func refused() []Sample {
 	return []Sample{
-		{Name: "two parameters of one name", Refused: "W1", write: func(p *pen) {
+		{Name: "two parameters of one name", Refused: "parameter W is in Params twice", write: func(p *pen) {
 			h := p.tanh(p.matmul(p.hidden(), p.param("W", 5, 5)))
 			p.logits(p.tanh(p.matmul(h, p.param("W", 5, 5))))
 		}},
@@ -84,14 +84,9 @@ func refused() []Sample {
 			h := p.dense(p.x, "1", 512)
 			p.logits(p.mul(p.sigmoid(p.cols(h, 0, 256, 1)), p.tanh(p.cols(h, 256, 512, 1))))
 		}},
-		{Name: "a parameter that the loss does not use", Refused: "v", write: func(p *pen) {
+		{Name: "a parameter that the loss does not use", Refused: "parameter v", write: func(p *pen) {
 			p.param("v", 3)
 			p.logits(p.hidden())
-		}},
-		{Name: "softmax beside log softmax", Refused: "softmax", write: func(p *pen) {
-			z := p.dense(p.hidden(), "2", Classes)
-			l := p.logsoftmax(z)
-			p.end(z, p.neg(p.mean(p.sum(p.mul(p.y, p.add(l, p.softmax(z))), 1))))
 		}},
 	}
 }

@@ -305,7 +305,7 @@ func attention() []Sample {
 			a := p.softmax(p.matmul(h, p.transpose(p.dense(p.x, "2", 5))))
 			p.logits(p.matmul(a, h))
 		}},
-		{Name: "recurrent cell, three steps", write: func(p *pen) {
+		{Name: "recurrent cell, three steps", Plain: true, write: func(p *pen) {
 			u, in, h := p.param("U", 5, 5), p.dense(p.x, "1", 5), p.tanh(p.dense(p.x, "0", 5))
 			for range 3 {
 				h = p.tanh(p.add(in, p.matmul(h, u)))

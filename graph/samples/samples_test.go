@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "rewrite testdata/traces.json.gz")
 
 // batch is that of the committed gradients.
-const batch = 6
+const batch = samples.Batch
 
 const tracesFile = "testdata/traces.json.gz"
 

@@ -585,7 +585,7 @@ func (s suite) epochLoss(t *testing.T) {
 		data := Data(n.Program, 30)
 		var want float64
 		for _, b := range []int{examples, examples - 1, examples / 2, 10, 1} {
-			v := Variant(n.Program, b)
+			v := Variant(n, b)
 			v.Rate = kernels.Rate{StepSize: 1e-12, Schedule: "constant"}
 			v.Optimizer.WeightDecay = 0
 			pop := s.prepare(t, data, v)

@@ -74,6 +74,9 @@ func compileForward(p *ir.Program) (*plan, error) {
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
+	if err := kernels.CheckLayers("cpu", p); err != nil {
+		return nil, err
+	}
 	c := &plan{program: p, layout: layouts(p)}
 	forward, afterLoss, err := splitAtLoss(p)
 	if err != nil {

@@ -207,6 +207,11 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	if err := kernels.Check(&data, variants); err != nil {
 		return nil, err
 	}
+	for i, v := range variants {
+		if err := kernels.CheckLayers(e.Name(), v.Program()); err != nil {
+			return nil, fmt.Errorf("variant %d: %w", i, err)
+		}
+	}
 	p := &population{data: data, nets: make([]network, len(variants)), free: make(chan *worker, len(e.gpus))}
 	for i, v := range variants {
 		n := data.Train.Len()

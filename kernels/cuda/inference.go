@@ -21,7 +21,11 @@ type inference struct {
 }
 
 func (e *executor) Infer(source kernels.Source, params [][]float32) (kernels.Inference, error) {
-	if _, err := kernels.CheckSource(source, params); err != nil {
+	p, err := kernels.CheckSource(source, params)
+	if err != nil {
+		return nil, err
+	}
+	if err := kernels.CheckLayers(e.Name(), p); err != nil {
 		return nil, err
 	}
 	state := kernels.State{Params: params}.Clone()

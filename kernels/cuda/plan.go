@@ -179,6 +179,9 @@ func explain(p *ir.Program, o kernels.Optimizer, sharedFloats int) ([]string, er
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
+	if err := kernels.CheckLayers("cuda", p); err != nil {
+		return nil, err
+	}
 	l, err := makePlan(planKey{p, trainJob, explainedBatch, o.Slots(), sharedFloats})
 	if err != nil {
 		return nil, err

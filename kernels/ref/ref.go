@@ -32,6 +32,7 @@ func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.
 			variant: v,
 			data:    d,
 			interp:  NewInterpreter[float32](v.Program()),
+			noises:  noises(v),
 		}, nil
 	})
 }
@@ -54,6 +55,18 @@ type machine struct {
 	data    *kernels.Data
 	interp  *Interpreter[float32]
 	slots   [][]float32
+	noises  []kernels.Noise // of the program's Random operations
+}
+
+func noises(v kernels.Variant) []kernels.Noise {
+	var all []kernels.Noise
+	p := v.Program()
+	for i := range p.Ops {
+		if op := &p.Ops[i]; op.Code == ir.Random {
+			all = append(all, kernels.NewNoise(op, len(all), v.Seed))
+		}
+	}
+	return all
 }
 
 func (m *machine) Step(rows, _ []int32, stepSize float32, step int) (float64, error) {
@@ -67,7 +80,12 @@ func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float6
 func (m *machine) step(e kernels.Examples, rows []int32, stepSize float32, step int) (float64, error) {
 	p := m.variant.Program()
 	x, labels := gather[float32](e, rows)
+	m.interp.Draw = func(k int, out []float32) {
+		n := m.noises[k].At(step)
+		n.Fill(out, 0)
+	}
 	m.interp.Run(x, labels)
+	m.interp.Draw = nil
 	for i, q := range p.Params {
 		kernels.Update(m.variant.Optimizer, stepSize, step, q.Bias, m.interp.Values[q.Value], m.interp.Values[q.Grad],
 			kernels.ParamSlots(m.slots, i, len(p.Params)))
@@ -89,8 +107,9 @@ const evaluationChunk = 1000
 
 func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, err error) {
 	p := m.variant.Program()
-	for from := 0; from < e.Len(); from += evaluationChunk {
-		rows := make([]int32, min(evaluationChunk, e.Len()-from))
+	chunk := m.variant.EvaluationBatch(evaluationChunk)
+	for from := 0; from < e.Len(); from += chunk {
+		rows := make([]int32, min(chunk, e.Len()-from))
 		for i := range rows {
 			rows[i] = int32(from + i)
 		}
@@ -157,6 +176,9 @@ type Interpreter[T float32 | float64] struct {
 	// Parameters are set by writing to them.
 	Values [][]T
 	labels []byte
+	// Draw fills the result of the program's k-th Random operation. Where it is
+	// nil, as in evaluation, every element is the mean.
+	Draw func(k int, out []T)
 }
 
 // NewInterpreter returns an interpreter whose parameters are zero. The program
@@ -178,9 +200,42 @@ func (in *Interpreter[T]) Forward(x []T, labels []byte) { in.run(in.p.Ops[:in.p.
 func (in *Interpreter[T]) run(ops []ir.Op, x []T, labels []byte) {
 	in.Values[in.p.Input] = x
 	in.labels = labels
-	for i := range ops {
-		in.Values[ops[i].Out] = in.op(&ops[i])
+	if !in.p.Layers() {
+		in.Values[in.p.Target] = oneHot[T](labels, in.p.Classes())
 	}
+	random := 0
+	for i := range ops {
+		switch op := &ops[i]; {
+		case op.Code.Layer():
+			in.Values[op.Out] = in.op(op)
+		case op.Code == ir.Random:
+			in.Values[op.Out] = in.random(op, random)
+			random++
+		default:
+			in.Values[op.Out] = in.tensor(op)
+		}
+	}
+}
+
+// oneHot are the targets [B, classes] of labels.
+func oneHot[T float32 | float64](labels []byte, classes int) []T {
+	y := make([]T, len(labels)*classes)
+	for i, label := range labels {
+		y[i*classes+int(label)] = 1
+	}
+	return y
+}
+
+func (in *Interpreter[T]) random(op *ir.Op, k int) []T {
+	out := make([]T, in.p.Value(op.Out).Shape.Len(len(in.labels)))
+	if in.Draw != nil {
+		in.Draw(k, out)
+		return out
+	}
+	for i := range out {
+		out[i] = T(kernels.Mean(op))
+	}
+	return out
 }
 
 // op computes one operation into new memory. Products and sums are T's;

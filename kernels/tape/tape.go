@@ -6,6 +6,7 @@ package tape
 import (
 	"fmt"
 	"runtime"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -38,6 +39,9 @@ func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.
 	for i, v := range variants {
 		if _, err := network(v.Source); v.Source != nil && err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
+		}
+		if p := v.Program(); p != nil && slices.ContainsFunc(p.Ops, func(op ir.Op) bool { return op.Code == ir.Random }) {
+			return nil, fmt.Errorf("variant %d: program %q draws random numbers, and Gorgonia draws its own, from the clock: no two runs would be alike (ref runs it)", i, p.Name)
 		}
 	}
 	return kernels.NewHost(data, variants, func(v kernels.Variant, d *kernels.Data) (kernels.Machine, error) {
@@ -231,8 +235,9 @@ const evaluationChunk = 1000
 
 func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, err error) {
 	p := m.variant.Program()
-	for from := 0; from < e.Len(); from += evaluationChunk {
-		n := min(evaluationChunk, e.Len()-from)
+	chunk := m.variant.EvaluationBatch(evaluationChunk)
+	for from := 0; from < e.Len(); from += chunk {
+		n := min(chunk, e.Len()-from)
 		if m.forward == nil || n != len(m.forward.y)/p.Classes() {
 			if err := m.closeForward(); err != nil {
 				return nil, 0, err
@@ -272,7 +277,7 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 	p := m.variant.Program()
 	var wanted []ir.ID
 	for _, op := range p.Ops[:p.Forward] {
-		if p.Value(op.Out).Shape.Rows == ir.Batch {
+		if p.Value(op.Out).Shape.Rows == ir.Batch && (p.Layers() || op.Out == p.Output) {
 			wanted = append(wanted, op.Out)
 		}
 	}

@@ -3,7 +3,7 @@
 usage: pytorch.py traces.json.gz pytorch.json.gz
 
 traces.json.gz lists the calls that write each graph; inputs, parameters and random masks follow from the formulas
-below, which values_test.go has too.
+below, which values.go has too.
 """
 
 import gzip
