@@ -174,8 +174,32 @@ func (o *Order) At(position int) int {
 
 // Fill writes the examples at positions from, from+1, … to rows.
 func (o *Order) Fill(rows []int32, from int) {
+	t := o.rounds
+	if t == nil {
+		for i := range rows {
+			rows[i] = int32(o.At(from + i))
+		}
+		return
+	}
+	// encrypt with tables, written out: it is most of what an epoch's order takes.
+	n, low, mask := o.n, o.low&31, o.maskR
 	for i := range rows {
-		rows[i] = int32(o.At(from + i))
+		v := uint32(from + i)
+		for {
+			l, r := uint8(v>>low), uint8(v&mask)
+			l ^= t[0][r]
+			r ^= t[1][l]
+			l ^= t[2][r]
+			r ^= t[3][l]
+			l ^= t[4][r]
+			r ^= t[5][l]
+			l ^= t[6][r]
+			r ^= t[7][l]
+			if v = uint32(l)<<low | uint32(r); v < n {
+				break
+			}
+		}
+		rows[i] = int32(v)
 	}
 }
 

@@ -47,16 +47,18 @@ func (b *batch) take(in *input, rows []int32) error {
 		}
 		return nil
 	}
-	var next [lengths + 1]uint32
 	packed := b.packed[:len(rows)]
 	for i, r := range rows { // by themselves: they come from far, several at once
 		packed[i] = in.samples[r]
 	}
+	var next [lengths]uint32 // of each class, first their number, then the next one's place
 	for _, s := range packed {
-		next[lengthClass(s)+1]++
+		next[lengthClass(s)]++
 	}
-	for i := range lengths {
-		next[i+1] += next[i]
+	place := uint32(0)
+	for i, n := range next {
+		next[i] = place
+		place += n
 	}
 	b.samples = b.samples[:len(rows)]
 	for i, s := range packed {
@@ -77,6 +79,6 @@ func (b *batch) take(in *input, rows []int32) error {
 }
 
 // lengths is how many classes of lengths are told apart.
-const lengths = 64
+const lengths = 32
 
 func lengthClass(s packedSample) int { return min(int(uint32(s)>>8/coldStep), lengths-1) }

@@ -1797,9 +1797,9 @@ end2:
 	VZEROUPPER
 	RET
 
-// func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
+// func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gatherAVX2(SB), NOSPLIT, $0-152
+TEXT ·gatherAVX2(SB), NOSPLIT, $0-168
 	MOVQ z_base+0(FP), AX
 	MOVQ w_base+24(FP), CX
 	MOVQ ahead_base+120(FP), DX
@@ -1842,8 +1842,11 @@ fetched3:
 	MOVL    8(SI), R10
 	ADDQ    R10, R9
 	LEAQ    (R9)(R10*2), R10
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
+	MOVQ    samples_len+104(FP), R11
+	MOVQ    AX, R12
+	SHLQ    $0x06, R11
+	VMOVUPS (R12), Y0
+	VMOVUPS 32(R12), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
@@ -1874,20 +1877,43 @@ turn5:
 	VPERMILPS      $0xff, Y8, Y12
 	VFMADD231PS    (CX)(R11*8), Y12, Y6
 	VFMADD231PS    32(CX)(R11*8), Y12, Y7
-	ADDQ           $0x08, R9
-	ADDQ           $0x10, R8
+	MOVQ           8(R9), R11
+	VBROADCASTF128 16(R8), Y8
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x00, Y8, Y9
+	VFMADD231PS    (CX)(R12*8), Y9, Y0
+	VFMADD231PS    32(CX)(R12*8), Y9, Y1
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x55, Y8, Y10
+	VFMADD231PS    (CX)(R12*8), Y10, Y2
+	VFMADD231PS    32(CX)(R12*8), Y10, Y3
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0xaa, Y8, Y11
+	VFMADD231PS    (CX)(R12*8), Y11, Y4
+	VFMADD231PS    32(CX)(R12*8), Y11, Y5
+	VPERMILPS      $0xff, Y8, Y12
+	VFMADD231PS    (CX)(R11*8), Y12, Y6
+	VFMADD231PS    32(CX)(R11*8), Y12, Y7
+	ADDQ           $0x10, R9
+	ADDQ           $0x20, R8
 	CMPQ           R9, R10
 	JL             turn5
 
 turned6:
+	MOVQ    samples_len+104(FP), R8
+	MOVQ    AX, R9
+	SHLQ    $0x06, R8
 	VADDPS  Y2, Y0, Y0
 	VADDPS  Y3, Y1, Y1
 	VADDPS  Y6, Y4, Y4
 	VADDPS  Y7, Y5, Y5
 	VADDPS  Y4, Y0, Y0
 	VADDPS  Y5, Y1, Y1
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, SI
 	JMP     sample1
@@ -1896,12 +1922,12 @@ end2:
 	VZEROUPPER
 	RET
 
-// func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)
+// func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 // Requires: AVX, FMA3
-TEXT ·scatterAVX2(SB), NOSPLIT, $0-132
+TEXT ·scatterAVX2(SB), NOSPLIT, $0-148
 	MOVQ         w_base+0(FP), AX
 	MOVQ         d_base+24(FP), CX
-	VBROADCASTSS alpha+128(FP), Y10
+	VBROADCASTSS alpha+144(FP), Y10
 	MOVQ         samples_base+96(FP), DX
 	MOVQ         samples_len+104(FP), BX
 
@@ -1921,8 +1947,11 @@ sample1:
 	MOVL    8(DX), R8
 	ADDQ    R8, DI
 	LEAQ    (DI)(R8*2), R8
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
+	MOVQ    samples_len+104(FP), R9
+	MOVQ    CX, R10
+	SHLQ    $0x06, R9
+	VMOVUPS (R10), Y8
+	VMOVUPS 32(R10), Y9
 	VMULPS  Y10, Y8, Y8
 	VMULPS  Y10, Y9, Y9
 	CMPQ    DI, R8
@@ -1962,8 +1991,41 @@ turn3:
 	VMOVUPS        Y5, 32(AX)(R11*8)
 	VMOVUPS        Y6, (AX)(R12*8)
 	VMOVUPS        Y7, 32(AX)(R12*8)
-	ADDQ           $0x08, DI
-	ADDQ           $0x10, SI
+	VBROADCASTF128 16(SI), Y11
+	MOVWQZX        8(DI), R9
+	VPERMILPS      $0x00, Y11, Y12
+	VMOVUPS        (AX)(R9*8), Y0
+	VMOVUPS        32(AX)(R9*8), Y1
+	VFMADD231PS    Y12, Y8, Y0
+	VFMADD231PS    Y12, Y9, Y1
+	MOVWQZX        10(DI), R10
+	VPERMILPS      $0x55, Y11, Y13
+	VMOVUPS        (AX)(R10*8), Y2
+	VMOVUPS        32(AX)(R10*8), Y3
+	VFMADD231PS    Y13, Y8, Y2
+	VFMADD231PS    Y13, Y9, Y3
+	MOVWQZX        12(DI), R11
+	VPERMILPS      $0xaa, Y11, Y14
+	VMOVUPS        (AX)(R11*8), Y4
+	VMOVUPS        32(AX)(R11*8), Y5
+	VFMADD231PS    Y14, Y8, Y4
+	VFMADD231PS    Y14, Y9, Y5
+	MOVWQZX        14(DI), R12
+	VPERMILPS      $0xff, Y11, Y12
+	VMOVUPS        (AX)(R12*8), Y6
+	VMOVUPS        32(AX)(R12*8), Y7
+	VFMADD231PS    Y12, Y8, Y6
+	VFMADD231PS    Y12, Y9, Y7
+	VMOVUPS        Y0, (AX)(R9*8)
+	VMOVUPS        Y1, 32(AX)(R9*8)
+	VMOVUPS        Y2, (AX)(R10*8)
+	VMOVUPS        Y3, 32(AX)(R10*8)
+	VMOVUPS        Y4, (AX)(R11*8)
+	VMOVUPS        Y5, 32(AX)(R11*8)
+	VMOVUPS        Y6, (AX)(R12*8)
+	VMOVUPS        Y7, 32(AX)(R12*8)
+	ADDQ           $0x10, DI
+	ADDQ           $0x20, SI
 	CMPQ           DI, R8
 	JL             turn3
 
@@ -6804,9 +6866,472 @@ end2:
 	VZEROUPPER
 	RET
 
-// func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
+// func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·gatherAVX512(SB), NOSPLIT, $0-152
+TEXT ·gatherAVX512(SB), NOSPLIT, $0-168
+	MOVQ panels+152(FP), AX
+	CMPQ AX, $0x04
+	JNE  fewer1
+	MOVQ z_base+0(FP), AX
+	MOVQ w_base+24(FP), CX
+	MOVQ wPanel+160(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	MOVQ ahead_base+120(FP), SI
+	MOVQ ahead_len+128(FP), DI
+	MOVQ samples_base+96(FP), R8
+	MOVQ samples_len+104(FP), R9
+
+sample2:
+	DECQ       R9
+	JL         end3
+	DECQ       DI
+	JL         fetched4
+	MOVL       (SI), R10
+	MOVQ       hot+144(FP), R11
+	SHLQ       $0x06, R10
+	MOVQ       records_base+72(FP), R12
+	ADDQ       R12, R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	PREFETCHT1 128(R10)
+
+fetch5:
+	PREFETCHT1 192(R10)
+	ADDQ       $0x40, R10
+	SUBQ       $0x40, R11
+	JG         fetch5
+	ADDQ       $0x10, SI
+
+fetched4:
+	MOVL    4(R8), R10
+	MOVL    (R8), R11
+	SHLQ    $0x02, R10
+	MOVQ    cold_base+48(FP), R12
+	ADDQ    R12, R10
+	SHLQ    $0x06, R11
+	MOVQ    records_base+72(FP), R12
+	ADDQ    R12, R11
+	MOVQ    hot+144(FP), R12
+	ADDQ    R12, R11
+	MOVL    8(R8), R12
+	ADDQ    R12, R11
+	LEAQ    (R11)(R12*2), R12
+	MOVQ    samples_len+104(FP), R13
+	MOVQ    AX, R14
+	SHLQ    $0x06, R13
+	VMOVUPS (R14), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	ADDQ    R13, R14
+	VMOVUPS (R14), Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	ADDQ    R13, R14
+	VMOVUPS (R14), Z8
+	VXORPS  Z9, Z9, Z9
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
+	ADDQ    R13, R14
+	VMOVUPS (R14), Z12
+	VXORPS  Z13, Z13, Z13
+	VXORPS  Z14, Z14, Z14
+	VXORPS  Z15, Z15, Z15
+	CMPQ    R11, R12
+	JGE     turned7
+
+turn6:
+	MOVQ         (R11), R13
+	MOVWQZX      R13, R14
+	SHRQ         $0x10, R13
+	LEAQ         (CX)(R14*8), R14
+	VBROADCASTSS (R10), Z17
+	VFMADD231PS  (R14), Z17, Z0
+	VFMADD231PS  (R14)(DX*1), Z17, Z4
+	VFMADD231PS  (R14)(DX*2), Z17, Z8
+	VFMADD231PS  (R14)(BX*1), Z17, Z12
+	MOVWQZX      R13, R14
+	SHRQ         $0x10, R13
+	LEAQ         (CX)(R14*8), R14
+	VBROADCASTSS 4(R10), Z18
+	VFMADD231PS  (R14), Z18, Z1
+	VFMADD231PS  (R14)(DX*1), Z18, Z5
+	VFMADD231PS  (R14)(DX*2), Z18, Z9
+	VFMADD231PS  (R14)(BX*1), Z18, Z13
+	MOVWQZX      R13, R14
+	SHRQ         $0x10, R13
+	LEAQ         (CX)(R14*8), R14
+	VBROADCASTSS 8(R10), Z19
+	VFMADD231PS  (R14), Z19, Z2
+	VFMADD231PS  (R14)(DX*1), Z19, Z6
+	VFMADD231PS  (R14)(DX*2), Z19, Z10
+	VFMADD231PS  (R14)(BX*1), Z19, Z14
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 12(R10), Z20
+	VFMADD231PS  (R13), Z20, Z3
+	VFMADD231PS  (R13)(DX*1), Z20, Z7
+	VFMADD231PS  (R13)(DX*2), Z20, Z11
+	VFMADD231PS  (R13)(BX*1), Z20, Z15
+	MOVQ         8(R11), R13
+	MOVWQZX      R13, R14
+	SHRQ         $0x10, R13
+	LEAQ         (CX)(R14*8), R14
+	VBROADCASTSS 16(R10), Z17
+	VFMADD231PS  (R14), Z17, Z0
+	VFMADD231PS  (R14)(DX*1), Z17, Z4
+	VFMADD231PS  (R14)(DX*2), Z17, Z8
+	VFMADD231PS  (R14)(BX*1), Z17, Z12
+	MOVWQZX      R13, R14
+	SHRQ         $0x10, R13
+	LEAQ         (CX)(R14*8), R14
+	VBROADCASTSS 20(R10), Z18
+	VFMADD231PS  (R14), Z18, Z1
+	VFMADD231PS  (R14)(DX*1), Z18, Z5
+	VFMADD231PS  (R14)(DX*2), Z18, Z9
+	VFMADD231PS  (R14)(BX*1), Z18, Z13
+	MOVWQZX      R13, R14
+	SHRQ         $0x10, R13
+	LEAQ         (CX)(R14*8), R14
+	VBROADCASTSS 24(R10), Z19
+	VFMADD231PS  (R14), Z19, Z2
+	VFMADD231PS  (R14)(DX*1), Z19, Z6
+	VFMADD231PS  (R14)(DX*2), Z19, Z10
+	VFMADD231PS  (R14)(BX*1), Z19, Z14
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 28(R10), Z20
+	VFMADD231PS  (R13), Z20, Z3
+	VFMADD231PS  (R13)(DX*1), Z20, Z7
+	VFMADD231PS  (R13)(DX*2), Z20, Z11
+	VFMADD231PS  (R13)(BX*1), Z20, Z15
+	ADDQ         $0x10, R11
+	ADDQ         $0x20, R10
+	CMPQ         R11, R12
+	JL           turn6
+
+turned7:
+	MOVQ    samples_len+104(FP), R10
+	MOVQ    AX, R11
+	SHLQ    $0x06, R10
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z7, Z6, Z6
+	VADDPS  Z6, Z4, Z4
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VADDPS  Z9, Z8, Z8
+	VADDPS  Z11, Z10, Z10
+	VADDPS  Z10, Z8, Z8
+	VMOVUPS Z8, (R11)
+	ADDQ    R10, R11
+	VADDPS  Z13, Z12, Z12
+	VADDPS  Z15, Z14, Z14
+	VADDPS  Z14, Z12, Z12
+	VMOVUPS Z12, (R11)
+	ADDQ    $0x40, AX
+	ADDQ    $0x10, R8
+	JMP     sample2
+
+end3:
+	VZEROUPPER
+	RET
+
+fewer1:
+	MOVQ panels+152(FP), AX
+	CMPQ AX, $0x03
+	JNE  fewer8
+	MOVQ z_base+0(FP), AX
+	MOVQ w_base+24(FP), CX
+	MOVQ wPanel+160(FP), DX
+	SHLQ $0x02, DX
+	MOVQ ahead_base+120(FP), BX
+	MOVQ ahead_len+128(FP), SI
+	MOVQ samples_base+96(FP), DI
+	MOVQ samples_len+104(FP), R8
+
+sample9:
+	DECQ       R8
+	JL         end10
+	DECQ       SI
+	JL         fetched11
+	MOVL       (BX), R9
+	MOVQ       hot+144(FP), R10
+	SHLQ       $0x06, R9
+	MOVQ       records_base+72(FP), R11
+	ADDQ       R11, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+
+fetch12:
+	PREFETCHT1 192(R9)
+	ADDQ       $0x40, R9
+	SUBQ       $0x40, R10
+	JG         fetch12
+	ADDQ       $0x10, BX
+
+fetched11:
+	MOVL    4(DI), R9
+	MOVL    (DI), R10
+	SHLQ    $0x02, R9
+	MOVQ    cold_base+48(FP), R11
+	ADDQ    R11, R9
+	SHLQ    $0x06, R10
+	MOVQ    records_base+72(FP), R11
+	ADDQ    R11, R10
+	MOVQ    hot+144(FP), R11
+	ADDQ    R11, R10
+	MOVL    8(DI), R11
+	ADDQ    R11, R10
+	LEAQ    (R10)(R11*2), R11
+	MOVQ    samples_len+104(FP), R12
+	MOVQ    AX, R13
+	SHLQ    $0x06, R12
+	VMOVUPS (R13), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	ADDQ    R12, R13
+	VMOVUPS (R13), Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	ADDQ    R12, R13
+	VMOVUPS (R13), Z8
+	VXORPS  Z9, Z9, Z9
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
+	CMPQ    R10, R11
+	JGE     turned14
+
+turn13:
+	MOVQ         (R10), R12
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS (R9), Z13
+	VFMADD231PS  (R13), Z13, Z0
+	VFMADD231PS  (R13)(DX*1), Z13, Z4
+	VFMADD231PS  (R13)(DX*2), Z13, Z8
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 4(R9), Z14
+	VFMADD231PS  (R13), Z14, Z1
+	VFMADD231PS  (R13)(DX*1), Z14, Z5
+	VFMADD231PS  (R13)(DX*2), Z14, Z9
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 8(R9), Z15
+	VFMADD231PS  (R13), Z15, Z2
+	VFMADD231PS  (R13)(DX*1), Z15, Z6
+	VFMADD231PS  (R13)(DX*2), Z15, Z10
+	LEAQ         (CX)(R12*8), R12
+	VBROADCASTSS 12(R9), Z16
+	VFMADD231PS  (R12), Z16, Z3
+	VFMADD231PS  (R12)(DX*1), Z16, Z7
+	VFMADD231PS  (R12)(DX*2), Z16, Z11
+	MOVQ         8(R10), R12
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 16(R9), Z13
+	VFMADD231PS  (R13), Z13, Z0
+	VFMADD231PS  (R13)(DX*1), Z13, Z4
+	VFMADD231PS  (R13)(DX*2), Z13, Z8
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 20(R9), Z14
+	VFMADD231PS  (R13), Z14, Z1
+	VFMADD231PS  (R13)(DX*1), Z14, Z5
+	VFMADD231PS  (R13)(DX*2), Z14, Z9
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 24(R9), Z15
+	VFMADD231PS  (R13), Z15, Z2
+	VFMADD231PS  (R13)(DX*1), Z15, Z6
+	VFMADD231PS  (R13)(DX*2), Z15, Z10
+	LEAQ         (CX)(R12*8), R12
+	VBROADCASTSS 28(R9), Z16
+	VFMADD231PS  (R12), Z16, Z3
+	VFMADD231PS  (R12)(DX*1), Z16, Z7
+	VFMADD231PS  (R12)(DX*2), Z16, Z11
+	ADDQ         $0x10, R10
+	ADDQ         $0x20, R9
+	CMPQ         R10, R11
+	JL           turn13
+
+turned14:
+	MOVQ    samples_len+104(FP), R9
+	MOVQ    AX, R10
+	SHLQ    $0x06, R9
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (R10)
+	ADDQ    R9, R10
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z7, Z6, Z6
+	VADDPS  Z6, Z4, Z4
+	VMOVUPS Z4, (R10)
+	ADDQ    R9, R10
+	VADDPS  Z9, Z8, Z8
+	VADDPS  Z11, Z10, Z10
+	VADDPS  Z10, Z8, Z8
+	VMOVUPS Z8, (R10)
+	ADDQ    $0x40, AX
+	ADDQ    $0x10, DI
+	JMP     sample9
+
+end10:
+	VZEROUPPER
+	RET
+
+fewer8:
+	MOVQ panels+152(FP), AX
+	CMPQ AX, $0x02
+	JNE  fewer15
+	MOVQ z_base+0(FP), AX
+	MOVQ w_base+24(FP), CX
+	MOVQ wPanel+160(FP), DX
+	SHLQ $0x02, DX
+	MOVQ ahead_base+120(FP), BX
+	MOVQ ahead_len+128(FP), SI
+	MOVQ samples_base+96(FP), DI
+	MOVQ samples_len+104(FP), R8
+
+sample16:
+	DECQ       R8
+	JL         end17
+	DECQ       SI
+	JL         fetched18
+	MOVL       (BX), R9
+	MOVQ       hot+144(FP), R10
+	SHLQ       $0x06, R9
+	MOVQ       records_base+72(FP), R11
+	ADDQ       R11, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+
+fetch19:
+	PREFETCHT1 192(R9)
+	ADDQ       $0x40, R9
+	SUBQ       $0x40, R10
+	JG         fetch19
+	ADDQ       $0x10, BX
+
+fetched18:
+	MOVL    4(DI), R9
+	MOVL    (DI), R10
+	SHLQ    $0x02, R9
+	MOVQ    cold_base+48(FP), R11
+	ADDQ    R11, R9
+	SHLQ    $0x06, R10
+	MOVQ    records_base+72(FP), R11
+	ADDQ    R11, R10
+	MOVQ    hot+144(FP), R11
+	ADDQ    R11, R10
+	MOVL    8(DI), R11
+	ADDQ    R11, R10
+	LEAQ    (R10)(R11*2), R11
+	MOVQ    samples_len+104(FP), R12
+	MOVQ    AX, R13
+	SHLQ    $0x06, R12
+	VMOVUPS (R13), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	ADDQ    R12, R13
+	VMOVUPS (R13), Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	CMPQ    R10, R11
+	JGE     turned21
+
+turn20:
+	MOVQ         (R10), R12
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  (R13), Z9, Z0
+	VFMADD231PS  (R13)(DX*1), Z9, Z4
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  (R13), Z10, Z1
+	VFMADD231PS  (R13)(DX*1), Z10, Z5
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 8(R9), Z11
+	VFMADD231PS  (R13), Z11, Z2
+	VFMADD231PS  (R13)(DX*1), Z11, Z6
+	LEAQ         (CX)(R12*8), R12
+	VBROADCASTSS 12(R9), Z12
+	VFMADD231PS  (R12), Z12, Z3
+	VFMADD231PS  (R12)(DX*1), Z12, Z7
+	MOVQ         8(R10), R12
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 16(R9), Z9
+	VFMADD231PS  (R13), Z9, Z0
+	VFMADD231PS  (R13)(DX*1), Z9, Z4
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 20(R9), Z10
+	VFMADD231PS  (R13), Z10, Z1
+	VFMADD231PS  (R13)(DX*1), Z10, Z5
+	MOVWQZX      R12, R13
+	SHRQ         $0x10, R12
+	LEAQ         (CX)(R13*8), R13
+	VBROADCASTSS 24(R9), Z11
+	VFMADD231PS  (R13), Z11, Z2
+	VFMADD231PS  (R13)(DX*1), Z11, Z6
+	LEAQ         (CX)(R12*8), R12
+	VBROADCASTSS 28(R9), Z12
+	VFMADD231PS  (R12), Z12, Z3
+	VFMADD231PS  (R12)(DX*1), Z12, Z7
+	ADDQ         $0x10, R10
+	ADDQ         $0x20, R9
+	CMPQ         R10, R11
+	JL           turn20
+
+turned21:
+	MOVQ    samples_len+104(FP), R9
+	MOVQ    AX, R10
+	SHLQ    $0x06, R9
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (R10)
+	ADDQ    R9, R10
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z7, Z6, Z6
+	VADDPS  Z6, Z4, Z4
+	VMOVUPS Z4, (R10)
+	ADDQ    $0x40, AX
+	ADDQ    $0x10, DI
+	JMP     sample16
+
+end17:
+	VZEROUPPER
+	RET
+
+fewer15:
 	MOVQ z_base+0(FP), AX
 	MOVQ w_base+24(FP), CX
 	MOVQ ahead_base+120(FP), DX
@@ -6814,11 +7339,11 @@ TEXT ·gatherAVX512(SB), NOSPLIT, $0-152
 	MOVQ samples_base+96(FP), SI
 	MOVQ samples_len+104(FP), DI
 
-sample1:
+sample22:
 	DECQ       DI
-	JL         end2
+	JL         end23
 	DECQ       BX
-	JL         fetched3
+	JL         fetched24
 	MOVL       (DX), R8
 	MOVQ       hot+144(FP), R9
 	SHLQ       $0x06, R8
@@ -6828,14 +7353,14 @@ sample1:
 	PREFETCHT1 64(R8)
 	PREFETCHT1 128(R8)
 
-fetch4:
+fetch25:
 	PREFETCHT1 192(R8)
 	ADDQ       $0x40, R8
 	SUBQ       $0x40, R9
-	JG         fetch4
+	JG         fetch25
 	ADDQ       $0x10, DX
 
-fetched3:
+fetched24:
 	MOVL    4(SI), R8
 	MOVL    (SI), R9
 	SHLQ    $0x02, R8
@@ -6849,14 +7374,17 @@ fetched3:
 	MOVL    8(SI), R10
 	ADDQ    R10, R9
 	LEAQ    (R9)(R10*2), R10
-	VMOVUPS (AX), Z0
+	MOVQ    samples_len+104(FP), R11
+	MOVQ    AX, R12
+	SHLQ    $0x06, R11
+	VMOVUPS (R12), Z0
 	VXORPS  Z1, Z1, Z1
 	VXORPS  Z2, Z2, Z2
 	VXORPS  Z3, Z3, Z3
 	CMPQ    R9, R10
-	JGE     turned6
+	JGE     turned27
 
-turn5:
+turn26:
 	MOVQ         (R9), R11
 	MOVWQZX      R11, R12
 	SHRQ         $0x10, R11
@@ -6872,36 +7400,514 @@ turn5:
 	VFMADD231PS  (CX)(R12*8), Z7, Z2
 	VBROADCASTSS 12(R8), Z8
 	VFMADD231PS  (CX)(R11*8), Z8, Z3
-	ADDQ         $0x08, R9
-	ADDQ         $0x10, R8
+	MOVQ         8(R9), R11
+	MOVWQZX      R11, R12
+	SHRQ         $0x10, R11
+	VBROADCASTSS 16(R8), Z5
+	VFMADD231PS  (CX)(R12*8), Z5, Z0
+	MOVWQZX      R11, R12
+	SHRQ         $0x10, R11
+	VBROADCASTSS 20(R8), Z6
+	VFMADD231PS  (CX)(R12*8), Z6, Z1
+	MOVWQZX      R11, R12
+	SHRQ         $0x10, R11
+	VBROADCASTSS 24(R8), Z7
+	VFMADD231PS  (CX)(R12*8), Z7, Z2
+	VBROADCASTSS 28(R8), Z8
+	VFMADD231PS  (CX)(R11*8), Z8, Z3
+	ADDQ         $0x10, R9
+	ADDQ         $0x20, R8
 	CMPQ         R9, R10
-	JL           turn5
+	JL           turn26
 
-turned6:
+turned27:
+	MOVQ    samples_len+104(FP), R8
+	MOVQ    AX, R9
+	SHLQ    $0x06, R8
 	VADDPS  Z1, Z0, Z0
 	VADDPS  Z3, Z2, Z2
 	VADDPS  Z2, Z0, Z0
-	VMOVUPS Z0, (AX)
+	VMOVUPS Z0, (R9)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, SI
-	JMP     sample1
+	JMP     sample22
 
-end2:
+end23:
 	VZEROUPPER
 	RET
 
-// func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)
+// func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 // Requires: AVX, AVX512F
-TEXT ·scatterAVX512(SB), NOSPLIT, $0-132
+TEXT ·scatterAVX512(SB), NOSPLIT, $0-148
+	MOVQ         panels+128(FP), AX
+	CMPQ         AX, $0x04
+	JNE          fewer1
+	MOVQ         w_base+0(FP), AX
+	MOVQ         wPanel+136(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         d_base+24(FP), BX
+	VBROADCASTSS alpha+144(FP), Z20
+	MOVQ         samples_base+96(FP), SI
+	MOVQ         samples_len+104(FP), DI
+
+sample2:
+	DECQ    DI
+	JL      end3
+	MOVL    4(SI), R8
+	MOVL    (SI), R9
+	SHLQ    $0x02, R8
+	MOVQ    cold_base+48(FP), R10
+	ADDQ    R10, R8
+	SHLQ    $0x06, R9
+	MOVQ    records_base+72(FP), R10
+	ADDQ    R10, R9
+	MOVQ    hot+120(FP), R10
+	ADDQ    R10, R9
+	MOVL    8(SI), R10
+	ADDQ    R10, R9
+	LEAQ    (R9)(R10*2), R10
+	MOVQ    samples_len+104(FP), R11
+	MOVQ    BX, R12
+	SHLQ    $0x06, R11
+	VMOVUPS (R12), Z16
+	VMULPS  Z20, Z16, Z16
+	ADDQ    R11, R12
+	VMOVUPS (R12), Z17
+	VMULPS  Z20, Z17, Z17
+	ADDQ    R11, R12
+	VMOVUPS (R12), Z18
+	VMULPS  Z20, Z18, Z18
+	ADDQ    R11, R12
+	VMOVUPS (R12), Z19
+	VMULPS  Z20, Z19, Z19
+	CMPQ    R9, R10
+	JGE     turned5
+
+turn4:
+	MOVWQZX      (R9), R11
+	LEAQ         (AX)(R11*8), R11
+	VBROADCASTSS (R8), Z22
+	VMOVUPS      (R11), Z0
+	VFMADD231PS  Z22, Z16, Z0
+	VMOVUPS      (R11)(CX*1), Z1
+	VFMADD231PS  Z22, Z17, Z1
+	VMOVUPS      (R11)(CX*2), Z2
+	VFMADD231PS  Z22, Z18, Z2
+	VMOVUPS      (R11)(DX*1), Z3
+	VFMADD231PS  Z22, Z19, Z3
+	MOVWQZX      2(R9), R12
+	LEAQ         (AX)(R12*8), R12
+	VBROADCASTSS 4(R8), Z23
+	VMOVUPS      (R12), Z4
+	VFMADD231PS  Z23, Z16, Z4
+	VMOVUPS      (R12)(CX*1), Z5
+	VFMADD231PS  Z23, Z17, Z5
+	VMOVUPS      (R12)(CX*2), Z6
+	VFMADD231PS  Z23, Z18, Z6
+	VMOVUPS      (R12)(DX*1), Z7
+	VFMADD231PS  Z23, Z19, Z7
+	MOVWQZX      4(R9), R13
+	LEAQ         (AX)(R13*8), R13
+	VBROADCASTSS 8(R8), Z24
+	VMOVUPS      (R13), Z8
+	VFMADD231PS  Z24, Z16, Z8
+	VMOVUPS      (R13)(CX*1), Z9
+	VFMADD231PS  Z24, Z17, Z9
+	VMOVUPS      (R13)(CX*2), Z10
+	VFMADD231PS  Z24, Z18, Z10
+	VMOVUPS      (R13)(DX*1), Z11
+	VFMADD231PS  Z24, Z19, Z11
+	MOVWQZX      6(R9), R14
+	LEAQ         (AX)(R14*8), R14
+	VBROADCASTSS 12(R8), Z22
+	VMOVUPS      (R14), Z12
+	VFMADD231PS  Z22, Z16, Z12
+	VMOVUPS      (R14)(CX*1), Z13
+	VFMADD231PS  Z22, Z17, Z13
+	VMOVUPS      (R14)(CX*2), Z14
+	VFMADD231PS  Z22, Z18, Z14
+	VMOVUPS      (R14)(DX*1), Z15
+	VFMADD231PS  Z22, Z19, Z15
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, (R11)(CX*1)
+	VMOVUPS      Z2, (R11)(CX*2)
+	VMOVUPS      Z3, (R11)(DX*1)
+	VMOVUPS      Z4, (R12)
+	VMOVUPS      Z5, (R12)(CX*1)
+	VMOVUPS      Z6, (R12)(CX*2)
+	VMOVUPS      Z7, (R12)(DX*1)
+	VMOVUPS      Z8, (R13)
+	VMOVUPS      Z9, (R13)(CX*1)
+	VMOVUPS      Z10, (R13)(CX*2)
+	VMOVUPS      Z11, (R13)(DX*1)
+	VMOVUPS      Z12, (R14)
+	VMOVUPS      Z13, (R14)(CX*1)
+	VMOVUPS      Z14, (R14)(CX*2)
+	VMOVUPS      Z15, (R14)(DX*1)
+	MOVWQZX      8(R9), R11
+	LEAQ         (AX)(R11*8), R11
+	VBROADCASTSS 16(R8), Z22
+	VMOVUPS      (R11), Z0
+	VFMADD231PS  Z22, Z16, Z0
+	VMOVUPS      (R11)(CX*1), Z1
+	VFMADD231PS  Z22, Z17, Z1
+	VMOVUPS      (R11)(CX*2), Z2
+	VFMADD231PS  Z22, Z18, Z2
+	VMOVUPS      (R11)(DX*1), Z3
+	VFMADD231PS  Z22, Z19, Z3
+	MOVWQZX      10(R9), R12
+	LEAQ         (AX)(R12*8), R12
+	VBROADCASTSS 20(R8), Z23
+	VMOVUPS      (R12), Z4
+	VFMADD231PS  Z23, Z16, Z4
+	VMOVUPS      (R12)(CX*1), Z5
+	VFMADD231PS  Z23, Z17, Z5
+	VMOVUPS      (R12)(CX*2), Z6
+	VFMADD231PS  Z23, Z18, Z6
+	VMOVUPS      (R12)(DX*1), Z7
+	VFMADD231PS  Z23, Z19, Z7
+	MOVWQZX      12(R9), R13
+	LEAQ         (AX)(R13*8), R13
+	VBROADCASTSS 24(R8), Z24
+	VMOVUPS      (R13), Z8
+	VFMADD231PS  Z24, Z16, Z8
+	VMOVUPS      (R13)(CX*1), Z9
+	VFMADD231PS  Z24, Z17, Z9
+	VMOVUPS      (R13)(CX*2), Z10
+	VFMADD231PS  Z24, Z18, Z10
+	VMOVUPS      (R13)(DX*1), Z11
+	VFMADD231PS  Z24, Z19, Z11
+	MOVWQZX      14(R9), R14
+	LEAQ         (AX)(R14*8), R14
+	VBROADCASTSS 28(R8), Z22
+	VMOVUPS      (R14), Z12
+	VFMADD231PS  Z22, Z16, Z12
+	VMOVUPS      (R14)(CX*1), Z13
+	VFMADD231PS  Z22, Z17, Z13
+	VMOVUPS      (R14)(CX*2), Z14
+	VFMADD231PS  Z22, Z18, Z14
+	VMOVUPS      (R14)(DX*1), Z15
+	VFMADD231PS  Z22, Z19, Z15
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, (R11)(CX*1)
+	VMOVUPS      Z2, (R11)(CX*2)
+	VMOVUPS      Z3, (R11)(DX*1)
+	VMOVUPS      Z4, (R12)
+	VMOVUPS      Z5, (R12)(CX*1)
+	VMOVUPS      Z6, (R12)(CX*2)
+	VMOVUPS      Z7, (R12)(DX*1)
+	VMOVUPS      Z8, (R13)
+	VMOVUPS      Z9, (R13)(CX*1)
+	VMOVUPS      Z10, (R13)(CX*2)
+	VMOVUPS      Z11, (R13)(DX*1)
+	VMOVUPS      Z12, (R14)
+	VMOVUPS      Z13, (R14)(CX*1)
+	VMOVUPS      Z14, (R14)(CX*2)
+	VMOVUPS      Z15, (R14)(DX*1)
+	ADDQ         $0x10, R9
+	ADDQ         $0x20, R8
+	CMPQ         R9, R10
+	JL           turn4
+
+turned5:
+	ADDQ $0x40, BX
+	ADDQ $0x10, SI
+	JMP  sample2
+
+end3:
+	VZEROUPPER
+	RET
+
+fewer1:
+	MOVQ         panels+128(FP), AX
+	CMPQ         AX, $0x03
+	JNE          fewer6
+	MOVQ         w_base+0(FP), AX
+	MOVQ         wPanel+136(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         d_base+24(FP), DX
+	VBROADCASTSS alpha+144(FP), Z15
+	MOVQ         samples_base+96(FP), BX
+	MOVQ         samples_len+104(FP), SI
+
+sample7:
+	DECQ    SI
+	JL      end8
+	MOVL    4(BX), DI
+	MOVL    (BX), R8
+	SHLQ    $0x02, DI
+	MOVQ    cold_base+48(FP), R9
+	ADDQ    R9, DI
+	SHLQ    $0x06, R8
+	MOVQ    records_base+72(FP), R9
+	ADDQ    R9, R8
+	MOVQ    hot+120(FP), R9
+	ADDQ    R9, R8
+	MOVL    8(BX), R9
+	ADDQ    R9, R8
+	LEAQ    (R8)(R9*2), R9
+	MOVQ    samples_len+104(FP), R10
+	MOVQ    DX, R11
+	SHLQ    $0x06, R10
+	VMOVUPS (R11), Z12
+	VMULPS  Z15, Z12, Z12
+	ADDQ    R10, R11
+	VMOVUPS (R11), Z13
+	VMULPS  Z15, Z13, Z13
+	ADDQ    R10, R11
+	VMOVUPS (R11), Z14
+	VMULPS  Z15, Z14, Z14
+	CMPQ    R8, R9
+	JGE     turned10
+
+turn9:
+	MOVWQZX      (R8), R10
+	LEAQ         (AX)(R10*8), R10
+	VBROADCASTSS (DI), Z17
+	VMOVUPS      (R10), Z0
+	VFMADD231PS  Z17, Z12, Z0
+	VMOVUPS      (R10)(CX*1), Z1
+	VFMADD231PS  Z17, Z13, Z1
+	VMOVUPS      (R10)(CX*2), Z2
+	VFMADD231PS  Z17, Z14, Z2
+	MOVWQZX      2(R8), R11
+	LEAQ         (AX)(R11*8), R11
+	VBROADCASTSS 4(DI), Z18
+	VMOVUPS      (R11), Z3
+	VFMADD231PS  Z18, Z12, Z3
+	VMOVUPS      (R11)(CX*1), Z4
+	VFMADD231PS  Z18, Z13, Z4
+	VMOVUPS      (R11)(CX*2), Z5
+	VFMADD231PS  Z18, Z14, Z5
+	MOVWQZX      4(R8), R12
+	LEAQ         (AX)(R12*8), R12
+	VBROADCASTSS 8(DI), Z19
+	VMOVUPS      (R12), Z6
+	VFMADD231PS  Z19, Z12, Z6
+	VMOVUPS      (R12)(CX*1), Z7
+	VFMADD231PS  Z19, Z13, Z7
+	VMOVUPS      (R12)(CX*2), Z8
+	VFMADD231PS  Z19, Z14, Z8
+	MOVWQZX      6(R8), R13
+	LEAQ         (AX)(R13*8), R13
+	VBROADCASTSS 12(DI), Z17
+	VMOVUPS      (R13), Z9
+	VFMADD231PS  Z17, Z12, Z9
+	VMOVUPS      (R13)(CX*1), Z10
+	VFMADD231PS  Z17, Z13, Z10
+	VMOVUPS      (R13)(CX*2), Z11
+	VFMADD231PS  Z17, Z14, Z11
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, (R10)(CX*1)
+	VMOVUPS      Z2, (R10)(CX*2)
+	VMOVUPS      Z3, (R11)
+	VMOVUPS      Z4, (R11)(CX*1)
+	VMOVUPS      Z5, (R11)(CX*2)
+	VMOVUPS      Z6, (R12)
+	VMOVUPS      Z7, (R12)(CX*1)
+	VMOVUPS      Z8, (R12)(CX*2)
+	VMOVUPS      Z9, (R13)
+	VMOVUPS      Z10, (R13)(CX*1)
+	VMOVUPS      Z11, (R13)(CX*2)
+	MOVWQZX      8(R8), R10
+	LEAQ         (AX)(R10*8), R10
+	VBROADCASTSS 16(DI), Z17
+	VMOVUPS      (R10), Z0
+	VFMADD231PS  Z17, Z12, Z0
+	VMOVUPS      (R10)(CX*1), Z1
+	VFMADD231PS  Z17, Z13, Z1
+	VMOVUPS      (R10)(CX*2), Z2
+	VFMADD231PS  Z17, Z14, Z2
+	MOVWQZX      10(R8), R11
+	LEAQ         (AX)(R11*8), R11
+	VBROADCASTSS 20(DI), Z18
+	VMOVUPS      (R11), Z3
+	VFMADD231PS  Z18, Z12, Z3
+	VMOVUPS      (R11)(CX*1), Z4
+	VFMADD231PS  Z18, Z13, Z4
+	VMOVUPS      (R11)(CX*2), Z5
+	VFMADD231PS  Z18, Z14, Z5
+	MOVWQZX      12(R8), R12
+	LEAQ         (AX)(R12*8), R12
+	VBROADCASTSS 24(DI), Z19
+	VMOVUPS      (R12), Z6
+	VFMADD231PS  Z19, Z12, Z6
+	VMOVUPS      (R12)(CX*1), Z7
+	VFMADD231PS  Z19, Z13, Z7
+	VMOVUPS      (R12)(CX*2), Z8
+	VFMADD231PS  Z19, Z14, Z8
+	MOVWQZX      14(R8), R13
+	LEAQ         (AX)(R13*8), R13
+	VBROADCASTSS 28(DI), Z17
+	VMOVUPS      (R13), Z9
+	VFMADD231PS  Z17, Z12, Z9
+	VMOVUPS      (R13)(CX*1), Z10
+	VFMADD231PS  Z17, Z13, Z10
+	VMOVUPS      (R13)(CX*2), Z11
+	VFMADD231PS  Z17, Z14, Z11
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, (R10)(CX*1)
+	VMOVUPS      Z2, (R10)(CX*2)
+	VMOVUPS      Z3, (R11)
+	VMOVUPS      Z4, (R11)(CX*1)
+	VMOVUPS      Z5, (R11)(CX*2)
+	VMOVUPS      Z6, (R12)
+	VMOVUPS      Z7, (R12)(CX*1)
+	VMOVUPS      Z8, (R12)(CX*2)
+	VMOVUPS      Z9, (R13)
+	VMOVUPS      Z10, (R13)(CX*1)
+	VMOVUPS      Z11, (R13)(CX*2)
+	ADDQ         $0x10, R8
+	ADDQ         $0x20, DI
+	CMPQ         R8, R9
+	JL           turn9
+
+turned10:
+	ADDQ $0x40, DX
+	ADDQ $0x10, BX
+	JMP  sample7
+
+end8:
+	VZEROUPPER
+	RET
+
+fewer6:
+	MOVQ         panels+128(FP), AX
+	CMPQ         AX, $0x02
+	JNE          fewer11
+	MOVQ         w_base+0(FP), AX
+	MOVQ         wPanel+136(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         d_base+24(FP), DX
+	VBROADCASTSS alpha+144(FP), Z10
+	MOVQ         samples_base+96(FP), BX
+	MOVQ         samples_len+104(FP), SI
+
+sample12:
+	DECQ    SI
+	JL      end13
+	MOVL    4(BX), DI
+	MOVL    (BX), R8
+	SHLQ    $0x02, DI
+	MOVQ    cold_base+48(FP), R9
+	ADDQ    R9, DI
+	SHLQ    $0x06, R8
+	MOVQ    records_base+72(FP), R9
+	ADDQ    R9, R8
+	MOVQ    hot+120(FP), R9
+	ADDQ    R9, R8
+	MOVL    8(BX), R9
+	ADDQ    R9, R8
+	LEAQ    (R8)(R9*2), R9
+	MOVQ    samples_len+104(FP), R10
+	MOVQ    DX, R11
+	SHLQ    $0x06, R10
+	VMOVUPS (R11), Z8
+	VMULPS  Z10, Z8, Z8
+	ADDQ    R10, R11
+	VMOVUPS (R11), Z9
+	VMULPS  Z10, Z9, Z9
+	CMPQ    R8, R9
+	JGE     turned15
+
+turn14:
+	MOVWQZX      (R8), R10
+	LEAQ         (AX)(R10*8), R10
+	VBROADCASTSS (DI), Z12
+	VMOVUPS      (R10), Z0
+	VFMADD231PS  Z12, Z8, Z0
+	VMOVUPS      (R10)(CX*1), Z1
+	VFMADD231PS  Z12, Z9, Z1
+	MOVWQZX      2(R8), R11
+	LEAQ         (AX)(R11*8), R11
+	VBROADCASTSS 4(DI), Z13
+	VMOVUPS      (R11), Z2
+	VFMADD231PS  Z13, Z8, Z2
+	VMOVUPS      (R11)(CX*1), Z3
+	VFMADD231PS  Z13, Z9, Z3
+	MOVWQZX      4(R8), R12
+	LEAQ         (AX)(R12*8), R12
+	VBROADCASTSS 8(DI), Z14
+	VMOVUPS      (R12), Z4
+	VFMADD231PS  Z14, Z8, Z4
+	VMOVUPS      (R12)(CX*1), Z5
+	VFMADD231PS  Z14, Z9, Z5
+	MOVWQZX      6(R8), R13
+	LEAQ         (AX)(R13*8), R13
+	VBROADCASTSS 12(DI), Z12
+	VMOVUPS      (R13), Z6
+	VFMADD231PS  Z12, Z8, Z6
+	VMOVUPS      (R13)(CX*1), Z7
+	VFMADD231PS  Z12, Z9, Z7
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, (R10)(CX*1)
+	VMOVUPS      Z2, (R11)
+	VMOVUPS      Z3, (R11)(CX*1)
+	VMOVUPS      Z4, (R12)
+	VMOVUPS      Z5, (R12)(CX*1)
+	VMOVUPS      Z6, (R13)
+	VMOVUPS      Z7, (R13)(CX*1)
+	MOVWQZX      8(R8), R10
+	LEAQ         (AX)(R10*8), R10
+	VBROADCASTSS 16(DI), Z12
+	VMOVUPS      (R10), Z0
+	VFMADD231PS  Z12, Z8, Z0
+	VMOVUPS      (R10)(CX*1), Z1
+	VFMADD231PS  Z12, Z9, Z1
+	MOVWQZX      10(R8), R11
+	LEAQ         (AX)(R11*8), R11
+	VBROADCASTSS 20(DI), Z13
+	VMOVUPS      (R11), Z2
+	VFMADD231PS  Z13, Z8, Z2
+	VMOVUPS      (R11)(CX*1), Z3
+	VFMADD231PS  Z13, Z9, Z3
+	MOVWQZX      12(R8), R12
+	LEAQ         (AX)(R12*8), R12
+	VBROADCASTSS 24(DI), Z14
+	VMOVUPS      (R12), Z4
+	VFMADD231PS  Z14, Z8, Z4
+	VMOVUPS      (R12)(CX*1), Z5
+	VFMADD231PS  Z14, Z9, Z5
+	MOVWQZX      14(R8), R13
+	LEAQ         (AX)(R13*8), R13
+	VBROADCASTSS 28(DI), Z12
+	VMOVUPS      (R13), Z6
+	VFMADD231PS  Z12, Z8, Z6
+	VMOVUPS      (R13)(CX*1), Z7
+	VFMADD231PS  Z12, Z9, Z7
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, (R10)(CX*1)
+	VMOVUPS      Z2, (R11)
+	VMOVUPS      Z3, (R11)(CX*1)
+	VMOVUPS      Z4, (R12)
+	VMOVUPS      Z5, (R12)(CX*1)
+	VMOVUPS      Z6, (R13)
+	VMOVUPS      Z7, (R13)(CX*1)
+	ADDQ         $0x10, R8
+	ADDQ         $0x20, DI
+	CMPQ         R8, R9
+	JL           turn14
+
+turned15:
+	ADDQ $0x40, DX
+	ADDQ $0x10, BX
+	JMP  sample12
+
+end13:
+	VZEROUPPER
+	RET
+
+fewer11:
 	MOVQ         w_base+0(FP), AX
 	MOVQ         d_base+24(FP), CX
-	VBROADCASTSS alpha+128(FP), Z5
+	VBROADCASTSS alpha+144(FP), Z5
 	MOVQ         samples_base+96(FP), DX
 	MOVQ         samples_len+104(FP), BX
 
-sample1:
+sample16:
 	DECQ    BX
-	JL      end2
+	JL      end17
 	MOVL    4(DX), SI
 	MOVL    (DX), DI
 	SHLQ    $0x02, SI
@@ -6915,12 +7921,15 @@ sample1:
 	MOVL    8(DX), R8
 	ADDQ    R8, DI
 	LEAQ    (DI)(R8*2), R8
-	VMOVUPS (CX), Z4
+	MOVQ    samples_len+104(FP), R9
+	MOVQ    CX, R10
+	SHLQ    $0x06, R9
+	VMOVUPS (R10), Z4
 	VMULPS  Z5, Z4, Z4
 	CMPQ    DI, R8
-	JGE     turned4
+	JGE     turned19
 
-turn3:
+turn18:
 	MOVWQZX      (DI), R9
 	VBROADCASTSS (SI), Z7
 	VMOVUPS      (AX)(R9*8), Z0
@@ -6941,17 +7950,37 @@ turn3:
 	VMOVUPS      Z1, (AX)(R10*8)
 	VMOVUPS      Z2, (AX)(R11*8)
 	VMOVUPS      Z3, (AX)(R12*8)
-	ADDQ         $0x08, DI
-	ADDQ         $0x10, SI
+	MOVWQZX      8(DI), R9
+	VBROADCASTSS 16(SI), Z7
+	VMOVUPS      (AX)(R9*8), Z0
+	VFMADD231PS  Z7, Z4, Z0
+	MOVWQZX      10(DI), R10
+	VBROADCASTSS 20(SI), Z8
+	VMOVUPS      (AX)(R10*8), Z1
+	VFMADD231PS  Z8, Z4, Z1
+	MOVWQZX      12(DI), R11
+	VBROADCASTSS 24(SI), Z9
+	VMOVUPS      (AX)(R11*8), Z2
+	VFMADD231PS  Z9, Z4, Z2
+	MOVWQZX      14(DI), R12
+	VBROADCASTSS 28(SI), Z7
+	VMOVUPS      (AX)(R12*8), Z3
+	VFMADD231PS  Z7, Z4, Z3
+	VMOVUPS      Z0, (AX)(R9*8)
+	VMOVUPS      Z1, (AX)(R10*8)
+	VMOVUPS      Z2, (AX)(R11*8)
+	VMOVUPS      Z3, (AX)(R12*8)
+	ADDQ         $0x10, DI
+	ADDQ         $0x20, SI
 	CMPQ         DI, R8
-	JL           turn3
+	JL           turn18
 
-turned4:
+turned19:
 	ADDQ $0x40, CX
 	ADDQ $0x10, DX
-	JMP  sample1
+	JMP  sample16
 
-end2:
+end17:
 	VZEROUPPER
 	RET
 
@@ -9024,9 +10053,9 @@ end3:
 	VZEROUPPER
 	RET
 
-// func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int)
+// func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gatherAVX2Half(SB), NOSPLIT, $0-152
+TEXT ·gatherAVX2Half(SB), NOSPLIT, $0-168
 	MOVQ z_base+0(FP), AX
 	MOVQ w_base+24(FP), CX
 	MOVQ ahead_base+120(FP), DX
@@ -9069,7 +10098,10 @@ fetched3:
 	MOVL    8(SI), R10
 	ADDQ    R10, R9
 	LEAQ    (R9)(R10*2), R10
-	VMOVUPS (AX), Y0
+	MOVQ    samples_len+104(FP), R11
+	MOVQ    AX, R12
+	SHLQ    $0x06, R11
+	VMOVUPS (R12), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
@@ -9093,16 +10125,35 @@ turn5:
 	VFMADD231PS    (CX)(R12*8), Y7, Y2
 	VPERMILPS      $0xff, Y4, Y8
 	VFMADD231PS    (CX)(R11*8), Y8, Y3
-	ADDQ           $0x08, R9
-	ADDQ           $0x10, R8
+	MOVQ           8(R9), R11
+	VBROADCASTF128 16(R8), Y4
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x00, Y4, Y5
+	VFMADD231PS    (CX)(R12*8), Y5, Y0
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0x55, Y4, Y6
+	VFMADD231PS    (CX)(R12*8), Y6, Y1
+	MOVWQZX        R11, R12
+	SHRQ           $0x10, R11
+	VPERMILPS      $0xaa, Y4, Y7
+	VFMADD231PS    (CX)(R12*8), Y7, Y2
+	VPERMILPS      $0xff, Y4, Y8
+	VFMADD231PS    (CX)(R11*8), Y8, Y3
+	ADDQ           $0x10, R9
+	ADDQ           $0x20, R8
 	CMPQ           R9, R10
 	JL             turn5
 
 turned6:
+	MOVQ    samples_len+104(FP), R8
+	MOVQ    AX, R9
+	SHLQ    $0x06, R8
 	VADDPS  Y1, Y0, Y0
 	VADDPS  Y3, Y2, Y2
 	VADDPS  Y2, Y0, Y0
-	VMOVUPS Y0, (AX)
+	VMOVUPS Y0, (R9)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, SI
 	JMP     sample1
@@ -9111,12 +10162,12 @@ end2:
 	VZEROUPPER
 	RET
 
-// func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)
+// func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 // Requires: AVX, FMA3
-TEXT ·scatterAVX2Half(SB), NOSPLIT, $0-132
+TEXT ·scatterAVX2Half(SB), NOSPLIT, $0-148
 	MOVQ         w_base+0(FP), AX
 	MOVQ         d_base+24(FP), CX
-	VBROADCASTSS alpha+128(FP), Y5
+	VBROADCASTSS alpha+144(FP), Y5
 	MOVQ         samples_base+96(FP), DX
 	MOVQ         samples_len+104(FP), BX
 
@@ -9136,7 +10187,10 @@ sample1:
 	MOVL    8(DX), R8
 	ADDQ    R8, DI
 	LEAQ    (DI)(R8*2), R8
-	VMOVUPS (CX), Y4
+	MOVQ    samples_len+104(FP), R9
+	MOVQ    CX, R10
+	SHLQ    $0x06, R9
+	VMOVUPS (R10), Y4
 	VMULPS  Y5, Y4, Y4
 	CMPQ    DI, R8
 	JGE     turned4
@@ -9163,8 +10217,29 @@ turn3:
 	VMOVUPS        Y1, (AX)(R10*8)
 	VMOVUPS        Y2, (AX)(R11*8)
 	VMOVUPS        Y3, (AX)(R12*8)
-	ADDQ           $0x08, DI
-	ADDQ           $0x10, SI
+	VBROADCASTF128 16(SI), Y6
+	MOVWQZX        8(DI), R9
+	VPERMILPS      $0x00, Y6, Y7
+	VMOVUPS        (AX)(R9*8), Y0
+	VFMADD231PS    Y7, Y4, Y0
+	MOVWQZX        10(DI), R10
+	VPERMILPS      $0x55, Y6, Y8
+	VMOVUPS        (AX)(R10*8), Y1
+	VFMADD231PS    Y8, Y4, Y1
+	MOVWQZX        12(DI), R11
+	VPERMILPS      $0xaa, Y6, Y9
+	VMOVUPS        (AX)(R11*8), Y2
+	VFMADD231PS    Y9, Y4, Y2
+	MOVWQZX        14(DI), R12
+	VPERMILPS      $0xff, Y6, Y7
+	VMOVUPS        (AX)(R12*8), Y3
+	VFMADD231PS    Y7, Y4, Y3
+	VMOVUPS        Y0, (AX)(R9*8)
+	VMOVUPS        Y1, (AX)(R10*8)
+	VMOVUPS        Y2, (AX)(R11*8)
+	VMOVUPS        Y3, (AX)(R12*8)
+	ADDQ           $0x10, DI
+	ADDQ           $0x20, SI
 	CMPQ           DI, R8
 	JL             turn3
 
@@ -9280,8 +10355,8 @@ done4:
 	VMOVDQU (SI)(BX*2), X0
 	VMOVDQU X0, (DI)(R8*2)
 	VMOVQ   X15, (CX)(R8*1)
-	ADDQ    $0x03, R8
-	ANDQ    $-4, R8
+	ADDQ    $0x07, R8
+	ANDQ    $-8, R8
 	MOVQ    R8, ret+152(FP)
 	ADDQ    R8, CX
 

@@ -116,7 +116,7 @@ func scale(w []float32, factor float32) {
 // A record is one example's pixels: the bytes of the hot columns; of the cold
 // ones those that are not zero, and then for each its row in the cold part of
 // the weights, times 8, as 16 bits in little-endian order. Their number is
-// padded to a multiple of 4 by zeros that stand in a row of zeros.
+// padded to a multiple of coldStep by zeros that stand in a row of zeros.
 
 // encode makes an example's record and returns how many cold pixels it holds,
 // those of padding included. row begins with the example's pixels, runs are the
@@ -190,13 +190,19 @@ func convert(x, cold []float32, records []byte, samples []sample, hot int) {
 
 func pixel(v byte) float32 { return float32(v) * (1. / 255) }
 
-// gather is Dense for the cold columns and one panel of weights:
+// gather is Dense for the cold columns and panels of weights, wPanel apart:
 //
 //	z[i] += Σ_{(row, x) in record i} x · w[row]
 //
 // Routines that can fetch memory ahead fetch the records of other samples on
 // the way, one for each of these.
-func gather(z, w, cold []float32, records []byte, samples, _ []sample, hot int) {
+func gather(z, w, cold []float32, records []byte, samples, _ []sample, hot, panels, wPanel int) {
+	for p := range panels {
+		gatherPanel(z[p*len(samples)*lanes:], w[p*wPanel:], cold, records, samples, hot)
+	}
+}
+
+func gatherPanel(z, w, cold []float32, records []byte, samples []sample, hot int) {
 	for i, s := range samples {
 		values, index := entries(cold, records, s, hot)
 		for from := 0; from < lanes; from += half {
@@ -221,11 +227,17 @@ func gather(z, w, cold []float32, records []byte, samples, _ []sample, hot int) 
 	}
 }
 
-// scatter is DWeight for the cold columns and one panel of d, added to weights
-// or their gradient:
+// scatter is DWeight for the cold columns and panels of d, added to weights or
+// their gradient, whose panels are wPanel apart:
 //
 //	w[row] += alpha · Σ_i Σ_{(row, x) in record i} x · d[i]
-func scatter(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32) {
+func scatter(w, d, cold []float32, records []byte, samples []sample, hot, panels, wPanel int, alpha float32) {
+	for p := range panels {
+		scatterPanel(w[p*wPanel:], d[p*len(samples)*lanes:], cold, records, samples, hot, alpha)
+	}
+}
+
+func scatterPanel(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32) {
 	for i, s := range samples {
 		values, index := entries(cold, records, s, hot)
 		g := *(*[lanes]float32)(d[i*lanes:])

@@ -477,13 +477,14 @@ func testRecords(r *routines, columns, n int, density, hotDensity float64) (d *d
 // with the pixels themselves, in float64.
 func TestRecordRoutines(t *testing.T) {
 	eachSet(t, func(t *testing.T, r *routines) {
-		for _, used := range []int{lanes, half} {
-			testRecordRoutines(t, r, r.forColumns(used), used)
+		for panels := 1; panels <= r.recordPanels; panels++ {
+			testRecordRoutines(t, r, r.forColumns(lanes), lanes, panels)
 		}
+		testRecordRoutines(t, r, r.forColumns(half), half, 1)
 	})
 }
 
-func testRecordRoutines(t *testing.T, r *routines, routine *products, used int) {
+func testRecordRoutines(t *testing.T, r *routines, routine *products, used, panels int) {
 	for columns := 1; columns <= 300; columns++ {
 		if columns == 130 {
 			columns = 300
@@ -493,7 +494,7 @@ func testRecordRoutines(t *testing.T, r *routines, routine *products, used int) 
 				if n == 33 && columns%16 > 1 {
 					continue
 				}
-				what := fmt.Sprintf("%d columns, density %v, %d examples", columns, density, n)
+				what := fmt.Sprintf("%d columns, density %v, %d examples, %d panels", columns, density, n, panels)
 				d, in, samples, room := testRecords(r, columns, n, density, 0.4)
 				offset := offsets[n%len(offsets)]
 				x, cold := newGuarded(d.hot*n, offset, random), newGuarded(room, offset, random)
@@ -512,39 +513,44 @@ func testRecordRoutines(t *testing.T, r *routines, routine *products, used int) 
 					}
 				}
 				rows := columns + 1 - min(d.hot, columns)
-				w, z := newGuarded(rows*lanes, offset, random), newGuarded(n*lanes, offset, random)
-				clear(w.room[(rows-1)*lanes:])
-				// What is not finite meets a pixel that is not zero, or is not met.
-				if cold := columns - d.hot; cold > 0 && n != 33 {
-					w.room[columns%cold*lanes] = notFinite[columns%len(notFinite)]
-					z.room[used-1] = notFinite[n%len(notFinite)]
+				wPanel := rows*lanes + 5*lanes
+				w, z := newGuarded(panels*wPanel, offset, random), newGuarded(panels*n*lanes, offset, random)
+				for p := range panels {
+					clear(w.room[p*wPanel+(rows-1)*lanes:][:lanes])
+					// What is not finite meets a pixel that is not zero, or is not met.
+					if cold := columns - d.hot; cold > 0 && n != 33 {
+						w.room[p*wPanel+columns%cold*lanes] = notFinite[(columns+p)%len(notFinite)]
+						z.room[p*n*lanes+used-1] = notFinite[(n+p)%len(notFinite)]
+					}
 				}
 				before := append([]float32(nil), z.room...)
-				routine.gather(z.room, w.room, cold.room, in.records, samples, samples[:n/2], d.hot)
-				g := newGuarded(n*lanes, offset, random)
-				updated := newGuarded(rows*lanes, offset, func(i int) float32 { return w.room[i] })
-				routine.scatter(updated.room, g.room, cold.room, in.records, samples, d.hot, -2)
-				for l := range used {
-					for i := range n {
-						want := float64(before[i*lanes+l])
-						for k := d.hot; k < columns; k++ {
-							if v := pixelAt(i, k); v != 0 {
-								want += v * float64(w.room[(k-d.hot)*lanes+l])
-							}
-						}
-						if got := float64(z.room[i*lanes+l]); !agree(got, want, float64((columns+1)*(columns+1))*ulp) {
-							t.Fatalf("%s: gather: example %d, lane %d is %v, want %v", what, i, l, got, want)
-						}
-					}
-					for k := range rows {
-						want := float64(w.room[k*lanes+l])
+				routine.gather(z.room, w.room, cold.room, in.records, samples, samples[:n/2], d.hot, panels, wPanel)
+				g := newGuarded(panels*n*lanes, offset, random)
+				updated := newGuarded(panels*wPanel, offset, func(i int) float32 { return w.room[i] })
+				routine.scatter(updated.room, g.room, cold.room, in.records, samples, d.hot, panels, wPanel, -2)
+				for p := range panels {
+					for l := range used {
 						for i := range n {
-							if v := pixelAt(i, d.hot+k); v != 0 {
-								want -= 2 * v * float64(g.room[i*lanes+l])
+							want := float64(before[(p*n+i)*lanes+l])
+							for k := d.hot; k < columns; k++ {
+								if v := pixelAt(i, k); v != 0 {
+									want += v * float64(w.room[p*wPanel+(k-d.hot)*lanes+l])
+								}
+							}
+							if got := float64(z.room[(p*n+i)*lanes+l]); !agree(got, want, float64((columns+1)*(columns+1))*ulp) {
+								t.Fatalf("%s: gather: panel %d, example %d, lane %d is %v, want %v", what, p, i, l, got, want)
 							}
 						}
-						if got := float64(updated.room[k*lanes+l]); !agree(got, want, float64(2*(n+1)*(n+1))*ulp) {
-							t.Fatalf("%s: scatter: row %d, lane %d is %v, want %v", what, k, l, got, want)
+						for k := range wPanel / lanes {
+							want := float64(w.room[p*wPanel+k*lanes+l])
+							for i := range n {
+								if v := pixelAt(i, d.hot+k); k < rows && v != 0 {
+									want -= 2 * v * float64(g.room[(p*n+i)*lanes+l])
+								}
+							}
+							if got := float64(updated.room[p*wPanel+k*lanes+l]); !agree(got, want, float64(2*(n+1)*(n+1))*ulp) {
+								t.Fatalf("%s: scatter: panel %d, row %d, lane %d is %v, want %v", what, p, k, l, got, want)
+							}
 						}
 					}
 				}

@@ -23,7 +23,7 @@ func available() []*routines {
 const hotDensity = 0.46
 
 var avx2 = routines{
-	name: "AVX2", multiplyPanels: 1, accumulatePanels: 1, hotDensity: hotDensity,
+	name: "AVX2", multiplyPanels: 1, accumulatePanels: 1, recordPanels: 1, hotDensity: hotDensity,
 	setControl: setControl,
 	products: products{multiply: multiplyAVX2, accumulate: accumulateAVX2, columnSums: columnSumsAVX2,
 		gather: gatherAVX2, scatter: scatterAVX2},
@@ -46,7 +46,7 @@ var productsAVX512 = products{multiply: multiplyAVX512, accumulate: accumulateAV
 	gather: gatherAVX512, scatter: scatterAVX512}
 
 var avx512 = routines{
-	name: "AVX-512", multiplyPanels: 2, accumulatePanels: 3, hotDensity: hotDensity,
+	name: "AVX-512", multiplyPanels: 2, accumulatePanels: 3, recordPanels: 4, hotDensity: hotDensity,
 	setControl: setControl,
 	products:   productsAVX512, half: productsAVX512,
 	transpose: transposeAVX512, scale: scaleAVX512, encode: encodeAVX2, convert: convertAVX512,

@@ -60,8 +60,9 @@ func (k denseLayer) bind(m *machine) func() {
 	if k.sparse {
 		product = func() {
 			m.dense(out, m.x, w, bias, m.hot, units, wPanel)
-			for p := range panels(units) {
-				m.forColumns(units-p*lanes).gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.fetch, m.hot)
+			for p := 0; p < panels(units); p += m.recordPanels {
+				n := min(m.recordPanels, panels(units)-p)
+				m.forColumns(units-p*lanes).gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.fetch, m.hot, n, wPanel)
 				m.fetch = nil
 			}
 		}
@@ -233,12 +234,14 @@ func (k weightGradient) add(m *machine, wPanel int) func(w []float32, p, end int
 	return func(w []float32, p, end int, keep, alpha float32) {
 		d := dz[p*m.n*lanes:]
 		m.denseWeight(w, m.x, d, m.hot, min(units, end*lanes)-p*lanes, wPanel, keep, alpha)
-		for q := range end - p {
-			cold := w[q*wPanel+m.hot*lanes : (q+1)*wPanel]
+		for q := 0; q < end-p; q += m.recordPanels {
+			n := min(m.recordPanels, end-p-q)
 			if keep != 1 {
-				m.scale(cold, keep)
+				for r := q; r < q+n; r++ {
+					m.scale(w[r*wPanel+m.hot*lanes:(r+1)*wPanel], keep)
+				}
 			}
-			m.forColumns(units-(p+q)*lanes).scatter(cold, d[q*m.n*lanes:], m.cold, m.records, m.samples, m.hot, alpha)
+			m.forColumns(units-(p+q)*lanes).scatter(w[q*wPanel+m.hot*lanes:], d[q*m.n*lanes:], m.cold, m.records, m.samples, m.hot, n, wPanel, alpha)
 		}
 	}
 }

@@ -45,8 +45,9 @@ const longestRun = 16
 // defines what they compute.
 type routines struct {
 	name string
-	// multiplyPanels and accumulatePanels are how many panels these take at once.
-	multiplyPanels, accumulatePanels int
+	// multiplyPanels, accumulatePanels and recordPanels are how many panels these
+	// take at once, gather and scatter being the last.
+	multiplyPanels, accumulatePanels, recordPanels int
 	// hotDensity is the fraction of examples from which on a column that is not
 	// zero there is cheaper dense than in records: BenchmarkDensity. Sums run over
 	// the hot columns first, so it is one for all sets of one arithmetic.
@@ -90,8 +91,8 @@ type products struct {
 	multiply   func(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int)
 	accumulate func(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32)
 	columnSums func(dst, d []float32, rows int, keep, alpha float32)
-	gather     func(z, w, cold []float32, records []byte, samples, ahead []sample, hot int)
-	scatter    func(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32)
+	gather     func(z, w, cold []float32, records []byte, samples, ahead []sample, hot, panels, wPanel int)
+	scatter    func(w, d, cold []float32, records []byte, samples []sample, hot, panels, wPanel int, alpha float32)
 }
 
 // forColumns is the products for panels with so many columns in use from the
@@ -107,7 +108,7 @@ var portableProducts = products{multiply: multiply, accumulate: accumulate, colu
 
 // portable is every processor's set.
 var portable = routines{
-	name: "portable", multiplyPanels: 1, accumulatePanels: 1, hotDensity: 0.85,
+	name: "portable", multiplyPanels: 1, accumulatePanels: 1, recordPanels: 1, hotDensity: 0.85,
 	setControl: func(uint32) uint32 { return 0 },
 	products:   portableProducts, half: portableProducts,
 	transpose: transpose, scale: scale, encode: encode, convert: convert,

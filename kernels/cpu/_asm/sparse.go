@@ -11,11 +11,15 @@ const (
 	sampleBytes  = 16
 	sampleRecord = 0 // offset in records, in cache lines
 	sampleFirst  = 4 // index in cold
-	sampleCount  = 8 // a multiple of turn
+	sampleCount  = 8 // a multiple of coldStep
 )
 
-// entries of a sample's record that a turn of a loop handles
-const turn = 4
+// A turn of a loop handles coldStep entries of a sample's record, of which there
+// are whole turns. Entry k is added to sum k modulo sums.
+const (
+	coldStep = 8
+	sums     = 4
+)
 
 // field loads a sample's field.
 func field(sample reg.Register, offset int) reg.GPVirtual {
@@ -144,54 +148,123 @@ func loadEntries(sample reg.Register) entries {
 	return e
 }
 
-// turns calls body for every four entries.
-func (r *routine) turns(e entries, body func()) {
+// turns calls body for the entries from each fourth on, a turn's.
+func (r *routine) turns(e entries, body func(from int)) {
 	loop, end := r.label("turn"), r.label("turned")
 	CMPQ(e.index, e.end)
 	JGE(LabelRef(end))
 	Label(loop)
-	body()
-	ADDQ(Imm(2*turn), e.index)
-	ADDQ(Imm(4*turn), e.values)
+	for from := 0; from < coldStep; from += sums {
+		body(from)
+	}
+	ADDQ(Imm(2*coldStep), e.index)
+	ADDQ(Imm(4*coldStep), e.values)
 	CMPQ(e.index, e.end)
 	JL(LabelRef(loop))
 	Label(end)
 }
 
-// four readies the next four values, and pick fills a register with one of them.
-// With AVX2 that takes a load less per value than broadcasting each, and loads
-// are what these loops wait for.
-func (r *routine) four(values reg.Register, v reg.VecPhysical) {
+// four readies four values, and pick fills a register with one of them. With AVX2
+// that takes a load less per value than broadcasting each, and loads are what
+// these loops wait for.
+func (r *routine) four(values reg.Register, from int, v reg.VecPhysical) {
 	if !r.wide() {
-		VBROADCASTF128(at(values, 0), v)
+		VBROADCASTF128(at(values, 4*from), v)
 	}
 }
 
-func (r *routine) pick(value reg.VecPhysical, values reg.Register, four reg.VecPhysical, k int) {
+func (r *routine) pick(value reg.VecPhysical, values reg.Register, from int, four reg.VecPhysical, k int) {
 	if r.wide() {
-		VBROADCASTSS(at(values, 4*k), value)
+		VBROADCASTSS(at(values, 4*(from+k)), value)
 	} else {
 		VPERMILPS(Imm(uint64(k*0b01010101)), four, value)
 	}
 }
 
-// gather: rows of one panel of w, weighted, added to z.
+// rowsOf loads the address of a row in the first of several panels; at is where
+// it is in panel p. With one panel the address is not needed.
+type rowsOf struct {
+	w, stride, thrice reg.Register
+	panels            int
+}
+
+func (s set) rowsOf(panels int) rowsOf {
+	o := rowsOf{w: slice("w"), panels: panels}
+	if panels > 1 {
+		o.stride = scaled("wPanel", 2)
+	}
+	if panels > 3 {
+		o.thrice = GP64()
+		LEAQ(indexed(o.stride, o.stride, 2, 0), o.thrice)
+	}
+	return o
+}
+
+// address makes the address of the row with an index, in the index's register.
+func (o rowsOf) address(index reg.Register) {
+	if o.panels > 1 {
+		LEAQ(indexed(o.w, index, 8, 0), index)
+	}
+}
+
+func (o rowsOf) at(index reg.Register, p int) Mem {
+	if o.panels == 1 {
+		return indexed(o.w, index, 8, 0)
+	}
+	switch p {
+	case 0:
+		return at(index, 0)
+	case 3:
+		return indexed(index, o.thrice, 1, 0)
+	}
+	return indexed(index, o.stride, uint8(p), 0)
+}
+
+// perPanels calls body for the number of panels that a routine was called with,
+// most at most.
+func (r *routine) perPanels(most int, body func(panels int)) {
+	for panels := most; panels > 1; panels-- {
+		fewer := r.label("fewer")
+		CMPQ(number("panels"), Imm(uint64(panels)))
+		JNE(LabelRef(fewer))
+		body(panels)
+		VZEROUPPER()
+		RET()
+		Label(fewer)
+	}
+	body(1)
+}
+
+// gather: rows of panels of w, weighted, added to z.
 //
-//	for i, s := range samples {
-//		index := indices(records[64*s.record+hot+s.count:])
-//		for e := range s.count {
-//			for l := range 16 {
-//				z[i*16+l] += cold[s.first+e] * w[index[e]/8*16+l]
+//	for p := range panels {
+//		for i, s := range samples {
+//			index := indices(records[64*s.record+hot+s.count:])
+//			for e := range s.count {
+//				for l := range 16 {
+//					z[(p*len(samples)+i)*16+l] += cold[s.first+e] * w[p*wPanel+index[e]/8*16+l]
+//				}
 //			}
 //		}
 //	}
 //
 // For each sample it fetches one of ahead, if there is one left: meanwhile these
-// arrive from memory.
+// arrive from memory. panels is 1 or, with AVX-512, up to 4, which share each
+// entry's value and index.
 func (s set) gather() {
-	r := s.begin("gather", "(z, w, cold []float32, records []byte, samples, ahead [][4]uint32, hot int)")
-	v, rest := s.vectors(turn)
-	z, w, ahead, leftAhead := slice("z"), slice("w"), slice("ahead"), length("ahead")
+	r := s.begin("gather", "(z, w, cold []float32, records []byte, samples, ahead [][4]uint32, hot, panels, wPanel int)")
+	most := 1
+	if s.wide() {
+		most = 4
+	}
+	r.perPanels(most, func(panels int) { r.gatherPanels(panels) })
+	r.end()
+}
+
+func (r *routine) gatherPanels(panels int) {
+	v, rest := r.vectors(sums * panels)
+	sum := func(k, p int) vector { return v[p*sums+k] }
+	z, rows, ahead, leftAhead := slice("z"), r.rowsOf(panels), slice("ahead"), length("ahead")
 	r.each(func(sample reg.Register) {
 		fetched := r.label("fetched")
 		DECQ(leftAhead)
@@ -200,76 +273,116 @@ func (s set) gather() {
 		ADDQ(Imm(sampleBytes), ahead)
 		Label(fetched)
 		e := loadEntries(sample)
-		v[0].load(at(z, 0))
-		for _, sum := range v[1:] {
-			sum.zero()
+		panelBytes, place := length("samples"), copyOf(z)
+		SHLQ(Imm(6), panelBytes)
+		for p := range panels {
+			sum(0, p).load(at(place, 0))
+			for k := 1; k < sums; k++ {
+				sum(k, p).zero()
+			}
+			if p < panels-1 {
+				ADDQ(panelBytes, place)
+			}
 		}
 		indices, row := GP64(), GP64()
-		r.turns(e, func() {
-			MOVQ(at(e.index, 0), indices)
-			r.four(e.values, rest[0])
-			for k, value := range rest[1:5] {
+		r.turns(e, func(from int) {
+			MOVQ(at(e.index, 2*from), indices)
+			r.four(e.values, from, rest[0])
+			for k, value := range rest[1 : 1+sums] {
 				to := indices
-				if k < turn-1 {
+				if k < sums-1 {
 					to = row
 					MOVWQZX(indices.As16(), row)
 					SHRQ(Imm(16), indices)
 				}
-				r.pick(value, e.values, rest[0], k)
-				for j, sum := range v[k] {
-					VFMADD231PS(v[k].part(indexed(w, to, 8, 0), j), value, sum)
+				rows.address(to)
+				r.pick(value, e.values, from, rest[0], k)
+				for p := range panels {
+					for j, part := range sum(k, p) {
+						VFMADD231PS(sum(k, p).part(rows.at(to, p), j), value, part)
+					}
 				}
 			}
 		})
-		v[0].add(v[0], v[1])
-		v[2].add(v[2], v[3])
-		v[0].add(v[0], v[2])
-		v[0].store(at(z, 0))
+		panelBytes, place = length("samples"), copyOf(z)
+		SHLQ(Imm(6), panelBytes)
+		for p := range panels {
+			sum(0, p).add(sum(0, p), sum(1, p))
+			sum(2, p).add(sum(2, p), sum(3, p))
+			sum(0, p).add(sum(0, p), sum(2, p))
+			sum(0, p).store(at(place, 0))
+			if p < panels-1 {
+				ADDQ(panelBytes, place)
+			}
+		}
 		ADDQ(Imm(vectorBytes), z)
 	})
-	r.end()
 }
 
-// scatter: multiples of rows of d added to rows of one panel of w.
+// scatter: multiples of rows of d added to rows of panels of w.
 //
-//	for i, s := range samples {
-//		index := indices(records[64*s.record+hot+s.count:])
-//		for e := range s.count {
-//			for l := range 16 {
-//				w[index[e]/8*16+l] += cold[s.first+e] * (alpha * d[i*16+l])
+//	for p := range panels {
+//		for i, s := range samples {
+//			index := indices(records[64*s.record+hot+s.count:])
+//			for e := range s.count {
+//				for l := range 16 {
+//					w[p*wPanel+index[e]/8*16+l] += cold[s.first+e] * (alpha * d[(p*len(samples)+i)*16+l])
+//				}
 //			}
 //		}
 //	}
 //
-// A row occurs once in a sample, but for those whose values are zero.
+// A row occurs once in a sample, but for those whose values are zero. panels is 1
+// or, with AVX-512, up to 4.
 func (s set) scatter() {
-	r := s.begin("scatter", "(w, d, cold []float32, records []byte, samples [][4]uint32, hot int, alpha float32)")
-	v, rest := s.vectors(1 + turn)
-	w, d := slice("w"), slice("d")
+	r := s.begin("scatter", "(w, d, cold []float32, records []byte, samples [][4]uint32, hot, panels, wPanel int, alpha float32)")
+	most := 1
+	if s.wide() {
+		most = 4
+	}
+	r.perPanels(most, func(panels int) { r.scatterPanels(panels) })
+	r.end()
+}
+
+func (r *routine) scatterPanels(panels int) {
+	v, rest := r.vectors((1 + sums) * panels)
+	rows, d := r.rowsOf(panels), slice("d")
+	gradient := v[sums*panels:]
+	old := func(k, p int) vector { return v[k*panels+p] }
 	VBROADCASTSS(scalar("alpha"), rest[0])
-	gradient := v[turn]
 	r.each(func(sample reg.Register) {
 		e := loadEntries(sample)
-		gradient.load(at(d, 0))
-		gradient.mul(gradient, s.splat(rest[0]))
-		var row [turn]reg.GPVirtual
+		panelBytes, place := length("samples"), copyOf(d)
+		SHLQ(Imm(6), panelBytes)
+		for p, g := range gradient {
+			g.load(at(place, 0))
+			g.mul(g, r.splat(rest[0]))
+			if p < panels-1 {
+				ADDQ(panelBytes, place)
+			}
+		}
+		var row [sums]reg.GPVirtual
 		for k := range row {
 			row[k] = GP64()
 		}
-		r.turns(e, func() {
-			r.four(e.values, rest[1])
-			for k := range turn {
-				MOVWQZX(at(e.index, 2*k), row[k])
+		r.turns(e, func(from int) {
+			r.four(e.values, from, rest[1])
+			for k := range sums {
+				MOVWQZX(at(e.index, 2*(from+k)), row[k])
+				rows.address(row[k])
 				value := rest[2+k%3]
-				r.pick(value, e.values, rest[1], k)
-				v[k].load(indexed(w, row[k], 8, 0))
-				v[k].fma(gradient, s.splat(value))
+				r.pick(value, e.values, from, rest[1], k)
+				for p, g := range gradient {
+					old(k, p).load(rows.at(row[k], p))
+					old(k, p).fma(g, r.splat(value))
+				}
 			}
-			for k := range turn {
-				v[k].store(indexed(w, row[k], 8, 0))
+			for k := range sums {
+				for p := range panels {
+					old(k, p).store(rows.at(row[k], p))
+				}
 			}
 		})
 		ADDQ(Imm(vectorBytes), d)
 	})
-	r.end()
 }
