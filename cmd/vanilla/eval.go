@@ -67,14 +67,14 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err
 	if err := fits(data, e.data, m, path); err != nil {
 		return err
 	}
-	if err := allFinite(path, m); err != nil {
-		return err
-	}
 	network, err := infer.Open(exec, m, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	defer closing(network, &err)
+	if err := finiteOutputs(ctx, path, network, data.Test.Pixels); err != nil {
+		return err
+	}
 	score, err := network.Evaluate(ctx, data.Test)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)

@@ -5,12 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"vanilla/infer"
 	"vanilla/internal/store"
+	"vanilla/kernels/device"
 	"vanilla/model"
 	"vanilla/model/export"
 	"vanilla/train"
@@ -70,8 +73,14 @@ func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdo
 	if dataGiven && !asPage {
 		return &train.SettingError{Flag: "--data", Value: e.data, Problem: "only pages hold images: want --out with the name of a file that ends in " + pageExtension}
 	}
+	if err := keepApart([]string{name, e.data}, output{"--out", e.out}); err != nil {
+		return err
+	}
 	m, err := e.source.open(name)
 	if err != nil {
+		return err
+	}
+	if err := overflows(ctx, name, m); err != nil {
 		return err
 	}
 	var b bytes.Buffer
@@ -97,6 +106,35 @@ func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdo
 	}
 	_, err = fmt.Fprintf(stdout, "%s: %s %s, saved in %s\n", name, m.Arch, m.Activation, e.out)
 	return err
+}
+
+// probes is how many images overflows looks at.
+const probes = 64
+
+// overflows fails if the network has outputs that are not finite, on images from black to white and on noise: whoever
+// reads the file would find out later.
+func overflows(ctx context.Context, name string, m *model.Model) (err error) {
+	p := placement{device: "cpu", executor: device.Fast}
+	exec, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer closing(exec, &err)
+	network, err := infer.Open(exec, m, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	defer closing(network, &err)
+	random := rand.New(rand.NewPCG(1, 2))
+	pixels := make([]byte, probes*network.Inputs())
+	for i := range pixels {
+		if image := i / network.Inputs(); image < probes/2 {
+			pixels[i] = byte(255 * image / (probes/2 - 1))
+		} else {
+			pixels[i] = byte(random.IntN(256))
+		}
+	}
+	return finiteOutputs(ctx, name, network, pixels)
 }
 
 // page writes the network as a page. MNIST's images are left out where the network does not take them.

@@ -3,8 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"vanilla/internal/store"
+	"vanilla/model/zoo"
+	"vanilla/train"
 )
 
 // writable fails if a file could not be written at path, or must not be. It leaves nothing behind.
@@ -28,4 +33,63 @@ func saveFile(flag, path string, data []byte) error {
 		return fmt.Errorf("%s %w", flag, err)
 	}
 	return nil
+}
+
+// output is a file that a flag names for writing, or "".
+type output struct{ flag, path string }
+
+// keepApart fails if an output is a file that the command reads, or that another of its flags names too. Inputs may be
+// directories of data sets, and names of what is built in, which are no files.
+func keepApart(inputs []string, outputs ...output) error {
+	var read []string
+	for _, input := range inputs {
+		if input == "" || input == "mnist" || slices.Contains(zoo.Names(), input) || slices.Contains(train.Recipes(), input) {
+			continue
+		}
+		read = append(read, input)
+		// Of a directory, what a data set consists of.
+		files, err := filepath.Glob(filepath.Join(input, "*-ubyte*"))
+		if err != nil {
+			continue // a directory whose name is a pattern
+		}
+		read = append(read, files...)
+	}
+	for i, o := range outputs {
+		if o.path == "" {
+			continue
+		}
+		for _, input := range read {
+			if sameFile(o.path, input) {
+				return &train.SettingError{Flag: o.flag, Value: o.path, Problem: "the command reads this file: want another name"}
+			}
+		}
+		for _, other := range outputs[:i] {
+			if other.path != "" && sameFile(o.path, other.path) {
+				return &train.SettingError{Flag: o.flag, Value: o.path, Problem: "it is also " + other.flag + ": want two names"}
+			}
+		}
+	}
+	return nil
+}
+
+// sameFile says whether two paths are of one file, which need not be there yet.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	y, err2 := os.Stat(b)
+	if err == nil && err2 == nil {
+		return os.SameFile(x, y)
+	}
+	return err != nil && err2 != nil && located(a) == located(b)
+}
+
+// located is a path from the root, without links to directories.
+func located(path string) string {
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return path
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return filepath.Join(dir, filepath.Base(path))
 }

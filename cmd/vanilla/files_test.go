@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"image"
+	"image/png"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"vanilla/model"
 	"vanilla/train"
+	"vanilla/train/sweep/report"
 )
 
 // earlier are files of version 0.1.0, which had no checksums and did not write down the arithmetic: a run and a sweep
@@ -196,5 +201,150 @@ func TestFilesOfOthers(t *testing.T) {
 		if name != "run/checkpoint.safetensors" && string(read(t, name)) != text {
 			t.Errorf("%s was changed", name)
 		}
+	}
+}
+
+// An output is no file that the command reads, nor the output of another flag.
+func TestOutputsApart(t *testing.T) {
+	inData(t)
+	if err := os.WriteFile("recipe.yaml", []byte("base: lesson\narch: 16-5-3\nbatch: 8\nepochs: 2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must(t, tiny("-o", "m.json")...) // a model, whatever it is called
+	must(t, tiny("-o", "m.png")...)
+	must(t, tinySweep("--out", "sweep")...)
+	if err := os.Symlink("tiny", "link"); err != nil {
+		t.Skip(err)
+	}
+	const reads, twice = "the command reads this file", "it is also --parquet"
+	for _, c := range []struct {
+		want string
+		line []string
+	}{
+		{reads, []string{"train", "--data", "tiny", "--recipe", "recipe.yaml", "-o", "./recipe.yaml"}},
+		{reads, []string{"train", "--data", "tiny", "--recipe", "recipe.yaml", "--dot", "recipe.yaml"}},
+		{reads, tiny("-o", "link/train-images-idx3-ubyte")},
+		{reads, []string{"export", "m.json", "-o", "m.json"}},
+		{reads, []string{"viz", "weights", "m.png", "-o", "tiny/../m.png"}},
+		{twice, []string{"results", "sweep", "--html", "report", "--parquet", "./report"}},
+	} {
+		before := map[string]string{}
+		for _, name := range []string{"recipe.yaml", "m.json", "m.png", "tiny/train-images-idx3-ubyte"} {
+			before[name] = string(read(t, name))
+		}
+		if stdout, stderr, code := vanilla(t, c.line...); code == done || stdout != "" || !strings.Contains(stderr, c.want) {
+			t.Errorf("%q: exit code %d, %s, want %s", c.line, code, stderr, c.want)
+		}
+		for name, text := range before {
+			if string(read(t, name)) != text {
+				t.Errorf("%q: %s was changed", c.line, name)
+			}
+		}
+	}
+}
+
+// A name means one thing: no model is saved under that of a built-in network, and none is taken for the other.
+func TestOneMeaning(t *testing.T) {
+	inData(t)
+	for _, name := range []string{"default", "lesson"} {
+		if _, stderr, code := vanilla(t, tiny("-o", name)...); code != misuse || !strings.Contains(stderr, "the name of a network that is built in") || !strings.Contains(stderr, name+".safetensors") {
+			t.Errorf("exit code %d, %s", code, stderr)
+		}
+		if _, err := os.Stat(name); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+	text := must(t, tiny("-o", "./default")...)
+	if !strings.Contains(text, "vanilla eval ./default") {
+		t.Errorf("found %s", text)
+	}
+	must(t, "eval", "./default", "--data", "tiny")
+	for _, line := range [][]string{{"eval", "default"}, {"export", "default", "-o", "a.json"}, {"predict", "default", "x.png"}, {"viz", "weights", "default", "-o", "a.png"}, {"train", "--recipe", "default"}} {
+		if _, stderr, code := vanilla(t, line...); code != failed || !strings.Contains(stderr, "built in, and a file here: want ./default") {
+			t.Errorf("%q: exit code %d, %s", line, code, stderr)
+		}
+	}
+	// Training again says what it replaces.
+	for i := range 2 {
+		_, stderr, code := vanilla(t, tiny("-o", "a.safetensors")...)
+		if code != done || strings.Contains(stderr, "replaces a.safetensors\n") != (i == 1) {
+			t.Errorf("run %d: exit code %d, %s", i, code, stderr)
+		}
+	}
+}
+
+// A network whose parameters or outputs are not finite is refused by whatever shows it.
+func TestNotFinite(t *testing.T) {
+	inData(t)
+	must(t, tiny("-o", "good.safetensors")...)
+	write := func(name string, value float32) {
+		m, err := model.Read("good.safetensors")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range m.Params[0].Data {
+			m.Params[0].Data[i] = value
+		}
+		for i := range m.Params[2].Data {
+			m.Params[2].Data[i] = value
+		}
+		if err := m.Write(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("nan.safetensors", float32(math.NaN()))
+	write("inf.safetensors", float32(math.Inf(-1)))
+	write("overflow.safetensors", math.MaxFloat32) // 5 units of it in the second layer overflow
+	picture := image.NewGray(image.Rect(0, 0, 4, 4))
+	for i := range picture.Pix {
+		picture.Pix[i] = byte(16 * i)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, picture); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("digit.png", b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"nan.safetensors": "parameter 0.weight: expected finite values, found NaN",
+		"inf.safetensors": "parameter 0.weight: expected finite values, found -Inf", "overflow.safetensors": "the outputs of the network are not finite"} {
+		for _, line := range [][]string{
+			{"eval", name, "--data", "tiny"}, {"eval", name, "--data", "tiny", "--json"},
+			{"export", name, "-o", "out.onnx"}, {"export", name, "-o", "out.npz"}, {"export", name, "-o", "out.json"},
+			{"predict", name, "--raw", "digit.png"}, {"predict", name, "--data", "tiny"},
+			{"viz", "mistakes", name, "--data", "tiny", "-o", "out.png"}, {"viz", "noise", name, "--data", "tiny", "-o", "out.png"},
+		} {
+			stdout, stderr, code := vanilla(t, line...)
+			if code != failed || stdout != "" || !strings.Contains(stderr, want) {
+				t.Errorf("%q: exit code %d, %s%s, want %s", line, code, stdout, stderr, want)
+			}
+		}
+		for _, out := range []string{"out.onnx", "out.npz", "out.json", "out.png"} {
+			if _, err := os.Stat(out); err == nil {
+				t.Fatalf("%s was written of %s", out, name)
+			}
+		}
+	}
+}
+
+// A sweep of which all diverged has found nothing, and what diverged has no rank.
+func TestAllDiverged(t *testing.T) {
+	inData(t)
+	_, stderr, code := vanilla(t, strings.Fields("sweep --data tiny --arch 16-5-3 --activation relu --lr 1e30,1e31 --weight-decay 1e8 --batch 8 --grid --epochs 3 "+
+		"--validation 0.2 --finalists 1 --final-seeds 2 --out sweep")...)
+	if code != failed || !strings.Contains(stderr, "variants diverged: nothing was found") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	var found report.Summary
+	if err := json.Unmarshal([]byte(must(t, "results", "sweep", "--json")), &found); err != nil || len(found.Variants) != 2 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	for _, v := range found.Variants {
+		if v.Rank != nil || !v.Diverged {
+			t.Errorf("found %+v", v)
+		}
+	}
+	if text := must(t, "results", "sweep"); strings.Contains(text, "     1  16-5-3") || !strings.Contains(text, "     -  16-5-3") {
+		t.Errorf("found %s", text)
 	}
 }

@@ -297,7 +297,7 @@ func TestPredictWrongUsage(t *testing.T) {
 		{[]string{"predict", "plain.safetensors", "good.png", "--loss", "quadratic"}, failed, "with --activation and --loss"},
 		{[]string{"predict", "plain.safetensors", "good.png", "--loss", "quadratic", "--activation", "sine"}, misuse, "--activation sine: want one of identity, sigmoid"},
 		{[]string{"eval", "nan.safetensors", "--data", "tiny"}, failed, "nan.safetensors: parameter 0.weight: expected finite values, found NaN"},
-		{[]string{"predict", "nan.safetensors", "good.png"}, failed, "nan.safetensors: the outputs of the network are not finite: found NaN"},
+		{[]string{"predict", "nan.safetensors", "good.png"}, failed, "nan.safetensors: parameter 0.weight: expected finite values, found NaN"},
 	} {
 		stdout, stderr, code := vanilla(t, c.args...)
 		if code != c.code || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {

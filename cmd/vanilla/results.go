@@ -125,6 +125,18 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 	if err := r.check(); err != nil {
 		return err
 	}
+	// Better now than when something has been written.
+	for _, o := range []output{{"--parquet", r.parquet}, {"--html", r.html}} {
+		if o.path == "" {
+			continue
+		}
+		if err := writable(o.flag, o.path); err != nil {
+			return err
+		}
+	}
+	if err := keepApart(nil, output{"--parquet", r.parquet}, output{"--html", r.html}); err != nil {
+		return err
+	}
 	var d *sweep.Directory
 	var err error
 	if r.merge {

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"vanilla/graph"
+	"vanilla/infer"
 	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
@@ -23,8 +27,21 @@ func (s *source) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.loss, "loss", "", "`name` of the loss where MODEL is a PyTorch state_dict: "+list(lossNames()))
 }
 
-// open opens the network, a chain of layers, that the user calls name.
+// open opens the network, a chain of layers, that the user calls name. It fails if a parameter is not finite: the
+// network diverged, or its file is damaged, and what it says of images means nothing.
 func (s *source) open(name string) (*model.Model, error) {
+	m, err := s.read(name)
+	if err != nil {
+		return nil, err
+	}
+	return m, allFinite(name, m)
+}
+
+// read is open of any numbers.
+func (s *source) read(name string) (*model.Model, error) {
+	if err := oneMeaning(name, zoo.Names(), "network"); err != nil {
+		return nil, err
+	}
 	for _, f := range []struct {
 		flag, value string
 		names       []string
@@ -67,8 +84,7 @@ func modelArgument(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// allFinite fails if a parameter of the network called name is not finite: it diverged, or its file is damaged, and
-// what it says of images means nothing.
+// allFinite fails if a parameter of the network called name is not finite.
 func allFinite(name string, m *model.Model) error {
 	for i, p := range m.Params {
 		for _, v := range p.Data {
@@ -78,4 +94,27 @@ func allFinite(name string, m *model.Model) error {
 		}
 	}
 	return nil
+}
+
+// finiteOutputs fails if the network called name has an output that is not finite on the images. Parameters that are
+// finite can still overflow.
+func finiteOutputs(ctx context.Context, name string, network *infer.Network, pixels []byte) error {
+	if len(pixels) == 0 {
+		return nil
+	}
+	if _, err := network.Probabilities(ctx, pixels); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// oneMeaning fails if name is that of something built in and of a file here, so that nobody gets the other one unseen.
+func oneMeaning(name string, builtIn []string, what string) error {
+	if !slices.Contains(builtIn, name) {
+		return nil
+	}
+	if info, err := os.Stat(name); err != nil || info.IsDir() {
+		return nil
+	}
+	return fmt.Errorf("%s: this is a %s that is built in, and a file here: want .%c%s for the file, or the file under another name", name, what, filepath.Separator, name)
 }

@@ -171,6 +171,8 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 	name, given := words["recipe"]
 	if !given {
 		name = "default"
+	} else if err := oneMeaning(name, train.Recipes(), "recipe"); err != nil {
+		return fmt.Errorf("--recipe %w", err)
 	}
 	var err error
 	if spec.Recipe, err = baseRecipe(ctx, name); err != nil {
@@ -289,9 +291,12 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return failed
 	}
 	if !s.json {
-		return s.print(stdout, d)
+		err = s.print(stdout, d)
 	}
-	return nil
+	if counts.Planned > 0 && counts.Diverged == counts.Planned {
+		return fmt.Errorf("all %s variants diverged: nothing was found; smaller step sizes (--lr) may help", thousands(counts.Planned))
+	}
+	return err
 }
 
 // tell says what --repair did.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"vanilla/graph"
 	"vanilla/kernels"
 	"vanilla/mnist"
+	"vanilla/model/zoo"
 	"vanilla/train"
 )
 
@@ -151,6 +153,11 @@ func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 // resolve puts the recipe together: the one that --recipe names, changed by the
 // flags that were given.
 func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
+	if flags.Changed("recipe") {
+		if err := oneMeaning(t.base, train.Recipes(), "recipe"); err != nil {
+			return fmt.Errorf("--recipe %w", err)
+		}
+	}
 	base, err := baseRecipe(ctx, t.base)
 	if err != nil {
 		return err
@@ -239,7 +246,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	defer closing(exec, &err)
 	t.note(stderr)
 	// Better now than when there is something to lose.
-	if err := writable("--out", t.out); err != nil {
+	if err := t.checkOut(); err != nil {
 		return err
 	}
 	data, err := load(ctx, t.data)
@@ -251,6 +258,8 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if err := t.Recipe.Fits(data); err != nil {
 		return err
 	}
+	_, err = os.Stat(t.out)
+	replaces := err == nil
 	var progress *progress
 	options.Start = func(epochs int) {
 		from := ""
@@ -258,6 +267,9 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 			from = fmt.Sprintf(" from epoch %d", epochs)
 		}
 		fmt.Fprintf(stderr, "training %s%s on %s with %s: %s\n", t.Recipe.Arch, from, data.Name, exec.Name(), exec.Device())
+		if replaces {
+			fmt.Fprintf(stderr, "replaces %s\n", t.out)
+		}
 		progress = newProgress(stderr, t.Recipe.Epochs)
 	}
 	options.Observe = func(r train.Record) { progress.report(r) }
@@ -289,6 +301,21 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 }
 
 var errBeforeStart = errors.New("interrupted before the first step: nothing was saved")
+
+// inputs are the files that the command reads, and the directories of such.
+func (t *trainFlags) inputs() []string { return []string{t.base, t.data} }
+
+// checkOut fails if the network could not be saved, or should not under that name.
+func (t *trainFlags) checkOut() error {
+	if slices.Contains(zoo.Names(), t.out) {
+		return &train.SettingError{Flag: "--out", Value: t.out, Problem: fmt.Sprintf(
+			"it is the name of a network that is built in: want another, as in %s.safetensors, or .%c%s", t.out, filepath.Separator, t.out)}
+	}
+	if err := writable("--out", t.out); err != nil {
+		return err
+	}
+	return keepApart(t.inputs(), output{"--out", t.out})
+}
 
 // outcome is what kept the run from its end, or nil.
 func (t *trainFlags) outcome(r train.Result) error {
@@ -351,6 +378,9 @@ func (t *trainFlags) show(stdout io.Writer) error {
 		}
 	}
 	if t.dot != "" {
+		if err := keepApart(t.inputs(), output{"--dot", t.dot}); err != nil {
+			return err
+		}
 		if err := writeDOT(network, t.dot); err != nil {
 			return err
 		}

@@ -241,6 +241,14 @@ func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.W
 	if err != nil {
 		return err
 	}
+	if v.out != "" {
+		if err := writable("--out", v.out); err != nil {
+			return err
+		}
+		if err := keepApart(append([]string{v.image, v.data}, args...), output{"--out", v.out}); err != nil {
+			return err
+		}
+	}
 	if err := v.prepare(ctx); err != nil {
 		return err
 	}

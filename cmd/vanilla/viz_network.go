@@ -20,9 +20,6 @@ type seen struct {
 
 // see opens a network for figures, until v is closed.
 func (v *vizFlags) see(name string, m *model.Model) (*seen, error) {
-	if err := allFinite(name, m); err != nil {
-		return nil, err
-	}
 	network, err := infer.Open(v.exec, m, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

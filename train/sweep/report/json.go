@@ -30,8 +30,9 @@ type VariantEntry struct {
 	TestLoss           *train.Loss `json:"test_loss"`
 	TestAccuracy       *float64    `json:"test_accuracy"`
 	Diverged           bool        `json:"diverged"`
-	// Rank is that of the variant's point, from 1, and Front whether that is on the Pareto front.
-	Rank  int  `json:"rank"`
+	// Rank is that of the variant's point, from 1, and Front whether that is on the Pareto front. What diverged has no
+	// rank.
+	Rank  *int `json:"rank"`
 	Front bool `json:"front"`
 }
 
@@ -46,11 +47,15 @@ func (r *Report) Summary() Summary {
 		v := &r.Variants[i]
 		last := v.Last()
 		at := rank[v.Index]
+		var own *int
+		if place := at + 1; !last.Diverged && r.Points[at].Validation() != nil {
+			own = &place
+		}
 		s.Variants = append(s.Variants, VariantEntry{
 			Identity: v.Identity, Status: v.Status, Rung: last.Rung, Epoch: last.Epoch, TrainLoss: last.TrainLoss,
 			ValidationLoss: last.ValidationLoss, ValidationAccuracy: last.ValidationAccuracy,
 			TestLoss: last.TestLoss, TestAccuracy: last.TestAccuracy, Diverged: last.Diverged,
-			Rank: at + 1, Front: r.Points[at].Front,
+			Rank: own, Front: r.Points[at].Front,
 		})
 	}
 	return s

@@ -112,7 +112,11 @@ func (r *Report) leaderboard(b *bytes.Buffer, top int) {
 	for i := range shown {
 		p := &shown[i]
 		v := p.Validation()
-		row := fmt.Sprintf("%6d\t%s\t%10s\t%6d\t%s\t%d\t", i+1, p.Recipe.Arch, thousands(p.Parameters), p.Epochs, v, v.n())
+		rank := strconv.Itoa(i + 1)
+		if v == nil {
+			rank = "-"
+		}
+		row := fmt.Sprintf("%6s\t%s\t%10s\t%6d\t%s\t%d\t", rank, p.Recipe.Arch, thousands(p.Parameters), p.Epochs, v, v.n())
 		if len(finalists) > 0 {
 			row += fmt.Sprintf("%s\t%d\t", p.Test, p.Test.n())
 		}
