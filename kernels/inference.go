@@ -51,7 +51,7 @@ func NewInference(source Source, params [][]float32, newRunner func(Source) (Run
 	if err != nil {
 		return nil, err
 	}
-	n := &inference{program: p, newRunner: func() (Runner, error) { return newRunner(source) }, params: clone(params)}
+	n := &inference{chunk: chunkOf(p), program: p, newRunner: func() (Runner, error) { return newRunner(source) }, params: clone(params)}
 	r, err := n.take() // whether the program runs at all
 	if err != nil {
 		return nil, err
@@ -73,10 +73,21 @@ func CheckSource(source Source, params [][]float32) (*ir.Program, error) {
 	return p, checkParams(p, params)
 }
 
-// inferenceChunk is how many examples a runner is given at once.
-const inferenceChunk = 1000
+const (
+	// A runner is given so many examples at once at most, and fewer where these are
+	// more work than a second or two for any executor: a call ends no sooner after
+	// its context is done.
+	largestChunk = 1000
+	chunkFLOPs   = 1 << 30
+)
+
+// chunkOf is how many examples of a program a runner is given at once.
+func chunkOf(p *ir.Program) int {
+	return max(1, min(largestChunk, chunkFLOPs/max(1, p.ForwardFLOPs())))
+}
 
 type inference struct {
+	chunk     int
 	program   *ir.Program
 	newRunner func() (Runner, error)
 	params    [][]float32
@@ -124,8 +135,8 @@ func (n *inference) chunks(ctx context.Context, count int, do func(r Runner, fro
 		}
 		defer n.put(r)
 		for ctx.Err() == nil {
-			to := int(next.Add(inferenceChunk))
-			from := to - inferenceChunk
+			to := int(next.Add(int64(n.chunk)))
+			from := to - n.chunk
 			if from >= count {
 				return
 			}
@@ -135,7 +146,7 @@ func (n *inference) chunks(ctx context.Context, count int, do func(r Runner, fro
 		}
 	}
 	var others sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), (count+inferenceChunk-1)/inferenceChunk) - 1 {
+	for range min(runtime.GOMAXPROCS(0), (count+n.chunk-1)/n.chunk) - 1 {
 		others.Go(work)
 	}
 	work()
@@ -159,7 +170,7 @@ func (n *inference) Outputs(ctx context.Context, pixels []byte) ([]float32, erro
 	}
 	features, classes := n.program.Features(), n.program.Classes()
 	outputs := make([]float32, count*classes)
-	labels := make([]byte, min(count, inferenceChunk)) // of which outputs are no function
+	labels := make([]byte, min(count, n.chunk)) // of which outputs are no function
 	err = n.chunks(ctx, count, func(r Runner, from, to int) error {
 		chunk, _, err := r.Outputs(Examples{Pixels: pixels[from*features : to*features], Labels: labels[:to-from], Features: features})
 		copy(outputs[from*classes:], chunk)
@@ -176,12 +187,12 @@ func (n *inference) Evaluate(ctx context.Context, e Examples) (Score, error) {
 		return Score{}, err
 	}
 	score := Score{N: e.Len(), Classes: make([]byte, e.Len())}
-	parts := make([]Score, (e.Len()+inferenceChunk-1)/inferenceChunk)
+	parts := make([]Score, (e.Len()+n.chunk-1)/n.chunk)
 	err := n.chunks(ctx, e.Len(), func(r Runner, from, to int) error {
 		part := Examples{Pixels: e.Pixels[from*e.Features : to*e.Features], Labels: e.Labels[from:to], Features: e.Features}
 		outputs, loss, err := r.Outputs(part)
 		if err == nil {
-			parts[from/inferenceChunk] = scoreOf(outputs, loss, part.Labels, n.program.Classes())
+			parts[from/n.chunk] = scoreOf(outputs, loss, part.Labels, n.program.Classes())
 		}
 		return err
 	})
@@ -193,7 +204,7 @@ func (n *inference) Evaluate(ctx context.Context, e Examples) (Score, error) {
 		// parameters are the same in each and keep their weight of one.
 		score.Loss += part.Loss * float64(part.N) / float64(score.N)
 		score.Correct += part.Correct
-		copy(score.Classes[i*inferenceChunk:], part.Classes)
+		copy(score.Classes[i*n.chunk:], part.Classes)
 	}
 	return score, nil
 }
