@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -281,6 +282,16 @@ func (r Recipe) checkTraining() error {
 // data, as a *SettingError.
 func (r Recipe) Fits(data *mnist.Dataset) error { return r.fits(extentOf(data.Train)) }
 
+// For is the recipe with the first and the last width that the data need; the
+// hidden layers stay as they are.
+func (r Recipe) For(data *mnist.Dataset) Recipe {
+	if widths, err := model.Widths(r.Arch); err == nil {
+		widths[0], widths[len(widths)-1] = data.Train.Features(), data.Train.Classes
+		r.Arch = joinWidths(widths)
+	}
+	return r
+}
+
 // FitsLike is Fits of data of which only the fingerprint is known.
 func (r Recipe) FitsLike(data Fingerprint) error {
 	return r.fits(extent{data.Train, data.Rows, data.Columns, data.Classes})
@@ -303,6 +314,9 @@ func (r Recipe) networkFits(set extent) error {
 	widths, err := model.Widths(r.Arch)
 	if err != nil {
 		return err
+	}
+	if set.classes < 2 {
+		return errors.New("every label of the data is 0: want images of two classes or more")
 	}
 	last := len(widths) - 1
 	var problems []string

@@ -131,6 +131,18 @@ func TestFits(t *testing.T) {
 			t.Errorf("%s, batch %d: found %q, want %q", c.arch, c.batch, found, c.want)
 		}
 	}
+	for arch, want := range map[string]string{"784-16-16-10": "16-16-16-3", "784-10": "16-3", "16-5-3": "16-5-3", "none": "none"} {
+		r := small()
+		r.Arch = arch
+		if got := r.For(data); got.Arch != want {
+			t.Errorf("%s becomes %s, want %s", arch, got.Arch, want)
+		}
+	}
+	alone := stripes(30, 9)
+	alone.Train.Classes, alone.Test.Classes = 1, 1
+	if err := small().Fits(alone); err == nil || err.Error() != "every label of the data is 0: want images of two classes or more" {
+		t.Errorf("data of one class: error %v", err)
+	}
 }
 
 // Members of a population come out as if each had been trained alone, on any

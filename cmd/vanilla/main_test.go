@@ -406,7 +406,7 @@ func TestWrongInput(t *testing.T) {
 	}{
 		{tiny("--arch", "784-x"), misuse, "vanilla train: --arch 784-x: want whole numbers"},
 		{tiny("--arch", "16-5-7"), misuse, "vanilla train: --arch 16-5-7: the data has 3 classes, so the last width must be 3"},
-		{[]string{"train", "--data", "tiny"}, misuse, "so the first width must be 16, and the data has 3 classes"},
+		{[]string{"train", "--data", "tiny", "--arch", "784-16-16-10"}, misuse, "so the first width must be 16, and the data has 3 classes"},
 		{tiny("--activation", "sine"), misuse, "--activation sine: want identity, sigmoid"},
 		{tiny("--loss", "hinge"), misuse, "--loss hinge: want cross-entropy or quadratic"},
 		{tiny("--optimizer", "magic"), misuse, "--optimizer magic: want sgd"},

@@ -126,7 +126,7 @@ func baseFlag(base *string) *pflag.FlagSet {
 // now their defaults, are r's.
 func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	network := group("Network")
-	network.StringVar(&r.Arch, "arch", r.Arch, "`widths` of the layers: pixels, hidden layers, classes")
+	network.StringVar(&r.Arch, "arch", r.Arch, "`widths` of the layers: pixels, hidden layers, classes; the first and the last follow the data where it is not given")
 	network.StringVar(&r.Activation, "activation", r.Activation, "`name` of the hidden layers' activation: "+list(activationNames()))
 	network.StringVar(&r.Loss, "loss", r.Loss, "`name` of the loss: cross-entropy (of the softmax) or quadratic (of sigmoid outputs)")
 	network.StringVar(&r.Init, "init", r.Init, "`name` of the initial weights' distribution, normal with deviation 1 (lesson), 1/√inputs (scaled), √(2/(inputs+outputs)) (xavier) or √(2/inputs) (he)")
@@ -237,6 +237,13 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return err
 	}
 	if t.explain || t.printRecipe || t.dot != "" {
+		if t.data != "mnist" {
+			data, err := load(ctx, t.data)
+			if err != nil {
+				return err
+			}
+			t.adapt(data)
+		}
 		return t.show(stdout)
 	}
 	exec, err := t.open()
@@ -255,6 +262,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	} else if err != nil {
 		return err
 	}
+	t.adapt(data)
 	if err := t.Recipe.Fits(data); err != nil {
 		return err
 	}
@@ -298,6 +306,14 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return failure
 	}
 	return err
+}
+
+// adapt gives the network the inputs and outputs that the data need, if no flag
+// says what it has.
+func (t *trainFlags) adapt(data *mnist.Dataset) {
+	if !t.given["--arch"] {
+		t.Recipe = t.Recipe.For(data)
+	}
 }
 
 var errBeforeStart = errors.New("interrupted before the first step: nothing was saved")

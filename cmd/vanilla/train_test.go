@@ -186,3 +186,15 @@ func TestTrainLossOfShortBatch(t *testing.T) {
 		}
 	}
 }
+
+// Where no flag says what the network has, its inputs and outputs follow the data.
+func TestTrainFollowsData(t *testing.T) {
+	inData(t)
+	stdout := must(t, "train", "--data", "tiny", "--batch", "8", "--epochs", "1")
+	if !strings.Contains(stdout, "16-16-16-3 sigmoid") {
+		t.Errorf("printed %s", stdout)
+	}
+	if recipe := must(t, "train", "--data", "tiny", "--print-recipe"); !strings.Contains(recipe, "arch: 16-16-16-3\n") {
+		t.Errorf("printed %s", recipe)
+	}
+}
