@@ -65,7 +65,7 @@ var imports = map[string][]string{
 
 	"viz": {"mnist", "model", "internal/memory"},
 
-	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "viz"},
+	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "viz"},
 
 	"bench/handrolled": {},
 	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},

@@ -206,10 +206,12 @@ func (l *loop) train(ctx context.Context) error {
 			return nil
 		}
 		known := len(l.pending)
+		leg, end := l.leg(ctx, until)
 		l.started = time.Now()
-		err := l.population.Advance(ctx, until, l.report)
+		err := l.population.Advance(leg, until, l.report)
 		l.seconds += time.Since(l.started).Seconds()
-		if err != nil && !(ctx.Err() != nil && errors.Is(err, context.Cause(ctx))) {
+		end()
+		if err != nil && !(leg.Err() != nil && errors.Is(err, context.Cause(leg))) {
 			return err
 		}
 		if err := l.finishRound(context.WithoutCancel(ctx), until, known, err != nil); err != nil {

@@ -52,6 +52,10 @@ type Options struct {
 	Start func(epochs int)
 	// Observe, if not nil, gets the record of each epoch. Calls do not overlap.
 	Observe func(Record)
+	// Watch, if not nil, is called before the first step and then whenever the time
+	// or the steps have passed that it asked for; the networks stand still meanwhile.
+	// The results are the same bits, whatever its pace.
+	Watch func(View) Pace
 	// Version is that of the program, for model files and checkpoints.
 	Version string
 

@@ -59,11 +59,11 @@ whoever reaches it can use it. Ctrl-C ends it.`,
 const shownImages = 1000
 
 func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) (err error) {
-	e, err := s.placement.open()
+	executor, err := s.placement.open()
 	if err != nil {
 		return err
 	}
-	defer closing(e, &err)
+	defer closing(executor, &err)
 	if len(names) == 0 {
 		names = zoo.Names()
 	}
@@ -83,7 +83,12 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) 
 	if err != nil {
 		return &train.SettingError{Flag: "--addr", Value: s.address, Problem: "want host:port, as in 127.0.0.1:8784"}
 	}
-	server, err := page.New(page.Config{Networks: shown, Images: page.NewSample(data.Test, shownImages, nil), Host: host})
+	server, err := page.New(page.Config{
+		Networks: shown,
+		Images:   page.NewSample(data.Test, shownImages, nil),
+		Trainer:  page.Trainer{Executor: executor, Data: data, Version: version},
+		Host:     host,
+	})
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,7 @@ type start struct {
 	Palettes map[string]palette `json:"palettes"`
 	Networks []network          `json:"networks"`
 	Images   *images            `json:"images"`
+	Training *controls          `json:"training,omitempty"` // where networks can be trained
 }
 
 type palette struct {

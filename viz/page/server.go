@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,15 +20,19 @@ import (
 type Config struct {
 	Networks []Network
 	Images   *Sample // test images to load; may be nil
+	// Trainer is what networks are trained with on the page.
+	Trainer Trainer
 	// Host is a name, besides localhost and all IP addresses, by which browsers may call the server.
 	Host string
 }
 
 // Server serves the page. Nothing that a request asks for is looked up in the file system.
 type Server struct {
-	host  string
-	start []byte // the JSON that the page begins with
-	files map[string]file
+	host    string
+	start   []byte // the JSON that the page begins with
+	files   map[string]file
+	trainer *trainer
+	streams atomic.Int32 // of events, that are open
 }
 
 // file is something that is served as it is.
@@ -53,11 +58,12 @@ const (
 
 // New makes a server. It fails if a network is not a chain of layers that sees images, and if a weight is not finite.
 func New(c Config) (*Server, error) {
-	s := &Server{host: c.Host, files: map[string]file{}}
+	s := &Server{host: c.Host, files: map[string]file{}, trainer: newTrainer(c.Trainer)}
 	start, err := newStart(c.Networks, c.Images)
 	if err != nil {
 		return nil, err
 	}
+	start.Training = newControls(c.Trainer.Data)
 	if s.start, err = json.Marshal(start); err != nil {
 		return nil, err
 	}
@@ -83,6 +89,7 @@ func (s *Server) Handler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(s.start)
 	})
+	s.trains(mux)
 	return s.guard(mux)
 }
 
@@ -123,6 +130,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
+		s.trainer.close()
 		err := server.Shutdown(late)
 		if errors.Is(err, context.DeadlineExceeded) { // a client that does not read
 			err = server.Close()
@@ -130,8 +138,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ended <- err
 	})
 	err := server.Serve(l)
-	if stop() {
-		return err // the listener failed
+	if stop() { // the listener failed
+		s.trainer.close()
+		return err
 	}
 	return <-ended
 }

@@ -19,6 +19,9 @@ import (
 // serve starts a server for a test, and ends it with the test.
 func serve(t testing.TB, c Config) (address string) {
 	t.Helper()
+	if c.Trainer.Data == nil {
+		c.Trainer = trains()
+	}
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -39,14 +42,21 @@ func serve(t testing.TB, c Config) (address string) {
 	return l.Addr().String()
 }
 
-// send sends a request as it is written and returns the answer.
-func send(t testing.TB, address, request string) *http.Response {
+// dial connects for as long as the test lasts.
+func dial(t testing.TB, address string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// send sends a request as it is written and returns the answer.
+func send(t testing.TB, address, request string) *http.Response {
+	t.Helper()
+	conn := dial(t, address)
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
@@ -158,11 +168,7 @@ func TestIdleConnections(t *testing.T) {
 	t.Run("served", func(t *testing.T) {
 		address := serve(t, Config{Networks: []Network{open(t, zoo.Default)}})
 		for i := range 500 {
-			conn, err := net.Dial("tcp", address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
+			conn := dial(t, address)
 			if i%2 == 0 {
 				fmt.Fprint(conn, "GET / HTTP/1.1\r\nHo") // and no end
 			}

@@ -19,7 +19,7 @@ export class App {
     this.likeMNIST = true;
     this.replayed = null; // ink that is shown in the drawing's place
     this.images = start.images && {...start.images, pixels: decodeBytes(start.images.pixels), labels: decodeBytes(start.images.labels)};
-    this.listeners = {drawn: [], settled: [], networks: []};
+    this.listeners = {drawn: [], settled: [], networks: [], theme: []};
     const theme = startTheme(start.palettes, () => this.repaint());
     this.pad = new Pad(this);
     this.inspector = new Inspector(this);
@@ -36,20 +36,23 @@ export class App {
     this.share.restore();
     this.drawn();
     this.settled();
+    document.body.dataset.ready = "true";
   }
 
   get networks() { return this.cards.map(c => c.network); }
 
-  /** on calls back when something happens: drawn, settled, networks. */
+  /** on calls back when something happens: drawn, settled, networks, theme. */
   on(event, does) { this.listeners[event].push(does); }
 
   tell(event) { for (const does of this.listeners[event]) does(); }
 
-  /** add shows one more network. */
-  add(facts) {
+  /** add shows one more network, before those that are there if it is first. */
+  add(facts, first = false) {
     const card = new Card(this, new Network(facts));
-    this.cards.push(card);
-    byId("networks").append(card.element);
+    const at = first ? this.cards.findLastIndex(c => c.first) + 1 : this.cards.length;
+    card.first = first;
+    this.cards.splice(at, 0, card);
+    byId("networks").insertBefore(card.element, byId("networks").children[at] ?? null);
     card.update(this.pixelsFor(card.network));
     this.networksChanged();
     return card;
@@ -60,6 +63,14 @@ export class App {
     this.cards.splice(this.cards.indexOf(card), 1);
     if (this.asked?.network === card.network) this.ask(null);
     this.networksChanged();
+  }
+
+  /** weigh gives a network other weights. */
+  weigh(card, params) {
+    card.network.setParams(params);
+    card.update(card.network.pixels);
+    if (this.asked?.network === card.network) this.inspector.update();
+    this.showAnswers();
   }
 
   networksChanged() {
@@ -228,6 +239,7 @@ export class App {
     this.update();
     this.inspector.show();
     this.challenge.show();
+    this.tell("theme");
   }
 }
 

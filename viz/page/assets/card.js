@@ -18,9 +18,9 @@ export class Card {
     this.stage.append(...this.sliders);
     this.answer = el("output", {className: "answer", "aria-live": "off"}, el("b"), el("span"));
     this.facts = el("p", {className: "facts"});
-    this.actions = el("div", {className: "actions"});
+    this.closing = el("button", {type: "button", className: "close", "aria-label": `take ${network.name} off the page`, title: "take it off the page", onclick: () => this.app.remove(this)}, "×");
     this.element = el("article", {className: "card network", "aria-label": `network ${network.name}`},
-      el("header", {}, el("div", {}, el("h2", {}, network.name), this.facts), this.answer), this.stage, this.actions);
+      el("header", {}, el("div", {}, el("h2", {}, network.name), this.facts), this.answer, this.closing), this.stage);
     this.hovered = null;
     this.describe();
     this.stage.addEventListener("pointermove", e => this.hover(this.unitAt(e)));
@@ -37,8 +37,8 @@ export class Card {
   describe() {
     const {arch, activation, accuracy, note} = this.network;
     const words = [`${arch} ${activation}`];
-    if (accuracy) words.push(`${(100 * accuracy).toFixed(2)} % on test images`);
     if (note) words.push(note);
+    if (accuracy) words.push(`${(100 * accuracy).toFixed(2)} % right`);
     say(this.facts, words.join(" · "));
   }
 
