@@ -32,8 +32,8 @@ func serveCommand() *cobra.Command {
 		Use:   "serve [MODEL…]",
 		Short: "Open the page on which one draws a digit and watches every unit",
 		Long: `Serve shows networks in a browser: draw a digit, watch all units as you draw, take any
-of them apart, and make an 8 of a 3 until the answer flips. The page needs nothing from
-the network.
+of them apart, make an 8 of a 3 until the answer flips, and train several networks at
+once while their weights move. The page needs nothing from the internet.
 
 MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
 layers must be numbered, as in 0.weight or fc1.weight. Without one, both that are built

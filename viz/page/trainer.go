@@ -87,6 +87,7 @@ type member struct {
 	diverged         bool
 	losses           []point // mean of each epoch
 	accuracies       []point // on the test images
+	accuracy         float64 // the last that was measured
 	params           [][]float32
 	model            *model.Model // nil while it is trained
 	evaluated        time.Time
@@ -96,6 +97,17 @@ type member struct {
 
 // point is of a curve: epochs, and what was measured after them.
 type point [2]float64
+
+// curvePoints is how many points a curve has before they move apart.
+const curvePoints = 500
+
+// extend adds a point to a curve, unless it is so near to the last one that nobody would see it.
+func extend(curve []point, epochs, value float64) []point {
+	if n := len(curve); n > 0 && epochs-curve[n-1][0] < epochs/curvePoints {
+		return curve
+	}
+	return append(curve, point{epochs, value})
+}
 
 func newTrainer(t Trainer) *trainer {
 	return &trainer{Trainer: t, abandoned: 30 * time.Second, changed: make(chan struct{})}
@@ -185,7 +197,7 @@ func (t *trainer) observe(r *run, record train.Record) {
 	defer t.mu.Unlock()
 	m := &r.members[record.Variant]
 	if loss := float64(record.TrainLoss); !record.Diverged && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
-		m.losses = append(m.losses, point{float64(record.Epoch), loss})
+		m.losses = extend(m.losses, float64(record.Epoch), loss)
 	}
 }
 
@@ -238,12 +250,15 @@ func (t *trainer) note(r *run, v train.View) {
 		t.mu.Lock()
 		m.step, m.total, m.perEpoch, m.diverged, m.params = step, total, perEpoch, v.Diverged(i), params
 		if accuracy != nil {
-			m.accuracies = append(m.accuracies, point{float64(step) / float64(perEpoch), *accuracy})
+			m.accuracies = extend(m.accuracies, float64(step)/float64(perEpoch), *accuracy)
 		}
 		m.model = nil
-		if still && len(m.accuracies) > 0 && !m.diverged {
+		if accuracy != nil {
+			m.accuracy = *accuracy
+		}
+		if still && m.evaluatedAtSteps == step && !m.diverged {
 			// Errors are those of recipes that JSON cannot hold: there are none.
-			m.model, _ = v.Model(i, params, m.accuracies[len(m.accuracies)-1][1])
+			m.model, _ = v.Model(i, params, m.accuracy)
 		}
 		t.mu.Unlock()
 	}
@@ -277,7 +292,8 @@ func (t *trainer) finish(r *run, results []train.Result, err error) {
 		if m.perEpoch > 0 {
 			m.step = int(math.Round(result.EpochsTrained * float64(m.perEpoch)))
 		}
-		m.accuracies = append(m.accuracies, point{result.EpochsTrained, result.Test.Accuracy()})
+		m.accuracy = result.Test.Accuracy()
+		m.accuracies = append(m.accuracies, point{result.EpochsTrained, m.accuracy})
 	}
 }
 

@@ -101,7 +101,7 @@ func ordered(paused bool, recipes ...train.Recipe) map[string]any {
 	return map[string]any{"networks": networks, "paused": paused}
 }
 
-// follow reads events until one is as wanted.
+// follow reads events until one is as wanted, and returns it with all of the curves.
 func (c client) follow(wanted func(news) bool) news {
 	c.Helper()
 	r, err := http.Get(c.base + "/api/train/events")
@@ -109,7 +109,10 @@ func (c client) follow(wanted func(news) bool) news {
 		c.Fatal(err)
 	}
 	defer r.Body.Close()
-	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+	var losses, accuracies [maxNetworks][]point
+	lines := bufio.NewScanner(r.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
 		text, ok := strings.CutPrefix(lines.Text(), "data: ")
 		if !ok {
 			continue
@@ -118,11 +121,15 @@ func (c client) follow(wanted func(news) bool) news {
 		if err := json.Unmarshal([]byte(text), &n); err != nil {
 			c.Fatal(err)
 		}
+		for i := range n.Networks {
+			losses[i], accuracies[i] = append(losses[i], n.Networks[i].Losses...), append(accuracies[i], n.Networks[i].Accuracies...)
+			n.Networks[i].Losses, n.Networks[i].Accuracies = losses[i], accuracies[i]
+		}
 		if wanted(n) {
 			return n
 		}
 	}
-	c.Fatal("the events ended before that")
+	c.Fatalf("the events ended before that: %s", r.Status)
 	return news{}
 }
 
@@ -375,6 +382,11 @@ func TestAbandoned(t *testing.T) {
 	if waiting != nil {
 		t.Error("a run that is followed will be ended")
 	}
+	for seen := 0; seen == 0; time.Sleep(time.Millisecond) {
+		tr.mu.Lock()
+		seen = r.members[0].step
+		tr.mu.Unlock()
+	}
 	leave()
 	<-r.done
 	if r.status != ended || r.members[0].model == nil {
@@ -431,6 +443,17 @@ func TestTooManyListeners(t *testing.T) {
 	}
 	if answer := send(t, address, request); answer.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("one more: %s", answer.Status)
+	}
+}
+
+// The curves of long runs stay short, and end where the run is.
+func TestCurves(t *testing.T) {
+	var c []point
+	for e := 1; e <= 1_000_000; e++ {
+		c = extend(c, float64(e), 1/float64(e))
+	}
+	if n := len(c); n < 1000 || n > 6000 || c[99] != (point{100, 0.01}) || c[n-1][0] < 995_000 {
+		t.Errorf("%d points, the last %v", n, c[n-1])
 	}
 }
 
