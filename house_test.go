@@ -40,7 +40,7 @@ var imports = map[string][]string{
 	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref", "mnist"},
 	"kernels/device":      {"kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "kernels/cuda/driver"},
 
-	"kernels/cuda":               {"graph/ir", "kernels", "kernels/cuda/driver", "kernels/cuda/image"},
+	"kernels/cuda":               {"internal/store", "graph/ir", "kernels", "kernels/cuda/driver", "kernels/cuda/image"},
 	"kernels/cuda/driver":        {},
 	"kernels/cuda/image":         {},
 	"kernels/cuda/image/compile": {"kernels/cuda/image"},

@@ -54,7 +54,7 @@ func openMeasured(name string) (exec kernels.Executor, err error) {
 		where = onGPUs
 	}
 	if err = device.Measurable(where, benchExecutors[name]); err == nil {
-		exec, err = openExecutor(where, benchExecutors[name])
+		exec, err = openExecutor(where, benchExecutors[name], device.Precisions()[0])
 	}
 	var no *device.NameError
 	if errors.As(err, &no) {

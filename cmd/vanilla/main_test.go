@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	open := openExecutor
-	openExecutor = func(device, executor string) (kernels.Executor, error) {
-		e, err := open(device, executor)
+	openExecutor = func(device, executor, precision string) (kernels.Executor, error) {
+		e, err := open(device, executor, precision)
 		if err != nil {
 			return nil, err
 		}

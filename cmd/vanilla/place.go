@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +15,9 @@ import (
 	"vanilla/train"
 )
 
-// placement is what runs a command's networks: --device and --executor.
-type placement struct{ device, executor string }
+// placement is what runs a command's networks: --device and --executor, and, to
+// train them, --precision.
+type placement struct{ device, executor, precision string }
 
 func (p *placement) flags(c *cobra.Command) { p.addTo(c.Flags()) }
 
@@ -24,12 +26,18 @@ func (p *placement) addTo(f *pflag.FlagSet) {
 	f.StringVar(&p.executor, "executor", device.Fast, "`name` of what runs the network: fast, tape (Gorgonia's own machine) or ref (the definition)")
 }
 
-// openExecutor is device.Open, but in tests, which count what is opened and closed.
-var openExecutor = device.Open
+// trainingTo adds the flags of commands that train.
+func (p *placement) trainingTo(f *pflag.FlagSet) {
+	p.addTo(f)
+	f.StringVar(&p.precision, "precision", device.Precisions()[0], "`number` format of products on GPUs: fp32, or bf16, which is faster; weights and sums are float32 in both")
+}
+
+// openExecutor is device.OpenPrecise, but in tests, which count what is opened and closed.
+var openExecutor = device.OpenPrecise
 
 // open returns the executor that runs networks. The caller closes it.
 func (p *placement) open() (kernels.Executor, error) {
-	exec, err := openExecutor(p.device, p.executor)
+	exec, err := openExecutor(p.device, p.executor, cmp.Or(p.precision, device.Precisions()[0]))
 	var name *device.NameError
 	if errors.As(err, &name) {
 		return nil, &train.SettingError{Flag: name.Flag, Value: name.Name, Problem: name.Problem}

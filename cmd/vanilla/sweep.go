@@ -78,7 +78,7 @@ what it wrote trains the finalists.`,
 
 	where := group("Data and hardware")
 	where.StringVar(&s.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
-	s.placement.addTo(where)
+	s.placement.trainingTo(where)
 	where.Float64Var(&s.memoryGiB, "memory", 1, "`GiB` that the networks in training take at once, about")
 	where.StringVar(&s.shard, "shard", "1/1", "`part` of the plan to train, from 1, and how many parts there are")
 
@@ -453,14 +453,18 @@ type deviceReport struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// devices are where the sweep could run: every device for auto.
+// devices are where the sweep could run: for auto, every device that has the
+// precision.
 func (s *sweepFlags) devices() []placement {
 	if s.device != "auto" {
 		return []placement{s.placement}
 	}
 	var all []placement
 	for _, d := range device.Devices() {
-		all = append(all, placement{d.Name, s.executor})
+		if d.Name == "cpu" && s.precision != device.Precisions()[0] {
+			continue
+		}
+		all = append(all, placement{d.Name, s.executor, s.precision})
 	}
 	return all
 }

@@ -94,7 +94,7 @@ where a run was stopped, however it was, and ends with the same bytes.`,
 
 	where := group("Data and hardware")
 	where.StringVar(&t.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
-	t.placement.addTo(where)
+	t.placement.trainingTo(where)
 
 	keep := group("History")
 	keep.StringVar(&t.history, "history", "", "`directory` to keep the run's course in: history.jsonl has a JSON object for each epoch, snapshots the network on its way, checkpoint.safetensors all to go on from")
@@ -445,7 +445,7 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 		Parameters:      r.Parameters,
 		Device:          exec.Device(),
 		Executor:        exec.Name(),
-		Precision:       "fp32",
+		Precision:       t.precision,
 		Arithmetic:      exec.Arithmetic(),
 		Mixed:           r.Mixed,
 		Recipe:          t.Recipe,

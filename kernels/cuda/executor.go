@@ -5,6 +5,9 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"vanilla/kernels"
@@ -29,7 +32,7 @@ func New(precision string, devices ...int) (kernels.Executor, error) {
 			devices = append(devices, i)
 		}
 	}
-	e := &executor{precision: precision}
+	e := &executor{precision: precision, proofs: map[class]string{}}
 	for _, index := range devices {
 		g, err := open(index)
 		if err != nil {
@@ -40,6 +43,7 @@ func New(precision string, devices ...int) (kernels.Executor, error) {
 	if err := e.oneKind(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	e.proofDir = proofDirectory(e.gpus[0].device)
 	return e, nil
 }
 
@@ -58,29 +62,70 @@ type executor struct {
 	gpus      []*gpu
 	precision string
 	generic   bool // no other kernel is used
+
+	trusting bool // no class is tried before it is used
+	proofDir string
+	proving  sync.Mutex
+	proofs   map[class]string // why a class is refused, nothing if it is not
 }
 
 // classOf is a network's class on the executor's devices, which are alike but for
-// their memory.
-func (e *executor) classOf(w wanted) (class, *packedChain, error) {
+// their memory, and its chain if that is a resident class. why says why it is not.
+func (e *executor) classOf(w wanted) (c class, chain *packedChain, why, err error) {
 	if e.generic {
-		return class{}, nil, errors.New("it was asked for the generic kernel")
+		return class{}, nil, errors.New("no other was asked for"), nil
 	}
 	d := e.gpus[0].device
 	for _, g := range e.gpus[1:] {
 		d.MemoryBytes = min(d.MemoryBytes, g.device.MemoryBytes)
 		d.SharedPerBlock = min(d.SharedPerBlock, g.device.SharedPerBlock)
 	}
-	return classOf(w, e.precision, d)
+	if c, chain, why = classOf(w, e.precision, d); why != nil {
+		return class{}, nil, why, nil
+	}
+	refusal, err := e.refused(c)
+	if err != nil || refusal != "" {
+		return class{}, nil, errors.New(refusal), err
+	}
+	return c, chain, nil, nil
+}
+
+// refusals are the classes of the executor's precision that are not trusted on its
+// devices.
+func (e *executor) refusals() string {
+	if e.generic || e.gpus[0].device.Major < 8 {
+		return ""
+	}
+	var names []string
+	for slots := range 3 {
+		for _, parts := range []bool{false, true} {
+			c := class{e.precision, slots, parts}
+			if why, err := e.refused(c); why != "" || err != nil {
+				names = append(names, c.String())
+			}
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return ", generic for " + strings.Join(names, ", ")
 }
 
 func (e *executor) Name() string { return "cuda" }
 
-// Device names the first GPU and says how many there are.
+// Device names the first GPU and says how many there are, and which classes were
+// found to differ there.
 func (e *executor) Device() string {
 	text := e.gpus[0].device.String()
 	if n := len(e.gpus); n > 1 {
 		text = fmt.Sprintf("%d devices, the first one %s", n, text)
+	}
+	e.proving.Lock()
+	defer e.proving.Unlock()
+	for _, c := range slices.SortedFunc(maps.Keys(e.proofs), func(a, b class) int { return strings.Compare(a.String(), b.String()) }) {
+		if why := e.proofs[c]; why != "" {
+			text += "; the generic kernel in its place: " + why
+		}
 	}
 	return text
 }
@@ -90,13 +135,14 @@ func (e *executor) Device() string {
 const arithmetic = 2
 
 // Arithmetic is one for devices of one compute capability, for which the kernels
-// were compiled alike. A network's class follows from it.
+// were compiled alike. A network's class follows from it: it names those that are
+// not trusted.
 func (e *executor) Arithmetic() string {
 	d := e.gpus[0].device
 	if d.StandIn {
-		return fmt.Sprintf("cuda %d, %s, stand-in", arithmetic, e.precision)
+		return fmt.Sprintf("cuda %d, %s, stand-in%s", arithmetic, e.precision, e.refusals())
 	}
-	return fmt.Sprintf("cuda %d, %s, compute capability %d.%d", arithmetic, e.precision, d.Major, d.Minor)
+	return fmt.Sprintf("cuda %d, %s, compute capability %d.%d%s", arithmetic, e.precision, d.Major, d.Minor, e.refusals())
 }
 
 func (e *executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string, error) {
@@ -104,12 +150,15 @@ func (e *executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
-	c, chain, err := e.classOf(wanted{p, o, explainedBatch, 0, explainedBatch})
-	if err == nil {
+	c, chain, why, err := e.classOf(wanted{p, o, explainedBatch, 0, explainedBatch})
+	switch {
+	case err != nil:
+		return nil, err
+	case why == nil:
 		return residentLines(p, o, c, chain), nil
 	}
-	lines, explainErr := explain(p, o, e.gpus[0].sharedFloats)
-	return append([]string{fmt.Sprintf("the generic kernel, because %s", err)}, lines...), explainErr
+	lines, err := explain(p, o, e.gpus[0].sharedFloats)
+	return append([]string{fmt.Sprintf("the generic kernel, because %s", why)}, lines...), err
 }
 
 func (e *executor) Close() error {
@@ -216,7 +265,10 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	for i, v := range variants {
 		n := data.Train.Len()
 		p.nets[i] = network{variant: v, batch: min(v.Batch, n), perEpoch: v.StepsPerEpoch(n)}
-		p.nets[i].class, p.nets[i].chain, _ = e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, n})
+		var err error
+		if p.nets[i].class, p.nets[i].chain, _, err = e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, n}); err != nil {
+			return nil, fmt.Errorf("variant %d: %w", i, err)
+		}
 	}
 	for _, g := range e.gpus {
 		w := &worker{gpu: g, plans: plans{}, paces: map[class]*pace{}, rows: map[int]*room{}}

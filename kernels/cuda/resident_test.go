@@ -33,9 +33,9 @@ func residentShapes(t *testing.T) []*ir.Program {
 // takes fails unless a network's class is a resident one.
 func takes(t *testing.T, e kernels.Executor, v kernels.Variant, examples int) class {
 	t.Helper()
-	c, _, err := e.(*executor).classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, examples})
-	if err != nil {
-		t.Fatalf("%s, batch %d: the generic kernel, because %v", v.Program().Name, v.Batch, err)
+	c, _, why, err := e.(*executor).classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, examples})
+	if why != nil || err != nil {
+		t.Fatalf("%s, batch %d: the generic kernel, because %v, %v", v.Program().Name, v.Batch, why, err)
 	}
 	return c
 }
@@ -377,8 +377,8 @@ func TestClasses(t *testing.T) {
 		{wanted{chain(t, ir.Sigmoid, graph.CrossEntropy, 9, 16, 16, 16, 16, 16, 16, 16, 10), adam, 33, 0, 60000}, "resident_bf16_2_parts"},
 		{wanted{narrow, sgd, 32, 9, 60000}, "the images in all places that they are moved to take"},
 	} {
-		got, chain, err := e.(*executor).classOf(c.w)
-		if text := fmt.Sprint(got, err); !strings.Contains(text, c.want) || (chain == nil) != (err != nil) {
+		got, chain, why, err := e.(*executor).classOf(c.w)
+		if text := fmt.Sprint(got, why); !strings.Contains(text, c.want) || (chain == nil) != (why != nil) || err != nil {
 			t.Errorf("%s, batch %d, shift %d: %s, want %s", c.w.program.Name, c.w.batch, c.w.shift, text, c.want)
 		}
 	}
@@ -393,7 +393,7 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	t.Setenv("VANILLA_STANDIN_CAPABILITY", "7.5")
-	if c, _, err := newPrecise(t, FP32).(*executor).classOf(wanted{narrow, sgd, 32, 0, 100}); c.resident() || err == nil {
+	if c, _, why, err := newPrecise(t, FP32).(*executor).classOf(wanted{narrow, sgd, 32, 0, 100}); c.resident() || why == nil || err != nil {
 		t.Errorf("a device of compute capability 7.5 has class %s", c)
 	}
 }

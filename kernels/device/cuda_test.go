@@ -44,6 +44,25 @@ func TestOpenCUDA(t *testing.T) {
 	}
 }
 
+// Precisions of the GPU's executor are told apart by their arithmetic.
+func TestPreciseCUDA(t *testing.T) {
+	seen := map[string]bool{}
+	for _, precision := range Precisions() {
+		exec, err := OpenPrecise("cuda:0", Fast, precision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := exec.Arithmetic(); !strings.Contains(got, precision) || seen[got] {
+			t.Errorf("%s is the arithmetic %q", precision, got)
+		} else {
+			seen[got] = true
+		}
+		if err := exec.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestExplainCUDA(t *testing.T) {
 	network, err := graph.New(graph.Arch{Widths: []int{5, 4, 3}, Activation: ir.Tanh, Loss: graph.CrossEntropy})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,13 +41,29 @@ func (e *NameError) Error() string { return fmt.Sprintf("%s %.60q: %s", e.Flag, 
 // binary or the machine has no such device, or if the executor does not run on it:
 // nothing else is opened in its place. Whoever opens an executor closes it.
 func Open(device, executor string) (kernels.Executor, error) {
+	return OpenPrecise(device, executor, cuda.FP32)
+}
+
+// Precisions are what networks can be trained in, the default first: on GPUs alone
+// is there another than float32.
+func Precisions() []string { return []string{cuda.FP32, cuda.BF16} }
+
+// OpenPrecise is Open for training in one of Precisions. It also fails with a
+// *NameError if there is no such precision, or if the executor does not have it.
+func OpenPrecise(device, executor, precision string) (kernels.Executor, error) {
+	if !slices.Contains(Precisions(), precision) {
+		return nil, &NameError{"--precision", precision, "want " + strings.Join(Precisions(), " or ")}
+	}
 	gpus, err := choose(device, executor)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case gpus == nil && precision != cuda.FP32:
+		return nil, &NameError{"--precision", precision, "only GPUs have it: want --device cuda, or --precision " + cuda.FP32}
 	}
 	switch {
 	case gpus != nil:
-		return cuda.New(cuda.FP32, gpus...)
+		return cuda.New(precision, gpus...)
 	case executor == Tape:
 		return tape.New(), nil
 	case executor == Ref:

@@ -114,3 +114,26 @@ func TestAuto(t *testing.T) {
 		t.Errorf("there is no GPU because %v; auto is %s", err, want)
 	}
 }
+
+// No executor that runs on the CPU has another precision than float32.
+func TestPrecision(t *testing.T) {
+	for _, executor := range []string{Fast, Tape, Ref} {
+		exec, err := OpenPrecise("cpu", executor, Precisions()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := exec.Close(); err != nil {
+			t.Error(err)
+		}
+		for precision, problem := range map[string]string{
+			"bf16": "only GPUs have it: want --device cuda, or --precision fp32",
+			"fp64": "want fp32 or bf16", "": "want fp32 or bf16",
+		} {
+			_, err := OpenPrecise("cpu", executor, precision)
+			var name *NameError
+			if !errors.As(err, &name) || name.Flag != "--precision" || name.Problem != problem {
+				t.Errorf("%s in %q: %v", executor, precision, err)
+			}
+		}
+	}
+}

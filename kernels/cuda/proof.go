@@ -1,0 +1,274 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"vanilla/graph/ir"
+	"vanilla/internal/store"
+	"vanilla/kernels"
+	"vanilla/kernels/cuda/driver"
+	"vanilla/kernels/cuda/image"
+)
+
+// proofSteps is for how long a class trains beside the generic kernel before it is
+// trusted on a device.
+const proofSteps = 20
+
+// proofTolerance is by how much of what they moved the parameters may then differ,
+// as root mean squares.
+//
+// fp32: sums of at most 784 terms, in another order, move a gradient by at most
+// 784·2⁻²⁴ of it, and a gradient passes through two; so much in each step.
+//
+// bf16: a gradient of the proof's network is a product of at most eight factors
+// rounded to 2⁻⁹ each: weights, outputs and deltas of three layers. Roundings are
+// the same in a step for few numbers only, so that steps do not add up.
+var proofTolerance = map[string]float64{FP32: proofSteps * 2 * 784 * 0x1p-24, BF16: 8 * 0x1p-9}
+
+// proof is what came of a class on a device, driver and image. It is kept in a
+// file, so that it is tried once.
+type proof struct {
+	Device  string `json:"device"`
+	Driver  string `json:"driver"`
+	Image   string `json:"image"`
+	Class   string `json:"class"`
+	Failure string `json:"failure"` // empty: the class is trusted
+}
+
+// file is where the proof is kept.
+func (p proof) file(dir string) string {
+	key := sha256.Sum256([]byte(strings.Join([]string{p.Device, p.Driver, p.Image, p.Class}, "\n")))
+	return filepath.Join(dir, fmt.Sprintf("%x.json", key[:16]))
+}
+
+// proofDirectory is where proofs are kept: in the user's cache. The stand-in's are
+// not, nor are those of a user who has none.
+func proofDirectory(d driver.Device) string {
+	cache, err := os.UserCacheDir()
+	if err != nil || d.StandIn {
+		return ""
+	}
+	return filepath.Join(cache, "vanilla", "cuda")
+}
+
+// driverVersion names the driver: what the kernel says of it, if it does, and the
+// version of CUDA.
+func driverVersion(d driver.Device) string {
+	words, _ := os.ReadFile("/proc/driver/nvidia/version")
+	first, _, _ := strings.Cut(string(words), "\n")
+	return strings.TrimSpace(fmt.Sprintf("CUDA %d %s", d.Driver, first))
+}
+
+// imageHash is of the compiled kernels.
+func imageHash() (string, error) {
+	h := sha256.New()
+	for _, name := range []string{"network", "resident"} {
+		code, err := image.Load(name)
+		if err != nil {
+			return "", err
+		}
+		h.Write(code)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:16]), nil
+}
+
+// refused says why a class is not trusted on the executor's devices, or nothing if
+// it is. It fails if that could not be found out.
+func (e *executor) refused(c class) (string, error) {
+	if e.trusting || !c.resident() {
+		return "", nil
+	}
+	e.proving.Lock()
+	defer e.proving.Unlock()
+	if why, known := e.proofs[c]; known {
+		return why, nil
+	}
+	for _, g := range e.gpus {
+		p, err := prove(g.device, c, e.proofDir)
+		if err != nil {
+			return "", err
+		}
+		if p.Failure != "" {
+			e.proofs[c] = fmt.Sprintf("on device %d %s", g.device.Index, p.Failure)
+			return e.proofs[c], nil
+		}
+	}
+	e.proofs[c] = ""
+	return "", nil
+}
+
+// prove returns the proof that is kept, or tries the class and keeps what comes of
+// it.
+func prove(d driver.Device, c class, dir string) (proof, error) {
+	hash, err := imageHash()
+	if err != nil {
+		return proof{}, err
+	}
+	p := proof{Device: d.Name, Driver: driverVersion(d), Image: hash, Class: c.String()}
+	if dir != "" {
+		var kept proof
+		text, err := os.ReadFile(p.file(dir))
+		if err == nil {
+			err = store.DecodeObject(text, &kept)
+		}
+		if p.Failure = kept.Failure; err == nil && kept == p {
+			return p, nil
+		}
+		p.Failure = ""
+	}
+	switch off, err := besideGeneric(d.Index, c); {
+	case errors.Is(err, driver.ErrOutOfMemory):
+		return p, fmt.Errorf("to try the class %s beside the generic kernel: %w", c, err)
+	case err != nil:
+		p.Failure = fmt.Sprintf("the class %s failed when it was tried: %v", c, err)
+	case !(off <= proofTolerance[c.precision]):
+		p.Failure = fmt.Sprintf("the class %s differs from the generic kernel: after %d steps parameters are off by %.2g of what they moved, at most %.2g is rounding",
+			c, proofSteps, off, proofTolerance[c.precision])
+	}
+	if dir == "" {
+		return p, nil
+	}
+	text, err := store.EncodeObject(p)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		_ = store.Replace(p.file(dir), func(w io.Writer) error { // otherwise it is tried again next time
+			_, err := w.Write(text)
+			return err
+		})
+	}
+	return p, nil
+}
+
+// besideGeneric trains a network by a class's kernel and by the generic one, in a
+// context of its own, and returns by how much of what they moved its parameters
+// differ.
+func besideGeneric(device int, c class) (off float64, err error) {
+	g, err := open(device)
+	if err != nil {
+		return 0, err
+	}
+	e := &executor{gpus: []*gpu{g}, precision: c.precision, trusting: true}
+	defer func() {
+		if closed := e.Close(); err == nil {
+			err = closed
+		}
+	}()
+	program := proofProgram()
+	v := kernels.Variant{
+		Source:    program,
+		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.001},
+		Rate:      kernels.Rate{StepSize: 0.1, Schedule: "cosine"},
+		Batch:     partRows, Epochs: proofSteps, Init: kernels.Scaled, Seed: 1, OrderSeed: 2,
+	}
+	switch c.slots {
+	case 1:
+		v.Optimizer.Name, v.Optimizer.Momentum = "nesterov", 0.9
+	case 2:
+		v.Optimizer.Name, v.Optimizer.Beta1, v.Optimizer.Beta2 = "adam", 0.9, 0.999
+		v.Optimizer.Epsilon = 1e-3 // a gradient near zero would be divided by its own rounding
+		v.Rate.StepSize = 0.01
+	}
+	if c.parts {
+		v.Batch += partRows / 2
+	}
+	data := proofData(program)
+	p, err := e.Prepare(data, []kernels.Variant{v, v})
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if closed := p.Close(); err == nil {
+			err = closed
+		}
+	}()
+	nets := p.(*population).nets
+	if nets[0].class != c {
+		return 0, fmt.Errorf("the network's class is %s", nets[0].class)
+	}
+	nets[1].class, nets[1].chain = class{}, nil
+	if err := p.Advance(context.Background(), []int{proofSteps, proofSteps}, nil); err != nil {
+		return 0, err
+	}
+	start := v.InitialState()
+	var wrong, moved float64
+	for a, params := range start.Params {
+		for i, w := range params {
+			got, want := float64(nets[0].state.Params[a][i]), float64(nets[1].state.Params[a][i])
+			wrong += (got - want) * (got - want)
+			moved += (want - float64(w)) * (want - float64(w))
+		}
+	}
+	return math.Sqrt(wrong / moved), nil
+}
+
+// proofData is 67 random images: batches of 32 and 48 leave a short one.
+func proofData(p *ir.Program) kernels.Data {
+	random := rand.New(rand.NewPCG(1, 2))
+	const n = 67
+	e := kernels.Examples{Features: p.Features(), Pixels: make([]byte, n*p.Features()), Labels: make([]byte, n)}
+	for i := range e.Pixels {
+		if random.IntN(5) == 0 {
+			e.Pixels[i] = byte(random.IntN(256))
+		}
+	}
+	for i := range e.Labels {
+		e.Labels[i] = byte(random.IntN(p.Classes()))
+	}
+	return kernels.Data{Train: e, Classes: p.Classes()}
+}
+
+// proofProgram is 784-16-16-10 with sigmoid units and the cross-entropy.
+func proofProgram() *ir.Program {
+	p := &ir.Program{Name: "784-16-16-10"}
+	value := func(name string, rows, cols int) ir.ID {
+		p.Values = append(p.Values, ir.Value{Name: name, Shape: ir.Shape{Rows: rows, Cols: cols}})
+		return ir.ID(len(p.Values) - 1)
+	}
+	op := func(code ir.Code, out ir.ID, act ir.Activation, scale float64, args ...ir.ID) ir.ID {
+		p.Ops = append(p.Ops, ir.Op{Code: code, Out: out, Act: act, Scale: scale, Args: args})
+		return out
+	}
+	widths := []int{residentPixels, residentUnits, residentUnits, 10}
+	p.Input, p.Target = value("x", ir.Batch, widths[0]), value("y", ir.Batch, 10)
+	type layer struct{ in, w, b, z ir.ID }
+	var layers []layer
+	h := p.Input
+	for i, width := range widths[1:] {
+		n := fmt.Sprint(i + 1)
+		l := layer{in: h, w: value("W"+n, width, widths[i]), b: value("b"+n, 1, width)}
+		l.z = op(ir.Dense, value("z"+n, ir.Batch, width), 0, 0, h, l.w, l.b)
+		layers = append(layers, l)
+		if h = l.z; i < len(widths)-2 {
+			h = op(ir.Act, value("h"+n, ir.Batch, width), ir.Sigmoid, 0, l.z)
+		}
+	}
+	p.Output = h
+	p.Loss = op(ir.Xent, value("loss", 1, 1), 0, 1, h, p.Target)
+	p.Forward = len(p.Ops)
+	dz := op(ir.DXent, value("dz3", ir.Batch, 10), 0, 1, h, p.Target)
+	for i := len(layers) - 1; i >= 0; i-- {
+		l, n := layers[i], fmt.Sprint(i+1)
+		db := op(ir.DBias, value("db"+n, 1, widths[i+1]), 0, 0, dz)
+		dw := op(ir.DWeight, value("dW"+n, widths[i+1], widths[i]), 0, 0, dz, l.in)
+		p.Params = append([]ir.Param{{Value: l.w, Grad: dw}, {Value: l.b, Grad: db, Bias: true}}, p.Params...)
+		if i > 0 {
+			below := fmt.Sprint(i)
+			dh := op(ir.DInput, value("dh"+below, ir.Batch, widths[i]), 0, 0, dz, l.w)
+			dz = op(ir.DAct, value("dz"+below, ir.Batch, widths[i]), ir.Sigmoid, 0, dh, layers[i-1].z)
+		}
+	}
+	return p
+}

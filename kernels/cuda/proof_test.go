@@ -1,0 +1,126 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/internal/store"
+	"vanilla/kernels"
+	"vanilla/kernels/cuda/driver"
+)
+
+// careful opens an executor as users have it: classes are tried before they are
+// used, and what comes of it is kept in a directory.
+func careful(t *testing.T, precision, dir string) *executor {
+	t.Helper()
+	e := newPrecise(t, precision).(*executor)
+	e.trusting, e.proofDir = false, dir
+	return e
+}
+
+func TestProofProgram(t *testing.T) {
+	p := proofProgram()
+	if err := p.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := matchChain(p); err != nil {
+		t.Error(err)
+	}
+}
+
+// Every class agrees with the generic kernel within the tolerance of its precision.
+func TestProofs(t *testing.T) {
+	for _, precision := range []string{FP32, BF16} {
+		e := careful(t, precision, "")
+		if got := e.Arithmetic(); strings.Contains(got, "generic") {
+			t.Errorf("%s: %s; %s", precision, got, e.Device())
+		}
+		if len(e.proofs) != 6 {
+			t.Errorf("%s: %d classes were tried, want 6", precision, len(e.proofs))
+		}
+	}
+}
+
+// A class that differs is not used: its networks train by the generic kernel, the
+// arithmetic says so, and so does the device's name.
+func TestRefusedClass(t *testing.T) {
+	p := chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 10)
+	sgd := kernels.Optimizer{Name: "sgd"}
+	dir := t.TempDir()
+	e := careful(t, BF16, dir)
+	lines, err := e.Explain(p, sgd)
+	if text := strings.Join(lines, "\n"); err != nil || !strings.Contains(text, "class resident_bf16_0") {
+		t.Fatalf("%s, %v", text, err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("proofs are kept in %q, %v", files, err)
+	}
+	var kept proof
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.DecodeObject(text, &kept); err != nil || kept.Failure != "" || kept.Class != "resident_bf16_0" {
+		t.Fatalf("%+v, %v", kept, err)
+	}
+	kept.Failure = "it differs"
+	if text, err = store.EncodeObject(kept); err == nil {
+		err = os.WriteFile(files[0], text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	e = careful(t, BF16, dir)
+	if got := e.Arithmetic(); !strings.HasSuffix(got, ", generic for resident_bf16_0") {
+		t.Errorf("the arithmetic is %q", got)
+	}
+	if got := e.Device(); !strings.Contains(got, "the generic kernel in its place: on device 0 it differs") {
+		t.Errorf("the device is %q", got)
+	}
+	lines, err = e.Explain(p, sgd)
+	if text := strings.Join(lines, "\n"); err != nil || !strings.HasPrefix(text, "the generic kernel, because on device 0 it differs") {
+		t.Errorf("%s, %v", text, err)
+	}
+	c, _, why, err := e.classOf(wanted{p, sgd, 32, 0, 100})
+	if c.resident() || why == nil || err != nil {
+		t.Errorf("its class is %s, %v, %v", c, why, err)
+	}
+	kept.Image = "another"
+	if text, err = store.EncodeObject(kept); err == nil {
+		err = os.WriteFile(files[0], text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why, err := careful(t, BF16, dir).refused(class{precision: BF16}); why != "" || err != nil {
+		t.Errorf("with another image's proof it is refused: %q, %v", why, err)
+	}
+}
+
+// A class that breaks the device when it is tried takes nothing with it: the trial
+// has a context of its own.
+func TestBrokenTrial(t *testing.T) {
+	onlyStandIn(t)
+	e := careful(t, FP32, "")
+	t.Setenv("VANILLA_STANDIN_FAIL", "launch:1:719")
+	why, err := e.refused(class{precision: FP32})
+	if err != nil || !strings.Contains(why, "failed when it was tried") {
+		t.Errorf("%q, %v", why, err)
+	}
+	t.Setenv("VANILLA_STANDIN_FAIL", "alloc:1:2")
+	if _, err := e.refused(class{precision: FP32, slots: 1}); err == nil || !strings.Contains(err.Error(), "out of memory") {
+		t.Errorf("without memory for a trial: %v", err)
+	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	if d := e.gpus[0].device; driverVersion(d) == "" || proofDirectory(d) != "" || proofDirectory(driver.Device{}) == "" {
+		t.Errorf("the driver is %q, proofs are in %q", driverVersion(d), proofDirectory(d))
+	}
+}
