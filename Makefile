@@ -13,7 +13,7 @@ BROWSER := internal/browser
 
 # What depends on the processor's instruction set, or on the size of an int.
 ARITHMETIC := ./kernels/... ./model/... ./train/... ./bench ./cmd/vanilla
-WORDS := ./graph/... ./kernels ./kernels/ref ./kernels/cpu ./mnist ./model/... ./train/... ./viz ./cmd/vanilla
+WORDS := ./graph/ir ./kernels ./kernels/ref ./mnist ./model/... ./train/... ./internal/...
 
 # How long, and on how many inputs at least, each fuzz target runs.
 FUZZ_TIME := 5s
@@ -28,11 +28,11 @@ SEQUENTIAL := ^TestFromImage|^TestConformance/Trajectories|^TestConformance/.*/T
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
-.PHONY: help build train test test-sets test-32 fuzz soak check format vet staticcheck race cross modules bench peers peers-cuda bench-peers \
-	bench-all bench-repeat results generate check-generate models gallery samples studies kills kill-sweeps kill-flips slurm check-peers check-parquet
+# Every target with a text for help, here and in gpu.mk.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' Makefile gpu.mk)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/vanilla: pure Go, no C compiler needed
 	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -o bin/vanilla ./cmd/vanilla
@@ -50,6 +50,7 @@ test-sets: ## run what depends on the instruction set with every set that this p
 test-32: ## run what depends on the size of an int as a 32-bit program, on amd64
 	CGO_ENABLED=0 GOARCH=386 go vet ./...
 	CGO_ENABLED=0 GOARCH=386 go test $(TIMEOUT) $(WORDS)
+	CGO_ENABLED=0 GOARCH=386 go test $(TIMEOUT) ./cmd/vanilla -run 'Flags|Wrong|Recipe|Eval|Help|Export'
 
 fuzz: ## run every fuzz target on thousands of inputs, a few seconds each
 	.ci/fuzz $(FUZZ_TIME) $(FUZZ_INPUTS)
@@ -111,6 +112,14 @@ bench-all: peers ## measure all suites into bench/results: 15 minutes, on a mach
 
 bench-repeat: build ## hold the harness against its own intervals: equal runs, and a planted slowdown
 	bin/vanilla bench --suite repeat
+
+# Nothing but the arithmetic decides, so it may run beside other work.
+accuracy: ## train every recipe from 20 seeds into bench/results, with vectors and in portable Go: 6 minutes
+	bench/all.sh python3 accuracy
+	GODEBUG=cpu.avx512f=off,cpu.avx2=off bench/all.sh python3 accuracy
+
+reproduce: ## train two seeds of every recipe again: they must come to what bench/results says of them
+	go run ./cmd/vanilla bench --reproduce bench/results
 
 results: ## make the page of bench/results and the README's figures from the results
 	go test ./bench -run '^TestPage$$' -count 1 -update

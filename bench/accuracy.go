@@ -30,16 +30,21 @@ const (
 
 // Accuracy is what a recipe comes to from one seed.
 type Accuracy struct {
-	Executor     string       `json:"executor"`
-	Device       string       `json:"device"`
+	Executor string `json:"executor"`
+	Device   string `json:"device"`
+	// Arithmetic is the executor's: where it is the same, so are the numbers.
+	Arithmetic   string       `json:"arithmetic"`
 	Recipe       train.Recipe `json:"recipe"`
 	Seed         uint64       `json:"seed"` // of the weights and the order
 	TestAccuracy float64      `json:"test_accuracy"`
-	Diverged     bool         `json:"diverged"`
-	Version      string       `json:"version"`
-	Revision     string       `json:"revision"`
-	Date         string       `json:"date"`
-	Machine      Machine      `json:"machine"`
+	TrainLoss    train.Loss   `json:"train_loss"` // of the last epoch
+	// Rise is the largest factor from one epoch's loss to the next one's.
+	Rise     float64 `json:"rise"`
+	Diverged bool    `json:"diverged"`
+	Version  string  `json:"version"`
+	Revision string  `json:"revision"`
+	Date     string  `json:"date"`
+	Machine  Machine `json:"machine"`
 }
 
 // NamedRecipe is a recipe and what it is called.
@@ -80,19 +85,72 @@ func Accuracies(ctx context.Context, e kernels.Executor, data *mnist.Dataset, re
 	for seed := uint64(1); seed <= uint64(seeds); seed++ {
 		specs = append(specs, train.Spec{Recipe: recipe, Seed: seed, OrderSeed: seed})
 	}
-	results, err := train.Run(ctx, e, data, specs, train.Options{})
+	rises, losses := make([]float64, seeds), make([]float64, seeds)
+	results, err := train.Run(ctx, e, data, specs, train.Options{Observe: func(r train.Record) {
+		if loss := float64(r.TrainLoss); !r.Diverged {
+			if losses[r.Variant] > 0 {
+				rises[r.Variant] = max(rises[r.Variant], loss/losses[r.Variant])
+			}
+			losses[r.Variant] = loss
+		}
+	}})
 	if err != nil {
 		return nil, err
 	}
 	var all []Accuracy
-	for _, r := range results {
+	for i, r := range results {
 		if r.Interrupted {
 			return nil, context.Cause(ctx)
 		}
-		all = append(all, Accuracy{Executor: e.Name(), Device: e.Device(), Recipe: recipe, Seed: r.Spec.Seed, TestAccuracy: r.Test.Accuracy(), Diverged: r.Diverged,
+		all = append(all, Accuracy{Executor: e.Name(), Device: e.Device(), Arithmetic: e.Arithmetic(), Recipe: recipe, Seed: r.Spec.Seed,
+			TestAccuracy: r.Test.Accuracy(), TrainLoss: train.Loss(r.TrainLoss), Rise: rises[i], Diverged: r.Diverged,
 			Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine()})
 	}
 	return all, nil
+}
+
+// Reproduce trains again what the newest accuracies of the executor's arithmetic in a
+// folder of results say of the recipes, from the seeds 1 to seeds. progress gets each
+// record that is the same again. It fails if there are none of that arithmetic, if a
+// recipe has none, and if a number is another one; it names all that are.
+func Reproduce(ctx context.Context, e kernels.Executor, data *mnist.Dataset, dir string, recipes []NamedRecipe, seeds int, progress func(NamedRecipe, Accuracy)) error {
+	files, err := ReadFiles(dir)
+	if err != nil {
+		return err
+	}
+	k := slices.IndexFunc(files, func(f File) bool {
+		return f.Suite == AccuracySuite && f.Accuracies[0].Executor == e.Name() && f.Accuracies[0].Arithmetic == e.Arithmetic()
+	})
+	if k < 0 {
+		return fmt.Errorf("%s holds no accuracies of %s in the arithmetic %q", dir, e.Name(), e.Arithmetic())
+	}
+	var different []error
+	for _, r := range recipes {
+		var recorded []Accuracy
+		for _, a := range files[k].Accuracies {
+			if a.Recipe == r.Recipe && a.Seed <= uint64(seeds) {
+				recorded = append(recorded, a)
+			}
+		}
+		if len(recorded) != seeds {
+			different = append(different, fmt.Errorf("%s has %d accuracies of %s from the seeds 1 to %d: want one of each", files[k].Name, len(recorded), r.Name, seeds))
+			continue
+		}
+		again, err := Accuracies(ctx, e, data, r.Recipe, seeds)
+		if err != nil {
+			return err
+		}
+		for i, a := range again {
+			was := recorded[i]
+			if a.Seed != was.Seed || a.TestAccuracy != was.TestAccuracy || a.TrainLoss != was.TrainLoss || a.Rise != was.Rise || a.Diverged != was.Diverged {
+				different = append(different, fmt.Errorf("%s: %s from seed %d has test accuracy %v, train loss %v, rise %v, diverged %v; in %s it has %v, %v, %v, %v from seed %d",
+					e.Device(), r.Name, a.Seed, a.TestAccuracy, a.TrainLoss, a.Rise, a.Diverged, files[k].Name, was.TestAccuracy, was.TrainLoss, was.Rise, was.Diverged, was.Seed))
+				continue
+			}
+			progress(r, a)
+		}
+	}
+	return errors.Join(different...)
 }
 
 // Completion is one run of the whole command from a cold process: starting,

@@ -39,6 +39,7 @@ type benchFlags struct {
 	on        string
 	results   string
 	recipes   string
+	reproduce string
 }
 
 // benchExecutors are what --executors can list, by what device.Open calls it.
@@ -85,7 +86,8 @@ images. peers is one network and 64, beside other frameworks. to-accuracy runs
 "vanilla train" from a cold process on one core, a seed a round, and then trains a
 population until each network reaches 95 %. repeat runs the same work several times,
 and once slowed by a tenth, and holds the differences against their intervals.
-accuracy trains each recipe from several seeds.
+accuracy trains each recipe from several seeds, and with --reproduce holds what some of
+them come to against what was recorded.
 
 --compare reads two files that --json wrote and says what changed, with 95 % intervals.
 Where both have handrolled, times are taken relative to it, round by round. The
@@ -132,7 +134,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "`widths` of the layers, suite step (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "`images` in a step, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "`sizes` of populations, suite population (default 1,4,16,64,256,1024,4096)")
-	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy and accuracy 10)")
+	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy 10, of accuracy 20, to --reproduce 2)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
@@ -141,6 +143,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.peers, "peers-dir", "bench/peers", "`directory` of the scripts that run them")
 	c.Flags().StringVar(&b.on, "peers-device", "cpu", "`device` that they run on: "+strings.Join(bench.PeerDevices(), " or "))
 	c.Flags().StringVar(&b.recipes, "recipes", "recipes", "`directory` of recipes beside the built-in ones, suite accuracy")
+	c.Flags().StringVar(&b.reproduce, "reproduce", "", "`directory` of results whose accuracies to train again, from as many seeds as --rounds says: fail where a number is another one")
 	c.Flags().StringVar(&b.results, "results", "", "`directory` to keep the results in")
 	c.Flags().BoolVar(&b.compare, "compare", false, "compare two files that --json wrote")
 	c.Flags().StringVar(&b.against, "against", "", "`binary` of another build of vanilla to take turns with")
@@ -155,6 +158,12 @@ func (b *benchFlags) check() error {
 	if b.python != "" {
 		b.suite = "peers"
 	}
+	if b.reproduce != "" {
+		b.suite = bench.AccuracySuite
+		if b.results != "" {
+			return &train.SettingError{Flag: "--results", Value: b.results, Problem: "want it without --reproduce, which keeps nothing"}
+		}
+	}
 	if b.suite == "peers" && b.python == "" {
 		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "it needs --peers, a Python with other frameworks (make peers installs one)"}
 	}
@@ -164,8 +173,13 @@ func (b *benchFlags) check() error {
 	if b.rounds == 0 {
 		b.rounds = 7
 		switch b.suite {
-		case bench.CompletionsSuite, bench.AccuracySuite:
+		case bench.CompletionsSuite:
 			b.rounds = 10
+		case bench.AccuracySuite:
+			b.rounds = 20
+			if b.reproduce != "" {
+				b.rounds = 2
+			}
 		case "population", "wide":
 			b.rounds = 5
 		case "peers":
@@ -406,6 +420,18 @@ func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor,
 func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executor, data *mnist.Dataset, stdout, stderr io.Writer) error {
 	recipes, err := bench.NamedRecipes(b.recipes)
 	if err != nil {
+		return err
+	}
+	if b.reproduce != "" {
+		for _, e := range executors {
+			err := bench.Reproduce(ctx, e, data, b.reproduce, recipes, b.rounds, func(r bench.NamedRecipe, a bench.Accuracy) {
+				fmt.Fprintf(stderr, "%s, %s, seed %d: %.2f %%, as recorded\n", a.Executor, r.Name, a.Seed, 100*a.TestAccuracy)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(stdout, "%d recipes come to what %s says of them\n", len(recipes), b.reproduce)
 		return err
 	}
 	for _, e := range executors {

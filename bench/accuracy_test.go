@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vanilla/kernels/cpu"
+	"vanilla/kernels/ref"
+	"vanilla/train"
+)
+
+// What is recorded is trained again and comes to the same numbers; what does not, is
+// of another arithmetic, or was never recorded, is named.
+func TestReproduce(t *testing.T) {
+	data := few(t)
+	recipe := train.Default()
+	recipe.Epochs = 3
+	recipes := []NamedRecipe{{Name: "small", Recipe: recipe}}
+	recorded, err := Accuracies(t.Context(), cpu.New(), data, recipe, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := recorded[0]; a.Rise <= 0 || a.Rise >= 1 || a.TrainLoss <= 0 || a.TestAccuracy < 0.5 || a.Arithmetic != cpu.New().Arithmetic() {
+		t.Errorf("found %+v: in three epochs each loss is below the one before", a)
+	}
+	dir := t.TempDir()
+	record := func(change func(all []Accuracy)) {
+		t.Helper()
+		all := append([]Accuracy(nil), recorded...)
+		change(all)
+		var lines bytes.Buffer
+		for _, a := range all {
+			line, err := json.Marshal(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines.Write(append(line, '\n'))
+		}
+		if err := os.WriteFile(filepath.Join(dir, "accuracy-here-2026-01-01.jsonl"), lines.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := func() (same int, err error) {
+		err = Reproduce(t.Context(), cpu.New(), data, dir, recipes, 2, func(NamedRecipe, Accuracy) { same++ })
+		return same, err
+	}
+
+	record(func([]Accuracy) {})
+	if same, err := again(); err != nil || same != 2 {
+		t.Errorf("%d are the same again, err %v", same, err)
+	}
+	for want, change := range map[string]func([]Accuracy){
+		"from seed 2 has test accuracy":                   func(all []Accuracy) { all[1].TestAccuracy += 1e-4 },
+		"from seed 1 has test accuracy":                   func(all []Accuracy) { all[0].TrainLoss *= 1 + 1e-12 },
+		"has 1 accuracies of small from the seeds 1 to 2": func(all []Accuracy) { all[0].Seed = 7 },
+		"holds no accuracies of cpu in the arithmetic ":   func(all []Accuracy) { all[0].Arithmetic = "another" },
+	} {
+		record(change)
+		if _, err := again(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("found %v, want %q", err, want)
+		}
+	}
+	record(func([]Accuracy) {})
+	if err := Reproduce(t.Context(), ref.New(), data, dir, recipes, 2, nil); err == nil || !strings.Contains(err.Error(), "no accuracies of ref") {
+		t.Errorf("another executor: %v", err)
+	}
+}
