@@ -241,7 +241,7 @@ func (r Recipe) checkTraining() error {
 			return err
 		}
 	}
-	usesMomentum := r.Optimizer == "momentum" || r.Optimizer == "nesterov"
+	usesMomentum, usesSteps := r.Has("momentum"), r.Has("step_epochs")
 	plain := kernels.Rate{StepSize: r.LR, Schedule: "constant"}
 	switch {
 	case plain.Check(1) != nil:
@@ -256,13 +256,13 @@ func (r Recipe) checkTraining() error {
 		return &SettingError{"--momentum", r.Momentum, "want a number between 0 and 1"}
 	case !usesMomentum && r.Momentum != 0:
 		return &SettingError{"--momentum", r.Momentum, "only the optimizers momentum and nesterov have one"}
-	case r.Schedule == "step" && r.StepEpochs < 1:
+	case usesSteps && r.StepEpochs < 1:
 		return &SettingError{"--step-epochs", r.StepEpochs, "want 1 or more"}
-	case r.Schedule == "step" && !(r.Gamma > 0 && r.Gamma <= 1):
+	case usesSteps && !(r.Gamma > 0 && r.Gamma <= 1):
 		return &SettingError{"--gamma", r.Gamma, "want a number above 0, at most 1"}
-	case r.Schedule != "step" && r.StepEpochs != 0:
+	case !usesSteps && r.StepEpochs != 0:
 		return &SettingError{"--step-epochs", r.StepEpochs, "only the schedule step has it"}
-	case r.Schedule != "step" && r.Gamma != 0:
+	case !usesSteps && r.Gamma != 0:
 		return &SettingError{"--gamma", r.Gamma, "only the schedule step has it"}
 	case !(r.Warmup >= 0 && r.Warmup < float64(r.Epochs)):
 		return &SettingError{"--warmup", r.Warmup, "want zero or more epochs, fewer than --epochs"}

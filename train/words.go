@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -35,10 +34,12 @@ func (r *Recipe) Set(word, text string) error {
 		field.SetString(text)
 	case reflect.Int:
 		v, err := strconv.ParseFloat(text, 64)
-		if err != nil || v != math.Trunc(v) || math.Abs(v) > maxExact {
+		if err != nil {
 			return fmt.Errorf("found %s %.60q: want a whole number", word, text)
 		}
-		field.SetInt(int64(v))
+		if err := setInt(field, v); err != nil {
+			return fmt.Errorf("found %s %.60q: %w", word, text, err)
+		}
 	default:
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil {
@@ -66,6 +67,22 @@ func UnknownWord(thing, word string, words []string) string {
 		return fmt.Sprintf("unknown %s %.60q: did you mean %s?", thing, word, or(near))
 	}
 	return fmt.Sprintf("unknown %s %.60q: want one of %s", thing, word, strings.Join(words, ", "))
+}
+
+// Has is whether the field of that name in JSON sets anything in this recipe: a
+// momentum does nothing for adam, and no activation is in a network without hidden
+// layers. What sets nothing is absent, which is not the same as zero.
+func (r *Recipe) Has(word string) bool {
+	switch word {
+	case "momentum":
+		return r.Optimizer == "momentum" || r.Optimizer == "nesterov"
+	case "step_epochs", "gamma":
+		return r.Schedule == "step"
+	case "activation":
+		return strings.Count(r.Arch, "-") != 1
+	}
+	_, ok := fieldIndex[word]
+	return ok
 }
 
 // Get is the value of the field of that name in JSON, or nil if there is none.

@@ -232,9 +232,8 @@ func decode(n ast.Node, field reflect.Value) error {
 		}
 		return errors.New("want a word")
 	case reflect.Int:
-		if v, ok := number(n); ok && v == math.Trunc(v) && math.Abs(v) <= maxExact {
-			field.SetInt(int64(v))
-			return nil
+		if v, ok := number(n); ok {
+			return setInt(field, v)
 		}
 		return errors.New("want a whole number")
 	}
@@ -243,6 +242,19 @@ func decode(n ast.Node, field reflect.Value) error {
 		return nil
 	}
 	return errors.New("want a number")
+}
+
+// setInt sets a field to a whole number, if it is one and the field can hold it,
+// which has 32 bits on some systems.
+func setInt(field reflect.Value, v float64) error {
+	if v != math.Trunc(v) {
+		return errors.New("want a whole number")
+	}
+	if largest := math.Min(maxExact, math.MaxInt); math.Abs(v) > largest {
+		return fmt.Errorf("want a whole number of at most %.0f", largest)
+	}
+	field.SetInt(int64(v))
+	return nil
 }
 
 // maxExact is how far float64 tells all whole numbers apart.

@@ -2,7 +2,9 @@ package train
 
 import (
 	"errors"
+	"math"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -150,6 +152,33 @@ func TestDistance(t *testing.T) {
 	}{{"", "", 0}, {"epoch", "epochs", 1}, {"epochs", "", 6}, {"lr", "rl", 2}, {"kitten", "sitting", 3}} {
 		if got := distance(c.a, c.b); got != c.want {
 			t.Errorf("%q, %q: found %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+// Whole numbers that an int cannot hold are refused and not cut off, with 32 bits
+// (GOARCH=386) and with 64; so are those that are not exact in float64.
+func TestWholeNumbers(t *testing.T) {
+	for _, text := range []string{"4294967328", "1e10", "-4294967264", "9007199254740994", "1e30", "2.5"} {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fits := v == math.Trunc(v) && math.Abs(v) <= math.Min(maxExact, math.MaxInt)
+		for way, read := range map[string]func() (Recipe, error){
+			"file": func() (Recipe, error) { return ParseRecipe([]byte("batch: "+text), "mine") },
+			"word": func() (Recipe, error) {
+				r := Default()
+				return r, r.Set("batch", text)
+			},
+		} {
+			r, err := read()
+			switch {
+			case fits && (err != nil || float64(r.Batch) != v):
+				t.Errorf("%s, batch %s: found %d, err %v", way, text, r.Batch, err)
+			case !fits && (err == nil || !strings.Contains(err.Error(), "want a whole number")):
+				t.Errorf("%s, batch %s: found %d, err %v, want a refusal", way, text, r.Batch, err)
+			}
 		}
 	}
 }

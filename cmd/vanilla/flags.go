@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,28 @@ func group(heading string) *pflag.FlagSet {
 	f := pflag.NewFlagSet(heading, pflag.ContinueOnError)
 	f.SortFlags = false
 	return f
+}
+
+// fitting makes flags of all commands below c refuse whole numbers that do not fit an
+// int: pflag cuts them off where an int has 32 bits.
+func fitting(c *cobra.Command) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Value.Type() == "int" {
+			f.Value = fittingInt{f.Value}
+		}
+	})
+	for _, below := range c.Commands() {
+		fitting(below)
+	}
+}
+
+type fittingInt struct{ pflag.Value }
+
+func (v fittingInt) Set(text string) error {
+	if _, err := strconv.ParseInt(text, 0, strconv.IntSize); err != nil {
+		return err
+	}
+	return v.Value.Set(text)
 }
 
 // setFlagGroups gives a command its flags, and help that shows them by groups.

@@ -82,5 +82,6 @@ Results go to standard output, progress and errors to standard error. Exit codes
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(trainCommand(), evalCommand(), predictCommand(), exportCommand(), sweepCommand(), resultsCommand(), benchCommand(), vizCommand(), serveCommand(), devicesCommand(), versionCommand(), completionCommand())
 	root.SetHelpCommand(helpCommand())
+	fitting(root)
 	return root
 }

@@ -15,12 +15,14 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vanilla/kernels"
 	"vanilla/kernels/cuda/driver"
@@ -449,7 +451,7 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--epochs", "0"), misuse, "--epochs 0: want 1 to 1000000"},
 		{tiny("--epochs", "1.5"), misuse, "--epochs 1.5: want a whole number"},
 		{tiny("--batch", "0"), misuse, "--batch 0: want 1 or more examples"},
-		{tiny("--batch", "1000000000000"), misuse, "the data has 100 training images, so at most 100 fit in a batch"},
+		{tiny("--batch", "1000000000"), misuse, "the data has 100 training images, so at most 100 fit in a batch"},
 		{tiny("--seed", "-1"), misuse, "--seed -1: want a whole number from 0"},
 		{tiny("--json=perhaps"), misuse, "--json perhaps: want true or false"},
 		{tiny("--device", "tpu"), misuse, "--device tpu: want auto, cpu, cuda or cuda:N"},
@@ -757,5 +759,34 @@ func TestProgressBar(t *testing.T) {
 	last := strings.Split(strings.TrimRight(b.String(), "\r"), "\r")
 	if line := last[len(last)-1]; strings.TrimSpace(line) != "" {
 		t.Errorf("left %q behind", line)
+	}
+}
+
+// Flags refuse whole numbers that an int cannot hold, which has 32 bits on some systems.
+func TestFlagsFit(t *testing.T) {
+	var refused, flags int
+	for _, c := range commands(rootCommand()) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() != "int" {
+				return
+			}
+			flags++
+			for _, text := range []string{"4294967328", "-4294967264", "99999999999999999999"} {
+				err := c.Flags().Set(f.Name, text)
+				n, fits := strconv.Atoi(text)
+				if fits == nil && (err != nil || f.Value.String() != strconv.Itoa(n)) || fits != nil && err == nil {
+					t.Errorf("%s --%s %s: found %s, err %v", c.CommandPath(), f.Name, text, f.Value, err)
+				}
+				if err != nil {
+					refused++
+				}
+			}
+		})
+	}
+	if flags < 10 || refused < flags {
+		t.Errorf("%d flags of whole numbers refused %d values", flags, refused)
+	}
+	if _, stderr, code := vanilla(t, "train", "--batch", "99999999999999999999"); code != misuse || !strings.Contains(stderr, "--batch 99999999999999999999: want a whole number of at most ") {
+		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

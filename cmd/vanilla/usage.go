@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,6 +42,9 @@ func flagError(c *cobra.Command, err error) error {
 			"float64": "a number",
 			"bool":    "true or false",
 		}[f.Value.Type()]
+		if errors.Is(err, strconv.ErrRange) && f.Value.Type() == "int" {
+			want = fmt.Sprintf("a whole number of at most %d", math.MaxInt)
+		}
 		return &train.SettingError{Flag: "--" + f.Name, Value: invalid.GetValue(), Problem: "want " + want}
 	}
 	return err

@@ -84,7 +84,11 @@ func isNumber(word string) bool {
 	return !text
 }
 
+// valueOf is a setting, which is absent where nothing of the recipe is set by it.
 func valueOf(r *train.Recipe, word string) levelValue {
+	if !r.Has(word) {
+		return absent
+	}
 	switch v := r.Get(word).(type) {
 	case string:
 		return levelValue{name: v}
@@ -233,9 +237,11 @@ func (r *Report) choices() []string {
 func settings(p *Point, choices []string) string {
 	var parts []string
 	for _, word := range choices {
-		if v := valueOf(&p.Recipe, word); v.name != "" {
+		switch v := valueOf(&p.Recipe, word); {
+		case v == absent:
+		case v.name != "":
 			parts = append(parts, v.name)
-		} else {
+		default:
 			parts = append(parts, dashed(word)+" "+number(v.number))
 		}
 	}

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
 
+	"vanilla/train"
 	"vanilla/train/sweep"
 	"vanilla/viz"
 )
@@ -77,6 +79,59 @@ func TestParquet(t *testing.T) {
 			if (row.TrainLoss == nil) != want.Diverged || len(row.Losses) != len(want.Losses) || row.Diverged != math.IsNaN(row.Losses[0]) {
 				t.Fatalf("%s: row %d has losses %v, want %v", name, i, row.Losses, want.Losses)
 			}
+		}
+	}
+}
+
+// A setting that a point does not have is none, and not zero: in its name, in what
+// dimensions do, in heat maps and in Parquet files.
+func TestAbsentSettings(t *testing.T) {
+	spec := sweep.Spec{Recipe: train.Default(), Points: 200, Seed: 1, Seeds: 1, Space: map[string]string{"optimizer": "adam,nesterov", "momentum": "0.5,0.9",
+		"schedule": "cosine,step", "step_epochs": "1,2", "gamma": "0.1,0.5", "arch": "784-10,784-16-10", "activation": "relu,tanh", "lr": "0.001..0.1"}}
+	spec.Recipe.Validation, spec.Recipe.Epochs = 0.1, 4
+	r := open(t, simulate(t, spec, outcome, nil))
+	kinds := map[string]int{}
+	for i := range r.Points {
+		p := &r.Points[i]
+		for _, c := range []struct {
+			word string
+			has  bool
+		}{
+			{"momentum ", p.Recipe.Optimizer == "nesterov"}, {"step-epochs ", p.Recipe.Schedule == "step"}, {"gamma ", p.Recipe.Schedule == "step"},
+			{p.Recipe.Activation, p.Recipe.Arch != "784-10"},
+		} {
+			if strings.Contains(p.Settings, c.word) != c.has {
+				t.Errorf("%s %s %s is called %q", p.Recipe.Arch, p.Recipe.Optimizer, p.Recipe.Schedule, p.Settings)
+			}
+			if !c.has {
+				kinds[c.word]++
+			}
+		}
+	}
+	if len(kinds) != 5 {
+		t.Errorf("of all settings %v are absent somewhere", kinds)
+	}
+	for _, d := range r.Dimensions {
+		var values []string
+		n := 0
+		for _, l := range d.Levels {
+			values = append(values, l.Value)
+			n += l.N + l.Diverged
+		}
+		want := map[string][]string{"momentum": {"none", "0.5", "0.9"}, "step-epochs": {"none", "1", "2"}, "gamma": {"none", "0.1", "0.5"}, "activation": {"none", "relu", "tanh"}}[d.Name]
+		if want != nil && !slices.Equal(values, want) || n != len(r.Points) {
+			t.Errorf("%s has the levels %q of %d points, want %q of %d", d.Name, values, n, want, len(r.Points))
+		}
+	}
+	h, err := r.Heat("momentum", "gamma")
+	if err != nil || !slices.Equal(h.RowOf, []string{"0.5", "0.9"}) || !slices.Equal(h.ColumnOf, []string{"0.1", "0.5"}) {
+		t.Errorf("the heat map is of %v and %v, err %v", h.RowOf, h.ColumnOf, err)
+	}
+	for i := range r.Variants {
+		v := &r.Variants[i]
+		w := row(v, &v.Records[0])
+		if (w.Momentum != nil) != (w.Optimizer == "nesterov") || (w.StepEpochs != nil) != (w.Schedule == "step") || (w.Gamma != nil) != (w.Schedule == "step") {
+			t.Fatalf("%s %s has momentum %v, step epochs %v, gamma %v", w.Optimizer, w.Schedule, w.Momentum, w.StepEpochs, w.Gamma)
 		}
 	}
 }

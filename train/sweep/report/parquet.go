@@ -36,12 +36,13 @@ type Row struct {
 	Batch       int32   `parquet:"batch"`
 	Epochs      int32   `parquet:"epochs"`
 	Init        string  `parquet:"init,dict"`
-	Momentum    float64 `parquet:"momentum"`
-	StepEpochs  int32   `parquet:"step_epochs"`
-	Gamma       float64 `parquet:"gamma"`
-	Warmup      float64 `parquet:"warmup"`
-	Shift       int32   `parquet:"shift"`
-	Validation  float64 `parquet:"validation"`
+	// What the recipe does not have, such as adam a momentum, is null.
+	Momentum   *float64 `parquet:"momentum,optional"`
+	StepEpochs *int32   `parquet:"step_epochs,optional"`
+	Gamma      *float64 `parquet:"gamma,optional"`
+	Warmup     float64  `parquet:"warmup"`
+	Shift      int32    `parquet:"shift"`
+	Validation float64  `parquet:"validation"`
 
 	Status             string    `parquet:"status,dict"` // of the variant
 	Rung               int32     `parquet:"rung"`
@@ -87,11 +88,17 @@ func row(v *sweep.Variant, r *sweep.Record) Row {
 		ID: r.ID, Point: r.Point, Stage: string(r.Stage), Index: int32(r.Index), Bracket: int32(r.Bracket), Seed: r.Seed,
 		OrderSeed: r.OrderSeed, Parameters: int64(r.Parameters), Arch: r.Arch, Layers: int32(len(widths) - 2),
 		Activation: r.Activation, Loss: r.Loss, Optimizer: r.Optimizer, LR: r.LR, WeightDecay: r.WeightDecay,
-		Schedule: r.Schedule, Batch: int32(r.Batch), Epochs: int32(r.Epochs), Init: r.Init, Momentum: r.Momentum,
-		StepEpochs: int32(r.StepEpochs), Gamma: r.Gamma, Warmup: r.Warmup, Shift: int32(r.Shift), Validation: r.Recipe.Validation,
+		Schedule: r.Schedule, Batch: int32(r.Batch), Epochs: int32(r.Epochs), Init: r.Init, Warmup: r.Warmup, Shift: int32(r.Shift), Validation: r.Recipe.Validation,
 		Status: string(v.Status), Rung: int32(r.Rung), Epoch: int32(r.Epoch), Step: int64(r.Step), TrainLoss: known(&r.TrainLoss),
 		ValidationLoss: known(r.ValidationLoss), ValidationAccuracy: r.ValidationAccuracy, TestLoss: known(r.TestLoss),
 		TestAccuracy: r.TestAccuracy, Diverged: r.Diverged, Seconds: r.Seconds, Time: r.Time,
+	}
+	if r.Has("momentum") {
+		w.Momentum = &r.Momentum
+	}
+	if r.Has("step_epochs") {
+		epochs := int32(r.StepEpochs)
+		w.StepEpochs, w.Gamma = &epochs, &r.Gamma
 	}
 	for _, units := range widths[1 : len(widths)-1] {
 		w.Hidden = append(w.Hidden, int32(units))

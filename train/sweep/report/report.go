@@ -77,7 +77,7 @@ func New(d *sweep.Directory) *Report {
 	r.dimensions(points)
 	// What is the same everywhere tells nothing apart.
 	choices := slices.DeleteFunc(r.choices(), func(word string) bool {
-		return !slices.ContainsFunc(points, func(p Point) bool { return p.Recipe.Get(word) != points[0].Recipe.Get(word) })
+		return !slices.ContainsFunc(points, func(p Point) bool { return valueOf(&p.Recipe, word) != valueOf(&points[0].Recipe, word) })
 	})
 	for i := range points {
 		points[i].Settings = settings(&points[i], choices)

@@ -17,9 +17,9 @@ import duckdb
 import pandas
 
 TEXT = ["id", "point", "stage", "arch", "activation", "loss", "optimizer", "schedule", "init"]
-WHOLE = ["index", "bracket", "seed", "order_seed", "parameters", "batch", "epochs", "step_epochs", "shift", "rung", "epoch", "step"]
-REAL = ["lr", "weight_decay", "momentum", "gamma", "warmup", "validation", "seconds"]
-KNOWN = ["train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy"]  # or null
+WHOLE = ["index", "bracket", "seed", "order_seed", "parameters", "batch", "epochs", "shift", "rung", "epoch", "step"]
+REAL = ["lr", "weight_decay", "warmup", "validation", "seconds"]
+KNOWN = ["momentum", "step_epochs", "gamma", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy"]  # or null
 
 
 def check(found, what):
