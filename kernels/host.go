@@ -23,6 +23,9 @@ type Machine interface {
 	StepOn(e Examples, stepSize float32, step int) (float64, error)
 	// Params copies out what State holds.
 	Params() (params, slots [][]float32)
+	// Rest says that others will train now: the machine may give back what it
+	// takes to run. It goes on as if nothing had been.
+	Rest()
 }
 
 // NewHost checks the variants and makes a population of them whose machines
@@ -151,6 +154,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 	if err != nil {
 		return err
 	}
+	defer n.machine.Rest()
 	v := &n.variant
 	examples := h.data.Train.Len()
 	perEpoch := v.StepsPerEpoch(examples)

@@ -29,6 +29,7 @@ type stable struct {
 	calls []call
 	made  []int // variants in the order that their machines were made
 	shut  []int
+	awake map[int]int // steps of each variant since it rested
 
 	loss    func(variant, step int) float64 // nil: the step number
 	failAt  map[int]int                     // variant: step
@@ -60,6 +61,12 @@ func (s *stable) newMachine(v Variant, _ *Data) (Machine, error) {
 // Step moves the first weight by what the step was given, so that a state that
 // was not kept shows.
 func (f *fake) Step(rows, next []int32, stepSize float32, step int) (float64, error) {
+	f.mu.Lock()
+	if f.awake == nil {
+		f.awake = map[int]int{}
+	}
+	f.awake[f.variant]++
+	f.mu.Unlock()
 	if at, ok := f.failAt[f.variant]; ok && at == step {
 		return 0, errFake
 	}
@@ -102,6 +109,11 @@ func (f *fake) SetParams(params, _ [][]float32) error {
 	}
 	f.params = clone(params)
 	return nil
+}
+func (f *fake) Rest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.awake, f.variant)
 }
 func (f *fake) Close() error {
 	f.mu.Lock()
@@ -483,6 +495,25 @@ func TestAdvanceFailsBesideOthers(t *testing.T) {
 	if step := state(t, p, 0).Step; step != len(s.of(0)) {
 		t.Errorf("variant 0 is at step %d after %d calls", step, len(s.of(0)))
 	}
+}
+
+// TestMachinesRest: when Advance has returned, whyever, no machine is left awake.
+func TestMachinesRest(t *testing.T) {
+	cores(t, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	for name, s := range map[string]*stable{
+		"done":      {},
+		"failed":    {failAt: map[int]int{1: 5}},
+		"diverged":  {loss: func(variant, step int) float64 { return math.Inf(step - 3) }},
+		"cancelled": {after: func(variant, step int) { cancel() }},
+	} {
+		population(t, s, 3, nil).Advance(ctx, []int{9, 10, 8}, nil)
+		if len(s.calls) == 0 && name != "failed" && ctx.Err() == nil || len(s.awake) > 0 {
+			t.Errorf("%s: after %d steps, steps since a rest: %v", name, len(s.calls), s.awake)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+	}
+	cancel()
 }
 
 func TestMachinesAreMadeOnce(t *testing.T) {

@@ -20,7 +20,7 @@ func BenchmarkEpoch(b *testing.B) {
 	data := digits(b)
 	for _, set := range available() {
 		for _, widths := range [][]int{{784, 8, 8, 10}, {784, 16, 16, 10}, {784, 24, 24, 10}, {784, 32, 16, 10}, {784, 64, 16, 10}, {784, 128, 64, 10}} {
-			p := network(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+			p := programOf(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
 			for _, batch := range []int{10, 32, 128, 1000} {
 				b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {
 					benchmarkEpoch(b, data, set, p, batch, 0, kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4}, 1)
@@ -33,7 +33,7 @@ func BenchmarkEpoch(b *testing.B) {
 // BenchmarkShift is BenchmarkEpoch without random shifts and with them.
 func BenchmarkShift(b *testing.B) {
 	data := digits(b)
-	p := network(b, graph.Arch{Widths: []int{784, 16, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+	p := programOf(b, graph.Arch{Widths: []int{784, 16, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
 	for _, set := range available() {
 		for _, shift := range []int{0, 1} {
 			b.Run(fmt.Sprintf("set=%s/shift=%d", set.name, shift), func(b *testing.B) {
@@ -48,7 +48,7 @@ func BenchmarkOptimizers(b *testing.B) {
 	data := digits(b)
 	for _, set := range available() {
 		for _, widths := range [][]int{{784, 16, 16, 10}, {784, 128, 64, 10}} {
-			p := network(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+			p := programOf(b, graph.Arch{Widths: widths, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
 			for _, name := range kernels.OptimizerNames() {
 				o, err := kernels.NewOptimizer(name)
 				if err != nil {
@@ -114,7 +114,7 @@ func BenchmarkWide(b *testing.B) {
 	data := digits(b)
 	for _, set := range available() {
 		for _, widths := range [][]int{{784, 100, 10}, {784, 800, 800, 10}, {784, 2500, 2000, 1500, 1000, 500, 10}} {
-			p := network(b, graph.Arch{Widths: widths, Activation: ir.Tanh, Loss: graph.CrossEntropy})
+			p := programOf(b, graph.Arch{Widths: widths, Activation: ir.Tanh, Loss: graph.CrossEntropy})
 			b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {
 				v := kernels.Variant{
 					Source: p, Optimizer: kernels.Optimizer{Name: "sgd"}, Rate: kernels.Rate{StepSize: 0.01, Schedule: "constant"},
@@ -151,7 +151,7 @@ func arch(widths []int) string {
 	return s
 }
 
-func network(tb testing.TB, a graph.Arch) *ir.Program {
+func programOf(tb testing.TB, a graph.Arch) *ir.Program {
 	n, err := graph.New(a)
 	if err != nil {
 		tb.Fatal(err)
@@ -213,7 +213,7 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkDensity is a step with all columns hot and with all cold, by the
 // fraction of pixels that are not zero. hotDensity is where they meet.
 func BenchmarkDensity(b *testing.B) {
-	p := network(b, graph.Arch{Widths: []int{784, 16, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+	p := programOf(b, graph.Arch{Widths: []int{784, 16, 16, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
 	for _, set := range available() {
 		for _, density := range []float64{0.2, 0.3, 0.4, 0.5, 0.75, 1} {
 			for _, hot := range []bool{true, false} {

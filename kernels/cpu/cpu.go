@@ -103,16 +103,16 @@ func (e executor) Infer(source kernels.Source, params [][]float32) (kernels.Infe
 
 func (executor) Close() error { return nil }
 
-// Prepare makes a population whose machines share one encoding of the data,
-// made when the first machine needs it.
+// Prepare makes a population whose networks share machines, and these one
+// encoding of the data, made when the first of them needs it.
 func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	for i, v := range variants {
 		if err := kernels.CheckLayers(e.Name(), v.Program()); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 	}
-	shared := sync.OnceValue(func() *dataset { return newDataset(data, e.routines) })
+	machines := &pool{data: sync.OnceValue(func() *dataset { return newDataset(data, e.routines) }), routines: e.routines}
 	return kernels.NewHost(data, variants, func(v kernels.Variant, _ *kernels.Data) (kernels.Machine, error) {
-		return newMachine(v, shared(), e.routines)
+		return newNetwork(v, machines)
 	})
 }

@@ -121,10 +121,11 @@ func numbers(n int) []int32 {
 // prepare is a machine at the variant's initial state.
 func prepare(t testing.TB, v kernels.Variant, d kernels.Data, r *routines) *machine {
 	t.Helper()
-	m, err := newMachine(v, newDataset(d, r), r)
+	c, err := compile(v.Program(), v.Optimizer)
 	if err != nil {
 		t.Fatal(err)
 	}
+	m := newMachine(c, v.Batch, newDataset(d, r), r)
 	s := v.InitialState()
 	if err := m.SetParams(s.Params, s.Slots); err != nil {
 		t.Fatal(err)

@@ -17,10 +17,11 @@ const evaluationChunk = 64
 // examples are written whole.
 const behind = lanes * lanes
 
-// machine trains one network.
+// machine trains one network at a time.
 type machine struct {
 	*routines
 	plan *plan
+	kind kind // of what it trains
 	data *dataset
 	// The plan's lists, bound.
 	step, before, chunk, after []func()
@@ -58,20 +59,16 @@ type machine struct {
 	own                           input // of StepOn
 }
 
-// newMachine makes a machine that trains a variant.
-func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
-	p := v.Program()
-	c, err := compile(p, v.Optimizer)
-	if err != nil {
-		return nil, err
-	}
-	m := newRunner(c, d, r, max(min(v.Batch, d.splits[kernels.Train].Len()), evaluationChunk))
-	for range v.Optimizer.Slots() {
+// newMachine makes a machine that trains networks of a plan.
+func newMachine(c *plan, batch int, d *dataset, r *routines) *machine {
+	p := c.program
+	m := newRunner(c, d, r, max(min(batch, d.splits[kernels.Train].Len()), evaluationChunk))
+	for range c.optimizer.Slots() {
 		for _, q := range p.Params {
 			m.slots = append(m.slots, hugePages[float32](m.size(q.Value, 0)))
 		}
 	}
-	if !plain(v.Optimizer) {
+	if !plain(c.optimizer) {
 		most := 0
 		for _, q := range p.Params {
 			most = max(most, min(m.size(q.Value, 0), r.accumulatePanels*m.weightPanel(q.Value)), padded(m.cols(q.Value)))
@@ -79,7 +76,7 @@ func newMachine(v kernels.Variant, d *dataset, r *routines) (*machine, error) {
 		m.gradient = make([]float32, most)
 	}
 	m.finish()
-	return m, nil
+	return m
 }
 
 // newRunner makes a machine with room for batches of a capacity, which runs when

@@ -156,6 +156,9 @@ func (m *machine) SetParams(params, slots [][]float32) error {
 	return nil
 }
 
+// Rest gives back nothing: all that is there is the network.
+func (m *machine) Rest() {}
+
 func (m *machine) Close() error { return nil }
 
 // gather copies examples out of a set: x [len(rows), features], pixel / 255.

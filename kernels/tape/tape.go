@@ -346,6 +346,9 @@ func (m *machine) layout(i int, a []float32, toGraph bool) []float32 {
 	return out
 }
 
+// Rest gives back nothing: Gorgonia's machines are bound to the parameters.
+func (m *machine) Rest() {}
+
 func (m *machine) Close() error {
 	first := m.closeForward()
 	for _, r := range m.runs {
