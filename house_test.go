@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"kernels/ref":         {"graph/ir", "kernels"},
 	"kernels/cpu":         {"graph/ir", "kernels"},
 	"kernels/tape":        {"graph/ir", "kernels", "graph"},
-	"kernels/conformance": {"graph/ir", "kernels", "graph", "kernels/ref", "mnist"},
+	"kernels/conformance": {"graph/ir", "kernels", "graph", "graph/samples", "kernels/ref", "mnist"},
 	"kernels/device":      {"kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "kernels/cuda/driver"},
 
 	"kernels/cuda":               {"internal/store", "graph/ir", "kernels", "kernels/cuda/driver", "kernels/cuda/image"},

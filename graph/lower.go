@@ -118,8 +118,8 @@ func (l *lowering) layers() (string, error) {
 		l.net.Program = p
 		return "proved equal to layer operations: " + count(p.Ops), nil
 	}
-	l.net.Program, l.net.unfused = l.net.Tensor, err
-	return "stays tensor operations: " + err.Error(), nil
+	l.net.Program, l.net.unfused = fuse.Parts(l.net.Tensor), err
+	return fmt.Sprintf("no network of layers as a whole: %v; of its parts are %s", err, count(l.net.Program.Ops)), nil
 }
 
 // nodeOf is the graph's node that a value of the forward pass is. Of tensor

@@ -28,7 +28,7 @@ func simplify(p *ir.Program, batches []int) {
 	for i := range p.Params {
 		p.Params[i].Grad = s.find(p.Params[i].Grad)
 	}
-	prune(p)
+	p.Prune()
 }
 
 type simplifier struct {
@@ -272,72 +272,4 @@ func (s *simplifier) neutral(op ir.Op) (ir.ID, bool) {
 		return op.Args[0], true
 	}
 	return 0, false
-}
-
-// prune drops what nothing reads, puts the forward pass first, and numbers the
-// values that are left anew.
-func prune(p *ir.Program) {
-	by := map[ir.ID]int{}
-	for i, op := range p.Ops {
-		by[op.Out] = i
-	}
-	need := func(roots ...ir.ID) []bool {
-		live := make([]bool, len(p.Ops))
-		var visit func(id ir.ID)
-		visit = func(id ir.ID) {
-			if i, ok := by[id]; ok && !live[i] {
-				live[i] = true
-				for _, a := range p.Ops[i].Args {
-					visit(a)
-				}
-			}
-		}
-		for _, r := range roots {
-			visit(r)
-		}
-		return live
-	}
-	forward := need(p.Output, p.Loss)
-	var grads []ir.ID
-	for _, q := range p.Params {
-		grads = append(grads, q.Grad)
-	}
-	backward := need(grads...)
-	var ops []ir.Op
-	for i, op := range p.Ops {
-		if forward[i] {
-			ops = append(ops, op)
-		}
-	}
-	p.Forward = len(ops)
-	for i, op := range p.Ops {
-		if backward[i] && !forward[i] {
-			ops = append(ops, op)
-		}
-	}
-	p.Ops = ops
-
-	values := p.Values
-	p.Values = nil
-	id := make([]ir.ID, len(values))
-	keep := func(old ir.ID) ir.ID {
-		p.Values = append(p.Values, values[old])
-		id[old] = ir.ID(len(p.Values) - 1)
-		return id[old]
-	}
-	p.Input, p.Target = keep(p.Input), keep(p.Target)
-	for i := range p.Params {
-		p.Params[i].Value = keep(p.Params[i].Value)
-	}
-	for i := range p.Ops {
-		op := &p.Ops[i]
-		for k, a := range op.Args {
-			op.Args[k] = id[a]
-		}
-		op.Out = keep(op.Out)
-	}
-	p.Output, p.Loss = id[p.Output], id[p.Loss]
-	for i := range p.Params {
-		p.Params[i].Grad = id[p.Params[i].Grad]
-	}
 }

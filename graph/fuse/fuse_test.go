@@ -232,63 +232,6 @@ func mutate(p *ir.Program, random *rand.Rand) (*ir.Program, string) {
 		}
 		op.Args[k] = same[random.IntN(len(same))]
 	}
-	dropUnused(&q)
+	q.Prune()
 	return &q, fmt.Sprintf("operation %d %s became %s %s%v", i, before, op.Code, op.Fn, op.Args)
-}
-
-// dropUnused removes operations that nothing reads any more.
-func dropUnused(p *ir.Program) {
-	used := map[ir.ID]bool{p.Output: true, p.Loss: true}
-	for _, q := range p.Params {
-		used[q.Grad] = true
-	}
-	var ops []ir.Op
-	forward := 0
-	for i, op := range slices.Backward(p.Ops) {
-		if !used[op.Out] {
-			continue
-		}
-		for _, a := range op.Args {
-			used[a] = true
-		}
-		if ops = append(ops, op); i < p.Forward {
-			forward++
-		}
-	}
-	slices.Reverse(ops)
-	p.Ops, p.Forward = ops, forward
-	for id := range p.Values { // what nothing computes any more is given no name to
-		computed := slices.ContainsFunc(ops, func(op ir.Op) bool { return op.Out == ir.ID(id) })
-		given := ir.ID(id) == p.Input || ir.ID(id) == p.Target || slices.ContainsFunc(p.Params, func(q ir.Param) bool { return q.Value == ir.ID(id) })
-		if !computed && !given {
-			p.Values[id].Name = ""
-		}
-	}
-	renumber(p)
-}
-
-// renumber drops values without a name.
-func renumber(p *ir.Program) {
-	id := make([]ir.ID, len(p.Values))
-	var values []ir.Value
-	for old, v := range p.Values {
-		if v.Name != "" {
-			id[old] = ir.ID(len(values))
-			values = append(values, v)
-		}
-	}
-	p.Values = values
-	p.Input, p.Target, p.Output, p.Loss = id[p.Input], id[p.Target], id[p.Output], id[p.Loss]
-	for i := range p.Params {
-		p.Params[i].Value, p.Params[i].Grad = id[p.Params[i].Value], id[p.Params[i].Grad]
-	}
-	for i := range p.Ops {
-		op := &p.Ops[i]
-		op.Out = id[op.Out]
-		args := make([]ir.ID, len(op.Args))
-		for k, a := range op.Args {
-			args[k] = id[a]
-		}
-		op.Args = args
-	}
 }

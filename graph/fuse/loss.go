@@ -14,34 +14,48 @@ type head struct {
 }
 
 // heads are the losses of package ir for the program's output.
-func (f *fuser) heads() []head {
-	shape := f.shape(f.p.Output)
+func (n *normal) heads() []head {
+	shape := n.shape(n.p.Output)
 	rows, cols := shape[0], shape[1]
-	out, y := f.form[f.p.Output], f.form[f.p.Target]
-	mean := func(p form) form { return scale(f.total(f.total(p, 1, cols), 0, rows), 1/float64(rows)) }
-	likelihood := sum(out, f.ln(f.total(f.exp(out), 1, cols)), -1)
+	out, y := n.form[n.p.Output], n.form[n.p.Target]
+	mean := func(p form) form { return scale(n.total(n.total(p, 1, cols), 0, rows), 1/float64(rows)) }
+	likelihood := sum(out, n.ln(n.total(n.exp(out), 1, cols)), -1)
 	diff := sum(out, y, -1)
 	return []head{
-		{ir.Xent, ir.DXent, mean(scale(f.mul(y, likelihood), -1)), scale(sum(f.exp(likelihood), y, -1), 1/float64(rows))},
-		{ir.Quad, ir.DQuad, mean(f.mul(diff, diff)), scale(diff, 2/float64(rows))},
+		{ir.Xent, ir.DXent, mean(scale(n.mul(y, likelihood), -1)), scale(sum(n.exp(likelihood), y, -1), 1/float64(rows))},
+		{ir.Quad, ir.DQuad, mean(n.mul(diff, diff)), scale(diff, 2/float64(rows))},
 	}
+}
+
+// factor is s if s·head is part of the program's loss, and what else there is.
+func (n *normal) factor(h head) (s float64, rest form) {
+	loss := n.form[n.p.Loss]
+	key := ""
+	for _, k := range h.value.keys() {
+		if k != "" {
+			key = k
+		}
+	}
+	if loss[key].coef == 0 {
+		return 0, loss
+	}
+	s = loss[key].coef / h.value[key].coef
+	rest = sum(loss, h.value, -s)
+	for k, m := range rest { // the rounding of s
+		if math.Abs(m.coef) <= 1e-6*math.Abs(h.value[k].coef*s) {
+			delete(rest, k)
+		}
+	}
+	return s, rest
 }
 
 // loss finds s·head + Σ c/2·Σp² that is the program's loss.
 func (f *fuser) loss() error {
-	loss := f.form[f.p.Loss]
 	for _, h := range f.heads() {
-		key := ""
-		for _, k := range h.value.keys() {
-			if k != "" {
-				key = k
-			}
-		}
-		if loss[key].coef == 0 {
+		s, rest := f.factor(h)
+		if s == 0 {
 			continue
 		}
-		s := loss[key].coef / h.value[key].coef
-		rest := sum(loss, h.value, -s)
 		penalty := make([]float64, len(f.p.Params))
 		for i := range f.p.Params {
 			squares := f.squares(f.p.Params[i].Value)
@@ -52,11 +66,6 @@ func (f *fuser) loss() error {
 			k := keyOf(m.factors)
 			penalty[i] = 2 * rest[k].coef / m.coef
 			delete(rest, k)
-		}
-		for k, m := range rest { // the rounding of s
-			if math.Abs(m.coef) <= 1e-6*math.Abs(h.value[k].coef*s) {
-				delete(rest, k)
-			}
 		}
 		if len(rest) == 0 {
 			return f.emitLoss(h, s, penalty)

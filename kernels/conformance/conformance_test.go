@@ -273,3 +273,9 @@ func TestInputGradient(t *testing.T) {
 		}
 	}
 }
+
+// Programs with tensor operations: the reference in float32 agrees with itself in
+// float64.
+func TestTensors(t *testing.T) {
+	RunTensors(t, ref.New(), func(*ir.Program) bool { return false })
+}

@@ -13,6 +13,9 @@ type batch struct {
 	samples []sample
 	cold    int
 	packed  []packedSample
+	// ordered keeps the examples in the order in which they were given: random
+	// numbers belong to places in the batch.
+	ordered bool
 }
 
 // newBatch has room for so many examples.
@@ -53,7 +56,7 @@ func (b *batch) take(in *input, rows []int32) error {
 	}
 	var next [lengths]uint32 // of each class, first their number, then the next one's place
 	for _, s := range packed {
-		next[lengthClass(s)]++
+		next[b.class(s)]++
 	}
 	place := uint32(0)
 	for i, n := range next {
@@ -62,9 +65,9 @@ func (b *batch) take(in *input, rows []int32) error {
 	}
 	b.samples = b.samples[:len(rows)]
 	for i, s := range packed {
-		class := lengthClass(s)
-		at := next[class]
-		next[class]++
+		c := b.class(s)
+		at := next[c]
+		next[c]++
 		b.samples[at] = sample{sampleRecord: uint32(s >> 32), sampleCount: uint32(s) >> 8}
 		b.rows[at], b.labels[at] = rows[i], byte(s)
 	}
@@ -76,6 +79,14 @@ func (b *batch) take(in *input, rows []int32) error {
 	}
 	b.cold = int(first)
 	return nil
+}
+
+// class orders the examples: those of one class keep their order.
+func (b *batch) class(s packedSample) int {
+	if b.ordered {
+		return 0
+	}
+	return lengthClass(s)
 }
 
 // lengths is how many classes of lengths are told apart.

@@ -106,11 +106,6 @@ func (executor) Close() error { return nil }
 // Prepare makes a population whose networks share machines, and these one
 // encoding of the data, made when the first of them needs it.
 func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
-	for i, v := range variants {
-		if err := kernels.CheckLayers(e.Name(), v.Program()); err != nil {
-			return nil, fmt.Errorf("variant %d: %w", i, err)
-		}
-	}
 	machines := &pool{data: sync.OnceValue(func() *dataset { return newDataset(data, e.routines) }), routines: e.routines}
 	return kernels.NewHost(data, variants, func(v kernels.Variant, _ *kernels.Data) (kernels.Machine, error) {
 		return newNetwork(v, machines)

@@ -311,7 +311,7 @@ type updateWeight struct {
 func (k updateWeight) bind(m *machine) func() {
 	w, all, wPanel := m.values[k.w], panels(m.cols(k.dz)), m.weightPanel(k.w)
 	add := k.add(m, wPanel)
-	if plain(k.optimizer) {
+	if descends(k.optimizer) {
 		return func() { add(w, 0, all, k.keep(m), -m.stepSize) }
 	}
 	return func() {
@@ -333,7 +333,7 @@ type updateBias struct {
 
 func (k updateBias) bind(m *machine) func() {
 	b, add := m.values[k.w], k.add(m)
-	if plain(k.optimizer) {
+	if descends(k.optimizer) {
 		return func() { add(b, k.keep(m), -m.stepSize) }
 	}
 	g := m.gradient[:len(b)]

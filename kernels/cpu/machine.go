@@ -30,6 +30,8 @@ type machine struct {
 	// room for capacity examples. Those that no kernel uses are nil.
 	values   [][]float32
 	capacity int
+	// chunkSize is how many examples an evaluation runs at a time.
+	chunkSize int
 	// scalars are the losses by ir.ID, in more digits than values holds.
 	scalars []float64
 	slots   [][]float32
@@ -41,6 +43,11 @@ type machine struct {
 	ahead    *batch // the next one, as far as it is known
 	rates    rates
 	stepSize float32
+	// What Random operations draw from: the variant's seed, the step, and whether
+	// it trains.
+	seed       uint64
+	stepNumber int
+	training   bool
 
 	// What layers that read records read: x is the hot columns of the batch and
 	// cold the values of the others. Where x was given as numbers, all columns
@@ -59,16 +66,24 @@ type machine struct {
 	own                           input // of StepOn
 }
 
-// newMachine makes a machine that trains networks of a plan.
+// newMachine makes a machine that trains networks of a plan, and evaluates them in
+// chunks that are batches where that matters.
 func newMachine(c *plan, batch int, d *dataset, r *routines) *machine {
 	p := c.program
-	m := newRunner(c, d, r, max(min(batch, d.splits[kernels.Train].Len()), evaluationChunk))
+	capacity, chunk := max(min(batch, d.splits[kernels.Train].Len()), evaluationChunk), 0
+	if c.tensor != nil {
+		capacity, chunk = max(capacity, batch), batch
+	}
+	m := newRunner(c, d, r, capacity)
+	if chunk > 0 {
+		m.chunkSize = chunk
+	}
 	for range c.optimizer.Slots() {
 		for _, q := range p.Params {
 			m.slots = append(m.slots, hugePages[float32](m.size(q.Value, 0)))
 		}
 	}
-	if !plain(c.optimizer) {
+	if !descends(c.optimizer) {
 		most := 0
 		for _, q := range p.Params {
 			most = max(most, min(m.size(q.Value, 0), r.accumulatePanels*m.weightPanel(q.Value)), padded(m.cols(q.Value)))
@@ -84,16 +99,18 @@ func newMachine(c *plan, batch int, d *dataset, r *routines) *machine {
 func newRunner(c *plan, d *dataset, r *routines, capacity int) *machine {
 	p := c.program
 	m := &machine{
-		routines: r,
-		plan:     c,
-		data:     d,
-		values:   make([][]float32, len(p.Values)),
-		capacity: capacity,
-		scalars:  make([]float64, len(p.Values)),
+		routines:  r,
+		plan:      c,
+		data:      d,
+		values:    make([][]float32, len(p.Values)),
+		capacity:  capacity,
+		chunkSize: capacity,
+		scalars:   make([]float64, len(p.Values)),
 	}
 	m.rowRoom = make([]int32, m.capacity)
 	reads := slices.Contains(c.layout, matrixByDensity)
 	m.now, m.ahead = newBatch(m.capacity, reads), newBatch(m.capacity, reads)
+	m.now.ordered, m.ahead.ordered = c.ordered(), c.ordered()
 	if reads {
 		m.x = make([]float32, m.capacity*d.hot)
 	}
@@ -141,7 +158,9 @@ func (m *machine) allocate(list []kernel, batch int) {
 func (m *machine) size(id ir.ID, batch int) int {
 	s := m.plan.program.Value(id).Shape
 	switch {
-	case m.plan.layout[id] != rows:
+	case m.plan.layout[id] == plain:
+		return padded(s.Len(batch)) + behind
+	case m.plan.layout[id] == matrix || m.plan.layout[id] == matrixByDensity:
 		return panels(s.Rows) * m.weightPanel(id)
 	case s.Rows == ir.Batch:
 		return batch*padded(s.Cols) + behind
@@ -271,8 +290,10 @@ func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float6
 func (m *machine) train(stepSize float32, step int) (float64, error) {
 	m.total, m.stepSize, m.rates = m.n, stepSize, newRates(m.plan.optimizer, stepSize, step)
 	clear(m.scalars)
+	m.training, m.stepNumber = true, step
 	m.run(m.step)
-	return m.scalars[m.plan.program.Loss], nil
+	m.training = false
+	return m.loss(), nil
 }
 
 func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, err error) {
@@ -286,22 +307,38 @@ func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, 
 	m.total = e.Len()
 	clear(m.scalars)
 	m.run(m.before)
-	for from := 0; from < e.Len(); from += m.capacity {
-		rows := m.rowRoom[:min(m.capacity, e.Len()-from)]
+	for from := 0; from < e.Len(); from += m.chunkSize {
+		rows := m.rowRoom[:min(m.chunkSize, e.Len()-from)]
 		for i := range rows {
 			rows[i] = int32(from + i)
 		}
 		if err := m.load(in, rows); err != nil {
 			return nil, 0, err
 		}
+		if m.plan.tensor != nil { // a batch of its own
+			m.total = m.n
+			clear(m.scalars)
+		}
 		m.run(m.chunk)
+		loss += m.loss() * float64(m.n) / float64(e.Len())
 		m.fromPanels(chunk, m.values[p.Output], p.Classes())
 		for i, r := range m.now.rows {
 			copy(outputs[int(r)*p.Classes():], chunk[i*p.Classes():(i+1)*p.Classes()])
 		}
 	}
+	if m.plan.tensor != nil {
+		return outputs, loss, nil
+	}
 	m.run(m.after)
 	return outputs, m.scalars[p.Loss], nil
+}
+
+// loss is the loss of the batch that ran.
+func (m *machine) loss() float64 {
+	if l := m.scalars[m.plan.program.Loss]; l != 0 {
+		return l
+	}
+	return float64(m.values[m.plan.program.Loss][0])
 }
 
 func (m *machine) Forward(x []float32) ([][]float32, error) {
@@ -328,6 +365,12 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 	f.allocate(m.plan.forward, f.n)
 	f.run(f.bind(m.plan.forward))
 	values := make([][]float32, len(p.Values))
+	if m.plan.tensor != nil { // the copies are nobody's business
+		values = values[:m.plan.values]
+		values[m.plan.output] = make([]float32, f.n*p.Classes())
+		f.fromPanels(values[m.plan.output], f.values[p.Output], p.Classes())
+		return values, nil
+	}
 	for _, op := range p.Ops[:p.Forward] {
 		if s := p.Value(op.Out).Shape; s.Rows == ir.Batch {
 			values[op.Out] = make([]float32, f.n*s.Cols)
@@ -381,6 +424,10 @@ func (m *machine) Close() error { return nil }
 // place is where element (i, j) of a parameter stands in its array.
 func (m *machine) place(id ir.ID, i, j int) int {
 	switch m.plan.layout[id] {
+	case plain:
+		return i*m.cols(id) + j
+	case spread:
+		return (i*m.cols(id) + j) * lanes
 	case matrixByDensity:
 		j = m.data.place[j]
 		fallthrough
@@ -408,7 +455,13 @@ func (m *machine) copyIn(id ir.ID, to, from []float32) error {
 	}
 	clear(to)
 	for k, x := range from {
-		to[m.place(id, k/v.Shape.Cols, k%v.Shape.Cols)] = x
+		at := m.place(id, k/v.Shape.Cols, k%v.Shape.Cols)
+		to[at] = x
+		if m.plan.layout[id] == spread {
+			for j := 1; j < lanes; j++ {
+				to[at+j] = x
+			}
+		}
 	}
 	return nil
 }

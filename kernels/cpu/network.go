@@ -16,12 +16,13 @@ type network struct {
 	pool    *pool
 	kind    kind
 	plan    *plan
+	seed    uint64
 	arrays  [][]float32
 	machine *machine
 }
 
 func newNetwork(v kernels.Variant, p *pool) (*network, error) {
-	n := &network{pool: p, kind: kind{v.Program(), v.Optimizer, v.Batch}}
+	n := &network{pool: p, kind: kind{v.Program(), v.Optimizer, v.Batch}, seed: v.Seed}
 	m := p.find(n.kind)
 	if m == nil {
 		c, err := compile(v.Program(), v.Optimizer)
@@ -59,6 +60,7 @@ func (n *network) awake() *machine {
 		for i, a := range n.machine.arrays() {
 			copy(a, n.arrays[i])
 		}
+		n.machine.seed = n.seed
 	}
 	return n.machine
 }

@@ -21,6 +21,12 @@ type plan struct {
 	// examples what exists per example and the data loss, and in the end what
 	// adds to the loss.
 	before, chunk, after []kernel
+	// tensor is not nil if the program holds tensor operations. It is then
+	// evaluated in chunks that are batches of their own. output and values are those of
+	// the program without the copies.
+	tensor *tensorPlan
+	output ir.ID
+	values int
 	// forward computes every forward value, none fused away.
 	forward []kernel
 }
@@ -37,11 +43,18 @@ type schedule struct {
 	// kept are values that are wanted beside what kernels read.
 	kept    []ir.ID
 	kernels []kernel
+	randoms map[ir.ID]int // the numbers of the program's Random operations
+	tensor  *tensorPlan
 }
 
 // schedule runs operations through passes.
 func (c *plan) schedule(ops []ir.Op, kept []ir.ID, passes ...pass) []kernel {
-	s := &schedule{program: c.program, optimizer: c.optimizer, layout: c.layout, ops: ops, kept: kept}
+	s := &schedule{program: c.program, optimizer: c.optimizer, layout: c.layout, ops: ops, kept: kept, randoms: map[ir.ID]int{}, tensor: c.tensor}
+	for _, op := range c.program.Ops {
+		if op.Code == ir.Random {
+			s.randoms[op.Out] = len(s.randoms)
+		}
+	}
 	for _, pass := range passes {
 		pass(s)
 	}
@@ -55,7 +68,7 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 		return nil, err
 	}
 	c.optimizer = o
-	c.step = c.schedule(p.Ops, []ir.ID{p.Loss},
+	c.step = c.schedule(c.program.Ops, []ir.ID{c.program.Loss},
 		selectKernels,
 		appendUpdates,
 		slopesFromOutputs,
@@ -64,6 +77,7 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 		fuseInputActivationGradient,
 		fuseUpdates,
 		expandInput,
+		expandTarget,
 	)
 	return c, nil
 }
@@ -74,8 +88,8 @@ func compileForward(p *ir.Program) (*plan, error) {
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
-	if err := kernels.CheckLayers("cpu", p); err != nil {
-		return nil, err
+	if !p.Layers() {
+		return compileTensor(p), nil
 	}
 	c := &plan{program: p, layout: layouts(p)}
 	forward, afterLoss, err := splitAtLoss(p)
@@ -102,7 +116,7 @@ func (c *plan) lines() []string {
 	return lines
 }
 
-// layout is how a value's columns and rows are stored, in panels always.
+// layout is how a value's columns and rows are stored.
 type layout uint8
 
 const (
@@ -113,7 +127,15 @@ const (
 	// matrixByDensity: weights whose rows stand in the data set's order of
 	// columns, so that the layer can read records.
 	matrixByDensity
+	// spread: a number per example, or one for all, in each of 16 columns.
+	spread
+	// plain: row-major, not in panels, with room for a last whole panel.
+	plain
 )
+
+func (l layout) String() string {
+	return [...]string{"in rows", "as a matrix", "as a matrix by density", "spread", "row-major"}[l]
+}
 
 // layouts chooses them: weights with which dense layers read x stand in its
 // order of columns, if nothing else needs another. What is combined element by
@@ -243,7 +265,7 @@ func (s *schedule) choose(op ir.Op) kernel {
 	case ir.DAct:
 		return activationGradient{out: op.Out, dh: arg(0), at: arg(1), act: op.Act}
 	}
-	panic("cpu: unknown operation in a verified program")
+	return s.chooseTensor(op)
 }
 
 // appendUpdates ends the list with one update per parameter. Everything else
@@ -366,9 +388,9 @@ func fuseUpdates(s *schedule) {
 	s.compact()
 }
 
-// plain reports whether an optimizer's update is stepSize · (gradient +
+// descends reports whether an optimizer's update is stepSize · (gradient +
 // decay · w), with nothing kept from step to step.
-func plain(o kernels.Optimizer) bool { return o.Slots() == 0 }
+func descends(o kernels.Optimizer) bool { return o.Slots() == 0 }
 
 // expandInput converts x in front of a list in which any kernel reads it as
 // numbers.

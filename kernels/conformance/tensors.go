@@ -1,0 +1,210 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+
+	"gorgonia.org/tensor"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/graph/samples"
+	"vanilla/kernels"
+	"vanilla/kernels/ref"
+)
+
+// TensorTolerance is Tolerance for programs with tensor operations: norms and
+// quotients of theirs pass on up to some ten times the error of what they divide by.
+const TensorTolerance = 20 * Tolerance
+
+// tensorBatches are batches of one, of a few, and those that leave some over.
+var tensorBatches = []int{3, 10, 32}
+
+// RunTensors holds an executor to the reference on the samples' programs of tensor
+// operations: gradients, losses over some steps, and outputs. It leaves out those
+// that the executor refuses with an error in which without says that it may.
+func RunTensors(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bool) {
+	ran := 0
+	for _, s := range samples.All() {
+		if s.Refused != "" {
+			continue
+		}
+		n, err := graph.Lower(s.Name, s.Build(tensor.Float32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Unfused() == nil || without(n.Program) {
+			continue
+		}
+		ran++
+		t.Run(s.Name, func(t *testing.T) {
+			for _, b := range tensorBatches {
+				v := Variant(n, b)
+				if err := tensorGradients(exec, v, n.Program); err != nil {
+					t.Errorf("batch %d: %v", b, err)
+				}
+				if err := tensorOutputs(exec, v, n.Program); err != nil {
+					t.Errorf("batch %d: %v", b, err)
+				}
+			}
+			v := Variant(n, 10)
+			got, err := Trajectory(exec, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := Trajectory(ref.New(), v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k := range want {
+				if d := math.Abs(got[k] - want[k]); !(d <= Steps*TensorTolerance*(math.Abs(want[k])+1e-3)) {
+					t.Errorf("loss of step %d is %g, want %g", k, got[k], want[k])
+					break
+				}
+			}
+		})
+	}
+	if ran < 30 {
+		t.Errorf("%d programs ran, want 30 or more", ran)
+	}
+}
+
+// tensorGradients is Gradients with the program's random numbers.
+func tensorGradients(exec kernels.Executor, v kernels.Variant, p *ir.Program) error {
+	const stepSize = 1 << 12
+	data := Data(p, 21)
+	v.Optimizer.WeightDecay = 0
+	v.Rate = kernels.Rate{StepSize: stepSize, Schedule: "constant"}
+	before := Randomize(v)
+	pop, err := exec.Prepare(data, []kernels.Variant{v})
+	if err != nil {
+		return err
+	}
+	defer pop.Close()
+	if err := pop.Restore(0, before); err != nil {
+		return err
+	}
+	if err := pop.Advance(context.Background(), []int{1}, nil); err != nil {
+		return err
+	}
+	after, err := pop.State(0)
+	if err != nil {
+		return err
+	}
+	rows := make([]int32, min(v.Batch, examples))
+	order := kernels.NewOrder(v.OrderSeed, 0, examples)
+	order.Fill(rows, 0)
+	in := ref.NewInterpreter[float64](p)
+	in.Draw = draw(p, v.Seed)
+	forward(in, p, before.Params, data.Train, rows, true)
+	top := 0.0
+	for _, q := range p.Params {
+		top = math.Max(top, largest(in.Values[q.Grad]))
+	}
+	for i, q := range p.Params {
+		got := make([]float64, len(before.Params[i]))
+		for j := range got {
+			got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / stepSize
+		}
+		floor := 0x1p-23*largest(before.Params[i])/stepSize + Tolerance*top
+		if err := within(got, in.Values[q.Grad], TensorTolerance*largest(in.Values[q.Grad])+floor); err != nil {
+			return fmt.Errorf("gradient of %s: %w", p.Value(q.Value).Name, err)
+		}
+	}
+	return nil
+}
+
+// draw gives the numbers of a variant's first step.
+func draw(p *ir.Program, seed uint64) func(k int, out []float64) {
+	var all []*ir.Op
+	for i := range p.Ops {
+		if p.Ops[i].Code == ir.Random {
+			all = append(all, &p.Ops[i])
+		}
+	}
+	return func(k int, out []float64) {
+		single := make([]float32, len(out))
+		noise := kernels.NewNoise(all[k], k, seed).At(0)
+		noise.Fill(single, 0)
+		for i, v := range single {
+			out[i] = float64(v)
+		}
+	}
+}
+
+// forward runs an interpreter on rows of a set.
+func forward(in *ref.Interpreter[float64], p *ir.Program, params [][]float32, e kernels.Examples, rows []int32, backward bool) {
+	for i, q := range p.Params {
+		for j, w := range params[i] {
+			in.Values[q.Value][j] = float64(w)
+		}
+	}
+	var x []float64
+	var labels []byte
+	for _, r := range rows {
+		for _, pixel := range e.Row(int(r)) {
+			x = append(x, float64(pixel)/255)
+		}
+		labels = append(labels, e.Labels[r])
+	}
+	if backward {
+		in.Run(x, labels)
+	} else {
+		in.Forward(x, labels)
+	}
+}
+
+// tensorOutputs compares an evaluation, in batches as in training.
+func tensorOutputs(exec kernels.Executor, v kernels.Variant, p *ir.Program) error {
+	data, state := Data(p, 23), Randomize(v)
+	pop, err := exec.Prepare(data, []kernels.Variant{v})
+	if err != nil {
+		return err
+	}
+	defer pop.Close()
+	if err := pop.Restore(0, state); err != nil {
+		return err
+	}
+	score, err := pop.Evaluate(context.Background(), 0, kernels.Test)
+	if err != nil {
+		return err
+	}
+	want := 0.0
+	n := data.Test.Len()
+	for from := 0; from < n; from += v.Batch {
+		var rows []int32
+		for i := from; i < min(from+v.Batch, n); i++ {
+			rows = append(rows, int32(i))
+		}
+		in := ref.NewInterpreter[float64](p)
+		forward(in, p, state.Params, data.Test, rows, false)
+		want += in.Values[p.Loss][0] * float64(len(rows)) / float64(n)
+		out := in.Values[p.Output]
+		for i := range rows {
+			row := out[i*p.Classes() : (i+1)*p.Classes()]
+			class := score.Classes[from+i]
+			if best := kernels.Argmax(row); row[best]-row[class] > 2*TensorTolerance*largest(out) {
+				return fmt.Errorf("example %d: class %d, want %d", from+i, class, best)
+			}
+		}
+	}
+	if d := math.Abs(score.Loss - want); !(d <= TensorTolerance*(math.Abs(want)+1e-3)) {
+		return fmt.Errorf("evaluation: loss %g, want %g", score.Loss, want)
+	}
+	return nil
+}
+
+// within compares arrays element by element.
+func within(got, want []float64, allowed float64) error {
+	if len(got) != len(want) {
+		return fmt.Errorf("%d numbers, want %d", len(got), len(want))
+	}
+	for j := range want {
+		if d := math.Abs(got[j] - want[j]); !(d <= allowed) {
+			return fmt.Errorf("element %d is %g, want %g (difference %.2g, allowed %.2g)", j, got[j], want[j], d, allowed)
+		}
+	}
+	return nil
+}

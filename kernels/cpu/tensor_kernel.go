@@ -1,0 +1,474 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+)
+
+// expandY writes the batch's labels as one-hot rows.
+type expandY struct{ y ir.ID }
+
+func (k expandY) bind(m *machine) func() {
+	y, classes := m.values[k.y], m.cols(k.y)
+	return func() {
+		clear(y[:m.n*padded(classes)])
+		for i, l := range m.now.labels[:m.n] {
+			c := int(l)
+			y[(c/lanes*m.n+i)*lanes+c%lanes] = 1
+		}
+	}
+}
+
+// elementwise is Map, or Repeat, on panels or on plain arrays.
+type elementwise struct {
+	out  ir.ID
+	fn   ir.Fn // empty for Repeat
+	args []ir.ID
+	kind shapeKind // of the result
+}
+
+// part is a run of numbers that one call of a routine writes: a panel, or all.
+type part struct {
+	from, to int
+	panel    int
+}
+
+func (k elementwise) parts(m *machine) []part {
+	cols := m.cols(k.out)
+	switch k.kind {
+	case inPanels:
+		all := make([]part, panels(cols))
+		for p := range all {
+			all[p] = part{p * m.n * lanes, (p + 1) * m.n * lanes, p}
+		}
+		return all
+	case inColumn:
+		return []part{{0, m.n * lanes, 0}}
+	case inRow:
+		return []part{{0, padded(cols), 0}}
+	case inNumber:
+		return []part{{0, lanes, 0}}
+	}
+	return []part{{0, padded(m.plan.program.Value(k.out).Shape.Len(m.n)), 0}}
+}
+
+func (k elementwise) bind(m *machine) func() {
+	run := m.mapRoutine(k.fn, len(k.args))
+	out, cols := m.values[k.out], m.cols(k.out)
+	read := make([]func(at part) []float32, len(k.args))
+	whole := k.kind == inPanels // all panels in one call
+	for i, a := range k.args {
+		var full bool
+		read[i], full = m.operand(a, k.kind)
+		whole = whole && full
+	}
+	in := make([][]float32, len(k.args))
+	clears := k.kind == inRow || k.kind == inPanels && cols%lanes != 0 && risky[k.fn]
+	return func() {
+		parts := k.parts(m)
+		if whole {
+			parts = []part{{0, m.n * padded(cols), 0}}
+		}
+		for _, at := range parts {
+			for i := range read {
+				in[i] = read[i](at)
+			}
+			run(out[at.from:at.to], in)
+		}
+		if clears {
+			m.clearBeyond(out, cols, k.kind)
+		}
+	}
+}
+
+// risky are functions that may make what is not finite of the numbers beyond a
+// matrix's width, which weights of zero would not stop.
+var risky = map[ir.Fn]bool{ir.FnDiv: true, ir.FnInv: true, ir.FnLn: true, ir.FnLog1p: true, ir.FnPow: true, ir.FnSqrt: true,
+	ir.FnExp: true, ir.FnExpm1: true, ir.FnCube: true, ir.FnSquare: true, ir.FnMul: true}
+
+// clearBeyond zeroes the columns beyond a value's width.
+func (m *machine) clearBeyond(v []float32, cols int, k shapeKind) {
+	first := cols % lanes
+	if first == 0 {
+		return
+	}
+	if k == inRow {
+		clear(v[cols:padded(cols)])
+		return
+	}
+	last := (panels(cols) - 1) * m.n * lanes
+	for i := range m.n {
+		clear(v[last+i*lanes+first : last+(i+1)*lanes])
+	}
+}
+
+// operand reads a value for a map of that kind. full says that it has a number of
+// its own for each of the result.
+func (m *machine) operand(id ir.ID, out shapeKind) (read func(at part) []float32, full bool) {
+	v := m.values[id]
+	of := kindOf(m.plan.program.Value(id).Shape)
+	slice := func(at part) []float32 { return v[at.from:at.to] }
+	switch {
+	case of == out:
+		return slice, true
+	case of == inNumber:
+		room := m.room()
+		return func(at part) []float32 {
+			filled := room(at.to - at.from)
+			for i := range filled {
+				filled[i] = v[0]
+			}
+			return filled
+		}, false
+	case of == inColumn && out == inPanels:
+		return func(at part) []float32 { return v[:m.n*lanes] }, false
+	case of == inRow && out == inPanels:
+		room := m.room()
+		return func(at part) []float32 {
+			filled := room(at.to - at.from)
+			row := (*[lanes]float32)(v[at.panel*lanes:])
+			for i := 0; i < len(filled); i += lanes {
+				*(*[lanes]float32)(filled[i:]) = *row
+			}
+			return filled
+		}, false
+	}
+	return slice, true
+}
+
+// room is memory of an operand's own, as long as it is asked for.
+func (m *machine) room() func(n int) []float32 {
+	var room []float32
+	return func(n int) []float32 {
+		if n > len(room) {
+			room = make([]float32, n)
+		}
+		return room[:n]
+	}
+}
+
+// reduce is Reduce on panels.
+type reduce struct {
+	out, in ir.ID
+	fn      ir.Fn
+	how     reduction
+}
+
+func (k reduce) bind(m *machine) func() {
+	out, in, cols := m.values[k.out], m.values[k.in], m.cols(k.in)
+	maximum := k.fn == ir.FnMax
+	number := func(v float32) {
+		for i := range out[:lanes] {
+			out[i] = v
+		}
+	}
+	start := float32(0)
+	if maximum {
+		start = float32(math.Inf(-1))
+	}
+	join := func(a, b float32) float32 { return a + b }
+	if maximum {
+		join = func(a, b float32) float32 { return max(a, b) }
+	}
+	ofPanels := func(row func(i int, v float32)) {
+		for i := range m.n {
+			var sums [lanes]float32
+			total := start
+			for p := range panels(cols) {
+				v := in[(p*m.n+i)*lanes:][:lanes]
+				if width := cols - p*lanes; width < lanes {
+					for _, x := range v[:width] {
+						total = join(total, x)
+					}
+				} else if maximum {
+					for _, x := range v {
+						total = max(total, x)
+					}
+				} else {
+					for j, x := range v {
+						sums[j] += x
+					}
+				}
+			}
+			if !maximum && cols >= lanes {
+				for w := lanes / 2; w > 0; w /= 2 {
+					for j := range w {
+						sums[j] += sums[j+w]
+					}
+				}
+				total += sums[0]
+			}
+			row(i, total)
+		}
+	}
+	switch k.how {
+	case ofColumns:
+		return func() {
+			ofPanels(func(i int, v float32) {
+				for j := range out[i*lanes : (i+1)*lanes] {
+					out[i*lanes+j] = v
+				}
+			})
+		}
+	case ofAll:
+		return func() {
+			total := start
+			ofPanels(func(_ int, v float32) { total = join(total, v) })
+			number(total)
+		}
+	case ofRows:
+		if !maximum {
+			return func() {
+				clear(out)
+				for p := range panels(cols) {
+					m.forColumns(cols-p*lanes).columnSums(out[p*lanes:], in[p*m.n*lanes:], m.n, 1, 1)
+				}
+				m.clearBeyond(out, cols, inRow)
+			}
+		}
+		return func() {
+			for p := range panels(cols) {
+				row := out[p*lanes : (p+1)*lanes]
+				copy(row, in[p*m.n*lanes:])
+				for i := 1; i < m.n; i++ {
+					for j, x := range in[(p*m.n+i)*lanes:][:lanes] {
+						row[j] = max(row[j], x)
+					}
+				}
+			}
+			m.clearBeyond(out, cols, inRow)
+		}
+	case ofExamples:
+		return func() {
+			total := start
+			for i := range m.n {
+				total = join(total, in[i*lanes])
+			}
+			number(total)
+		}
+	}
+	return func() { // ofRow
+		total := start
+		for _, x := range in[:cols] {
+			total = join(total, x)
+		}
+		number(total)
+	}
+}
+
+// constant is Const: it is written when it is bound, and again where it depends on
+// the batch size.
+type constant struct {
+	out   ir.ID
+	value ir.Number
+	data  []float64
+}
+
+func (k constant) bind(m *machine) func() {
+	out := m.values[k.out]
+	written := -1
+	return func() {
+		if written == m.n {
+			return
+		}
+		written = m.n
+		if k.data == nil {
+			v := float32(k.value.At(m.n))
+			for i := range out {
+				out[i] = v
+			}
+			return
+		}
+		put := m.writer(k.out)
+		for i, v := range k.data {
+			put(i, float32(v))
+		}
+	}
+}
+
+// noise is Random.
+type noise struct {
+	out   ir.ID
+	op    *ir.Op
+	index int // among the program's Random operations
+}
+
+func (k noise) bind(m *machine) func() {
+	out, cols := m.values[k.out], m.cols(k.out)
+	inRows := m.plan.layout[k.out] == rows
+	var row []float32
+	if inRows {
+		row = make([]float32, cols)
+	}
+	return func() {
+		if !m.training {
+			mean := kernels.Mean(k.op)
+			for i := range out {
+				out[i] = mean
+			}
+			return
+		}
+		now := kernels.NewNoise(k.op, k.index, m.seed).At(m.stepNumber)
+		if !inRows {
+			now.Fill(out[:m.plan.program.Value(k.out).Shape.Len(m.n)], 0)
+			return
+		}
+		for i := range m.n {
+			now.Fill(row, i*cols)
+			for p := range panels(cols) {
+				copy(out[(p*m.n+i)*lanes:][:lanes], row[p*lanes:])
+			}
+		}
+	}
+}
+
+// relayout copies a value to another layout.
+type relayout struct{ out, in ir.ID }
+
+func (k relayout) bind(m *machine) func() {
+	shape := m.plan.program.Value(k.out).Shape
+	from, to := m.plan.layout[k.in], m.plan.layout[k.out]
+	out, in, cols := m.values[k.out], m.values[k.in], m.cols(k.out)
+	switch {
+	case from == plain && to == plain:
+		return func() { copy(out[:shape.Len(m.n)], in) }
+	case shape.Rows == ir.Batch && from == rows && to == plain:
+		return func() { m.fromPanels(out, in, cols) }
+	case shape.Rows == ir.Batch && from == plain && to == rows:
+		return func() {
+			for i := range m.n {
+				for p := range panels(cols) {
+					n := copy(out[(p*m.n+i)*lanes:][:lanes], in[i*cols+p*lanes:(i+1)*cols])
+					clear(out[(p*m.n+i)*lanes+n : (p*m.n+i)*lanes+lanes])
+				}
+			}
+		}
+	}
+	return func() {
+		get, put := m.reader(k.in), m.writer(k.out)
+		for i := range shape.Len(m.n) {
+			put(i, get(i))
+		}
+	}
+}
+
+// at is where element k, row-major, of a value stands in its buffer.
+func (m *machine) at(id ir.ID) func(k int) int {
+	s := m.plan.program.Value(id).Shape
+	switch l := m.plan.layout[id]; {
+	case l == plain:
+		return func(k int) int { return k }
+	case l == spread:
+		return func(k int) int { return k * lanes }
+	case l == rows && s.Rows == ir.Batch:
+		return func(k int) int {
+			i, c := k/s.Cols, k%s.Cols
+			return (c/lanes*m.n+i)*lanes + c%lanes
+		}
+	default:
+		return func(k int) int { return m.place(id, k/s.Cols, k%s.Cols) }
+	}
+}
+
+func (m *machine) reader(id ir.ID) func(k int) float32 {
+	at, v := m.at(id), m.values[id]
+	return func(k int) float32 { return v[at(k)] }
+}
+
+func (m *machine) writer(id ir.ID) func(k int, x float32) {
+	at, v := m.at(id), m.values[id]
+	if m.plan.layout[id] != spread {
+		return func(k int, x float32) { v[at(k)] = x }
+	}
+	return func(k int, x float32) {
+		for i := range v[at(k) : at(k)+lanes] {
+			v[at(k)+i] = x
+		}
+	}
+}
+
+func (k expandY) reads() []ir.ID      { return nil }
+func (k expandY) writes() []ir.ID     { return []ir.ID{k.y} }
+func (k elementwise) reads() []ir.ID  { return k.args }
+func (k elementwise) writes() []ir.ID { return []ir.ID{k.out} }
+func (k reduce) reads() []ir.ID       { return []ir.ID{k.in} }
+func (k reduce) writes() []ir.ID      { return []ir.ID{k.out} }
+func (k constant) reads() []ir.ID     { return nil }
+func (k constant) writes() []ir.ID    { return []ir.ID{k.out} }
+func (k noise) reads() []ir.ID        { return nil }
+func (k noise) writes() []ir.ID       { return []ir.ID{k.out} }
+func (k relayout) reads() []ir.ID     { return []ir.ID{k.in} }
+func (k relayout) writes() []ir.ID    { return []ir.ID{k.out} }
+
+func (k expandY) line(p *ir.Program) string {
+	return "labels as rows of zeros and ones -> " + p.Value(k.y).Name
+}
+
+func (k elementwise) line(p *ir.Program) string {
+	what := "map " + string(k.fn)
+	if k.fn == "" {
+		what = "repeat"
+	}
+	return what + " " + names(p, k.args) + to(p, k)
+}
+
+func (k reduce) line(p *ir.Program) string {
+	return fmt.Sprintf("reduce %s %s", k.fn, p.Value(k.in).Name) + to(p, k)
+}
+
+func (k constant) line(p *ir.Program) string { return "constant" + to(p, k) }
+
+func (k noise) line(p *ir.Program) string { return "random " + string(k.op.Fn) + to(p, k) }
+
+func (k relayout) line(p *ir.Program) string {
+	return "copy " + p.Value(k.in).Name + to(p, k)
+}
+
+func names(p *ir.Program, ids []ir.ID) string {
+	var all []string
+	for _, id := range ids {
+		all = append(all, p.Value(id).Name)
+	}
+	return strings.Join(all, " ")
+}
+
+// expandTarget writes y in front of a list in which any kernel reads it.
+func expandTarget(s *schedule) {
+	y := s.program.Target
+	if slices.ContainsFunc(s.kernels, func(k kernel) bool { return slices.Contains(k.reads(), y) }) {
+		s.kernels = slices.Insert(s.kernels, 0, kernel(expandY{y}))
+	}
+}
+
+// chooseTensor makes the kernel of a tensor operation.
+func (s *schedule) chooseTensor(op ir.Op) kernel {
+	shape := func(id ir.ID) ir.Shape { return s.program.Value(id).Shape }
+	out := kindOf(shape(op.Out))
+	t := s.tensor
+	switch op.Code {
+	case ir.Const:
+		return constant{out: op.Out, value: op.Value, data: op.Data}
+	case ir.Map:
+		return elementwise{out: op.Out, fn: op.Fn, args: op.Args, kind: out}
+	case ir.Repeat:
+		if t.onPanels(op) {
+			return elementwise{out: op.Out, args: op.Args, kind: out}
+		}
+	case ir.Reduce:
+		if how := t.reduces(op); how != byIndex {
+			return reduce{out: op.Out, in: op.Args[0], fn: op.Fn, how: how}
+		}
+	case ir.Random:
+		return noise{out: op.Out, op: &op, index: s.randoms[op.Out]}
+	case ir.Reshape:
+		return relayout{out: op.Out, in: op.Args[0]}
+	case ir.MatMul:
+		return product{op: op, shapes: t.read[op.Out]}
+	}
+	return indexed{op: op, shapes: t.read[op.Out]}
+}
