@@ -22,9 +22,9 @@ const TensorTolerance = 20 * Tolerance
 // tensorBatches are batches of one, of a few, and those that leave some over.
 var tensorBatches = []int{3, 10, 32}
 
-// RunTensors holds an executor to the reference on the samples' programs of tensor
-// operations: gradients, losses over some steps, and outputs. It leaves out those
-// that the executor refuses with an error in which without says that it may.
+// RunTensors holds an executor to the reference on the samples' programs of
+// tensor operations: gradients, losses over some steps, and outputs. It leaves out
+// the programs of which without is true.
 func RunTensors(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bool) {
 	ran := 0
 	for _, s := range samples.All() {
