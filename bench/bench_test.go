@@ -135,7 +135,7 @@ func (w wrong) Prepare(d kernels.Data, variants []kernels.Variant) (kernels.Popu
 	*w.prepared++
 	variants = append([]kernels.Variant(nil), variants...)
 	if *w.prepared >= w.from && w.network < len(variants) {
-		variants[w.network].Rate.StepSize *= 2
+		variants[w.network].Schedule.StepSize *= 2
 	}
 	return w.Executor.Prepare(d, variants)
 }
@@ -384,7 +384,7 @@ func TestCases(t *testing.T) {
 			t.Errorf("%s: %s", suite, got)
 		}
 	}
-	if _, err := Cases("speed", data, Options{}); err == nil || !strings.Contains(err.Error(), "--suite speed: want step, population, wide, eval, peers") {
+	if _, err := Cases("speed", data, Options{}); err == nil || !strings.Contains(err.Error(), "suite speed: want step, population, wide, eval, peers") {
 		t.Error(err)
 	}
 }

@@ -169,7 +169,7 @@ func (b *baseline) advance(ctx context.Context, steps int) (time.Duration, error
 		for i := k * v.Batch; i < min((k+1)*v.Batch, e.Len()); i++ {
 			batch = append(batch, shuffled.At(i))
 		}
-		b.net.Step(e.Pixels, e.Labels, batch, v.Rate.At(b.step, perEpoch, v.Epochs), float32(v.Optimizer.WeightDecay))
+		b.net.Step(e.Pixels, e.Labels, batch, v.Schedule.At(b.step, perEpoch, v.Epochs), float32(v.Optimizer.WeightDecay))
 	}
 	return time.Since(start), nil
 }

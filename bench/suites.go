@@ -106,7 +106,7 @@ func Cases(suite string, data *mnist.Dataset, o Options) ([]Case, error) {
 		cores := runtime.GOMAXPROCS(0)
 		for _, n := range or(o.Networks, []int{1, 4, 16, 64, 256, 1024, 4096}) {
 			if n < 1 {
-				return nil, &train.SettingError{Flag: "--networks", Value: n, Problem: "want 1 or more"}
+				return nil, &train.SettingError{Field: "networks", Value: n, Problem: "want 1 or more"}
 			}
 			for _, kind := range []string{"equal", "mixed"} {
 				recipes := slices.Repeat([]train.Recipe{recipe}, n)
@@ -176,7 +176,7 @@ func Cases(suite string, data *mnist.Dataset, o Options) ([]Case, error) {
 		cases = append(cases, c)
 
 	default:
-		return nil, &train.SettingError{Flag: "--suite", Value: suite, Problem: "want " + strings.Join(SuiteNames(), ", ") + " or to-accuracy"}
+		return nil, &train.SettingError{Field: "suite", Value: suite, Problem: "want " + strings.Join(SuiteNames(), ", ") + " or to-accuracy"}
 	}
 	return cases, nil
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -33,16 +34,7 @@ func (a Arch) Build(batch int) (*Graph, error) {
 			h = activations[a.Activation](h)
 		}
 	}
-	switch a.Loss {
-	case CrossEntropy:
-		g.Output = h
-		logProb := must(gorgonia.LogSoftMax(h))
-		g.Loss = must(gorgonia.Neg(must(gorgonia.Mean(must(gorgonia.Sum(must(gorgonia.HadamardProd(g.Y, logProb)), 1))))))
-	case Quadratic:
-		g.Output = must(gorgonia.Sigmoid(h))
-		diff := must(gorgonia.Sub(g.Output, g.Y))
-		g.Loss = must(gorgonia.Mean(must(gorgonia.Sum(must(gorgonia.Square(diff)), 1))))
-	}
+	losses[slices.IndexFunc(losses[:], func(k LossKind) bool { return k.Name == a.Loss })].write(g, h) // there is one, see Check
 	return g, nil
 }
 
@@ -99,4 +91,13 @@ func Activations() []ir.Activation {
 		}
 	}
 	return all
+}
+
+// ActivationNames lists their names.
+func ActivationNames() []string {
+	var names []string
+	for _, a := range Activations() {
+		names = append(names, a.String())
+	}
+	return names
 }

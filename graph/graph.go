@@ -23,26 +23,6 @@ import (
 	"vanilla/graph/ir"
 )
 
-// Loss is what training minimises.
-type Loss string
-
-const (
-	// CrossEntropy is the softmax cross-entropy of linear outputs.
-	CrossEntropy Loss = "cross-entropy"
-	// Quadratic is the lesson's cost: the squared differences between sigmoid
-	// outputs and one-hot targets, summed over outputs.
-	Quadratic Loss = "quadratic"
-)
-
-// ParseLoss finds a loss by its name. The error lists the names.
-func ParseLoss(name string) (Loss, error) {
-	switch l := Loss(name); l {
-	case CrossEntropy, Quadratic:
-		return l, nil
-	}
-	return "", fmt.Errorf("no loss is called %q: there are %s, %s", name, CrossEntropy, Quadratic)
-}
-
 // Arch is a chain of dense layers.
 type Arch struct {
 	// Widths are the number of inputs, of units in each hidden layer, and of

@@ -184,7 +184,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 			if n.step+1 < end {
 				next = batchOf(n.step + 1)
 			}
-			stepSize := v.Rate.At(n.step, perEpoch, v.Epochs)
+			stepSize := v.Schedule.At(n.step, perEpoch, v.Epochs)
 			var loss float64
 			if v.Shift == 0 {
 				loss, err = n.machine.Step(batch, next, stepSize, n.step)

@@ -251,7 +251,7 @@ func TestAdvanceReachesEachTarget(t *testing.T) {
 func TestAdvanceBatches(t *testing.T) {
 	s := &stable{}
 	p := population(t, s, 3, func(i int, v *Variant) {
-		v.Rate.Schedule = "cosine"
+		v.Schedule.Name = "cosine"
 		v.Batch = []int{4, 1, math.MaxInt}[i]
 	})
 	const epochs = 3
@@ -269,7 +269,7 @@ func TestAdvanceBatches(t *testing.T) {
 					t.Errorf("epoch %d, batch %d has %d rows", epoch, k, len(c.rows))
 				}
 				step := epoch*perEpoch + k
-				if want := (Rate{StepSize: 0.5, Schedule: "cosine"}).At(step, perEpoch, epochs); c.step != step || c.stepSize != want {
+				if want := (Schedule{StepSize: 0.5, Name: "cosine"}).At(step, perEpoch, epochs); c.step != step || c.stepSize != want {
 					t.Errorf("variant %d: step %d has size %g, want step %d of size %g", i, c.step, c.stepSize, step, want)
 				}
 				if k > 0 && !slices.Equal(calls[step-1].next, c.rows) || k == perEpoch-1 && c.next != nil {

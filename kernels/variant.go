@@ -2,9 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"math"
-	"slices"
-	"strings"
 
 	"vanilla/graph/ir"
 )
@@ -14,7 +11,7 @@ import (
 type Variant struct {
 	Source    Source
 	Optimizer Optimizer
-	Rate      Rate
+	Schedule  Schedule
 	// Batch is the number of examples in a step; the last step of an epoch has
 	// what is left.
 	Batch int
@@ -27,86 +24,6 @@ type Variant struct {
 	Shift int
 	// Seed determines the initial weights, OrderSeed the order of examples.
 	Seed, OrderSeed uint64
-}
-
-// Rate is the step size over a training run.
-type Rate struct {
-	// StepSize is the largest one.
-	StepSize float64
-	// Schedule is "constant"; "cosine", from StepSize to zero along half a
-	// cosine (Loshchilov and Hutter, arXiv:1608.03983); or "step", which
-	// multiplies by Gamma after every StepEpochs epochs.
-	Schedule string
-	// StepEpochs and Gamma belong to "step".
-	StepEpochs int
-	Gamma      float64
-	// Warmup is the number of epochs, or the part of one, over which the step
-	// size first rises linearly to StepSize. The schedule begins after them.
-	Warmup float64
-}
-
-// ScheduleNames lists the schedules.
-func ScheduleNames() []string { return []string{"constant", "cosine", "step"} }
-
-// At is the step size of step t >= 0 of a run of the given length. A schedule
-// that is over stays where it ended.
-func (r Rate) At(t, stepsPerEpoch, epochs int) float32 {
-	warmup := int(math.Round(r.Warmup * float64(stepsPerEpoch)))
-	if t < warmup {
-		return float32(r.StepSize * float64(t+1) / float64(warmup))
-	}
-	t -= warmup
-	total := epochs*stepsPerEpoch - warmup
-	factor := 1.0
-	switch r.Schedule {
-	case "cosine":
-		factor = 0.5 * (1 + math.Cos(math.Pi*float64(min(t, total))/float64(total)))
-	case "step":
-		factor = math.Pow(r.Gamma, float64(t/(r.StepEpochs*stepsPerEpoch)))
-	}
-	return float32(r.StepSize * factor)
-}
-
-// Check reports the first setting that cannot be in a run of so many epochs.
-func (r Rate) Check(epochs int) error {
-	if s := float32(r.StepSize); !(s > 0) || math.IsInf(float64(s), 0) {
-		return fmt.Errorf("step size %g: want a positive float32", r.StepSize)
-	}
-	if !slices.Contains(ScheduleNames(), r.Schedule) {
-		return fmt.Errorf("no schedule is called %q: there are %s", r.Schedule, strings.Join(ScheduleNames(), ", "))
-	}
-	if r.Schedule == "step" {
-		if r.StepEpochs < 1 {
-			return fmt.Errorf("%d epochs a step: want 1 or more", r.StepEpochs)
-		}
-		if !(r.Gamma > 0 && r.Gamma <= 1) {
-			return fmt.Errorf("gamma %g: want a number above 0, at most 1", r.Gamma)
-		}
-	}
-	if !(r.Warmup >= 0 && r.Warmup < float64(epochs)) {
-		return fmt.Errorf("warm-up of %g epochs: want zero or more, fewer than the %d epochs of the run", r.Warmup, epochs)
-	}
-	return nil
-}
-
-// Init is the distribution of initial weights.
-type Init string
-
-const (
-	// Lesson draws weights and biases from N(0, 1), as the lesson's network does.
-	Lesson Init = "lesson"
-	// Scaled draws weights from N(0, 1/fan-in); biases are zero, as in all
-	// that follow.
-	Scaled Init = "scaled"
-	// Xavier draws from N(0, 2/(fan-in + fan-out)) (Glorot and Bengio, 2010).
-	Xavier Init = "xavier"
-	// He draws from N(0, 2/fan-in) (He et al., arXiv:1502.01852).
-	He Init = "he"
-)
-
-// InitNames lists the initialisations.
-func InitNames() []string {
-	return []string{string(Lesson), string(Scaled), string(Xavier), string(He)}
 }
 
 // Program is what the variant's source was lowered to, nil if it has none.
@@ -137,6 +54,24 @@ func (v Variant) EpochLoss(sum float64, n int) float64 {
 	return sum / (float64(n) / float64(min(v.Batch, n)))
 }
 
+// CheckSettings reports the first of the hyper-parameters that cannot be, as a
+// *SettingError.
+func (v Variant) CheckSettings() error {
+	return firstError(v.Optimizer.Check(),
+		checkThat(v.Batch >= 1, "batch", v.Batch, "want 1 or more examples"),
+		checkThat(v.Epochs >= 1 && v.Epochs <= MaxEpochs, "epochs", v.Epochs, fmt.Sprintf("want 1 to %d", MaxEpochs)),
+		v.Schedule.Check(v.Epochs),
+		checkThat(v.Shift >= 0, "shift", v.Shift, "want zero or more pixels"),
+		v.Init.Check())
+}
+
+// CheckShift reports a shift that images of this extent cannot be moved by, as a
+// *SettingError.
+func CheckShift(shift, rows, cols int) error {
+	return checkThat(shift == 0 || shift < rows && shift < cols, "shift", shift,
+		fmt.Sprintf("the images have %dx%d pixels, so want less than that", rows, cols))
+}
+
 // Check reports the first thing about the variant that cannot be, or does not
 // fit the data.
 func (v Variant) Check(data *Data) error {
@@ -153,28 +88,10 @@ func (v Variant) Check(data *Data) error {
 	if p.Classes() != data.Classes {
 		return fmt.Errorf("the network has %d outputs, the data has %d classes", p.Classes(), data.Classes)
 	}
-	if err := v.Optimizer.Check(); err != nil {
+	if err := firstError(v.CheckSettings(), CheckShift(v.Shift, data.Rows, data.Cols)); err != nil {
 		return err
 	}
-	if v.Batch < 1 {
-		return fmt.Errorf("batch %d: want 1 or more", v.Batch)
-	}
-	if err := v.checkBatches(data); err != nil {
-		return err
-	}
-	if v.Epochs < 1 {
-		return fmt.Errorf("epochs %d: want 1 or more", v.Epochs)
-	}
-	if err := v.Rate.Check(v.Epochs); err != nil {
-		return err
-	}
-	if v.Shift < 0 || v.Shift > 0 && (v.Shift >= data.Rows || v.Shift >= data.Cols) {
-		return fmt.Errorf("shift %d: want 0, or less than the images' extent of %d x %d pixels", v.Shift, data.Rows, data.Cols)
-	}
-	if !slices.Contains(InitNames(), string(v.Init)) {
-		return fmt.Errorf("no initialisation is called %q: there are %s", v.Init, strings.Join(InitNames(), ", "))
-	}
-	return nil
+	return v.checkBatches(data)
 }
 
 // checkBatches reports a batch size that occurs and has no meaning for the
@@ -203,7 +120,7 @@ func CheckLayers(executor string, p *ir.Program) error {
 	if p == nil || p.Layers() {
 		return nil
 	}
-	return fmt.Errorf("program %q holds tensor operations, and the executor %s runs layer operations alone so far: ref runs it (--executor ref)", p.Name, executor)
+	return fmt.Errorf("program %q holds tensor operations, and the executor %s runs layer operations alone so far: the executor ref runs it", p.Name, executor)
 }
 
 // EvaluationBatch is how many examples an evaluation runs at a time, at most: as
@@ -215,60 +132,4 @@ func (v Variant) EvaluationBatch(most int) int {
 		return most
 	}
 	return v.Batch
-}
-
-// InitialState draws the variant's parameters. Element j of parameter i is a
-// function of (Seed, i, j) alone, with weights numbered [out, in] row-major.
-func (v Variant) InitialState() State {
-	var s State
-	for i, q := range v.Program().Params {
-		shape := v.Program().Value(q.Value).Shape
-		w := make([]float32, shape.Len(0))
-		if sd := v.Init.deviation(shape, q.Bias); sd != 0 {
-			for j := range w {
-				w[j] = float32(float64(sd * normal(v.Seed, streamParam+uint32(i), uint64(j))))
-			}
-		} else if q.Start != 0 {
-			for j := range w {
-				w[j] = float32(q.Start)
-			}
-		}
-		s.Params = append(s.Params, w)
-	}
-	for range v.Optimizer.Slots() {
-		for i := range v.Program().Params {
-			s.Slots = append(s.Slots, make([]float32, len(s.Params[i])))
-		}
-	}
-	return s
-}
-
-// fans are how many numbers each sum with the parameter has, and how many sums
-// each number goes into: of weights [out, in], and of filters [out, in, h, w].
-func fans(shape ir.Shape) (in, out float64) {
-	extents := shape.At(0)
-	if len(extents) <= 2 {
-		return float64(shape.Cols), float64(shape.Rows)
-	}
-	window := 1
-	for _, d := range extents[2:] {
-		window *= d
-	}
-	return float64(extents[1] * window), float64(extents[0] * window)
-}
-
-// deviation is the standard deviation of a parameter's initial elements.
-func (n Init) deviation(shape ir.Shape, bias bool) float64 {
-	fanIn, fanOut := fans(shape)
-	switch {
-	case n == Lesson:
-		return 1
-	case bias:
-		return 0
-	case n == Xavier:
-		return math.Sqrt(2 / (fanIn + fanOut))
-	case n == He:
-		return math.Sqrt(2 / fanIn)
-	}
-	return 1 / math.Sqrt(fanIn)
 }

@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func examples(n int) Examples {
 
 func variant(t testing.TB) Variant {
 	return Variant{
-		Source: network3x2(t), Optimizer: Optimizer{Name: "sgd"}, Rate: Rate{StepSize: 0.5, Schedule: "constant"},
+		Source: network3x2(t), Optimizer: Optimizer{Name: "sgd"}, Schedule: Schedule{StepSize: 0.5, Name: "constant"},
 		Batch: 4, Epochs: 3, Init: Scaled, Seed: 1, OrderSeed: 2,
 	}
 }
@@ -71,30 +72,34 @@ func TestVariantCheck(t *testing.T) {
 		{"forward operations of", func(v *Variant, d *Data) { p := *v.Program(); p.Forward = -1; v.Source = &p }},
 		{"takes 3 inputs, the data has 4 features", func(v *Variant, d *Data) { d.Train.Features = 4 }},
 		{"has 2 outputs, the data has 3 classes", func(v *Variant, d *Data) { d.Classes = 3 }},
-		{`no optimizer is called "SGD": there are sgd`, func(v *Variant, d *Data) { v.Optimizer.Name = "SGD" }},
-		{"weight decay -1:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = -1 }},
-		{"weight decay NaN:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = math.NaN() }},
-		{"weight decay 1e+39:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = 1e39 }},
-		{"step size 0:", func(v *Variant, d *Data) { v.Rate.StepSize = 0 }},
-		{"step size -1:", func(v *Variant, d *Data) { v.Rate.StepSize = -1 }},
-		{"step size NaN:", func(v *Variant, d *Data) { v.Rate.StepSize = math.NaN() }},
-		{"step size 1e+39:", func(v *Variant, d *Data) { v.Rate.StepSize = 1e39 }},
-		{"step size 1e-60:", func(v *Variant, d *Data) { v.Rate.StepSize = 1e-60 }},
-		{`no schedule is called "": there are constant, cosine`, func(v *Variant, d *Data) { v.Rate.Schedule = "" }},
+		{"optimizer SGD: want sgd, momentum, nesterov, adam or adamw", func(v *Variant, d *Data) { v.Optimizer.Name = "SGD" }},
+		{"weight_decay -1:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = -1 }},
+		{"weight_decay NaN:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = math.NaN() }},
+		{"weight_decay 1e+39:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = 1e39 }},
+		{"lr 0:", func(v *Variant, d *Data) { v.Schedule.StepSize = 0 }},
+		{"lr -1:", func(v *Variant, d *Data) { v.Schedule.StepSize = -1 }},
+		{"lr NaN:", func(v *Variant, d *Data) { v.Schedule.StepSize = math.NaN() }},
+		{"lr 1e+39:", func(v *Variant, d *Data) { v.Schedule.StepSize = 1e39 }},
+		{"lr 1e-60:", func(v *Variant, d *Data) { v.Schedule.StepSize = 1e-60 }},
+		{`schedule "": want constant, cosine or step`, func(v *Variant, d *Data) { v.Schedule.Name = "" }},
 		{"batch 0:", func(v *Variant, d *Data) { v.Batch = 0 }},
 		{"epochs 0:", func(v *Variant, d *Data) { v.Epochs = 0 }},
-		{`no initialisation is called "zero": there are lesson, scaled`, func(v *Variant, d *Data) { v.Init = "zero" }},
+		{"init zero: want lesson, scaled, xavier or he", func(v *Variant, d *Data) { v.Init = "zero" }},
+		{"momentum 0.9: only the optimizers momentum and nesterov have one", func(v *Variant, d *Data) { v.Optimizer.Momentum = 0.9 }},
 		{"momentum 0:", func(v *Variant, d *Data) { v.Optimizer.Name = "momentum" }},
 		{"momentum 1:", func(v *Variant, d *Data) { v.Optimizer = Optimizer{Name: "nesterov", Momentum: 1} }},
 		{"beta1 1:", func(v *Variant, d *Data) { v.Optimizer = Optimizer{Name: "adam", Beta1: 1, Epsilon: 1} }},
 		{"beta2 -1:", func(v *Variant, d *Data) { v.Optimizer = Optimizer{Name: "adamw", Beta2: -1, Epsilon: 1} }},
 		{"epsilon 0:", func(v *Variant, d *Data) { v.Optimizer = Optimizer{Name: "adam", Beta1: 0.9, Beta2: 0.9} }},
-		{"0 epochs a step:", func(v *Variant, d *Data) { v.Rate.Schedule = "step" }},
-		{"gamma 0:", func(v *Variant, d *Data) { v.Rate.Schedule, v.Rate.StepEpochs = "step", 1 }},
-		{"gamma 1.5:", func(v *Variant, d *Data) { v.Rate.Schedule, v.Rate.StepEpochs, v.Rate.Gamma = "step", 1, 1.5 }},
-		{"warm-up of 3 epochs:", func(v *Variant, d *Data) { v.Rate.Warmup = 3 }},
-		{"warm-up of NaN epochs:", func(v *Variant, d *Data) { v.Rate.Warmup = math.NaN() }},
-		{"shift 1: want 0, or less than the images' extent of 0 x 0", func(v *Variant, d *Data) { v.Shift = 1 }},
+		{"step_epochs 0:", func(v *Variant, d *Data) { v.Schedule.Name = "step" }},
+		{"gamma 0:", func(v *Variant, d *Data) { v.Schedule.Name, v.Schedule.StepEpochs = "step", 1 }},
+		{"gamma 1.5:", func(v *Variant, d *Data) { v.Schedule.Name, v.Schedule.StepEpochs, v.Schedule.Gamma = "step", 1, 1.5 }},
+		{"step_epochs 2: only the schedule step has it", func(v *Variant, d *Data) { v.Schedule.StepEpochs = 2 }},
+		{"gamma 0.5: only the schedule step has it", func(v *Variant, d *Data) { v.Schedule.Gamma = 0.5 }},
+		{"epochs 1000001: want 1 to 1000000", func(v *Variant, d *Data) { v.Epochs = MaxEpochs + 1 }},
+		{"warmup 3:", func(v *Variant, d *Data) { v.Schedule.Warmup = 3 }},
+		{"warmup NaN:", func(v *Variant, d *Data) { v.Schedule.Warmup = math.NaN() }},
+		{"shift 1: the images have 0x0 pixels", func(v *Variant, d *Data) { v.Shift = 1 }},
 		{"shift -1:", func(v *Variant, d *Data) { v.Shift = -1 }},
 		{"shift 1:", func(v *Variant, d *Data) { v.Shift, d.Rows, d.Cols = 1, 1, 3 }},
 	} {
@@ -141,15 +146,15 @@ func TestDataCheck(t *testing.T) {
 	}
 }
 
-func TestRate(t *testing.T) {
-	constant, cosine := Rate{StepSize: 0.3, Schedule: "constant"}, Rate{StepSize: 0.3, Schedule: "cosine"}
-	steps := Rate{StepSize: 0.3, Schedule: "step", StepEpochs: 2, Gamma: 0.5}
-	warm := Rate{StepSize: 0.3, Schedule: "cosine", Warmup: 1.5}
-	warmSteps := Rate{StepSize: 0.3, Schedule: "step", StepEpochs: 2, Gamma: 0.5, Warmup: 0.25}
+func TestSchedule(t *testing.T) {
+	constant, cosine := Schedule{StepSize: 0.3, Name: "constant"}, Schedule{StepSize: 0.3, Name: "cosine"}
+	steps := Schedule{StepSize: 0.3, Name: "step", StepEpochs: 2, Gamma: 0.5}
+	warm := Schedule{StepSize: 0.3, Name: "cosine", Warmup: 1.5}
+	warmSteps := Schedule{StepSize: 0.3, Name: "step", StepEpochs: 2, Gamma: 0.5, Warmup: 0.25}
 	const perEpoch, epochs = 100, 10
 	const total = perEpoch * epochs
 	for _, c := range []struct {
-		r    Rate
+		r    Schedule
 		t    int
 		want float64
 	}{
@@ -231,7 +236,47 @@ func TestNewOptimizer(t *testing.T) {
 		}
 	}
 	_, err := NewOptimizer("lion")
-	expectError(t, err, `no optimizer is called "lion"`)
+	expectError(t, err, "optimizer lion: want sgd")
+}
+
+// Every kind is described, and starts from defaults that can be.
+func TestKinds(t *testing.T) {
+	seen := map[string]bool{}
+	described := func(table, name, help string) {
+		if name == "" || help == "" || seen[table+name] {
+			t.Errorf("%s %q is described by %q", table, name, help)
+		}
+		seen[table+name] = true
+	}
+	for _, k := range Optimizers() {
+		described("optimizer", k.Name, k.Help)
+		o := Optimizer{Name: k.Name}
+		if !reflect.DeepEqual(o.Kind(), k) || o.Rule() != k.Rule || o.Slots() != k.Rule.Slots() || !(k.StepSize > 0) {
+			t.Errorf("%s: %+v", k.Name, o.Kind())
+		}
+		o.WeightDecay = 0.5
+		if added, shrunk := o.Decay(false); added+shrunk != 0.5 || (shrunk == 0.5) != k.Decoupled {
+			t.Errorf("%s: a decay of 0.5 adds %g and shrinks %g", k.Name, added, shrunk)
+		}
+		if added, shrunk := o.Decay(true); added != 0 || shrunk != 0 {
+			t.Errorf("%s: biases decay by %g and %g", k.Name, added, shrunk)
+		}
+	}
+	for _, k := range Schedules() {
+		described("schedule", k.Name, k.Help)
+		if s := (Schedule{Name: k.Name}).Kind(); s.Name != k.Name || s.Stepped != k.Stepped {
+			t.Errorf("%s: %+v", k.Name, s)
+		}
+	}
+	for _, k := range Inits() {
+		described("init", string(k.Name), k.Help)
+		if err := k.Name.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	if k := (Optimizer{Name: "lion"}).Kind(); k.Name != "" {
+		t.Errorf("lion is %+v", k)
+	}
 }
 
 // The slots of a parameter are taken from among those of all.

@@ -79,12 +79,12 @@ func (run identity) differences(was identity) string {
 		}
 	}
 	add("the version", was.Version, run.Version)
-	add("--snapshots", was.Snapshots.String(), run.Snapshots.String())
+	add(quoted("snapshots"), was.Snapshots.String(), run.Snapshots.String())
 	switch a, b := was.Data, run.Data; {
 	case a.Train != b.Train || a.Test != b.Test || a.Rows != b.Rows || a.Columns != b.Columns || a.Classes != b.Classes:
-		add("--data", a.size(), b.size())
+		add(quoted("data"), a.size(), b.size())
 	case a != b:
-		found = append(found, "--data has other images or labels")
+		found = append(found, `"data" has other images or labels`)
 	}
 	add("the number of networks", len(was.Specs), len(run.Specs))
 	for i := range min(len(was.Specs), len(run.Specs)) {
@@ -93,11 +93,11 @@ func (run identity) differences(was identity) string {
 			of = fmt.Sprintf(" of network %d", i)
 		}
 		a, b := was.Specs[i], run.Specs[i]
-		add("--seed"+of, a.Seed, b.Seed)
-		add("--order-seed"+of, a.OrderSeed, b.OrderSeed)
+		add(quoted("seed")+of, a.Seed, b.Seed)
+		add(quoted("order_seed")+of, a.OrderSeed, b.OrderSeed)
 		fields, others := fieldsOf(&a.Recipe), fieldsOf(&b.Recipe)
 		for _, name := range fieldNames() {
-			add("--"+strings.ReplaceAll(name, "_", "-")+of, fields[name].Interface(), others[name].Interface())
+			add(quoted(name)+of, fields[name].Interface(), others[name].Interface())
 		}
 		if a.Recipe == b.Recipe {
 			add("the program"+of, was.Programs[i], run.Programs[i])
@@ -112,7 +112,7 @@ func (run identity) differences(was identity) string {
 func DifferentArithmetic(wasExecutor, was, executor, is string) string {
 	switch {
 	case wasExecutor != executor:
-		return fmt.Sprintf("--executor was %s, is %s", wasExecutor, executor)
+		return fmt.Sprintf(`"executor" was %s, is %s`, wasExecutor, executor)
 	case was == is:
 		return ""
 	case was == "":
@@ -120,6 +120,9 @@ func DifferentArithmetic(wasExecutor, was, executor, is string) string {
 	}
 	return fmt.Sprintf("the arithmetic was %q, is %q", was, is)
 }
+
+// quoted is how texts name a field.
+func quoted(field string) string { return `"` + field + `"` }
 
 func (f Fingerprint) size() string {
 	return fmt.Sprintf("%d + %d images of %dx%d in %d classes", f.Train, f.Test, f.Rows, f.Columns, f.Classes)

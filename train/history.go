@@ -12,6 +12,7 @@ import (
 	"path"
 	"time"
 
+	"vanilla/internal/claim"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/model"
@@ -46,7 +47,7 @@ type history struct {
 func (l *loop) openHistory(exec kernels.Executor) error {
 	h := &history{name: l.options.History, run: l.identity(exec)}
 	var err error
-	if h.dir, err = Claim("--history", h.name, store.History); err != nil {
+	if h.dir, err = claim.Directory("history", h.name, store.History); err != nil {
 		return err
 	}
 	l.history = h
@@ -56,18 +57,18 @@ func (l *loop) openHistory(exec kernels.Executor) error {
 		return err
 	}
 	if info, err := os.Stat(h.dir.Path(recordsFile)); err == nil && !begun && info.Size() > 0 {
-		return &SettingError{"--history", h.name, fmt.Sprintf("found %s, but no %s to go on from: want another directory", recordsFile, checkpointFile)}
+		return wrong("history", h.name, fmt.Sprintf("found %s, but no %s to go on from: want another directory", recordsFile, checkpointFile))
 	}
 	if begun && !l.options.Resume {
-		return &SettingError{"--history", h.name, "holds a run: want --resume to go on with it, or another directory"}
+		return wrong("history", h.name, "holds a run: want \"resume\" to go on with it, or another directory")
 	}
 	if begun {
 		if differences := h.run.differences(saved.Run); differences != "" {
-			return &SettingError{"--resume", h.name, "holds another run: " + differences}
+			return wrong("resume", h.name, "holds another run: "+differences)
 		}
 		different := DifferentArithmetic(saved.Run.Executor, saved.Run.Arithmetic, h.run.Executor, h.run.Arithmetic)
 		if different != "" && !l.options.AllowMixed {
-			return &SettingError{"--resume", h.name, "holds a run that would end in other bytes here: " + different + ": --allow-mixed goes on with it nevertheless"}
+			return wrong("resume", h.name, "holds a run that would end in other bytes here: "+different+": \"allow_mixed\" goes on with it nevertheless")
 		}
 		// The run stays what it was begun as.
 		h.run.Executor, h.run.Arithmetic = saved.Run.Executor, saved.Run.Arithmetic

@@ -19,6 +19,7 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/internal/claim"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
@@ -269,7 +270,7 @@ func TestPopulationSharesValidation(t *testing.T) {
 	b.Recipe.Validation = 0.1
 	_, err := Run(t.Context(), cpu.New(), stripes(30, 3), []Spec{a, b}, Options{})
 	var setting *SettingError
-	if !errors.As(err, &setting) || setting.Flag != "--validation" {
+	if !errors.As(err, &setting) || setting.Field != "validation" {
 		t.Errorf("found %v", err)
 	}
 }
@@ -425,7 +426,7 @@ func TestResumeRefuses(t *testing.T) {
 	if err := start(cpu.New(), data, same, options); err != nil {
 		t.Fatal(err)
 	}
-	want := "--history " + dir + ": holds a run: want --resume to go on with it, or another directory"
+	want := "history " + dir + ": holds a run: want \"resume\" to go on with it, or another directory"
 	if err := start(cpu.New(), data, same, options); err == nil || err.Error() != want {
 		t.Errorf("without Resume: %v", err)
 	}
@@ -442,25 +443,25 @@ func TestResumeRefuses(t *testing.T) {
 		err  error
 		want string
 	}{
-		{start(cpu.New(), data, specs(func(s *Spec) { s.Seed = 2 }), options), "--seed was 1, is 2"},
-		{start(cpu.New(), data, specs(func(s *Spec) { s.OrderSeed = 2 }), options), "--order-seed was 1, is 2"},
+		{start(cpu.New(), data, specs(func(s *Spec) { s.Seed = 2 }), options), "\"seed\" was 1, is 2"},
+		{start(cpu.New(), data, specs(func(s *Spec) { s.OrderSeed = 2 }), options), "\"order_seed\" was 1, is 2"},
 		{start(cpu.New(), data, specs(func(s *Spec) { s.Recipe.Epochs, s.Recipe.WeightDecay = 7, 0 }), options),
-			"--weight-decay was 0.0001, is 0; --epochs was 6, is 7"},
-		{start(cpu.New(), data, specs(func(s *Spec) { s.Recipe.Arch = "16-6-3" }), options), "--arch was 16-5-3, is 16-6-3"},
+			"\"weight_decay\" was 0.0001, is 0; \"epochs\" was 6, is 7"},
+		{start(cpu.New(), data, specs(func(s *Spec) { s.Recipe.Arch = "16-6-3" }), options), "\"arch\" was 16-5-3, is 16-6-3"},
 		{start(cpu.New(), data, append(same, same...), options), "the number of networks was 1, is 2"},
-		{start(cpu.New(), stripes(99, 30), same, options), "--data was 100 + 30 images of 4x4 in 3 classes, is 99 + 30 images of 4x4 in 3 classes"},
-		{start(cpu.New(), other, same, options), "--data has other images or labels"},
+		{start(cpu.New(), stripes(99, 30), same, options), "\"data\" was 100 + 30 images of 4x4 in 3 classes, is 99 + 30 images of 4x4 in 3 classes"},
+		{start(cpu.New(), other, same, options), "\"data\" has other images or labels"},
 		{start(cpu.New(), data, same, changed(func(o *Options) { o.Version = "2" })), "the version was 1, is 2"},
-		{start(cpu.New(), data, same, changed(func(o *Options) { o.Snapshots.Log = true })), "--snapshots was none, is log"},
+		{start(cpu.New(), data, same, changed(func(o *Options) { o.Snapshots.Log = true })), "\"snapshots\" was none, is log"},
 	} {
 		var setting *SettingError
-		if want := "--resume " + dir + ": holds another run: " + c.want; !errors.As(c.err, &setting) || c.err.Error() != want {
+		if want := "resume " + dir + ": holds another run: " + c.want; !errors.As(c.err, &setting) || c.err.Error() != want {
 			t.Errorf("found %v, want %s", c.err, want)
 		}
 	}
 	err := start(ref.New(), data, same, options)
 	var setting *SettingError
-	if want := "holds a run that would end in other bytes here: --executor was cpu, is ref: --allow-mixed"; !errors.As(err, &setting) || !strings.Contains(err.Error(), want) {
+	if want := "holds a run that would end in other bytes here: \"executor\" was cpu, is ref: \"allow_mixed\""; !errors.As(err, &setting) || !strings.Contains(err.Error(), want) {
 		t.Errorf("found %v, want %s", err, want)
 	}
 	sameFiles(t, contents(t, dir), before)
@@ -507,11 +508,11 @@ func TestBadHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Run(t.Context(), cpu.New(), data, []Spec{seeded(small(), 1)}, Options{History: file})
-	if err == nil || !strings.HasPrefix(err.Error(), "--history "+file+": want a directory") {
+	if err == nil || !strings.HasPrefix(err.Error(), "history "+file+": want a directory") {
 		t.Errorf("a file: %v", err)
 	}
 	_, err = Run(t.Context(), cpu.New(), data, []Spec{seeded(small(), 1)}, Options{History: t.TempDir(), Snapshots: Snapshots{Steps: []int{25}}})
-	if err == nil || err.Error() != "--snapshots 25: training has steps 0 to 24" {
+	if err == nil || err.Error() != "snapshots 25: training has steps 0 to 24" {
 		t.Errorf("a snapshot after the end: %v", err)
 	}
 }
@@ -521,7 +522,7 @@ func TestBadHistory(t *testing.T) {
 // A directory is one process's at a time, and the one that comes second is told whose.
 func TestHistoryClaimed(t *testing.T) {
 	dir := t.TempDir()
-	lock, err := Claim("--history", dir, store.History)
+	lock, err := claim.Directory("history", dir, store.History)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -529,7 +530,7 @@ func TestHistoryClaimed(t *testing.T) {
 		_, err := Run(t.Context(), cpu.New(), stripes(100, 30), []Spec{seeded(small(), 1)}, Options{History: dir})
 		return err
 	}
-	if err := again(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("--history %s: process %d on ", dir, os.Getpid())) {
+	if err := again(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("history %s: process %d on ", dir, os.Getpid())) {
 		t.Errorf("found %v", err)
 	}
 	// What an older vanilla has locked has no name in it.

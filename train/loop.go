@@ -85,8 +85,8 @@ func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options O
 			set = HoldOut(data, r.Validation)
 			l.validated = r.Validation > 0
 		} else if first := specs[0].Recipe.Validation; r.Validation != first {
-			return nil, &SettingError{"--validation", r.Validation, fmt.Sprintf(
-				"the networks of a population are validated on the same images: want %v for network %d as for the first", first, i)}
+			return nil, wrong("validation", r.Validation, fmt.Sprintf(
+				"the networks of a population are validated on the same images: want %v for network %d as for the first", first, i))
 		}
 		network := s.Network
 		if network == nil {
@@ -105,7 +105,7 @@ func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options O
 		if options.History != "" {
 			for _, step := range options.Snapshots.Steps {
 				if step < 0 || step > m.total {
-					return nil, &SettingError{"--snapshots", step, fmt.Sprintf("training has steps 0 to %d", m.total)}
+					return nil, wrong("snapshots", step, fmt.Sprintf("training has steps 0 to %d", m.total))
 				}
 			}
 			m.snapshots = options.Snapshots.within(m.total)
@@ -236,7 +236,7 @@ func (l *loop) report(r kernels.Report) {
 		Epoch:     r.Epoch,
 		Step:      r.Step,
 		TrainLoss: m.TrainLoss,
-		StepSize:  float64(m.variant.Rate.At(r.Step-1, m.perEpoch, m.variant.Epochs)),
+		StepSize:  float64(m.variant.Schedule.At(r.Step-1, m.perEpoch, m.variant.Epochs)),
 		Seconds:   l.seconds + time.Since(l.started).Seconds(),
 		Diverged:  r.Diverged,
 	}

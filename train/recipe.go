@@ -3,12 +3,11 @@ package train
 import (
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"strings"
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -87,20 +86,7 @@ func NamedRecipe(name string) (Recipe, error) {
 	case "lesson":
 		return Lesson(), nil
 	}
-	return Recipe{}, fmt.Errorf("no recipe is called %q: want %s", name, or(Recipes()))
-}
-
-// DefaultLR is a step size for the optimizer of that name: PyTorch's where it
-// has one, and for sgd, momentum and nesterov one with which the lesson's
-// network trains well.
-func DefaultLR(optimizer string) float64 {
-	switch optimizer {
-	case "adam", "adamw":
-		return 0.001
-	case "momentum", "nesterov":
-		return 0.1 // a momentum of 0.9 multiplies it by ten
-	}
-	return 1
+	return Recipe{}, fmt.Errorf("no recipe is called %q: want %s", name, words.Or(Recipes()))
 }
 
 // defaultGamma is what the step size is multiplied by, and defaultSteps in how
@@ -115,9 +101,9 @@ const (
 // itself, after fields of r, a copy of base, have been changed. given says
 // whether a field was, by its name in JSON.
 //
-// Another optimizer than that of base comes with [DefaultLR] and the weight
-// decay and momentum of [kernels.NewOptimizer]. The schedule step comes with
-// gamma 0.1 after each third of the epochs, and any other one has neither.
+// Another optimizer than that of base comes with the step size, weight decay and
+// momentum of its [kernels.OptimizerKind]. The schedule step comes with gamma 0.1
+// after each third of the epochs, and any other one has neither.
 func (r *Recipe) Follow(base Recipe, given func(field string) bool) {
 	set := func(field string, change func()) {
 		if !given(field) {
@@ -125,15 +111,15 @@ func (r *Recipe) Follow(base Recipe, given func(field string) bool) {
 		}
 	}
 	if r.Optimizer != base.Optimizer {
-		o, _ := kernels.NewOptimizer(r.Optimizer) // for the name, see Check
-		set("lr", func() { r.LR = DefaultLR(r.Optimizer) })
-		set("weight_decay", func() { r.WeightDecay = o.WeightDecay })
-		set("momentum", func() { r.Momentum = o.Momentum })
+		k := kernels.Optimizer{Name: r.Optimizer}.Kind() // for the name, see Check
+		set("lr", func() { r.LR = k.StepSize })
+		set("weight_decay", func() { r.WeightDecay = k.Defaults.WeightDecay })
+		set("momentum", func() { r.Momentum = k.Defaults.Momentum })
 	}
 	if r.Schedule != base.Schedule {
 		var epochs int
 		var gamma float64
-		if r.Schedule == "step" {
+		if (kernels.Schedule{Name: r.Schedule}).Kind().Stepped {
 			epochs, gamma = max(1, r.Epochs/defaultSteps), defaultGamma
 		}
 		set("step_epochs", func() { r.StepEpochs = epochs })
@@ -142,28 +128,11 @@ func (r *Recipe) Follow(base Recipe, given func(field string) bool) {
 }
 
 // SettingError is a setting that cannot be.
-type SettingError struct {
-	Flag    string // as it is written, "--lr"
-	Value   any
-	Problem string // what would be right
+type SettingError = kernels.SettingError
+
+func wrong(field string, value any, problem string) error {
+	return &SettingError{Field: field, Value: value, Problem: problem}
 }
-
-// valueShown is how much of a value an error repeats, in bytes.
-const valueShown = 60
-
-func (e *SettingError) Error() string {
-	value := fmt.Sprint(e.Value)
-	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		value = fmt.Sprintf("%q", value)
-	}
-	if len(value) > valueShown {
-		value = strings.ToValidUTF8(value[:valueShown], "") + "…"
-	}
-	return fmt.Sprintf("%s %s: %s", e.Flag, value, e.Problem)
-}
-
-// maxEpochs keeps the number of steps far inside an int.
-const maxEpochs = 1_000_000
 
 // Check reports the first setting that cannot be, as a *SettingError.
 func (r Recipe) Check() error {
@@ -176,28 +145,19 @@ func (r Recipe) Check() error {
 // checkNetwork is Check of the network: Arch, Activation and Loss.
 func (r Recipe) checkNetwork() error {
 	if _, err := model.Widths(r.Arch); err != nil {
-		return &SettingError{"--arch", r.Arch, fmt.Sprintf(
-			"want whole numbers from 1 to %d joined by dashes, inputs first, outputs last, as in %s", model.MaxWidth, Default().Arch)}
+		return wrong("arch", r.Arch, fmt.Sprintf(
+			"want whole numbers from 1 to %d joined by dashes, inputs first, outputs last, as in %s", model.MaxWidth, Default().Arch))
 	}
-	var activations []string
-	for _, a := range graph.Activations() {
-		activations = append(activations, a.String())
+	if err := kernels.CheckName("activation", r.Activation, graph.ActivationNames()); err != nil {
+		return err
 	}
-	for _, choice := range []struct {
-		flag, value string
-		names       []string
-	}{
-		{"--activation", r.Activation, activations},
-		{"--loss", r.Loss, []string{string(graph.CrossEntropy), string(graph.Quadratic)}},
-	} {
-		if err := oneOf(choice.flag, choice.value, choice.names); err != nil {
-			return err
-		}
+	if err := kernels.CheckName("loss", r.Loss, graph.LossNames()); err != nil {
+		return err
 	}
 	if a, err := r.arch(); err != nil {
 		return err
 	} else if err := a.Check(); err != nil {
-		return &SettingError{"--arch", r.Arch, err.Error()}
+		return wrong("arch", r.Arch, err.Error())
 	}
 	return nil
 }
@@ -219,61 +179,18 @@ func (r Recipe) Build(c *graph.Cache) (*graph.Network, error) {
 	return c.New(a)
 }
 
-// oneOf reports a value that is none of the names.
-func oneOf(flag, value string, names []string) error {
-	if slices.Contains(names, value) {
-		return nil
-	}
-	return &SettingError{flag, value, "want " + or(names)}
-}
-
 // checkTraining is Check of all but the network.
 func (r Recipe) checkTraining() error {
-	for _, choice := range []struct {
-		flag, value string
-		names       []string
-	}{
-		{"--optimizer", r.Optimizer, kernels.OptimizerNames()},
-		{"--schedule", r.Schedule, kernels.ScheduleNames()},
-		{"--init", r.Init, kernels.InitNames()},
-	} {
-		if err := oneOf(choice.flag, choice.value, choice.names); err != nil {
-			return err
-		}
+	if err := (Spec{Recipe: r}).Variant(nil).CheckSettings(); err != nil {
+		return err
 	}
-	usesMomentum, usesSteps := r.Has("momentum"), r.Has("step_epochs")
-	plain := kernels.Rate{StepSize: r.LR, Schedule: "constant"}
 	switch {
-	case plain.Check(1) != nil:
-		return &SettingError{"--lr", r.LR, "want a positive number"}
-	case r.Batch < 1:
-		return &SettingError{"--batch", r.Batch, "want 1 or more examples"}
-	case r.Epochs < 1 || r.Epochs > maxEpochs:
-		return &SettingError{"--epochs", r.Epochs, fmt.Sprintf("want 1 to %d", maxEpochs)}
-	case !(r.WeightDecay >= 0) || math.IsInf(float64(float32(r.WeightDecay)), 0):
-		return &SettingError{"--weight-decay", r.WeightDecay, "want zero or a positive number"}
-	case usesMomentum && !(r.Momentum > 0 && float32(r.Momentum) < 1):
-		return &SettingError{"--momentum", r.Momentum, "want a number between 0 and 1"}
-	case !usesMomentum && r.Momentum != 0:
-		return &SettingError{"--momentum", r.Momentum, "only the optimizers momentum and nesterov have one"}
-	case usesSteps && r.StepEpochs < 1:
-		return &SettingError{"--step-epochs", r.StepEpochs, "want 1 or more"}
-	case usesSteps && !(r.Gamma > 0 && r.Gamma <= 1):
-		return &SettingError{"--gamma", r.Gamma, "want a number above 0, at most 1"}
-	case !usesSteps && r.StepEpochs != 0:
-		return &SettingError{"--step-epochs", r.StepEpochs, "only the schedule step has it"}
-	case !usesSteps && r.Gamma != 0:
-		return &SettingError{"--gamma", r.Gamma, "only the schedule step has it"}
-	case !(r.Warmup >= 0 && r.Warmup < float64(r.Epochs)):
-		return &SettingError{"--warmup", r.Warmup, "want zero or more epochs, fewer than --epochs"}
-	case r.Shift < 0:
-		return &SettingError{"--shift", r.Shift, "want zero or more pixels"}
 	case !(r.Validation >= 0 && r.Validation < 1): // NaN too
-		return &SettingError{"--validation", r.Validation, "want a fraction from 0 to below 1"}
+		return wrong("validation", r.Validation, "want a fraction from 0 to below 1")
 	case r.Patience < 0:
-		return &SettingError{"--patience", r.Patience, "want 0 (train to the end) or a number of epochs"}
+		return wrong("patience", r.Patience, "want 0 (train to the end) or a number of epochs")
 	case r.Patience > 0 && r.Validation == 0:
-		return &SettingError{"--patience", r.Patience, "early stopping needs held-out images: want --validation too"}
+		return wrong("patience", r.Patience, "early stopping needs held-out images: want \"validation\" too")
 	}
 	return nil
 }
@@ -330,38 +247,37 @@ func (r Recipe) networkFits(set extent) error {
 		widths[last] = n
 	}
 	if problems != nil {
-		return &SettingError{"--arch", r.Arch, fmt.Sprintf("%s (%s)", strings.Join(problems, ", and "), joinWidths(widths))}
+		return wrong("arch", r.Arch, fmt.Sprintf("%s (%s)", strings.Join(problems, ", and "), joinWidths(widths)))
 	}
 	return nil
 }
 
 // trainingFits is Fits of all but the network.
 func (r Recipe) trainingFits(set extent) error {
-	if r.Shift > 0 && (r.Shift >= set.rows || r.Shift >= set.cols) {
-		return &SettingError{"--shift", r.Shift, fmt.Sprintf("the images have %dx%d pixels, so want less than that", set.rows, set.cols)}
+	if err := kernels.CheckShift(r.Shift, set.rows, set.cols); err != nil {
+		return err
 	}
 	n := set.images
 	if r.Validation > 0 {
 		held := heldOut(n, r.Validation)
 		if held < 1 || held >= n {
-			return &SettingError{"--validation", r.Validation, fmt.Sprintf("that holds out %d of the %d training images: want 1 to %d", held, n, n-1)}
+			return wrong("validation", r.Validation, fmt.Sprintf("that holds out %d of the %d training images: want 1 to %d", held, n, n-1))
 		}
 		n -= held
 	}
 	if r.Batch > n {
-		return &SettingError{"--batch", r.Batch, fmt.Sprintf("the data has %d training images, so at most %d fit in a batch", n, n)}
+		return wrong("batch", r.Batch, fmt.Sprintf("the data has %d training images, so at most %d fit in a batch", n, n))
 	}
 	return nil
 }
 
-func (r Recipe) rate() kernels.Rate {
-	return kernels.Rate{StepSize: r.LR, Schedule: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup}
+func (r Recipe) schedule() kernels.Schedule {
+	return kernels.Schedule{Name: r.Schedule, StepSize: r.LR, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup}
 }
 
 func (r Recipe) optimizer() kernels.Optimizer {
-	o, _ := kernels.NewOptimizer(r.Optimizer) // for the name, see Check
-	o.WeightDecay = r.WeightDecay
-	o.Momentum = r.Momentum
+	o := kernels.Optimizer{Name: r.Optimizer}.Kind().Defaults // for the name, see Check
+	o.Name, o.WeightDecay, o.Momentum = r.Optimizer, r.WeightDecay, r.Momentum
 	return o
 }
 
@@ -371,13 +287,4 @@ func joinWidths(widths []int) string {
 		parts[i] = fmt.Sprint(w)
 	}
 	return strings.Join(parts, "-")
-}
-
-// or joins names as in "a, b or c".
-func or(names []string) string {
-	last := len(names) - 1
-	if last == 0 {
-		return names[0]
-	}
-	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

@@ -175,7 +175,7 @@ func (s Spec) Variant(source kernels.Source) kernels.Variant {
 	return kernels.Variant{
 		Source:    source,
 		Optimizer: r.optimizer(),
-		Rate:      r.rate(),
+		Schedule:  r.schedule(),
 		Batch:     r.Batch,
 		Epochs:    r.Epochs,
 		Init:      kernels.Init(r.Init),

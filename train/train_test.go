@@ -75,25 +75,25 @@ func TestCheck(t *testing.T) {
 		change func(*Recipe)
 		want   string
 	}{
-		{func(r *Recipe) { r.Arch = "784-x" }, "--arch 784-x: want whole numbers from 1 to 65536 joined by dashes"},
-		{func(r *Recipe) { r.Arch = "" }, `--arch "": want whole numbers`},
-		{func(r *Recipe) { r.Arch = "784-16\n-10" }, `--arch "784-16\n-10": want whole numbers`},
-		{func(r *Recipe) { r.Arch = "784-16-1" }, "--arch 784-16-1: "},
-		{func(r *Recipe) { r.Arch = "784" + strings.Repeat("-1", 1000) + "-10" }, "--arch 784-1-1-1"},
-		{func(r *Recipe) { r.Activation = "sine" }, "--activation sine: want identity, sigmoid, tanh, relu"},
-		{func(r *Recipe) { r.Loss = "hinge" }, "--loss hinge: want cross-entropy or quadratic"},
-		{func(r *Recipe) { r.Optimizer = "magic" }, "--optimizer magic: want sgd"},
-		{func(r *Recipe) { r.Schedule = "linear" }, "--schedule linear: want constant, cosine or step"},
-		{func(r *Recipe) { r.Init = "ones" }, "--init ones: want lesson, scaled, xavier or he"},
-		{func(r *Recipe) { r.LR = -1 }, "--lr -1: want a positive number"},
-		{func(r *Recipe) { r.LR = 0 }, "--lr 0: want a positive number"},
-		{func(r *Recipe) { r.LR = math.NaN() }, "--lr NaN: want a positive number"},
-		{func(r *Recipe) { r.LR = 1e300 }, "--lr 1e+300: want a positive number"},
-		{func(r *Recipe) { r.WeightDecay = -1 }, "--weight-decay -1: want zero or a positive number"},
-		{func(r *Recipe) { r.WeightDecay = math.Inf(1) }, "--weight-decay +Inf: want zero or a positive number"},
-		{func(r *Recipe) { r.Batch = 0 }, "--batch 0: want 1 or more examples"},
-		{func(r *Recipe) { r.Epochs = 0 }, "--epochs 0: want 1 to 1000000"},
-		{func(r *Recipe) { r.Epochs = math.MaxInt }, "--epochs 9223372036854775807: want 1 to 1000000"},
+		{func(r *Recipe) { r.Arch = "784-x" }, "arch 784-x: want whole numbers from 1 to 65536 joined by dashes"},
+		{func(r *Recipe) { r.Arch = "" }, `arch "": want whole numbers`},
+		{func(r *Recipe) { r.Arch = "784-16\n-10" }, `arch "784-16\n-10": want whole numbers`},
+		{func(r *Recipe) { r.Arch = "784-16-1" }, "arch 784-16-1: "},
+		{func(r *Recipe) { r.Arch = "784" + strings.Repeat("-1", 1000) + "-10" }, "arch 784-1-1-1"},
+		{func(r *Recipe) { r.Activation = "sine" }, "activation sine: want identity, sigmoid, tanh, relu"},
+		{func(r *Recipe) { r.Loss = "hinge" }, "loss hinge: want cross-entropy or quadratic"},
+		{func(r *Recipe) { r.Optimizer = "magic" }, "optimizer magic: want sgd"},
+		{func(r *Recipe) { r.Schedule = "linear" }, "schedule linear: want constant, cosine or step"},
+		{func(r *Recipe) { r.Init = "ones" }, "init ones: want lesson, scaled, xavier or he"},
+		{func(r *Recipe) { r.LR = -1 }, "lr -1: want a positive number"},
+		{func(r *Recipe) { r.LR = 0 }, "lr 0: want a positive number"},
+		{func(r *Recipe) { r.LR = math.NaN() }, "lr NaN: want a positive number"},
+		{func(r *Recipe) { r.LR = 1e300 }, "lr 1e+300: want a positive number"},
+		{func(r *Recipe) { r.WeightDecay = -1 }, "weight_decay -1: want zero or a positive number"},
+		{func(r *Recipe) { r.WeightDecay = math.Inf(1) }, "weight_decay +Inf: want zero or a positive number"},
+		{func(r *Recipe) { r.Batch = 0 }, "batch 0: want 1 or more examples"},
+		{func(r *Recipe) { r.Epochs = 0 }, "epochs 0: want 1 to 1000000"},
+		{func(r *Recipe) { r.Epochs = math.MaxInt }, "epochs 9223372036854775807: want 1 to 1000000"},
 	} {
 		r := Default()
 		c.change(&r)
@@ -115,11 +115,11 @@ func TestFits(t *testing.T) {
 		want  string
 	}{
 		{"16-5-3", 30, ""},
-		{"16-5-4", 30, "--arch 16-5-4: the data has 3 classes, so the last width must be 3 (16-5-3)"},
-		{"15-5-3", 30, "--arch 15-5-3: the images have 4x4 = 16 pixels, so the first width must be 16 (16-5-3)"},
-		{"784-16-16-10", 30, "--arch 784-16-16-10: the images have 4x4 = 16 pixels, so the first width must be 16, " +
+		{"16-5-4", 30, "arch 16-5-4: the data has 3 classes, so the last width must be 3 (16-5-3)"},
+		{"15-5-3", 30, "arch 15-5-3: the images have 4x4 = 16 pixels, so the first width must be 16 (16-5-3)"},
+		{"784-16-16-10", 30, "arch 784-16-16-10: the images have 4x4 = 16 pixels, so the first width must be 16, " +
 			"and the data has 3 classes, so the last width must be 3 (16-16-16-3)"},
-		{"16-5-3", 31, "--batch 31: the data has 30 training images, so at most 30 fit in a batch"},
+		{"16-5-3", 31, "batch 31: the data has 30 training images, so at most 30 fit in a batch"},
 	} {
 		r := small()
 		r.Arch, r.Batch = c.arch, c.batch
@@ -211,7 +211,7 @@ func TestModel(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	data := stripes(60, 30)
 	long := small()
-	long.Epochs = maxEpochs
+	long.Epochs = kernels.MaxEpochs
 	exec := cpu.New()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)

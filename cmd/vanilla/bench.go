@@ -57,9 +57,9 @@ func openMeasured(name string) (exec kernels.Executor, err error) {
 	if err = device.Measurable(where, benchExecutors[name]); err == nil {
 		exec, err = openExecutor(where, benchExecutors[name], device.Precisions()[0])
 	}
-	var no *device.NameError
+	var no *train.SettingError
 	if errors.As(err, &no) {
-		return nil, &train.SettingError{Flag: "--executors", Value: name, Problem: no.Problem}
+		return nil, &train.SettingError{Field: "executors", Value: name, Problem: no.Problem}
 	}
 	return exec, err
 }
@@ -120,7 +120,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 				return compareResults(c.OutOrStdout(), args[0], args[1], b.repeat)
 			}
 			if c.Flags().Changed("rounds") && b.rounds < 1 {
-				return &train.SettingError{Flag: "--rounds", Value: b.rounds, Problem: "want 1 or more"}
+				return &train.SettingError{Field: "rounds", Value: b.rounds, Problem: "want 1 or more"}
 			}
 			if b.serve != "" {
 				return b.serveCase(c.Context(), c.InOrStdin(), c.OutOrStdout())
@@ -161,14 +161,14 @@ func (b *benchFlags) check() error {
 	if b.reproduce != "" {
 		b.suite = bench.AccuracySuite
 		if b.results != "" {
-			return &train.SettingError{Flag: "--results", Value: b.results, Problem: "want it without --reproduce, which keeps nothing"}
+			return &train.SettingError{Field: "results", Value: b.results, Problem: "want it without --reproduce, which keeps nothing"}
 		}
 	}
 	if b.suite == "peers" && b.python == "" {
-		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "it needs --peers, a Python with other frameworks (make peers installs one)"}
+		return &train.SettingError{Field: "suite", Value: b.suite, Problem: "it needs --peers, a Python with other frameworks (make peers installs one)"}
 	}
 	if !slices.Contains(suiteNames(), b.suite) {
-		return &train.SettingError{Flag: "--suite", Value: b.suite, Problem: "want one of " + strings.Join(suiteNames(), ", ")}
+		return &train.SettingError{Field: "suite", Value: b.suite, Problem: "want one of " + strings.Join(suiteNames(), ", ")}
 	}
 	if b.rounds == 0 {
 		b.rounds = 7
@@ -192,7 +192,7 @@ func (b *benchFlags) check() error {
 		}
 	}
 	if !slices.Contains(bench.PeerDevices(), b.on) {
-		return &train.SettingError{Flag: "--peers-device", Value: b.on, Problem: "want " + strings.Join(bench.PeerDevices(), " or ")}
+		return &train.SettingError{Field: "peers_device", Value: b.on, Problem: "want " + strings.Join(bench.PeerDevices(), " or ")}
 	}
 	if len(b.executors) == 0 {
 		b.executors = []string{bench.Handrolled, "tape", "cpu"}
@@ -205,15 +205,15 @@ func (b *benchFlags) check() error {
 	}
 	for i, name := range b.executors {
 		if _, ok := benchExecutors[name]; !ok {
-			return &train.SettingError{Flag: "--executors", Value: name, Problem: "want handrolled, tape, cpu, cuda or ref"}
+			return &train.SettingError{Field: "executors", Value: name, Problem: "want handrolled, tape, cpu, cuda or ref"}
 		}
 		if name == onGPUs {
 			if err := device.NoGPU(); err != nil {
-				return &train.SettingError{Flag: "--executors", Value: name, Problem: err.Error()}
+				return &train.SettingError{Field: "executors", Value: name, Problem: err.Error()}
 			}
 		}
 		if slices.Contains(b.executors[:i], name) {
-			return &train.SettingError{Flag: "--executors", Value: name, Problem: "want each once"}
+			return &train.SettingError{Field: "executors", Value: name, Problem: "want each once"}
 		}
 	}
 	if b.against != "" {
@@ -222,13 +222,13 @@ func (b *benchFlags) check() error {
 		}
 	}
 	if b.options.Examples < 0 {
-		return &train.SettingError{Flag: "--examples", Value: b.options.Examples, Problem: "want 1 or more, or 0 for all"}
+		return &train.SettingError{Field: "examples", Value: b.options.Examples, Problem: "want 1 or more, or 0 for all"}
 	}
 	if ext := plotExtension(b.plot); b.plot != "" && !slices.Contains([]string{"png", "svg", "pdf"}, ext) {
-		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "want a file that ends in .png, .svg or .pdf"}
+		return &train.SettingError{Field: "plot", Value: b.plot, Problem: "want a file that ends in .png, .svg or .pdf"}
 	}
 	if b.plot != "" && b.trains() {
-		return &train.SettingError{Flag: "--plot", Value: b.plot, Problem: "the suite " + b.suite + " is not drawn"}
+		return &train.SettingError{Field: "plot", Value: b.plot, Problem: "the suite " + b.suite + " is not drawn"}
 	}
 	if b.plot != "" { // better now than after minutes
 		if err := writable("--plot", b.plot); err != nil {
@@ -263,7 +263,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	revision := bench.Revision()
 	if revision == "unknown" || strings.HasSuffix(revision, "+") {
-		return &train.SettingError{Flag: "--results", Value: b.results, Problem: "want a binary that was built from a commit without changes; this one's is " + revision}
+		return &train.SettingError{Field: "results", Value: b.results, Problem: "want a binary that was built from a commit without changes; this one's is " + revision}
 	}
 	b.json = true
 	file := filepath.Join(b.results, bench.FileName(b.suite))
@@ -365,7 +365,7 @@ func (b *benchFlags) runCase(ctx context.Context, harness *bench.Bench, c bench.
 	switch {
 	case b.suite == "repeat":
 		if len(executors) != 1 {
-			return nil, &train.SettingError{Flag: "--executors", Value: strings.Join(b.executors, ","), Problem: "the suite repeat takes one, and handrolled"}
+			return nil, &train.SettingError{Field: "executors", Value: strings.Join(b.executors, ","), Problem: "the suite repeat takes one, and handrolled"}
 		}
 		self, err := b.self(executors[0].Name())
 		if err != nil {

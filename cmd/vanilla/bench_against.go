@@ -23,21 +23,21 @@ var againstSuites = []string{"step", "population", "wide", "eval"}
 
 // checkAgainst reports what does not go with --against.
 func (b *benchFlags) checkAgainst() error {
-	refuse := func(flag string, value any, problem string) error {
-		return &train.SettingError{Flag: flag, Value: value, Problem: problem}
+	refuse := func(field string, value any, problem string) error {
+		return &train.SettingError{Field: field, Value: value, Problem: problem}
 	}
 	switch {
 	case !slices.Contains(againstSuites, b.suite):
-		return refuse("--suite", b.suite, "with --against, want one of "+strings.Join(againstSuites, ", "))
+		return refuse("suite", b.suite, "with --against, want one of "+strings.Join(againstSuites, ", "))
 	case len(b.executors) != 1 || b.executors[0] == bench.Handrolled:
-		return refuse("--executors", strings.Join(b.executors, ","), "with --against, want one of tape, cpu, cuda, ref")
+		return refuse("executors", strings.Join(b.executors, ","), "with --against, want one of tape, cpu, cuda, ref")
 	case b.plot != "":
-		return refuse("--plot", b.plot, "with --against nothing is drawn")
+		return refuse("plot", b.plot, "with --against nothing is drawn")
 	case b.results != "":
-		return refuse("--results", b.results, "it keeps suites; with --against, want --json")
+		return refuse("results", b.results, "it keeps suites; with --against, want --json")
 	}
 	if _, err := exec.LookPath(b.against); err != nil {
-		return refuse("--against", b.against, "want a binary of vanilla: "+err.Error())
+		return refuse("against", b.against, "want a binary of vanilla: "+err.Error())
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (b *benchFlags) serveCase(ctx context.Context, stdin io.Reader, stdout io.W
 	}
 	i := slices.IndexFunc(cases, func(c bench.Case) bool { return c.Name == b.serve })
 	if i < 0 {
-		return &train.SettingError{Flag: "--serve", Value: b.serve, Problem: fmt.Sprintf("the suite %s has no such case", b.suite)}
+		return &train.SettingError{Field: "serve", Value: b.serve, Problem: fmt.Sprintf("the suite %s has no such case", b.suite)}
 	}
 	e, err := openMeasured(b.executors[0])
 	if err != nil {

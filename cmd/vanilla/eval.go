@@ -95,7 +95,7 @@ func fits(data *mnist.Dataset, name string, m *model.Model, path string) error {
 	}
 	inputs, classes := widths[0], widths[len(widths)-1]
 	if set := data.Test; set.Features() != inputs || set.Classes > classes {
-		return &train.SettingError{Flag: "--data", Value: name, Problem: fmt.Sprintf(
+		return &train.SettingError{Field: "data", Value: name, Problem: fmt.Sprintf(
 			"found images of %d pixels in %d classes: %s (%s) takes %d pixels and knows %d classes",
 			set.Features(), set.Classes, path, m.Arch, inputs, classes)}
 	}

@@ -68,10 +68,10 @@ func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdo
 	format, ok := export.FormatOf(e.out)
 	asPage := strings.EqualFold(filepath.Ext(e.out), pageExtension)
 	if !ok && !asPage {
-		return &train.SettingError{Flag: "--out", Value: e.out, Problem: "want the name of a file that ends in one of " + list(extensions())}
+		return &train.SettingError{Field: "out", Value: e.out, Problem: "want the name of a file that ends in one of " + list(extensions())}
 	}
 	if dataGiven && !asPage {
-		return &train.SettingError{Flag: "--data", Value: e.data, Problem: "only pages hold images: want --out with the name of a file that ends in " + pageExtension}
+		return &train.SettingError{Field: "data", Value: e.data, Problem: "only pages hold images: want --out with the name of a file that ends in " + pageExtension}
 	}
 	if err := keepApart([]string{name, e.data}, output{"--out", e.out}); err != nil {
 		return err

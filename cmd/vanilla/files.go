@@ -60,12 +60,12 @@ func keepApart(inputs []string, outputs ...output) error {
 		}
 		for _, input := range read {
 			if sameFile(o.path, input) {
-				return &train.SettingError{Flag: o.flag, Value: o.path, Problem: "the command reads this file: want another name"}
+				return &train.SettingError{Field: o.flag, Value: o.path, Problem: "the command reads this file: want another name"}
 			}
 		}
 		for _, other := range outputs[:i] {
 			if other.path != "" && sameFile(o.path, other.path) {
-				return &train.SettingError{Flag: o.flag, Value: o.path, Problem: "it is also " + other.flag + ": want two names"}
+				return &train.SettingError{Field: o.flag, Value: o.path, Problem: "it is also " + other.flag + ": want two names"}
 			}
 		}
 	}

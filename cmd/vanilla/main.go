@@ -51,14 +51,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return done
 	}
-	text := oneLine(err)
+	text := oneLine(command, err)
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		text = "interrupted"
 	}
 	fmt.Fprintf(errs, "%s: %s\n", command.CommandPath(), text)
 	var usage *usageError
 	var setting *train.SettingError
-	if !started || errors.As(err, &usage) || errors.As(err, &setting) {
+	if !started || errors.As(err, &usage) || errors.As(err, &setting) && setting.Err == nil {
 		return misuse
 	}
 	return failed

@@ -695,7 +695,7 @@ func TestPrintScore(t *testing.T) {
 // noGPU is why this machine has no hundred GPUs.
 func noGPU() string {
 	if err := driver.Available(); err != nil {
-		return err.Error() + ": want --device cpu"
+		return err.Error() + ": want cpu"
 	}
 	return "the last GPU of this machine is cuda:"
 }

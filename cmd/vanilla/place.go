@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -12,7 +11,6 @@ import (
 
 	"vanilla/kernels"
 	"vanilla/kernels/device"
-	"vanilla/train"
 )
 
 // placement is what runs a command's networks: --device and --executor, and, to
@@ -37,12 +35,7 @@ var openExecutor = device.OpenPrecise
 
 // open returns the executor that runs networks. The caller closes it.
 func (p *placement) open() (kernels.Executor, error) {
-	exec, err := openExecutor(p.device, p.executor, cmp.Or(p.precision, device.Precisions()[0]))
-	var name *device.NameError
-	if errors.As(err, &name) {
-		return nil, &train.SettingError{Flag: name.Flag, Value: name.Name, Problem: name.Problem}
-	}
-	return exec, err
+	return openExecutor(p.device, p.executor, cmp.Or(p.precision, device.Precisions()[0]))
 }
 
 // note says why auto means the CPU, if the binary was built for GPUs too.

@@ -291,11 +291,11 @@ func TestPredictWrongUsage(t *testing.T) {
 		{[]string{"predict", "default", "--data", "nowhere"}, failed, "--data nowhere: want mnist or a directory"},
 		{[]string{"predict", "nowhere", "good.png"}, failed, "nowhere: cannot be read"},
 		{[]string{"predict", "default", "good.png", "--executor", "slow"}, misuse, "--executor slow: want fast, tape or ref"},
-		{[]string{"predict", "default", "good.png", "--loss", "hinge"}, misuse, "--loss hinge: want one of cross-entropy, quadratic"},
+		{[]string{"predict", "default", "good.png", "--loss", "hinge"}, misuse, "--loss hinge: want cross-entropy or quadratic"},
 		{[]string{"predict", "default", "good.png", "--activation", "relu"}, misuse, "--activation relu: default says that it is sigmoid: want no flag"},
 		{[]string{"predict", "plain.safetensors", "good.png"}, failed, "if it is a PyTorch state_dict, say what it does not hold with --activation and --loss"},
 		{[]string{"predict", "plain.safetensors", "good.png", "--loss", "quadratic"}, failed, "with --activation and --loss"},
-		{[]string{"predict", "plain.safetensors", "good.png", "--loss", "quadratic", "--activation", "sine"}, misuse, "--activation sine: want one of identity, sigmoid"},
+		{[]string{"predict", "plain.safetensors", "good.png", "--loss", "quadratic", "--activation", "sine"}, misuse, "--activation sine: want identity, sigmoid"},
 		{[]string{"eval", "nan.safetensors", "--data", "tiny"}, failed, "nan.safetensors: parameter 0.weight: expected finite values, found NaN"},
 		{[]string{"predict", "nan.safetensors", "good.png"}, failed, "nan.safetensors: parameter 0.weight: expected finite values, found NaN"},
 	} {

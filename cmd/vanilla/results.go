@@ -102,13 +102,13 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 func (r *resultsFlags) check() error {
 	switch {
 	case r.top < 1:
-		return &train.SettingError{Flag: "--top", Value: r.top, Problem: "want 1 or more"}
+		return &train.SettingError{Field: "top", Value: r.top, Problem: "want 1 or more"}
 	case len(r.heat) != 0 && len(r.heat) != 2:
-		return &train.SettingError{Flag: "--heat", Value: strings.Join(r.heat, ","), Problem: "want two dimensions, as in h1,h2"}
+		return &train.SettingError{Field: "heat", Value: strings.Join(r.heat, ","), Problem: "want two dimensions, as in h1,h2"}
 	case r.format != string(viz.PNG) && r.format != string(viz.SVG):
-		return &train.SettingError{Flag: "--format", Value: r.format, Problem: "want png or svg"}
+		return &train.SettingError{Field: "format", Value: r.format, Problem: "want png or svg"}
 	case r.save < 0:
-		return &train.SettingError{Flag: "--save-best", Value: r.save, Problem: "want 1 or more"}
+		return &train.SettingError{Field: "save_best", Value: r.save, Problem: "want 1 or more"}
 	case r.merge && r.out == "":
 		return usagef("--merge: want --out, the directory to join the shards in")
 	case r.mixed && !r.merge:
@@ -116,7 +116,7 @@ func (r *resultsFlags) check() error {
 	case r.merge && r.save > 0:
 		return usagef("--merge and --save-best: both write to --out: want one after the other")
 	case r.out != "" && !r.merge && r.save == 0:
-		return &train.SettingError{Flag: "--out", Value: r.out, Problem: "it is for --save-best and --merge: want one of them, or --figures, --html or --parquet"}
+		return &train.SettingError{Field: "out", Value: r.out, Problem: "it is for --save-best and --merge: want one of them, or --figures, --html or --parquet"}
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 	var best []*sweep.Variant
 	if r.save > 0 {
 		if best, err = found.BestModels(r.save); err != nil {
-			return &train.SettingError{Flag: "--save-best", Value: r.save, Problem: err.Error()}
+			return &train.SettingError{Field: "save_best", Value: r.save, Problem: err.Error()}
 		}
 	}
 	if !r.json {
@@ -186,7 +186,7 @@ func (r *resultsFlags) dimensions(found *report.Report) (rows, columns string, e
 		return rows, columns, nil
 	}
 	if _, err := found.Heat(r.heat[0], r.heat[1]); err != nil {
-		return "", "", &train.SettingError{Flag: "--heat", Value: strings.Join(r.heat, ","), Problem: err.Error()}
+		return "", "", &train.SettingError{Field: "heat", Value: strings.Join(r.heat, ","), Problem: err.Error()}
 	}
 	return r.heat[0], r.heat[1], nil
 }

@@ -150,7 +150,7 @@ func TestResultsMerge(t *testing.T) {
 		{[]string{"one", "one"}, "one and one: expected each shard once, found 1/2 twice"},
 		{[]string{"one", "two", "whole"}, "whole: expected a shard, found a whole sweep"},
 		{[]string{"one", "half"}, "half: expected all"},
-		{[]string{"one", "other"}, "other: expected a shard of the sweep of one, found another: --seed was 1, is 2"},
+		{[]string{"one", "other"}, "other: expected a shard of the sweep of one, found another: \"seed\" was 1, is 2"},
 		{[]string{"one", "nowhere"}, "nowhere: expected the directory of a sweep"},
 	} {
 		stdout, stderr, code := vanilla(t, append([]string{"results", "-o", "out", "--merge"}, c.args...)...)

@@ -81,7 +81,7 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) 
 	}
 	host, _, err := net.SplitHostPort(s.address)
 	if err != nil {
-		return &train.SettingError{Flag: "--addr", Value: s.address, Problem: "want host:port, as in 127.0.0.1:8784"}
+		return &train.SettingError{Field: "addr", Value: s.address, Problem: "want host:port, as in 127.0.0.1:8784"}
 	}
 	server, err := page.New(page.Config{
 		Networks: shown,

@@ -13,6 +13,7 @@ import (
 
 	"vanilla/graph"
 	"vanilla/infer"
+	"vanilla/kernels"
 	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
@@ -23,8 +24,8 @@ import (
 type source struct{ activation, loss string }
 
 func (s *source) flags(c *cobra.Command) {
-	c.Flags().StringVar(&s.activation, "activation", "", "`name` of the hidden layers' activation where MODEL is a PyTorch state_dict: "+list(activationNames()))
-	c.Flags().StringVar(&s.loss, "loss", "", "`name` of the loss where MODEL is a PyTorch state_dict: "+list(lossNames()))
+	c.Flags().StringVar(&s.activation, "activation", "", "`name` of the hidden layers' activation where MODEL is a PyTorch state_dict: "+list(graph.ActivationNames()))
+	c.Flags().StringVar(&s.loss, "loss", "", "`name` of the loss where MODEL is a PyTorch state_dict: "+list(graph.LossNames()))
 }
 
 // open opens the network, a chain of layers, that the user calls name. It fails if a parameter is not finite: the
@@ -43,11 +44,14 @@ func (s *source) read(name string) (*model.Model, error) {
 		return nil, err
 	}
 	for _, f := range []struct {
-		flag, value string
-		names       []string
-	}{{"--activation", s.activation, activationNames()}, {"--loss", s.loss, lossNames()}} {
-		if f.value != "" && !slices.Contains(f.names, f.value) {
-			return nil, &train.SettingError{Flag: f.flag, Value: f.value, Problem: "want one of " + list(f.names)}
+		field, value string
+		names        []string
+	}{{"activation", s.activation, graph.ActivationNames()}, {"loss", s.loss, graph.LossNames()}} {
+		if f.value == "" {
+			continue
+		}
+		if err := kernels.CheckName(f.field, f.value, f.names); err != nil {
+			return nil, err
 		}
 	}
 	m, err := zoo.Open(name)
@@ -63,15 +67,13 @@ func (s *source) read(name string) (*model.Model, error) {
 	if m.Arch == "" {
 		return nil, fmt.Errorf("%s: the network is not a chain of layers: only the program that built its graph can run it", name)
 	}
-	for _, f := range []struct{ flag, value, own string }{{"--activation", s.activation, m.Activation}, {"--loss", s.loss, m.Loss}} {
+	for _, f := range []struct{ field, value, own string }{{"activation", s.activation, m.Activation}, {"loss", s.loss, m.Loss}} {
 		if f.value != "" && f.value != f.own {
-			return nil, &train.SettingError{Flag: f.flag, Value: f.value, Problem: fmt.Sprintf("%s says that it is %s: want no flag", name, f.own)}
+			return nil, &train.SettingError{Field: f.field, Value: f.value, Problem: fmt.Sprintf("%s says that it is %s: want no flag", name, f.own)}
 		}
 	}
 	return m, nil
 }
-
-func lossNames() []string { return []string{string(graph.CrossEntropy), string(graph.Quadratic)} }
 
 // modelArgument is the Args of commands that have one argument, MODEL.
 func modelArgument(c *cobra.Command, args []string) error {

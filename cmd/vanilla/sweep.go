@@ -199,7 +199,7 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 	}
 	switch {
 	case grid && points:
-		return &train.SettingError{Flag: "--grid", Value: true, Problem: "--points " + words["points"] + " draws some points: want one or the other"}
+		return &train.SettingError{Field: "grid", Value: true, Problem: "--points " + words["points"] + " draws some points: want one or the other"}
 	case !grid && !points && defaults["points"] == "":
 		return usagef("want --points with how many points of the space to draw, or --grid for all")
 	}
@@ -210,7 +210,7 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 		return err
 	}
 	if spec.Recipe.Validation == 0 {
-		return &train.SettingError{Flag: "--validation", Value: 0, Problem: "points are compared on held-out images: want a fraction above 0, below 1"}
+		return &train.SettingError{Field: "validation", Value: 0, Problem: "points are compared on held-out images: want a fraction above 0, below 1"}
 	}
 	s.spec = spec
 	return nil
@@ -226,11 +226,11 @@ func (s *sweepFlags) options() (o sweep.Options, err error) {
 	}
 	every := s.checkpointSeconds * float64(time.Second)
 	if !(every >= 1e6 && every < math.MaxInt64) {
-		return o, &train.SettingError{Flag: "--checkpoint-every", Value: s.checkpointSeconds, Problem: "want 0.001 seconds or more"}
+		return o, &train.SettingError{Field: "checkpoint_every", Value: s.checkpointSeconds, Problem: "want 0.001 seconds or more"}
 	}
 	memory := s.memoryGiB * (1 << 30)
 	if !(memory >= 1 && memory < math.MaxInt64) {
-		return o, &train.SettingError{Flag: "--memory", Value: s.memoryGiB, Problem: "want a positive number of GiB"}
+		return o, &train.SettingError{Field: "memory", Value: s.memoryGiB, Problem: "want a positive number of GiB"}
 	}
 	o.CheckpointEvery, o.Memory, o.Resume, o.Version = time.Duration(every), int64(memory), s.resume, version
 	o.Revision, o.Repair, o.AllowMixed = revision(), s.repair, s.allowMixed
@@ -245,9 +245,9 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	for _, f := range []struct {
 		name string
 		set  bool
-	}{{"--repair", s.repair}, {"--allow-mixed", s.allowMixed}} {
+	}{{"repair", s.repair}, {"allow_mixed", s.allowMixed}} {
 		if f.set && !s.resume {
-			return &train.SettingError{Flag: f.name, Value: true, Problem: "it is for a sweep that is gone on with: want --resume too"}
+			return &train.SettingError{Field: f.name, Value: true, Problem: "it is for a sweep that is gone on with: want --resume too"}
 		}
 	}
 	if s.out == "" && !s.dryRun {

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -33,7 +32,7 @@ type trainFlags struct {
 	train.Spec
 	placement
 	base               string          // --recipe
-	given              map[string]bool // the flags that change it, "--lr"
+	given              map[string]bool // the fields that flags change
 	data, out, dot     string
 	history            string
 	snapshots          string
@@ -127,7 +126,7 @@ func baseFlag(base *string) *pflag.FlagSet {
 func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	network := group("Network")
 	network.StringVar(&r.Arch, "arch", r.Arch, "`widths` of the layers: pixels, hidden layers, classes; the first and the last follow the data where it is not given")
-	network.StringVar(&r.Activation, "activation", r.Activation, "`name` of the hidden layers' activation: "+list(activationNames()))
+	network.StringVar(&r.Activation, "activation", r.Activation, "`name` of the hidden layers' activation: "+list(graph.ActivationNames()))
 	network.StringVar(&r.Loss, "loss", r.Loss, "`name` of the loss: cross-entropy (of the softmax) or quadratic (of sigmoid outputs)")
 	network.StringVar(&r.Init, "init", r.Init, "`name` of the initial weights' distribution, normal with deviation 1 (lesson), 1/√inputs (scaled), √(2/(inputs+outputs)) (xavier) or √(2/inputs) (he)")
 
@@ -168,11 +167,11 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 		own.VisitAll(func(f *pflag.Flag) {
 			if set := flags.Lookup(f.Name); set.Changed {
 				err = errors.Join(err, f.Value.Set(set.Value.String()))
-				t.given["--"+f.Name] = true
+				t.given[fieldOf(f)] = true
 			}
 		})
 	}
-	r.Follow(base, func(field string) bool { return t.given["--"+strings.ReplaceAll(field, "_", "-")] })
+	r.Follow(base, func(field string) bool { return t.given[field] })
 	t.Recipe = r
 	if !flags.Changed("order-seed") {
 		t.OrderSeed = t.Seed
@@ -180,7 +179,7 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	if t.history == "" {
 		for _, name := range []string{"snapshots", "checkpoint-every", "resume", "allow-mixed"} {
 			if f := flags.Lookup(name); f.Changed {
-				err = errors.Join(err, &train.SettingError{Flag: "--" + name, Value: f.Value, Problem: "want --history with the run's directory too"})
+				err = errors.Join(err, &train.SettingError{Field: fieldOf(f), Value: f.Value, Problem: "want --history with the run's directory too"})
 			}
 		}
 	}
@@ -194,7 +193,7 @@ func baseRecipe(ctx context.Context, name string) (train.Recipe, error) {
 	}
 	want := list(train.Recipes()) + " or a YAML file"
 	if name == "" {
-		return train.Recipe{}, &train.SettingError{Flag: "--recipe", Value: name, Problem: "want " + want}
+		return train.Recipe{}, &train.SettingError{Field: "recipe", Value: name, Problem: "want " + want}
 	}
 	r, err := await(ctx, func() (train.Recipe, error) { return train.ReadRecipe(name) })
 	var path *fs.PathError
@@ -208,7 +207,7 @@ func baseRecipe(ctx context.Context, name string) (train.Recipe, error) {
 // there.
 func (t *trainFlags) blame(err error) error {
 	var setting *train.SettingError
-	if errors.As(err, &setting) && !t.given[setting.Flag] && !slices.Contains(train.Recipes(), t.base) {
+	if errors.As(err, &setting) && !t.given[setting.Field] && !slices.Contains(train.Recipes(), t.base) {
 		return fmt.Errorf("%s: %w", t.base, err)
 	}
 	return err
@@ -217,11 +216,11 @@ func (t *trainFlags) blame(err error) error {
 // options are what the flags say besides the recipe.
 func (t *trainFlags) options() (o train.Options, err error) {
 	if o.Snapshots, err = train.ParseSnapshots(t.snapshots); err != nil {
-		return o, &train.SettingError{Flag: "--snapshots", Value: t.snapshots, Problem: err.Error()}
+		return o, &train.SettingError{Field: "snapshots", Value: t.snapshots, Problem: err.Error()}
 	}
 	every := t.checkpointSeconds * float64(time.Second)
 	if !(every >= 0 && every < math.MaxInt64) {
-		return o, &train.SettingError{Flag: "--checkpoint-every", Value: t.checkpointSeconds, Problem: "want zero or more seconds"}
+		return o, &train.SettingError{Field: "checkpoint_every", Value: t.checkpointSeconds, Problem: "want zero or more seconds"}
 	}
 	o.CheckpointEvery = time.Duration(every)
 	o.History, o.Resume, o.AllowMixed, o.Version = t.history, t.resume, t.allowMixed, version
@@ -324,7 +323,7 @@ func (t *trainFlags) inputs() []string { return []string{t.base, t.data} }
 // checkOut fails if the network could not be saved, or should not under that name.
 func (t *trainFlags) checkOut() error {
 	if slices.Contains(zoo.Names(), t.out) {
-		return &train.SettingError{Flag: "--out", Value: t.out, Problem: fmt.Sprintf(
+		return &train.SettingError{Field: "out", Value: t.out, Problem: fmt.Sprintf(
 			"it is the name of a network that is built in: want another, as in %s.safetensors, or .%c%s", t.out, filepath.Separator, t.out)}
 	}
 	if err := writable("--out", t.out); err != nil {
@@ -568,14 +567,6 @@ func reason(err error) error {
 		return path.Err
 	}
 	return err
-}
-
-func activationNames() []string {
-	var names []string
-	for _, a := range graph.Activations() {
-		names = append(names, a.String())
-	}
-	return names
 }
 
 // secondsPerEpoch is nil before the end of the first epoch: a few steps do not tell.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -45,9 +46,47 @@ func flagError(c *cobra.Command, err error) error {
 		if errors.Is(err, strconv.ErrRange) && f.Value.Type() == "int" {
 			want = fmt.Sprintf("a whole number of at most %d", math.MaxInt)
 		}
-		return &train.SettingError{Flag: "--" + f.Name, Value: invalid.GetValue(), Problem: "want " + want}
+		return &train.SettingError{Field: fieldOf(f), Value: invalid.GetValue(), Problem: "want " + want}
 	}
 	return err
+}
+
+// fieldOf is the field of a recipe or of other settings that a flag is for.
+func fieldOf(f *pflag.Flag) string { return strings.ReplaceAll(f.Name, "-", "_") }
+
+// flagOf is the flag for a field. Some fields are the command's own, and are
+// called what their flags are.
+func flagOf(field string) string {
+	return "--" + strings.ReplaceAll(strings.TrimPrefix(field, "--"), "_", "-")
+}
+
+// quotedField is how errors name fields.
+var quotedField = regexp.MustCompile(`"[a-z][a-z_]*"`)
+
+// inFlags is an error's text for those who give a command its settings by flags:
+// where fields are named, it names flags.
+func inFlags(c *cobra.Command, err error) string {
+	text := err.Error()
+	var rename func(error)
+	rename = func(err error) {
+		switch e := err.(type) {
+		case *train.SettingError:
+			text = strings.Replace(text, e.Error(), flagOf(e.Field)+strings.TrimPrefix(e.Error(), e.Field), 1)
+		case interface{ Unwrap() error }:
+			rename(e.Unwrap())
+		case interface{ Unwrap() []error }:
+			for _, part := range e.Unwrap() {
+				rename(part)
+			}
+		}
+	}
+	rename(err)
+	return quotedField.ReplaceAllStringFunc(text, func(quoted string) string {
+		if flag := flagOf(strings.Trim(quoted, `"`)); c.Flags().Lookup(flag[2:]) != nil {
+			return flag
+		}
+		return quoted
+	})
 }
 
 // flagsLike lists the command's flags that name may be a misspelling of. Cobra
@@ -60,10 +99,10 @@ func flagsLike(c *cobra.Command, name string) []string {
 	return flags.SuggestionsFor(name)
 }
 
-// oneLine is the error's text on one line. Cobra's suggestions of commands take
+// oneLine is a command's error on one line. Cobra's suggestions of commands take
 // several, and so do errors that were joined.
-func oneLine(err error) string {
-	text, suggestions, suggested := strings.Cut(err.Error(), "\n\nDid you mean this?\n\t")
+func oneLine(c *cobra.Command, err error) string {
+	text, suggestions, suggested := strings.Cut(inFlags(c, err), "\n\nDid you mean this?\n\t")
 	if suggested {
 		text += ": did you mean " + strings.ReplaceAll(strings.TrimSpace(suggestions), "\n\t", " or ") + "?"
 	}

@@ -259,7 +259,7 @@ func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.W
 	}
 	if v.out != "" {
 		if format == viz.GIF && !viz.Moves(drawn) {
-			return &train.SettingError{Flag: "--out", Value: v.out, Problem: "this figure does not move: want a file that ends in .png or .svg"}
+			return &train.SettingError{Field: "out", Value: v.out, Problem: "this figure does not move: want a file that ends in .png or .svg"}
 		}
 		if err := v.save(v.out, drawn, format); err != nil {
 			return err
@@ -279,7 +279,7 @@ func (v *vizFlags) format() (viz.Format, error) {
 	}
 	format := viz.Format(strings.TrimPrefix(strings.ToLower(filepath.Ext(v.out)), "."))
 	if !slices.Contains([]viz.Format{viz.PNG, viz.SVG, viz.GIF}, format) {
-		return "", &train.SettingError{Flag: "--out", Value: v.out, Problem: "want the name of a file that ends in .png, .svg or .gif, or --json"}
+		return "", &train.SettingError{Field: "out", Value: v.out, Problem: "want the name of a file that ends in .png, .svg or .gif, or --json"}
 	}
 	return format, nil
 }
@@ -351,12 +351,12 @@ func (v *vizFlags) picture(set *mnist.Images) (viz.Picture, error) {
 	if v.image == "" {
 		p, err := viz.TestPicture(set, v.index)
 		if err != nil {
-			return p, &train.SettingError{Flag: "--index", Value: v.index, Problem: fmt.Sprintf("want 0 to %d", set.Len()-1)}
+			return p, &train.SettingError{Field: "index", Value: v.index, Problem: fmt.Sprintf("want 0 to %d", set.Len()-1)}
 		}
 		return p, nil
 	}
 	if v.index != 0 {
-		return viz.Picture{}, &train.SettingError{Flag: "--index", Value: v.index, Problem: fmt.Sprintf("found --image %s too: want one or the other", v.image)}
+		return viz.Picture{}, &train.SettingError{Field: "index", Value: v.index, Problem: fmt.Sprintf("found --image %s too: want one or the other", v.image)}
 	}
 	decoded, err := mnist.ReadPicture(v.ctx, v.image)
 	if err != nil {
@@ -372,7 +372,7 @@ func (v *vizFlags) picture(set *mnist.Images) (viz.Picture, error) {
 // checkUnit reports a --unit that the first layer does not have.
 func (v *vizFlags) checkUnit(n *seen) error {
 	if units := n.Layers()[0].Out; v.unit < viz.MostActive || v.unit >= units {
-		return &train.SettingError{Flag: "--unit", Value: v.unit, Problem: fmt.Sprintf("%s (%s) has %d units in layer 2: want 0 to %d",
+		return &train.SettingError{Field: "unit", Value: v.unit, Problem: fmt.Sprintf("%s (%s) has %d units in layer 2: want 0 to %d",
 			n.Name(), n.model.Arch, units, units-1)}
 	}
 	return nil
@@ -381,7 +381,7 @@ func (v *vizFlags) checkUnit(n *seen) error {
 func (v *vizFlags) weights(names []string) (viz.Figure, error) {
 	scale := viz.Scale(v.scale)
 	if scale != viz.SharedScale && scale != viz.UnitScale {
-		return nil, &train.SettingError{Flag: "--scale", Value: v.scale, Problem: "want shared or unit"}
+		return nil, &train.SettingError{Field: "scale", Value: v.scale, Problem: "want shared or unit"}
 	}
 	n, err := v.open(names[0])
 	if err != nil {
@@ -472,12 +472,12 @@ func (v *vizFlags) morph(names []string) (viz.Figure, error) {
 	}
 	var ends []viz.Picture
 	for _, end := range []struct {
-		flag  string
+		field string
 		label int
-	}{{"--from", v.from}, {"--to", v.to}} {
+	}{{"from", v.from}, {"to", v.to}} {
 		picture, ok := firstRight(data.Test, p, end.label)
 		if !ok {
-			return nil, &train.SettingError{Flag: end.flag, Value: end.label, Problem: fmt.Sprintf(
+			return nil, &train.SettingError{Field: end.field, Value: end.label, Problem: fmt.Sprintf(
 				"%s gets no test image of that label right: want another one, of 0 to %d", n.Name(), data.Test.Classes-1)}
 		}
 		ends = append(ends, picture)

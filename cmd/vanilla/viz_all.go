@@ -62,7 +62,7 @@ type left struct {
 
 func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) (err error) {
 	if v.out == "" {
-		return &train.SettingError{Flag: "--out", Value: v.out, Problem: "want the name of a directory"}
+		return &train.SettingError{Field: "out", Value: v.out, Problem: "want the name of a directory"}
 	}
 	v.scale, v.unit, v.from, v.to = string(viz.SharedScale), viz.MostActive, defaultFrom, defaultTo
 	if err := v.prepare(ctx); err != nil {

@@ -289,7 +289,7 @@ func TestVizAll(t *testing.T) {
 				t.Errorf("%s: the page does not say why there is no %s", arch, l.Figure)
 			}
 		}
-		if stdout := must(t, "viz", "all", "model.safetensors", "--data", "tiny", "-o", "figures", "--dark"); !strings.Contains(stdout, "left out: --from 3: model.safetensors gets no test image of that label right") ||
+		if stdout := must(t, "viz", "all", "model.safetensors", "--data", "tiny", "-o", "figures", "--dark"); !strings.Contains(stdout, "left out: from 3: model.safetensors gets no test image of that label right") ||
 			!strings.Contains(stdout, "see them all: "+filepath.Join("figures", "index.html")) {
 			t.Errorf("printed %s", stdout)
 		}

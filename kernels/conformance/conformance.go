@@ -70,7 +70,7 @@ func Variant(source kernels.Source, batch int) kernels.Variant {
 	return kernels.Variant{
 		Source:    source,
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.001},
-		Rate:      kernels.Rate{StepSize: 0.05, Schedule: "cosine"},
+		Schedule:  kernels.Schedule{StepSize: 0.05, Name: "cosine"},
 		Batch:     batch, Epochs: 10, Init: kernels.Scaled, Seed: 11, OrderSeed: 12,
 	}
 }
@@ -100,7 +100,7 @@ func Gradients(exec kernels.Executor, v kernels.Variant, want *ir.Program) error
 	const stepSize = 1 << 12
 	data := Data(v.Program(), 21)
 	v.Optimizer.WeightDecay = 0
-	v.Rate = kernels.Rate{StepSize: stepSize, Schedule: "constant"}
+	v.Schedule = kernels.Schedule{StepSize: stepSize, Name: "constant"}
 	before := Randomize(v)
 	pop, err := exec.Prepare(data, []kernels.Variant{v})
 	if err != nil {
@@ -316,7 +316,7 @@ func (s suite) recipes(t *testing.T) {
 			o.WeightDecay = 0.01
 			v.Optimizer = o
 			if o.Slots() == 2 {
-				v.Rate.StepSize = 0.002
+				v.Schedule.StepSize = 0.002
 				// A gradient near zero is divided by its own size, so that its
 				// rounding would decide the update's sign.
 				v.Optimizer.Epsilon = 1e-3
@@ -324,10 +324,10 @@ func (s suite) recipes(t *testing.T) {
 		})
 	}
 	add("step", func(v *kernels.Variant) {
-		v.Rate = kernels.Rate{StepSize: 0.05, Schedule: "step", StepEpochs: 1, Gamma: 0.5}
+		v.Schedule = kernels.Schedule{StepSize: 0.05, Name: "step", StepEpochs: 1, Gamma: 0.5}
 	})
 	add("warm-up", func(v *kernels.Variant) {
-		v.Rate = kernels.Rate{StepSize: 0.05, Schedule: "cosine", Warmup: 0.7}
+		v.Schedule = kernels.Schedule{StepSize: 0.05, Name: "cosine", Warmup: 0.7}
 	})
 	add("shift", func(v *kernels.Variant) { v.Shift = 3 })
 	for i, v := range variants {
@@ -549,7 +549,7 @@ func (s suite) population(t *testing.T) {
 		}
 		v := Variant(n, []int{32, 10, 1, 67, 7}[len(variants)%5])
 		v.Seed, v.OrderSeed = uint64(100+i), uint64(200+i)
-		v.Rate.StepSize /= float64(1 + i)
+		v.Schedule.StepSize /= float64(1 + i)
 		variants = append(variants, v)
 	}
 	data := Data(base, 25)
@@ -586,7 +586,7 @@ func (s suite) epochLoss(t *testing.T) {
 		var want float64
 		for _, b := range []int{examples, examples - 1, examples / 2, 10, 1} {
 			v := Variant(n, b)
-			v.Rate = kernels.Rate{StepSize: 1e-12, Schedule: "constant"}
+			v.Schedule = kernels.Schedule{StepSize: 1e-12, Name: "constant"}
 			v.Optimizer.WeightDecay = 0
 			pop := s.prepare(t, data, v)
 			if err := pop.Restore(0, Randomize(v)); err != nil {
@@ -621,7 +621,7 @@ func (s suite) divergence(t *testing.T) {
 		}
 	}
 	healthy, wild := Variant(relu, 32), Variant(relu, 32)
-	wild.Rate = kernels.Rate{StepSize: 1e30, Schedule: "constant"}
+	wild.Schedule = kernels.Schedule{StepSize: 1e30, Name: "constant"}
 	data := Data(relu.Program, 26)
 	alone := s.prepare(t, data, healthy)
 	s.advance(t, alone, 30)
@@ -682,8 +682,8 @@ func (s suite) errors(t *testing.T) {
 	for name, change := range map[string]func(*kernels.Variant, *kernels.Data){
 		"batch 0":          func(v *kernels.Variant, _ *kernels.Data) { v.Batch = 0 },
 		"no program":       func(v *kernels.Variant, _ *kernels.Data) { v.Source = nil },
-		"negative rate":    func(v *kernels.Variant, _ *kernels.Data) { v.Rate.StepSize = -1 },
-		"unknown schedule": func(v *kernels.Variant, _ *kernels.Data) { v.Rate.Schedule = "lunar" },
+		"negative rate":    func(v *kernels.Variant, _ *kernels.Data) { v.Schedule.StepSize = -1 },
+		"unknown schedule": func(v *kernels.Variant, _ *kernels.Data) { v.Schedule.Name = "lunar" },
 		"other features":   func(v *kernels.Variant, _ *kernels.Data) { v.Source = s.nets[5] },
 		"more classes":     func(_ *kernels.Variant, d *kernels.Data) { d.Classes = 11 },
 		"a pixel less":     func(_ *kernels.Variant, d *kernels.Data) { d.Train.Pixels = d.Train.Pixels[1:] },

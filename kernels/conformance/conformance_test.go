@@ -198,7 +198,7 @@ func TestHandrolled(t *testing.T) {
 				index = append(index, int(r))
 			}
 			loss := net.Step(data.Train.Pixels, data.Train.Labels, index,
-				v.Rate.At(step, perEpoch, v.Epochs), float32(v.Optimizer.WeightDecay))
+				v.Schedule.At(step, perEpoch, v.Epochs), float32(v.Optimizer.WeightDecay))
 			losses = append(losses, float64(loss))
 		}
 		for _, exec := range []kernels.Executor{ref.New(), tape.New(), cpu.New()} {

@@ -77,8 +77,8 @@ func PyTorch(t *testing.T, exec kernels.Executor) {
 		o.WeightDecay = r.WeightDecay
 		v := kernels.Variant{
 			Source: n, Optimizer: o,
-			Rate:  kernels.Rate{StepSize: r.LR, Schedule: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup},
-			Batch: r.Batch, Epochs: stored.Epochs, Init: kernels.Init(r.Init), Seed: stored.Seed, OrderSeed: stored.OrderSeed,
+			Schedule: kernels.Schedule{StepSize: r.LR, Name: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup},
+			Batch:    r.Batch, Epochs: stored.Epochs, Init: kernels.Init(r.Init), Seed: stored.Seed, OrderSeed: stored.OrderSeed,
 		}
 		t.Run(name, func(t *testing.T) {
 			pop, err := exec.Prepare(data, []kernels.Variant{v})

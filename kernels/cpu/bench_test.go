@@ -78,7 +78,7 @@ func BenchmarkActivations(b *testing.B) {
 func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch, shift int, o kernels.Optimizer, stepSize float64) {
 	population, err := executor{set}.Prepare(data, []kernels.Variant{{
 		Source: p, Optimizer: o,
-		Rate: kernels.Rate{StepSize: stepSize, Schedule: "constant"}, Batch: batch, Epochs: 40, Shift: shift,
+		Schedule: kernels.Schedule{StepSize: stepSize, Name: "constant"}, Batch: batch, Epochs: 40, Shift: shift,
 		Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 	}})
 	if err != nil {
@@ -117,7 +117,7 @@ func BenchmarkWide(b *testing.B) {
 			p := programOf(b, graph.Arch{Widths: widths, Activation: ir.Tanh, Loss: graph.CrossEntropy})
 			b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {
 				v := kernels.Variant{
-					Source: p, Optimizer: kernels.Optimizer{Name: "sgd"}, Rate: kernels.Rate{StepSize: 0.01, Schedule: "constant"},
+					Source: p, Optimizer: kernels.Optimizer{Name: "sgd"}, Schedule: kernels.Schedule{StepSize: 0.01, Name: "constant"},
 					Batch: batch, Epochs: 1, Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 				}
 				m := prepare(b, v, data, set)

@@ -377,7 +377,8 @@ func TestOptimizerRoutines(t *testing.T) {
 					}
 					return &machine{routines: r, plan: &plan{program: p}, slots: rooms[2:], rates: newRates(o, 0.5, 3)}, rooms
 				}
-				k := update{optimizer: o, bias: bias, decay: gradientDecay(o, bias)}
+				decay, _ := o.Decay(bias)
+				k := update{optimizer: o, bias: bias, decay: decay}
 
 				m, rooms := machineOf(&portable, true)
 				var want [][]float64

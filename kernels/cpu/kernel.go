@@ -493,8 +493,8 @@ func (k update) line(p *ir.Program) string {
 	if k.decay != 0 {
 		s += fmt.Sprintf(" decay %g", k.decay)
 	}
-	if k.optimizer.Name == "adamw" && !k.bias {
-		s += fmt.Sprintf(" shrink %g", k.optimizer.WeightDecay)
+	if _, shrunk := k.optimizer.Decay(k.bias); shrunk != 0 {
+		s += fmt.Sprintf(" shrink %g", shrunk)
 	}
 	return s + " -> " + p.Value(k.w).Name
 }

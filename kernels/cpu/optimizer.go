@@ -10,6 +10,7 @@ import (
 // they are computed for every parameter, which costs as much as a small one's
 // update.
 type rates struct {
+	rule               kernels.Rule
 	stepSize, momentum float32
 	shrink             float32 // of weights, by adamw's decay
 	beta1, rest1       float32
@@ -19,8 +20,8 @@ type rates struct {
 }
 
 func newRates(o kernels.Optimizer, stepSize float32, step int) rates {
-	r := rates{stepSize: stepSize, momentum: float32(o.Momentum), shrink: 1}
-	if o.Slots() == 2 {
+	r := rates{rule: o.Rule(), stepSize: stepSize, momentum: float32(o.Momentum)}
+	if r.rule == kernels.Adam {
 		share1 := 1 - math.Pow(o.Beta1, float64(step+1))
 		share2 := 1 - math.Pow(o.Beta2, float64(step+1))
 		r.rate, r.root = float32(float64(stepSize)/share1), float32(1/math.Sqrt(share2))
@@ -28,18 +29,9 @@ func newRates(o kernels.Optimizer, stepSize float32, step int) rates {
 		r.beta2, r.rest2 = float32(o.Beta2), float32(1-o.Beta2)
 		r.epsilon = float32(o.Epsilon)
 	}
-	if o.Name == "adamw" {
-		r.shrink = 1 - stepSize*float32(o.WeightDecay)
-	}
+	_, shrunk := o.Decay(false)
+	r.shrink = 1 - stepSize*float32(shrunk)
 	return r
-}
-
-// gradientDecay is what an optimizer adds to the gradient, in multiples of w.
-func gradientDecay(o kernels.Optimizer, bias bool) float64 {
-	if bias || o.Name == "adamw" {
-		return 0
-	}
-	return o.WeightDecay
 }
 
 // apply is kernels.Update of the part of a parameter that w is, which begins at
@@ -47,12 +39,12 @@ func gradientDecay(o kernels.Optimizer, bias bool) float64 {
 func (m *machine) apply(k update, w, g []float32, from int) {
 	slot := func(i int) []float32 { return m.slots[i*len(m.plan.program.Params)+k.param][from:][:len(w)] }
 	r, decay := &m.rates, float32(k.decay)
-	switch k.optimizer.Name {
-	case "momentum":
+	switch r.rule {
+	case kernels.Momentum:
 		m.momentum(w, g, slot(0), decay, r.momentum, r.stepSize)
-	case "nesterov":
+	case kernels.Nesterov:
 		m.nesterov(w, g, slot(0), decay, r.momentum, r.stepSize)
-	case "adam", "adamw":
+	case kernels.Adam:
 		shrink := r.shrink
 		if k.bias {
 			shrink = 1

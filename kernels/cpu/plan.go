@@ -272,8 +272,8 @@ func (s *schedule) choose(op ir.Op) kernel {
 // runs before them, so all of the step sees the parameters that it began with.
 func appendUpdates(s *schedule) {
 	for i, q := range s.program.Params {
-		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, param: i, bias: q.Bias,
-			decay: gradientDecay(s.optimizer, q.Bias)})
+		decay, _ := s.optimizer.Decay(q.Bias)
+		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, param: i, bias: q.Bias, decay: decay})
 	}
 }
 
@@ -390,7 +390,7 @@ func fuseUpdates(s *schedule) {
 
 // descends reports whether an optimizer's update is stepSize · (gradient +
 // decay · w), with nothing kept from step to step.
-func descends(o kernels.Optimizer) bool { return o.Slots() == 0 }
+func descends(o kernels.Optimizer) bool { return o.Rule() == kernels.Descent }
 
 // expandInput converts x in front of a list in which any kernel reads it as
 // numbers.

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"vanilla/graph/ir"
+	"vanilla/kernels"
 )
 
 func source(t *testing.T, name string) string {
@@ -74,8 +75,9 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for i, name := range enumerators(t, "OptimizerKind") {
-		if kind := optimizerKinds[strings.ToLower(strings.TrimPrefix(name, "OPTIMIZER_"))]; int(kind) != i {
-			t.Errorf("%s is number %d here, %d in format.cuh", name, kind, i)
+		o := kernels.Optimizer{Name: strings.ToLower(strings.TrimPrefix(name, "OPTIMIZER_"))}
+		if o.Kind().Name == "" || int(o.Rule()) != i {
+			t.Errorf("%s is number %d here, %d in format.cuh", name, o.Rule(), i)
 		}
 	}
 	if m := regexp.MustCompile(`WARP = (\d+), WARPS = (\d+)`).FindStringSubmatch(source(t, "block.cuh")); m == nil {

@@ -233,7 +233,7 @@ func update(j packedJob, now packedScalars, bias bool, w, g float32, slots [][]f
 // Networks that share a schedule share its table.
 func TestScalarTables(t *testing.T) {
 	var s scalarTables
-	rate := kernels.Rate{StepSize: 0.5, Schedule: "cosine"}
+	rate := kernels.Schedule{StepSize: 0.5, Name: "cosine"}
 	a := scalarsKey{rate, kernels.Optimizer{Name: "sgd"}, 10, 3, 5, 12}
 	b := a
 	b.step, b.steps = 17, 2

@@ -240,7 +240,7 @@ func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
 			total, largest = total+cost, max(largest, cost)
 			j.State = uint64(w.state.at) + 4*uint64(offset[i])
 			j.Plan = plan[i]
-			j.Scalars = scalars.add(scalarsKey{n.variant.Rate, n.variant.Optimizer, n.perEpoch, n.variant.Epochs, n.state.Step, int(j.Steps)})
+			j.Scalars = scalars.add(scalarsKey{n.variant.Schedule, n.variant.Optimizer, n.perEpoch, n.variant.Epochs, n.state.Step, int(j.Steps)})
 			j.Losses = int64(steps)
 			steps += int(j.Steps)
 			l.jobs = append(l.jobs, j)

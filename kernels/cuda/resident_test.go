@@ -65,7 +65,7 @@ func TestResidentShapes(t *testing.T) {
 				}
 				v.Optimizer.WeightDecay = 0.01
 				if v.Optimizer.Slots() == 2 {
-					v.Rate.StepSize, v.Optimizer.Epsilon = 0.002, 1e-3 // as in the conformance suite
+					v.Schedule.StepSize, v.Optimizer.Epsilon = 0.002, 1e-3 // as in the conformance suite
 				}
 				seen[takes(t, e, v, data.Train.Len())] = true
 				if batch > 1 {
@@ -99,7 +99,7 @@ func TestResidentBF16(t *testing.T) {
 				}
 				v.Optimizer.WeightDecay = 0.01
 				if v.Optimizer.Slots() == 2 {
-					v.Rate.StepSize, v.Optimizer.Epsilon = 0.002, 1e-3
+					v.Schedule.StepSize, v.Optimizer.Epsilon = 0.002, 1e-3
 				}
 				c := takes(t, e, v, data.Train.Len())
 				seen[c] = true
@@ -184,7 +184,7 @@ func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from k
 		begin := step % perEpoch * v.Batch
 		rows := make([]int32, min(v.Batch, n-begin))
 		order.Fill(rows, begin)
-		rate := float64(v.Rate.At(step, perEpoch, v.Epochs))
+		rate := float64(v.Schedule.At(step, perEpoch, v.Epochs))
 		carried := 64.0 / 255
 		if c.slots == 0 && !c.parts {
 			carried *= -rate
@@ -293,7 +293,7 @@ func TestResidentSlices(t *testing.T) {
 					t.Fatal(err)
 				}
 				v.Optimizer.WeightDecay, v.Shift = 0.01, i%3
-				v.Rate.StepSize = 0.02
+				v.Schedule.StepSize = 0.02
 				takes(t, e, v, 67)
 				variants = append(variants, v)
 			}
@@ -334,7 +334,7 @@ func TestResidentDivergence(t *testing.T) {
 			e := newPrecise(t, precision)
 			p := chain(t, ir.ReLU, graph.Quadratic, 49, 16, 10)
 			v := conformance.Variant(p, batch)
-			v.Rate = kernels.Rate{StepSize: 1e6, Schedule: "constant"}
+			v.Schedule = kernels.Schedule{StepSize: 1e6, Name: "constant"}
 			takes(t, e, v, 67)
 			data := conformance.Data(p, 73)
 			whole := train(t, e, data, []kernels.Variant{v}, []int{50})

@@ -6,16 +6,12 @@ import (
 	"vanilla/kernels"
 )
 
-// optimizerKinds are the optimizers' numbers in format.cuh. Adamw is Adam whose
-// decay is in Scalars' Shrink.
-var optimizerKinds = map[string]int32{"sgd": 0, "momentum": 1, "nesterov": 2, "adam": 3, "adamw": 3}
-
-// setOptimizer fills in what kernels.Update rounds to float32.
+// setOptimizer fills in what kernels.Update rounds to float32. What decay shrinks
+// by itself is in Scalars' Shrink.
 func (j *packedJob) setOptimizer(o kernels.Optimizer) {
-	j.Optimizer = optimizerKinds[o.Name]
-	if o.Name != "adamw" {
-		j.Decay = float32(o.WeightDecay)
-	}
+	j.Optimizer = int32(o.Rule()) // format.cuh has the same numbers
+	added, _ := o.Decay(false)
+	j.Decay = float32(added)
 	j.Keep = float32(o.Momentum)
 	j.Beta1, j.Beta2 = float32(o.Beta1), float32(o.Beta2)
 	j.Rest1, j.Rest2 = float32(1-o.Beta1), float32(1-o.Beta2)
@@ -25,7 +21,7 @@ func (j *packedJob) setOptimizer(o kernels.Optimizer) {
 // scalarsKey is what a stretch of steps' scalars depends on: networks that share
 // it share a table.
 type scalarsKey struct {
-	rate             kernels.Rate
+	rate             kernels.Schedule
 	optimizer        kernels.Optimizer
 	perEpoch, epochs int
 	step, steps      int
@@ -55,15 +51,12 @@ func (s *scalarTables) add(k scalarsKey) int64 {
 
 // scalarsOf computes what kernels.Update derives from a step alone, as it does.
 func scalarsOf(o kernels.Optimizer, stepSize float32, t int) packedScalars {
-	s := packedScalars{StepSize: stepSize, Shrink: 1}
-	switch o.Name {
-	case "adam", "adamw":
+	_, shrunk := o.Decay(false)
+	s := packedScalars{StepSize: stepSize, Shrink: 1 - float32(stepSize*float32(shrunk))}
+	if o.Rule() == kernels.Adam {
 		share1 := 1 - math.Pow(o.Beta1, float64(t+1))
 		share2 := 1 - math.Pow(o.Beta2, float64(t+1))
 		s.Rate, s.Root = float32(float64(stepSize)/share1), float32(math.Sqrt(share2))
-		if o.Name == "adamw" {
-			s.Shrink = 1 - float32(stepSize*float32(o.WeightDecay))
-		}
 	}
 	return s
 }

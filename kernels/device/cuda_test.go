@@ -32,8 +32,8 @@ func TestOpenCUDA(t *testing.T) {
 	}
 	for _, executor := range []string{Ref, Tape} {
 		exec, err := Open("cuda", executor)
-		var name *NameError
-		if exec != nil || !errors.As(err, &name) || name.Flag != "--executor" || !strings.Contains(name.Problem, "it runs on the CPU") {
+		var name *kernels.SettingError
+		if exec != nil || !errors.As(err, &name) || name.Field != "executor" || !strings.Contains(name.Problem, "it runs on the CPU") {
 			t.Errorf("cuda, %s: %v, err %v; want an error in --executor", executor, exec, err)
 		}
 	}
@@ -119,7 +119,7 @@ func TestMeasurable(t *testing.T) {
 		}
 		return
 	}
-	var name *NameError
+	var name *kernels.SettingError
 	if !errors.As(err, &name) || !strings.Contains(name.Problem, "no device to measure") {
 		t.Errorf("the stand-in is measurable: %v", err)
 	}
@@ -139,7 +139,7 @@ func TestWithoutDriver(t *testing.T) {
 		return
 	}
 	_, err := Open("cuda", Fast)
-	if err == nil || err.Error() != `--device "cuda": no NVIDIA driver: /nowhere/libcuda.so.1 not found: want --device cpu` {
+	if err == nil || err.Error() != `device cuda: no NVIDIA driver: /nowhere/libcuda.so.1 not found: want cpu` {
 		t.Errorf("cuda: %v", err)
 	}
 	exec, err := Open("auto", Fast)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -25,21 +24,12 @@ const (
 	Ref  = "ref"
 )
 
-// NameError is a name that this binary has no device or executor for.
-type NameError struct {
-	Flag    string // where the name is from, "--device"
-	Name    string
-	Problem string // what would be right
-}
-
-func (e *NameError) Error() string { return fmt.Sprintf("%s %.60q: %s", e.Flag, e.Name, e.Problem) }
-
 // Open returns the named executor for the named device: "auto", "cpu", "cuda",
 // which is all GPUs together, or "cuda:N", which is one of them. auto is the best
 // device of this machine that this binary can use: the GPUs if there are any.
-// It fails with a *NameError if there is no such name, if the
-// binary or the machine has no such device, or if the executor does not run on it:
-// nothing else is opened in its place. Whoever opens an executor closes it.
+// It fails with a *kernels.SettingError if there is no such name, if the binary or
+// the machine has no such device, or if the executor does not run on it: nothing
+// else is opened in its place. Whoever opens an executor closes it.
 func Open(device, executor string) (kernels.Executor, error) {
 	return OpenPrecise(device, executor, cuda.FP32)
 }
@@ -49,17 +39,17 @@ func Open(device, executor string) (kernels.Executor, error) {
 func Precisions() []string { return []string{cuda.FP32, cuda.BF16} }
 
 // OpenPrecise is Open for training in one of Precisions. It also fails with a
-// *NameError if there is no such precision, or if the executor does not have it.
+// *kernels.SettingError if there is no such precision, or if the executor does not have it.
 func OpenPrecise(device, executor, precision string) (kernels.Executor, error) {
-	if !slices.Contains(Precisions(), precision) {
-		return nil, &NameError{"--precision", precision, "want " + strings.Join(Precisions(), " or ")}
+	if err := kernels.CheckName("precision", precision, Precisions()); err != nil {
+		return nil, err
 	}
 	gpus, err := choose(device, executor)
 	switch {
 	case err != nil:
 		return nil, err
 	case gpus == nil && precision != cuda.FP32:
-		return nil, &NameError{"--precision", precision, "only GPUs have it: want --device cuda, or --precision " + cuda.FP32}
+		return nil, &kernels.SettingError{Field: "precision", Value: precision, Problem: "only GPUs have it: want the device cuda, or the precision " + cuda.FP32}
 	}
 	switch {
 	case gpus != nil:
@@ -81,7 +71,7 @@ func Measurable(device, executor string) error {
 	}
 	all, err := driver.Devices()
 	if err == nil && all[gpus[0]].StandIn {
-		err = &NameError{"--device", device, all[gpus[0]].String() + ": it is no device to measure"}
+		err = &kernels.SettingError{Field: "device", Value: device, Problem: all[gpus[0]].String() + ": it is no device to measure"}
 	}
 	return err
 }
@@ -93,27 +83,27 @@ func choose(device, executor string) ([]int, error) {
 	named := cudaName.MatchString(device)
 	switch {
 	case !named && device != "auto" && device != "cpu":
-		return nil, &NameError{"--device", device, "want auto, cpu, cuda or cuda:N"}
+		return nil, &kernels.SettingError{Field: "device", Value: device, Problem: "want auto, cpu, cuda or cuda:N"}
 	case executor != Fast && executor != Tape && executor != Ref:
-		return nil, &NameError{"--executor", executor, fmt.Sprintf("want %s, %s or %s", Fast, Tape, Ref)}
+		return nil, &kernels.SettingError{Field: "executor", Value: executor, Problem: fmt.Sprintf("want %s, %s or %s", Fast, Tape, Ref)}
 	case device == "cpu" || device == "auto" && executor != Fast:
 		return nil, nil
 	}
 	all, err := driver.Devices()
 	switch {
 	case errors.Is(err, driver.ErrUnavailable) && named:
-		return nil, &NameError{"--device", device, err.Error() + ": want --device cpu"}
+		return nil, &kernels.SettingError{Field: "device", Value: device, Problem: err.Error() + ": want cpu"}
 	case errors.Is(err, driver.ErrUnavailable):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	case executor != Fast:
-		return nil, &NameError{"--executor", executor, "it runs on the CPU: want --device cpu, or --executor " + Fast}
+		return nil, &kernels.SettingError{Field: "executor", Value: executor, Problem: "it runs on the CPU: want the device cpu, or the executor " + Fast}
 	}
 	if _, digits, one := strings.Cut(device, ":"); one {
 		n, err := strconv.Atoi(digits)
 		if err != nil || n >= len(all) {
-			return nil, &NameError{"--device", device, fmt.Sprintf("the last GPU of this machine is cuda:%d", len(all)-1)}
+			return nil, &kernels.SettingError{Field: "device", Value: device, Problem: fmt.Sprintf("the last GPU of this machine is cuda:%d", len(all)-1)}
 		}
 		return []int{n}, nil
 	}

@@ -25,19 +25,19 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s, %s: %v, err %v; want %s", c.device, c.executor, exec, err, c.want)
 		}
 	}
-	for _, c := range []struct{ device, executor, flag, problem string }{
-		{"cuda:99", "fast", "--device", noGPU()},
-		{"cuda:x", "fast", "--device", "want auto, cpu, cuda or cuda:N"},
-		{"CPU", "fast", "--device", "want auto, cpu, cuda or cuda:N"},
-		{"", "fast", "--device", "want auto, cpu, cuda or cuda:N"},
-		{"cpu", "cpu", "--executor", "want fast, tape or ref"},
-		{"cpu", "", "--executor", "want fast, tape or ref"},
+	for _, c := range []struct{ device, executor, field, problem string }{
+		{"cuda:99", "fast", "device", noGPU()},
+		{"cuda:x", "fast", "device", "want auto, cpu, cuda or cuda:N"},
+		{"CPU", "fast", "device", "want auto, cpu, cuda or cuda:N"},
+		{"", "fast", "device", "want auto, cpu, cuda or cuda:N"},
+		{"cpu", "cpu", "executor", "want fast, tape or ref"},
+		{"cpu", "", "executor", "want fast, tape or ref"},
 	} {
 		exec, err := Open(c.device, c.executor)
-		var name *NameError
-		if exec != nil || !errors.As(err, &name) || name.Flag != c.flag || name.Problem != c.problem {
-			t.Errorf("%s, %s: %v, err %v; want %s %s", c.device, c.executor, exec, err, c.flag, c.problem)
-		} else if !strings.Contains(err.Error(), c.flag) || !strings.Contains(err.Error(), c.problem) {
+		var name *kernels.SettingError
+		if exec != nil || !errors.As(err, &name) || name.Field != c.field || name.Problem != c.problem {
+			t.Errorf("%s, %s: %v, err %v; want %s %s", c.device, c.executor, exec, err, c.field, c.problem)
+		} else if !strings.Contains(err.Error(), c.field) || !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("the error says %v", err)
 		}
 	}
@@ -64,7 +64,7 @@ func TestExplain(t *testing.T) {
 func noGPU() string {
 	all, err := driver.Devices()
 	if err != nil {
-		return err.Error() + ": want --device cpu"
+		return err.Error() + ": want cpu"
 	}
 	return fmt.Sprintf("the last GPU of this machine is cuda:%d", len(all)-1)
 }
@@ -126,12 +126,12 @@ func TestPrecision(t *testing.T) {
 			t.Error(err)
 		}
 		for precision, problem := range map[string]string{
-			"bf16": "only GPUs have it: want --device cuda, or --precision fp32",
+			"bf16": "only GPUs have it: want the device cuda, or the precision fp32",
 			"fp64": "want fp32 or bf16", "": "want fp32 or bf16",
 		} {
 			_, err := OpenPrecise("cpu", executor, precision)
-			var name *NameError
-			if !errors.As(err, &name) || name.Flag != "--precision" || name.Problem != problem {
+			var name *kernels.SettingError
+			if !errors.As(err, &name) || name.Field != "precision" || name.Problem != problem {
 				t.Errorf("%s in %q: %v", executor, precision, err)
 			}
 		}

@@ -261,7 +261,7 @@ func prepare(t *testing.T, data kernels.Data, p *ir.Program) (kernels.Population
 	t.Helper()
 	v := kernels.Variant{
 		Source: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.01},
-		Rate: kernels.Rate{StepSize: 0.5, Schedule: "cosine"}, Batch: 8, Epochs: 2, Init: kernels.Lesson, Seed: 3, OrderSeed: 4,
+		Schedule: kernels.Schedule{StepSize: 0.5, Name: "cosine"}, Batch: 8, Epochs: 2, Init: kernels.Lesson, Seed: 3, OrderSeed: 4,
 	}
 	population, err := New().Prepare(data, []kernels.Variant{v})
 	if err != nil {
@@ -326,7 +326,7 @@ func TestTraining(t *testing.T) {
 			firstEpoch += float64(in.Values[v.Program().Loss][0]) * float64(len(labels)) / 20
 		}
 		for _, q := range v.Program().Params {
-			kernels.Update(v.Optimizer, v.Rate.At(step, 3, v.Epochs), step, q.Bias, in.Values[q.Value], in.Values[q.Grad], nil)
+			kernels.Update(v.Optimizer, v.Schedule.At(step, 3, v.Epochs), step, q.Bias, in.Values[q.Value], in.Values[q.Grad], nil)
 		}
 	}
 	got := params(t, population)

@@ -60,9 +60,9 @@ func (h *Header) Differences(was *Header) string {
 		}
 	}
 	add("the version", was.Version, h.Version)
-	add("--shard", was.Shard.String(), h.Shard.String())
+	add(`"shard"`, was.Shard.String(), h.Shard.String())
 	if was.Data != h.Data {
-		add("--data", was.Data, h.Data)
+		add(`"data"`, was.Data, h.Data)
 	}
 	return found
 }

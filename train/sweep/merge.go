@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"vanilla/internal/claim"
 	"vanilla/internal/store"
-	"vanilla/train"
 )
 
 // Merge joins the directories of shards in the directory out, which must be
@@ -48,7 +48,7 @@ func Merge(ctx context.Context, out string, allowMixed bool, dirs ...string) (*D
 	if err != nil {
 		return nil, err
 	}
-	own, err := train.Claim("--out", out, store.Sweep)
+	own, err := claim.Directory("out", out, store.Sweep)
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +89,11 @@ func openParts(ctx context.Context, dirs []string, allowMixed bool) ([]*Director
 				return nil, fmt.Errorf("%s: expected a shard of the sweep of %s, found another: %s", dir, other.Path, differences)
 			}
 			if different := header.DifferentArithmetic(&other.Header); different != "" && !allowMixed {
-				return nil, fmt.Errorf("%s: found other arithmetic than in %s: %s: want shards of one, or --allow-mixed to join them nevertheless", dir, other.Path, different)
+				return nil, fmt.Errorf("%s: found other arithmetic than in %s: %s: want shards of one, or \"allow_mixed\" to join them nevertheless", dir, other.Path, different)
 			}
 		}
 		if c := d.Counts(); c.Done+c.Diverged < c.Planned {
-			return nil, fmt.Errorf("%s: expected all %d variants of shard %s, found %d: want it trained to the end first (--resume)",
+			return nil, fmt.Errorf("%s: expected all %d variants of shard %s, found %d: want it trained to the end first (\"resume\")",
 				dir, c.Planned, d.Shard, c.Done+c.Diverged)
 		}
 		parts = append(parts, d)

@@ -66,7 +66,7 @@ func NewPlan(ctx context.Context, spec Spec, data train.Fingerprint) (*Plan, err
 		return nil, err
 	}
 	if n := len(p.Points) * spec.Seeds; n > maxVariants {
-		return nil, &train.SettingError{Flag: "--seeds", Value: spec.Seeds, Problem: fmt.Sprintf("that makes %d variants: want at most %d", n, maxVariants)}
+		return nil, &train.SettingError{Field: "seeds", Value: spec.Seeds, Problem: fmt.Sprintf("that makes %d variants: want at most %d", n, maxVariants)}
 	}
 	return p, p.deal()
 }
@@ -79,7 +79,7 @@ func (p *Plan) deal() error {
 		brackets = max(1, (n+bracketPoints/2)/bracketPoints)
 	}
 	if brackets > n {
-		return &train.SettingError{Flag: "--brackets", Value: brackets, Problem: fmt.Sprintf("there are %d points: want at most as many brackets", n)}
+		return &train.SettingError{Field: "brackets", Value: brackets, Problem: fmt.Sprintf("there are %d points: want at most as many brackets", n)}
 	}
 	order := kernels.NewOrder(p.Spec.Seed, 0, n)
 	shuffled := make([]int32, n)
@@ -153,8 +153,8 @@ func (p *Plan) draw(ctx context.Context, values map[string]*Values) error {
 			if large > misses/2 {
 				what = fmt.Sprintf("%s of at most %d parameters", points, p.Spec.MaxParameters)
 			}
-			return &train.SettingError{Flag: "--points", Value: p.Spec.Points,
-				Problem: fmt.Sprintf("the space seems to have only %d %s: want fewer points, --grid or a larger space", len(p.Points), what)}
+			return &train.SettingError{Field: "points", Value: p.Spec.Points,
+				Problem: fmt.Sprintf("the space seems to have only %d %s: want fewer points, \"grid\" or a larger space", len(p.Points), what)}
 		}
 		misses, large = 0, 0
 		seen[point.ID] = true
@@ -172,7 +172,7 @@ func fitsMemory(points float64) error {
 }
 
 func (p *Plan) tooLarge() error {
-	return &train.SettingError{Flag: "--max-parameters", Value: p.Spec.MaxParameters, Problem: "all networks of the space are larger: want a larger number or smaller layers"}
+	return &train.SettingError{Field: "max_parameters", Value: p.Spec.MaxParameters, Problem: "all networks of the space are larger: want a larger number or smaller layers"}
 }
 
 func (p *Plan) grid(ctx context.Context, values map[string]*Values) error {
@@ -208,7 +208,7 @@ func (p *Plan) grid(ctx context.Context, values map[string]*Values) error {
 		depths = []string{""}
 	}
 	if total*float64(p.Spec.Seeds) > maxVariants {
-		return &train.SettingError{Flag: "--grid", Value: true, Problem: fmt.Sprintf("the grid has %.3g points of %d seeds: want at most %d variants, fewer values, or --points", total, p.Spec.Seeds, maxVariants)}
+		return &train.SettingError{Field: "grid", Value: true, Problem: fmt.Sprintf("the grid has %.3g points of %d seeds: want at most %d variants, fewer values, or \"points\"", total, p.Spec.Seeds, maxVariants)}
 	}
 	if err := fitsMemory(total); err != nil {
 		return err
@@ -285,7 +285,7 @@ func (p *Plan) layers(text string) (int, error) {
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n < 0 || n > maxLayers {
-		return 0, &train.SettingError{Flag: "--layers", Value: text, Problem: fmt.Sprintf("want 0 to %d hidden layers", maxLayers)}
+		return 0, &train.SettingError{Field: "layers", Value: text, Problem: fmt.Sprintf("want 0 to %d hidden layers", maxLayers)}
 	}
 	return int(n), nil
 }
@@ -299,7 +299,7 @@ func (p *Plan) point(chosen map[string]string) (Point, error) {
 			continue
 		}
 		if err := r.Set(word, text); err != nil {
-			return Point{}, &train.SettingError{Flag: flagOf(word), Value: text, Problem: err.Error()}
+			return Point{}, &train.SettingError{Field: word, Value: text, Problem: err.Error()}
 		}
 	}
 	if rungs := p.Spec.Halving; len(rungs) > 0 {
@@ -308,10 +308,10 @@ func (p *Plan) point(chosen map[string]string) (Point, error) {
 	r.Follow(*base, func(field string) bool { _, ok := chosen[field]; return ok })
 	// What does not belong to the optimizer or the schedule that was chosen is not
 	// there.
-	if r.Optimizer != "momentum" && r.Optimizer != "nesterov" {
+	if !(kernels.Optimizer{Name: r.Optimizer}).Rule().HasVelocity() {
 		r.Momentum = 0
 	}
-	if r.Schedule != "step" {
+	if !(kernels.Schedule{Name: r.Schedule}).Kind().Stepped {
 		r.StepEpochs, r.Gamma = 0, 0
 	}
 	if _, given := chosen["arch"]; !given {
@@ -339,7 +339,7 @@ func (p *Plan) point(chosen map[string]string) (Point, error) {
 func (p *Plan) shape(r *train.Recipe, chosen map[string]string) error {
 	widths, err := model.Widths(r.Arch)
 	if err != nil {
-		return &train.SettingError{Flag: "--arch", Value: r.Arch, Problem: "want widths joined by dashes, as in 784-16-16-10"}
+		return &train.SettingError{Field: "arch", Value: r.Arch, Problem: "want widths joined by dashes, as in 784-16-16-10"}
 	}
 	hidden := widths[1 : len(widths)-1]
 	parts := []string{strconv.Itoa(p.Data.Rows * p.Data.Columns)}
@@ -353,7 +353,7 @@ func (p *Plan) shape(r *train.Recipe, chosen map[string]string) error {
 			return err
 		}
 		if layers > 0 && len(hidden) == 0 {
-			return &train.SettingError{Flag: "--layers", Value: layers, Problem: fmt.Sprintf("%s has no hidden layer to repeat: want --hidden too", r.Arch)}
+			return &train.SettingError{Field: "layers", Value: layers, Problem: fmt.Sprintf("%s has no hidden layer to repeat: want \"hidden\" too", r.Arch)}
 		}
 		for i := range layers {
 			parts = append(parts, strconv.Itoa(hidden[min(i, len(hidden)-1)]))
@@ -459,7 +459,7 @@ func ParseShard(text string) (s Shard, err error) {
 	s.Part, errs[0] = strconv.Atoi(part)
 	s.Of, errs[1] = strconv.Atoi(of)
 	if !ok || errors.Join(errs[:]...) != nil || s.Part < 1 || s.Part > s.Of {
-		return Shard{}, &train.SettingError{Flag: "--shard", Value: text, Problem: "want the part's number, from 1, and how many parts there are, as in 1/8"}
+		return Shard{}, &train.SettingError{Field: "shard", Value: text, Problem: "want the part's number, from 1, and how many parts there are, as in 1/8"}
 	}
 	return s, nil
 }
@@ -488,7 +488,7 @@ func (s Shard) brackets(p *Plan) []int {
 // check reports a shard that has nothing to do.
 func (s Shard) check(p *Plan) error {
 	if s.Of > len(p.Brackets) {
-		return &train.SettingError{Flag: "--shard", Value: s, Problem: fmt.Sprintf("the plan has %d brackets, and a bracket is on one machine: want at most as many parts, or more --brackets", len(p.Brackets))}
+		return &train.SettingError{Field: "shard", Value: s, Problem: fmt.Sprintf("the plan has %d brackets, and a bracket is on one machine: want at most as many parts, or more \"brackets\"", len(p.Brackets))}
 	}
 	return nil
 }

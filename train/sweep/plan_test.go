@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/kernels"
 	"vanilla/train"
 )
 
@@ -72,7 +73,7 @@ func TestPointsFollow(t *testing.T) {
 	for _, point := range p.Points {
 		r := point.Recipe
 		found = append(found, strings.Join([]string{r.Optimizer, r.Schedule}, " "))
-		if r.LR != train.DefaultLR(r.Optimizer) || (r.Momentum > 0) != (r.Optimizer == "momentum") || (r.Gamma > 0) != (r.Schedule == "step") {
+		if r.LR != (kernels.Optimizer{Name: r.Optimizer}).Kind().StepSize || (r.Momentum > 0) != (r.Optimizer == "momentum") || (r.Gamma > 0) != (r.Schedule == "step") {
 			t.Errorf("found %+v", r)
 		}
 	}
@@ -197,41 +198,41 @@ func TestWrongSpecs(t *testing.T) {
 		change func(*Spec)
 		want   string
 	}{
-		{space("hiden", "8"), `--hiden 8: unknown space key "hiden": did you mean hidden?`},
+		{space("hiden", "8"), `hiden 8: unknown space key "hiden": did you mean hidden?`},
 		{space("validation", "0.1"), "unknown space key"},
-		{space("lr", "0.1..x"), "--lr 0.1..x: want a number on both sides"},
+		{space("lr", "0.1..x"), "lr 0.1..x: want a number on both sides"},
 		{space("lr", "1..0.1"), "want the smaller number first"},
 		{space("lr", "0..1"), "want positive numbers, or :linear"},
 		{space("lr", "0.1..1:cubic"), `found "cubic" behind the range: want log or linear`},
 		{space("lr", "0.1..1:log:1"), `found "1" behind the range`},
 		{space("lr", "0.1..1"), "a grid needs a number of values behind the range, as in 0.1..1:5"},
-		{space("lr", ""), `--lr "": want a value`},
-		{space("lr", "-1"), "--lr -1: want a positive number"},
+		{space("lr", ""), `lr "": want a value`},
+		{space("lr", "-1"), "lr -1: want a positive number"},
 		{space("hidden", "8.5"), "want a whole number"},
-		{space("hidden", "0"), "--arch 784-0-0-10: want whole numbers from 1"},
-		{space("hidden", "-3"), "--arch"},
-		{space("layers", "65"), "--layers 65: want 0 to 64 hidden layers"},
+		{space("hidden", "0"), "arch 784-0-0-10: want whole numbers from 1"},
+		{space("hidden", "-3"), "arch"},
+		{space("layers", "65"), "layers 65: want 0 to 64 hidden layers"},
 		{space("layers", "1..9999999"), "a grid needs a number"},
 		{space("layers", "1..99"), "hidden layers"},
-		{space("activation", "rulu"), "--activation rulu: want identity"},
-		{space("activation", "a..b"), "--activation a..b: want names joined by commas"},
-		{space("arch", "784-x"), "--arch 784-x: want whole numbers"},
+		{space("activation", "rulu"), "activation rulu: want identity"},
+		{space("activation", "a..b"), "activation a..b: want names joined by commas"},
+		{space("arch", "784-x"), "arch 784-x: want whole numbers"},
 		{space("arch", "783-10"), "so the first width must be 784"},
 		{space("batch", "60001"), "at most 54000 fit in a batch"},
-		{space("epochs", "0"), "--epochs 0: want 1 to 1000000"},
+		{space("epochs", "0"), "epochs 0: want 1 to 1000000"},
 		{func(s *Spec) { s.Space["arch"], s.Space["hidden"] = "784-10", "8" }, "want one or the other"},
-		{func(s *Spec) { s.Halving, s.Space["epochs"] = []int{1, 3}, "8" }, "--halving 1,3 says how long"},
-		{func(s *Spec) { s.Halving = []int{3, 1} }, "--halving 3,1: want epochs that rise"},
+		{func(s *Spec) { s.Halving, s.Space["epochs"] = []int{1, 3}, "8" }, `epochs 8: "halving" 1,3 says how long`},
+		{func(s *Spec) { s.Halving = []int{3, 1} }, "halving 3,1: want epochs that rise"},
 		{func(s *Spec) { s.Halving = []int{0, 1} }, "want epochs that rise"},
-		{func(s *Spec) { s.Points = -1 }, "--points -1: want 1 to"},
-		{func(s *Spec) { s.Seeds = 0 }, "--seeds 0: want 1 to"},
-		{func(s *Spec) { s.Points = 2 }, "--points 2: the space seems to have only 1 different point: want"},
-		{func(s *Spec) { s.MaxParameters = 9 }, "--max-parameters 9: all networks of the space are larger"},
-		{func(s *Spec) { s.MaxParameters, s.Points = 9, 3 }, "--max-parameters 9: all networks of the space are larger"},
-		{func(s *Spec) { s.Brackets = 2 }, "--brackets 2: there are 1 points"},
-		{func(s *Spec) { s.Finalists = 1 }, "--final-seeds 0: want 1 to"},
-		{func(s *Spec) { s.Recipe.Validation = 0 }, "--validation 0: variants are compared on held-out images"},
-		{func(s *Spec) { s.Recipe.Patience = 2 }, "--patience 2: a sweep trains to the end of each rung"},
+		{func(s *Spec) { s.Points = -1 }, "points -1: want 1 to"},
+		{func(s *Spec) { s.Seeds = 0 }, "seeds 0: want 1 to"},
+		{func(s *Spec) { s.Points = 2 }, "points 2: the space seems to have only 1 different point: want"},
+		{func(s *Spec) { s.MaxParameters = 9 }, "max_parameters 9: all networks of the space are larger"},
+		{func(s *Spec) { s.MaxParameters, s.Points = 9, 3 }, "max_parameters 9: all networks of the space are larger"},
+		{func(s *Spec) { s.Brackets = 2 }, "brackets 2: there are 1 points"},
+		{func(s *Spec) { s.Finalists = 1 }, "final_seeds 0: want 1 to"},
+		{func(s *Spec) { s.Recipe.Validation = 0 }, "validation 0: variants are compared on held-out images"},
+		{func(s *Spec) { s.Recipe.Patience = 2 }, "patience 2: a sweep trains to the end of each rung"},
 		{func(s *Spec) { s.Space["layers"], s.Space["hidden"] = "1..9", "1..9" }, "the grid has"},
 	} {
 		_, err := NewPlan(t.Context(), small(c.change), digits)
@@ -257,7 +258,7 @@ func TestDifferences(t *testing.T) {
 	if d := a.Differences(&a); d != "" {
 		t.Error(d)
 	}
-	if d, want := b.Differences(&a), "--lr was not given, is 0.1..1; --batch was 32, is 10; --points was 0, is 3; --halving was , is 1,2"; d != want {
+	if d, want := b.Differences(&a), `"lr" was not given, is 0.1..1; "batch" was 32, is 10; "points" was 0, is 3; "halving" was , is 1,2`; d != want {
 		t.Errorf("found %s, want %s", d, want)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // withRepair says what to do about what is damaged.
 func withRepair(err error) error {
 	if errors.Is(err, store.ErrDamaged) {
-		return fmt.Errorf("%w: vanilla sweep --resume --repair trains again what was lost", err)
+		return fmt.Errorf("%w: \"resume\" with \"repair\" trains again what was lost", err)
 	}
 	return err
 }
@@ -129,7 +129,7 @@ func (d *Directory) checkModels() error {
 	for i := range d.Records {
 		if r := &d.Records[i]; r.TestAccuracy != nil {
 			if _, err := model.Read(d.ModelFile(r.ID)); err != nil {
-				return fmt.Errorf("%w: want the file back, or --repair to train it again", err)
+				return fmt.Errorf("%w: want the file back, or \"repair\" to train it again", err)
 			}
 		}
 	}

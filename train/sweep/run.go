@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vanilla/graph"
+	"vanilla/internal/claim"
 	"vanilla/internal/memory"
 	"vanilla/internal/store"
 	"vanilla/kernels"
@@ -126,7 +127,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir st
 		return nil, err
 	}
 	header := Header{Version: options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), DataName: data.Name, Data: plan.Data, Shard: options.Shard, Spec: spec}
-	own, err := train.Claim("--out", dir, store.Sweep)
+	own, err := claim.Directory("out", dir, store.Sweep)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +174,7 @@ func begin(ctx context.Context, own *store.Dir, dir string, header Header, plan 
 	}
 	if !exists(specFile) {
 		if info, err := os.Stat(own.Path(recordsFile)); err == nil && info.Size() > 0 {
-			return nil, &train.SettingError{Flag: "--out", Value: dir, Problem: fmt.Sprintf("found %s, but no %s: want another directory", recordsFile, specFile)}
+			return nil, &train.SettingError{Field: "out", Value: dir, Problem: fmt.Sprintf("found %s, but no %s: want another directory", recordsFile, specFile)}
 		}
 		if err := writeHeader(own, header); err != nil {
 			return nil, err
@@ -181,10 +182,10 @@ func begin(ctx context.Context, own *store.Dir, dir string, header Header, plan 
 		return openPlanned(ctx, dir, plan)
 	}
 	if exists(compressedFile) {
-		return nil, &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep that has ended, its records compressed: want another directory"}
+		return nil, &train.SettingError{Field: "out", Value: dir, Problem: "holds a sweep that has ended, its records compressed: want another directory"}
 	}
 	if !options.Resume {
-		return nil, &train.SettingError{Flag: "--out", Value: dir, Problem: "holds a sweep: want --resume to go on with it, or another directory"}
+		return nil, &train.SettingError{Field: "out", Value: dir, Problem: "holds a sweep: want \"resume\" to go on with it, or another directory"}
 	}
 	was, err := readHeader(dir)
 	if errors.Is(err, store.ErrDamaged) && options.Repair {
@@ -197,11 +198,11 @@ func begin(ctx context.Context, own *store.Dir, dir string, header Header, plan 
 		return nil, withRepair(err)
 	}
 	if differences := header.Differences(&was); differences != "" {
-		return nil, &train.SettingError{Flag: "--resume", Value: dir, Problem: "holds another sweep: " + differences}
+		return nil, &train.SettingError{Field: "resume", Value: dir, Problem: "holds another sweep: " + differences}
 	}
 	if different := header.DifferentArithmetic(&was); different != "" && !options.AllowMixed {
-		return nil, &train.SettingError{Flag: "--resume", Value: dir, Problem: "holds a sweep that would end in other bytes here: " + different +
-			": --allow-mixed goes on with it nevertheless"}
+		return nil, &train.SettingError{Field: "resume", Value: dir, Problem: "holds a sweep that would end in other bytes here: " + different +
+			": \"allow_mixed\" goes on with it nevertheless"}
 	}
 	if err := own.RemoveUnfinished(specFile, recordsFile, environmentFile); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"vanilla/internal/claim"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
@@ -159,15 +160,15 @@ func TestRun(t *testing.T) {
 			t.Errorf("accuracy %v on the held-out images, train finds %v", *v.Last().ValidationAccuracy, a)
 		}
 	}
-	// Without --resume the directory is another's; with it, there is nothing to do.
+	// Without resume the directory is another's; with it, there is nothing to do.
 	_, err := Run(t.Context(), cpu.New(), rows(), dir, tiny(nil), Options{Version: "test"})
 	var setting *train.SettingError
-	if !errors.As(err, &setting) || !strings.Contains(err.Error(), "holds a sweep: want --resume") {
+	if !errors.As(err, &setting) || !strings.Contains(err.Error(), "holds a sweep: want \"resume\"") {
 		t.Errorf("found %v", err)
 	}
 	same(t, d, sweep(t, dir, tiny(nil), Options{Version: "test", Resume: true}))
 	_, err = Run(t.Context(), cpu.New(), rows(), dir, tiny(func(s *Spec) { s.Seeds = 3 }), Options{Version: "test", Resume: true})
-	if want := "holds another sweep: --seeds was 2, is 3"; !errors.As(err, &setting) || !strings.Contains(err.Error(), want) {
+	if want := "holds another sweep: \"seeds\" was 2, is 3"; !errors.As(err, &setting) || !strings.Contains(err.Error(), want) {
 		t.Errorf("found %v, want %s", err, want)
 	}
 }
@@ -329,7 +330,7 @@ func TestLostFiles(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
-	lock, err := train.Claim("--out", dir, store.Sweep)
+	lock, err := claim.Directory("out", dir, store.Sweep)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,5 +101,5 @@ func BenchmarkPlan(b *testing.B) {
 func ExampleParseShard() {
 	s, err := ParseShard("0/8")
 	fmt.Println(s.Part, err)
-	// Output: 0 --shard 0/8: want the part's number, from 1, and how many parts there are, as in 1/8
+	// Output: 0 shard 0/8: want the part's number, from 1, and how many parts there are, as in 1/8
 }

@@ -14,7 +14,7 @@ import (
 // hidden layers; hidden, the units of each; and those of recipes.
 func SpaceWords() []string {
 	words := []string{"arch", "layers", "hidden"}
-	for _, word := range train.Words() {
+	for _, word := range train.Fields() {
 		if !slices.Contains([]string{"arch", "validation", "patience"}, word) {
 			words = append(words, word)
 		}
@@ -67,7 +67,7 @@ func ParseValues(word, text string) (Values, error) {
 			if part != text {
 				problem = fmt.Sprintf("found %.60q: %s", part, problem)
 			}
-			return Values{}, &train.SettingError{Flag: flagOf(word), Value: text, Problem: problem}
+			return Values{}, &train.SettingError{Field: word, Value: text, Problem: problem}
 		}
 		v.items = append(v.items, it)
 	}
@@ -189,7 +189,7 @@ func (v *Values) grid() ([]string, error) {
 			}
 			continue
 		case n == 0:
-			return nil, &train.SettingError{Flag: flagOf(v.word), Value: formatted(it.lo) + ".." + formatted(it.hi),
+			return nil, &train.SettingError{Field: v.word, Value: formatted(it.lo) + ".." + formatted(it.hi),
 				Problem: fmt.Sprintf("a grid needs a number of values behind the range, as in %s..%s:5", formatted(it.lo), formatted(it.hi))}
 		}
 		for k := range n {

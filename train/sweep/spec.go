@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 
+	"vanilla/internal/words"
+	"vanilla/kernels"
 	"vanilla/train"
 )
 
@@ -73,12 +75,12 @@ func (s *Spec) Rungs() []int {
 // Check reports the first setting that cannot be, as a *train.SettingError.
 // Whether points of the space can be is for [NewPlan] to say.
 func (s *Spec) Check() error {
-	fail := func(flag string, value any, problem string) error {
-		return &train.SettingError{Flag: flag, Value: value, Problem: problem}
+	fail := func(field string, value any, problem string) error {
+		return &train.SettingError{Field: field, Value: value, Problem: problem}
 	}
 	for _, word := range slices.Sorted(maps.Keys(s.Space)) {
 		if !slices.Contains(SpaceWords(), word) {
-			return fail(flagOf(word), s.Space[word], train.UnknownWord("space key", word, SpaceWords()))
+			return fail(word, s.Space[word], words.Unknown("space key", word, SpaceWords()))
 		}
 		if _, err := ParseValues(word, s.Space[word]); err != nil {
 			return err
@@ -87,11 +89,11 @@ func (s *Spec) Check() error {
 	_, arch := s.Space["arch"]
 	for _, word := range []string{"layers", "hidden"} {
 		if text, ok := s.Space[word]; ok && arch {
-			return fail(flagOf(word), text, "the architectures are listed by --arch already: want one or the other")
+			return fail(word, text, "the architectures are listed by \"arch\" already: want one or the other")
 		}
 	}
 	if text, ok := s.Space["epochs"]; ok && len(s.Halving) > 0 {
-		return fail("--epochs", text, fmt.Sprintf("--halving %s says how long variants are trained: want one or the other", joinInts(s.Halving)))
+		return fail("epochs", text, fmt.Sprintf("\"halving\" %s says how long variants are trained: want one or the other", joinInts(s.Halving)))
 	}
 	rising := true
 	for i, epochs := range s.Halving {
@@ -99,28 +101,26 @@ func (s *Spec) Check() error {
 	}
 	switch {
 	case s.Points < 0 || s.Points > maxVariants:
-		return fail("--points", s.Points, fmt.Sprintf("want 1 to %d, or --grid", maxVariants))
+		return fail("points", s.Points, fmt.Sprintf("want 1 to %d, or \"grid\"", maxVariants))
 	case s.Seeds < 1 || s.Seeds > maxSeeds:
-		return fail("--seeds", s.Seeds, fmt.Sprintf("want 1 to %d", maxSeeds))
+		return fail("seeds", s.Seeds, fmt.Sprintf("want 1 to %d", maxSeeds))
 	case s.MaxParameters < 0:
-		return fail("--max-parameters", s.MaxParameters, "want 1 or more, or 0 for any")
-	case !rising || len(s.Halving) > maxRungs || len(s.Halving) > 0 && s.Halving[len(s.Halving)-1] > maxEpochs:
-		return fail("--halving", joinInts(s.Halving), fmt.Sprintf("want epochs that rise, at most %d of them, as in 1,3,9,27", maxRungs))
+		return fail("max_parameters", s.MaxParameters, "want 1 or more, or 0 for any")
+	case !rising || len(s.Halving) > maxRungs || len(s.Halving) > 0 && s.Halving[len(s.Halving)-1] > kernels.MaxEpochs:
+		return fail("halving", joinInts(s.Halving), fmt.Sprintf("want epochs that rise, at most %d of them, as in 1,3,9,27", maxRungs))
 	case s.Brackets < 0:
-		return fail("--brackets", s.Brackets, "want 1 or more, or 0 for one of every 64 points")
+		return fail("brackets", s.Brackets, "want 1 or more, or 0 for one of every 64 points")
 	case s.Finalists < 0 || s.Finalists > maxVariants:
-		return fail("--finalists", s.Finalists, fmt.Sprintf("want 0 to %d", maxVariants))
+		return fail("finalists", s.Finalists, fmt.Sprintf("want 0 to %d", maxVariants))
 	case s.Finalists > 0 && (s.FinalSeeds < 1 || s.FinalSeeds > maxSeeds):
-		return fail("--final-seeds", s.FinalSeeds, fmt.Sprintf("want 1 to %d", maxSeeds))
+		return fail("final_seeds", s.FinalSeeds, fmt.Sprintf("want 1 to %d", maxSeeds))
 	case !(s.Recipe.Validation > 0 && s.Recipe.Validation < 1):
-		return fail("--validation", s.Recipe.Validation, "variants are compared on held-out images: want a fraction above 0, below 1")
+		return fail("validation", s.Recipe.Validation, "variants are compared on held-out images: want a fraction above 0, below 1")
 	case s.Recipe.Patience != 0:
-		return fail("--patience", s.Recipe.Patience, "a sweep trains to the end of each rung: want 0")
+		return fail("patience", s.Recipe.Patience, "a sweep trains to the end of each rung: want 0")
 	}
 	return nil
 }
-
-const maxEpochs = 1_000_000
 
 // Differences says in what s differs from the spec that was, as it is to be
 // shown in a line, or "" if in nothing.
@@ -128,7 +128,7 @@ func (s *Spec) Differences(was *Spec) string {
 	var found []string
 	add := func(name string, was, is any) {
 		if !reflect.DeepEqual(was, is) {
-			found = append(found, fmt.Sprintf("%s was %v, is %v", name, was, is))
+			found = append(found, fmt.Sprintf("%q was %v, is %v", name, was, is))
 		}
 	}
 	shown := func(space map[string]string, word string) string {
@@ -138,27 +138,24 @@ func (s *Spec) Differences(was *Spec) string {
 		return "not given"
 	}
 	for _, word := range SpaceWords() {
-		add(flagOf(word), shown(was.Space, word), shown(s.Space, word))
+		add(word, shown(was.Space, word), shown(s.Space, word))
 	}
-	for _, word := range train.Words() {
+	for _, word := range train.Fields() {
 		_, ours := s.Space[word]
 		if _, theirs := was.Space[word]; !ours && !theirs {
-			add(flagOf(word), was.Recipe.Get(word), s.Recipe.Get(word))
+			add(word, was.Recipe.Get(word), s.Recipe.Get(word))
 		}
 	}
-	add("--points", was.Points, s.Points)
-	add("--seed", was.Seed, s.Seed)
-	add("--seeds", was.Seeds, s.Seeds)
-	add("--max-parameters", was.MaxParameters, s.MaxParameters)
-	add("--halving", joinInts(was.Halving), joinInts(s.Halving))
-	add("--brackets", was.Brackets, s.Brackets)
-	add("--finalists", was.Finalists, s.Finalists)
-	add("--final-seeds", was.FinalSeeds, s.FinalSeeds)
+	add("points", was.Points, s.Points)
+	add("seed", was.Seed, s.Seed)
+	add("seeds", was.Seeds, s.Seeds)
+	add("max_parameters", was.MaxParameters, s.MaxParameters)
+	add("halving", joinInts(was.Halving), joinInts(s.Halving))
+	add("brackets", was.Brackets, s.Brackets)
+	add("finalists", was.Finalists, s.Finalists)
+	add("final_seeds", was.FinalSeeds, s.FinalSeeds)
 	return strings.Join(found, "; ")
 }
-
-// flagOf is the flag of a word.
-func flagOf(word string) string { return "--" + strings.ReplaceAll(word, "_", "-") }
 
 func joinInts(values []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")

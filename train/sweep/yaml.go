@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-
+	"vanilla/internal/mapping"
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/train"
 )
 
@@ -19,7 +19,7 @@ func (s *Spec) Set(words map[string]string) error {
 		"brackets": &s.Brackets, "finalists": &s.Finalists, "final_seeds": &s.FinalSeeds}
 	for word, text := range words {
 		fail := func(want string) error {
-			return &train.SettingError{Flag: flagOf(word), Value: text, Problem: want}
+			return &train.SettingError{Field: word, Value: text, Problem: want}
 		}
 		if field, ok := whole[word]; ok {
 			n, err := strconv.Atoi(text)
@@ -27,7 +27,7 @@ func (s *Spec) Set(words map[string]string) error {
 				return fail("want a whole number")
 			}
 			if word == "points" && n < 1 {
-				return fail(fmt.Sprintf("want 1 to %d, or --grid", maxVariants))
+				return fail(fmt.Sprintf("want 1 to %d, or \"grid\"", maxVariants))
 			}
 			*field = n
 		}
@@ -65,9 +65,9 @@ func (s *Spec) Set(words map[string]string) error {
 
 // ReadWords reads a spec's words from a YAML file, as [ParseWords] does.
 func ReadWords(path string, settings []string) (map[string]string, error) {
-	data, err := train.ReadYAML(path)
+	data, err := mapping.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("--spec %s: want a YAML file: %w", path, store.Cause(err))
+		return nil, &train.SettingError{Field: "spec", Value: path, Err: fmt.Errorf("want a YAML file: %w", store.Cause(err))}
 	}
 	return ParseWords(data, path, settings)
 }
@@ -82,51 +82,27 @@ func ReadWords(path string, settings []string) (map[string]string, error) {
 // It fails with a *train.SettingError that names the file and the line.
 func ParseWords(data []byte, name string, settings []string) (map[string]string, error) {
 	fail := func(line int, problem string) (map[string]string, error) {
-		return nil, &train.SettingError{Flag: "--spec", Value: fmt.Sprintf("%s:%d", name, line), Problem: problem}
+		return nil, &train.SettingError{Field: "spec", Value: fmt.Sprintf("%s:%d", name, line), Problem: problem}
 	}
-	mapping, err := train.ParseMapping(data, "--spec", name, "points: 1000")
+	entries, err := mapping.Parse(data, "spec", name, "points: 1000")
 	if err != nil {
 		return nil, err
 	}
-	words := map[string]string{}
+	found := map[string]string{}
 	known := slices.Concat(SpaceWords(), settings)
-	for _, w := range mapping {
+	for _, w := range entries {
 		word, line := w.Name, w.Line
 		if !slices.Contains(known, word) {
-			return fail(line, train.UnknownWord("sweep key", word, known))
+			return fail(line, words.Unknown("sweep key", word, known))
 		}
-		if _, twice := words[word]; twice {
+		if _, twice := found[word]; twice {
 			return fail(line, fmt.Sprintf("found %s twice", word))
 		}
-		text, ok := scalars(w.Value)
+		values, ok := w.Values()
 		if !ok {
-			return fail(line, fmt.Sprintf("found %s %.60q: want a value or a list of values", word, strings.Join(strings.Fields(w.Value.String()), " ")))
+			return fail(line, fmt.Sprintf("found %s %.60q: want a value or a list of values", word, w.Text()))
 		}
-		words[word] = text
+		found[word] = strings.Join(values, ",")
 	}
-	return words, nil
-}
-
-// scalars joins a value, or the values of a list, by commas.
-func scalars(n ast.Node) (text string, ok bool) {
-	switch n := n.(type) {
-	case *ast.SequenceNode:
-		var parts []string
-		for _, v := range n.Values {
-			if _, list := v.(*ast.SequenceNode); list {
-				return "", false
-			}
-			part, ok := scalars(v)
-			if !ok {
-				return "", false
-			}
-			parts = append(parts, part)
-		}
-		return strings.Join(parts, ","), len(parts) > 0
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return n.GetToken().Value, true // as it is written
-	}
-	return "", false
+	return found, nil
 }

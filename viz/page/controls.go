@@ -33,17 +33,15 @@ type control struct {
 func newControls(data *mnist.Dataset) *controls {
 	set := data.Train
 	choices := map[string][]string{
-		"loss":      {string(graph.CrossEntropy), string(graph.Quadratic)},
-		"optimizer": kernels.OptimizerNames(),
-		"schedule":  kernels.ScheduleNames(),
-		"init":      kernels.InitNames(),
-	}
-	for _, a := range graph.Activations() {
-		choices["activation"] = append(choices["activation"], a.String())
+		"activation": graph.ActivationNames(),
+		"loss":       graph.LossNames(),
+		"optimizer":  kernels.OptimizerNames(),
+		"schedule":   kernels.ScheduleNames(),
+		"init":       kernels.InitNames(),
 	}
 	c := &controls{Recipes: map[string]train.Recipe{}, Data: data.Name, Images: set.Len(), Rows: set.Rows, Cols: set.Cols, Classes: set.Classes}
 	base := train.Default()
-	for _, word := range train.Words() {
+	for _, word := range train.Fields() {
 		field := control{Word: word, Choices: choices[word]}
 		if _, text := base.Get(word).(string); !text {
 			field.Number = true

@@ -131,7 +131,7 @@ func (t *trainer) check(specs []train.Spec) error {
 			err = s.Recipe.Fits(t.Data)
 		}
 		if err == nil && s.Recipe.Validation != specs[0].Recipe.Validation {
-			err = &train.SettingError{Flag: "--validation", Value: s.Recipe.Validation, Problem: "networks that are trained together hold out the same images"}
+			err = &train.SettingError{Field: "validation", Value: s.Recipe.Validation, Problem: "networks that are trained together hold out the same images"}
 		}
 		if err != nil {
 			return fmt.Errorf("network %d: %w", i+1, err)

@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
+	"vanilla/internal/words"
 	"vanilla/train"
 	"vanilla/viz"
 )
@@ -207,7 +208,7 @@ func unknownDimension(name string, names []string) string {
 	if len(names) == 0 {
 		return fmt.Sprintf("points do not differ in %s, nor in anything else", name)
 	}
-	return train.UnknownWord("dimension", name, names)
+	return words.Unknown("dimension", name, names)
 }
 
 // shownFinalists and shownOthers are how many courses a figure of rungs has.

@@ -208,8 +208,8 @@ func TestBestModels(t *testing.T) {
 		n          int
 	}{
 		{"halving", "there are 3 finalists: want at most as many", 4},
-		{"study", "the sweep has no finalists, whose networks alone are kept: want one with --finalists", 1},
-		{"unfinished", "no finalist is trained yet: want a sweep that has ended (--resume goes on)", 1},
+		{"study", "the sweep has no finalists, whose networks alone are kept: want one with finalists", 1},
+		{"unfinished", "no finalist is trained yet: want a sweep that has ended (resume goes on)", 1},
 	} {
 		if _, err := sweeps(t)[c.name].BestModels(c.n); err == nil || err.Error() != c.want {
 			t.Errorf("%s: found %v, want %s", c.name, err, c.want)

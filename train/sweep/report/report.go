@@ -230,9 +230,9 @@ func (r *Report) BestModels(n int) ([]*sweep.Variant, error) {
 	}
 	switch {
 	case len(found) == 0 && r.Spec.Finalists == 0:
-		return nil, errors.New("the sweep has no finalists, whose networks alone are kept: want one with --finalists")
+		return nil, errors.New("the sweep has no finalists, whose networks alone are kept: want one with finalists")
 	case len(found) == 0:
-		return nil, errors.New("no finalist is trained yet: want a sweep that has ended (--resume goes on)")
+		return nil, errors.New("no finalist is trained yet: want a sweep that has ended (resume goes on)")
 	case len(found) < n:
 		return nil, fmt.Errorf("there are %d finalists: want at most as many", len(found))
 	}

@@ -6,10 +6,14 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"vanilla/internal/words"
+	"vanilla/kernels"
 )
 
-// Words lists what recipes have, by their names in JSON, in their order.
-func Words() []string { return fieldNames() }
+// Fields lists the names of recipes' fields, which [Recipe.Get] and [Recipe.Set]
+// take: those in JSON, in their order.
+func Fields() []string { return fieldNames() }
 
 // fieldIndex is where recipes' fields are, by their names in JSON. Plans look up
 // several for each of 100,000 points.
@@ -26,7 +30,7 @@ var fieldIndex = func() map[string]int {
 func (r *Recipe) Set(word, text string) error {
 	index, ok := fieldIndex[word]
 	if !ok {
-		return errors.New(UnknownWord("recipe key", word, fieldNames()))
+		return errors.New(words.Unknown("recipe key", word, fieldNames()))
 	}
 	field := reflect.ValueOf(r).Elem().Field(index)
 	switch field.Kind() {
@@ -50,38 +54,19 @@ func (r *Recipe) Set(word, text string) error {
 	return nil
 }
 
-// UnknownWord says that there is no such thing ("recipe key", say), and names
-// those of the words that it is most like, if it is like any, or all of them.
-func UnknownWord(thing, word string, words []string) string {
-	var near []string
-	least := len(word)/2 + 1 // with as many letters wrong it is another word
-	for _, name := range words {
-		switch d := distance(word, name); {
-		case d < least:
-			near, least = []string{name}, d
-		case d == least && near != nil:
-			near = append(near, name)
-		}
-	}
-	if near != nil {
-		return fmt.Sprintf("unknown %s %.60q: did you mean %s?", thing, word, or(near))
-	}
-	return fmt.Sprintf("unknown %s %.60q: want one of %s", thing, word, strings.Join(words, ", "))
-}
-
 // Has is whether the field of that name in JSON sets anything in this recipe: a
 // momentum does nothing for adam, and no activation is in a network without hidden
 // layers. What sets nothing is absent, which is not the same as zero.
-func (r *Recipe) Has(word string) bool {
-	switch word {
+func (r *Recipe) Has(field string) bool {
+	switch field {
 	case "momentum":
-		return r.Optimizer == "momentum" || r.Optimizer == "nesterov"
+		return kernels.Optimizer{Name: r.Optimizer}.Rule().HasVelocity()
 	case "step_epochs", "gamma":
-		return r.Schedule == "step"
+		return kernels.Schedule{Name: r.Schedule}.Kind().Stepped
 	case "activation":
 		return strings.Count(r.Arch, "-") != 1
 	}
-	_, ok := fieldIndex[word]
+	_, ok := fieldIndex[field]
 	return ok
 }
 

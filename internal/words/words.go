@@ -1,0 +1,78 @@
+// Package words puts numbers, names and lists of them into sentences.
+package words
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Thousands prints 13002 as "13,002".
+func Thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Plural prints "1 unit" and "2 units".
+func Plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return Thousands(n) + " " + noun + "s"
+}
+
+// Or joins names as in "a, b or c", And as in "a, b and c".
+func Or(names []string) string  { return join(names, " or ") }
+func And(names []string) string { return join(names, " and ") }
+
+func join(names []string, last string) string {
+	n := len(names) - 1
+	if n < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:n], ", ") + last + names[n]
+}
+
+// Unknown says that there is no such thing ("recipe key", say), and names those
+// of the words that it is most like, if it is like any, or all of them.
+func Unknown(thing, word string, words []string) string {
+	var near []string
+	least := len(word)/2 + 1 // with as many letters wrong it is another word
+	for _, name := range words {
+		switch d := distance(word, name); {
+		case d < least:
+			near, least = []string{name}, d
+		case d == least && near != nil:
+			near = append(near, name)
+		}
+	}
+	if near != nil {
+		return fmt.Sprintf("unknown %s %.60q: did you mean %s?", thing, word, Or(near))
+	}
+	return fmt.Sprintf("unknown %s %.60q: want one of %s", thing, word, strings.Join(words, ", "))
+}
+
+// distance counts the letters that must be changed, inserted or removed to make
+// a from b (Levenshtein's).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := diagonal
+			if a[i] != b[j] {
+				changed++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

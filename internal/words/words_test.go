@@ -1,0 +1,30 @@
+package words
+
+import "testing"
+
+func TestWords(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{Thousands(0), "0"}, {Thousands(999), "999"}, {Thousands(13002), "13,002"}, {Thousands(1234567), "1,234,567"}, {Thousands(-999), "-999"}, {Thousands(-1000), "-1,000"},
+		{Plural(1, "unit"), "1 unit"}, {Plural(0, "unit"), "0 units"}, {Plural(4096, "network"), "4,096 networks"},
+		{Or([]string{"a"}), "a"}, {Or([]string{"a", "b"}), "a or b"}, {Or([]string{"a", "b", "c"}), "a, b or c"}, {Or(nil), ""},
+		{And([]string{"1", "3", "9"}), "1, 3 and 9"},
+		{Unknown("recipe key", "optimiser", []string{"arch", "optimizer"}), `unknown recipe key "optimiser": did you mean optimizer?`},
+		{Unknown("key", "lt", []string{"lr", "lo", "epochs"}), `unknown key "lt": did you mean lr or lo?`},
+		{Unknown("key", "x", []string{"lr", "epochs"}), `unknown key "x": want one of lr, epochs`},
+	} {
+		if c.got != c.want {
+			t.Errorf("found %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"epoch", "epochs", 1}, {"epochs", "", 6}, {"lr", "rl", 2}, {"kitten", "sitting", 3}} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("%q, %q: found %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}

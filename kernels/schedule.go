@@ -1,0 +1,96 @@
+package kernels
+
+import (
+	"math"
+	"slices"
+)
+
+// Schedule is the step size over a training run.
+type Schedule struct {
+	// Name is that of a [ScheduleKind].
+	Name string
+	// StepSize is the largest one: what recipes call lr.
+	StepSize float64
+	// StepEpochs and Gamma are for the schedule step.
+	StepEpochs int
+	Gamma      float64
+	// Warmup is the number of epochs, or the part of one, over which the step
+	// size first rises linearly to StepSize. The schedule begins after them.
+	Warmup float64
+}
+
+// ScheduleKind is what there is to know of all schedules of a name.
+type ScheduleKind struct {
+	Name string
+	Help string // what it does, in a few words
+	// Stepped schedules have StepEpochs and Gamma.
+	Stepped bool
+	// factor is that of step t, counted from the end of the warm-up, of total.
+	factor func(s *Schedule, t, total, perEpoch int) float64
+}
+
+var schedules = [...]ScheduleKind{
+	{"constant", "the same throughout", false, func(*Schedule, int, int, int) float64 { return 1 }},
+	// Loshchilov and Hutter, arXiv:1608.03983.
+	{"cosine", "down to zero along half a cosine", false, func(_ *Schedule, t, total, _ int) float64 {
+		return 0.5 * (1 + math.Cos(math.Pi*float64(min(t, total))/float64(total)))
+	}},
+	{"step", "multiplied by gamma every few epochs", true, func(s *Schedule, t, _, perEpoch int) float64 {
+		return math.Pow(s.Gamma, float64(t/(s.StepEpochs*perEpoch)))
+	}},
+}
+
+// Schedules lists the schedules.
+func Schedules() []ScheduleKind { return slices.Clone(schedules[:]) }
+
+// ScheduleNames lists the schedules' names.
+func ScheduleNames() []string {
+	var names []string
+	for i := range schedules {
+		names = append(names, schedules[i].Name)
+	}
+	return names
+}
+
+// Kind is what there is to know of the schedule, the zero value if there is none
+// of its name.
+func (s Schedule) Kind() ScheduleKind {
+	for i := range schedules {
+		if schedules[i].Name == s.Name {
+			return schedules[i]
+		}
+	}
+	return ScheduleKind{}
+}
+
+// At is the step size of step t >= 0 of a run of the given length. A schedule
+// that is over stays where it ended.
+func (s Schedule) At(t, stepsPerEpoch, epochs int) float32 {
+	warmup := int(math.Round(s.Warmup * float64(stepsPerEpoch)))
+	if t < warmup {
+		return float32(s.StepSize * float64(t+1) / float64(warmup))
+	}
+	return float32(s.StepSize * s.Kind().factor(&s, t-warmup, epochs*stepsPerEpoch-warmup, stepsPerEpoch))
+}
+
+// MaxEpochs keeps the number of steps far inside an int.
+const MaxEpochs = 1_000_000
+
+// Check reports the first setting that cannot be in a run of so many epochs, as a
+// *SettingError.
+func (s Schedule) Check(epochs int) error {
+	if err := CheckName("schedule", s.Name, ScheduleNames()); err != nil {
+		return err
+	}
+	err := firstError(
+		checkThat(float32(s.StepSize) > 0 && isFinite(s.StepSize), "lr", s.StepSize, "want a positive number"),
+		checkThat(s.Warmup >= 0 && s.Warmup < float64(epochs), "warmup", s.Warmup, "want zero or more epochs, fewer than \"epochs\""))
+	if s.Kind().Stepped {
+		return firstError(err,
+			checkThat(s.StepEpochs >= 1, "step_epochs", s.StepEpochs, "want 1 or more"),
+			checkThat(s.Gamma > 0 && s.Gamma <= 1, "gamma", s.Gamma, "want a number above 0, at most 1"))
+	}
+	return firstError(err,
+		checkThat(s.StepEpochs == 0, "step_epochs", s.StepEpochs, "only the schedule step has it"),
+		checkThat(s.Gamma == 0, "gamma", s.Gamma, "only the schedule step has it"))
+}
