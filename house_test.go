@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +36,7 @@ var imports = map[string][]string{
 	"graph/fuse":    {"graph/ir"},
 	"graph/samples": {"graph", "graph/ir"},
 
-	"kernels": {"graph/ir"},
+	"kernels": {"graph/ir", "internal/words"},
 
 	"kernels/ref":         {"graph/ir", "kernels"},
 	"kernels/cpu":         {"graph/ir", "kernels"},
@@ -46,6 +50,10 @@ var imports = map[string][]string{
 	"kernels/cuda/image/compile": {"kernels/cuda/image"},
 	"kernels/cuda/standin":       {},
 
+	"internal/words":   {},
+	"internal/mapping": {"kernels"},
+	"internal/claim":   {"kernels", "internal/store"},
+
 	"internal/memory": {},
 	"internal/store":  {},
 
@@ -57,11 +65,11 @@ var imports = map[string][]string{
 
 	"infer": {"internal/memory", "graph/ir", "kernels", "graph", "kernels/ref", "mnist", "model"},
 
-	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store"},
+	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
 
-	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/memory", "internal/store"},
+	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
 
-	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz"},
+	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz", "internal/words"},
 
 	"viz": {"mnist", "model", "internal/memory"},
 
@@ -213,4 +221,54 @@ func TestImportDirectionRules(t *testing.T) {
 	if got := violations(allowed); got != nil {
 		t.Errorf("allowed imports: found %q", got)
 	}
+}
+
+// flag finds the command's flags in texts.
+var flag = regexp.MustCompile("(?:[ :(]|\"|`)--[a-z][a-z-]*(?:[ ,;)]|\"|`)")
+
+// speakers may name flags: commands, and what talks to them.
+var speakers = []string{"cmd/", "bench/", "kernels/cuda/image/compile/", "kernels/cuda/standin/", "internal/browser/", "kernels/cuda/driver/"}
+
+// Packages speak of fields. The command alone turns them into flags.
+func TestFlagsAreTheCommands(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		path = filepath.ToSlash(path)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != ".":
+			return fs.SkipDir
+		}
+		ours := filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") && strings.Contains(path, "/") && !strings.Contains(path, "testdata")
+		if !ours || slices.ContainsFunc(speakers, func(s string) bool { return strings.HasPrefix(path, s) }) {
+			return nil
+		}
+		for text, line := range stringsOf(t, path) {
+			if flag.MatchString(" " + text) {
+				t.Errorf("%s:%d: found a flag in %q: want the field", path, line, text)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stringsOf are a file's string constants and their lines.
+func stringsOf(t *testing.T, path string) map[string]int {
+	t.Helper()
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+			found[l.Value] = set.Position(l.Pos()).Line
+		}
+		return true
+	})
+	return found
 }

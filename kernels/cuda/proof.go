@@ -170,7 +170,7 @@ func besideGeneric(device int, c class) (off float64, err error) {
 	v := kernels.Variant{
 		Source:    program,
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.001},
-		Schedule:      kernels.Schedule{StepSize: 0.1, Name: "cosine"},
+		Schedule:  kernels.Schedule{StepSize: 0.1, Name: "cosine"},
 		Batch:     partRows, Epochs: proofSteps, Init: kernels.Scaled, Seed: 1, OrderSeed: 2,
 	}
 	switch c.slots {

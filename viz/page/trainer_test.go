@@ -291,9 +291,9 @@ func TestOrdersRefused(t *testing.T) {
 	}{
 		{ordered(false), 400, "expected 1 to 8 networks, found 0"},
 		{ordered(false, nine...), 400, "expected 1 to 8 networks, found 9"},
-		{ordered(false, recipe(1), negative), 400, "network 2: --lr -1: want a positive number"},
-		{ordered(false, unfit), 400, "network 1: --arch 784-16-10: the images have 4x4 = 16 pixels"},
-		{ordered(false, recipe(1), split), 400, "network 2: --validation 0.5: networks that are trained together hold out the same images"},
+		{ordered(false, recipe(1), negative), 400, "network 2: lr -1: want a positive number"},
+		{ordered(false, unfit), 400, "network 1: arch 784-16-10: the images have 4x4 = 16 pixels"},
+		{ordered(false, recipe(1), split), 400, "network 2: validation 0.5: networks that are trained together hold out the same images"},
 		{ordered(false, huge), 400, "at most 8000000 parameters"},
 		{ordered(false, many, many, many), 400, "at most 8000000 parameters"},
 		{map[string]any{"rainbow": 1}, 400, `unknown field \"rainbow\"`},
