@@ -310,7 +310,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 // adapt gives the network the inputs and outputs that the data need, if no flag
 // says what it has.
 func (t *trainFlags) adapt(data *mnist.Dataset) {
-	if !t.given["--arch"] {
+	if !t.given["arch"] {
 		t.Recipe = t.Recipe.For(data)
 	}
 }
