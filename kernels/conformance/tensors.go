@@ -76,7 +76,7 @@ func tensorGradients(exec kernels.Executor, v kernels.Variant, p *ir.Program) er
 	const stepSize = 1 << 12
 	data := Data(p, 21)
 	v.Optimizer.WeightDecay = 0
-	v.Rate = kernels.Rate{StepSize: stepSize, Schedule: "constant"}
+	v.Schedule = kernels.Schedule{StepSize: stepSize, Name: "constant"}
 	before := Randomize(v)
 	pop, err := exec.Prepare(data, []kernels.Variant{v})
 	if err != nil {
