@@ -7,11 +7,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -32,11 +37,13 @@ type Tab struct {
 
 	mu       sync.Mutex
 	failures []string
+	requests []string // addresses that were asked for
+	ignored  *regexp.Regexp
 }
 
 // Open starts a headless browser with an empty page. Where there is none, the test
 // is skipped, or fails if Required is set. Exceptions that scripts throw fail the
-// test when it ends.
+// test when it ends, and so do errors on the console but those that [Tab.Ignore] names.
 func Open(t *testing.T) *Tab {
 	t.Helper()
 	path := ""
@@ -63,10 +70,21 @@ func Open(t *testing.T) *Tab {
 	tab := &Tab{t: t, ctx: ctx}
 	tab.Do()
 	err := chromedp.Listen(ctx, func(event any) {
-		if thrown, ok := event.(*runtime.EventExceptionThrown); ok {
-			tab.mu.Lock()
-			defer tab.mu.Unlock()
-			tab.failures = append(tab.failures, fmt.Sprintf("%+v", thrown.ExceptionDetails))
+		tab.mu.Lock()
+		defer tab.mu.Unlock()
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
+			tab.failures = append(tab.failures, fmt.Sprintf("%+v", e.ExceptionDetails))
+		case *runtime.EventConsoleAPICalled:
+			if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
+				tab.failures = append(tab.failures, fmt.Sprintf("%s on the console: %+v", e.Type, e.Args))
+			}
+		case *log.EventEntryAdded:
+			if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+				tab.failures = append(tab.failures, fmt.Sprintf("%s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL))
+			}
+		case *network.EventRequestWillBeSent:
+			tab.requests = append(tab.requests, e.Request.URL)
 		}
 	})
 	if err != nil {
@@ -76,10 +94,43 @@ func Open(t *testing.T) *Tab {
 		tab.mu.Lock()
 		defer tab.mu.Unlock()
 		for _, f := range tab.failures {
-			t.Errorf("a script of the page failed: %s", f)
+			if tab.ignored == nil || !tab.ignored.MatchString(f) {
+				t.Errorf("the page failed: %s", f)
+			}
 		}
 	})
+	call(tab, log.Enable, cdp.Empty{})
+	call(tab, network.Enable, network.EnableParams{})
 	return tab
+}
+
+// Ignore names what may be on the console: a regular expression.
+func (tab *Tab) Ignore(expression string) { tab.ignored = regexp.MustCompile(expression) }
+
+// Requests are the addresses that the page has asked for.
+func (tab *Tab) Requests() []string {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	return slices.Clone(tab.requests)
+}
+
+// call sends the browser a command of its protocol.
+func call[P, R any](tab *Tab, command cdp.Command[P, R], parameters P) {
+	tab.t.Helper()
+	tab.Do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, command, parameters)
+		return err
+	}))
+}
+
+// Prefer sets what CSS calls media features: prefers-color-scheme and the like.
+func (tab *Tab) Prefer(features map[string]string) {
+	tab.t.Helper()
+	var media []*emulation.MediaFeature
+	for name, value := range features {
+		media = append(media, &emulation.MediaFeature{Name: name, Value: value})
+	}
+	call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media})
 }
 
 // Do runs actions on the page, one after the other.
@@ -94,6 +145,16 @@ func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 func Ask[T any](tab *Tab, expression string) T {
 	tab.t.Helper()
 	answer, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		tab.t.Fatalf("%s: %v", expression, err)
+	}
+	return answer
+}
+
+// Await evaluates an expression that is a promise.
+func Await[T any](tab *Tab, expression string) T {
+	tab.t.Helper()
+	answer, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
 		tab.t.Fatalf("%s: %v", expression, err)
 	}

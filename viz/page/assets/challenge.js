@@ -48,6 +48,7 @@ export class Challenge {
     clearInterval(this.timer);
     this.phase = "idle";
     this.trace = [];
+    this.told = null;
     this.app.pad.path = null;
     this.app.pad.paintMarks();
     this.show();
@@ -108,6 +109,7 @@ export class Challenge {
     else if (phase === "first") say_(this.held ? `${seen} Good. Finish your ${name(this.from)}, then press the button and go on drawing.` : `Draw a ${name(this.from)}. ${seen}`);
     else if (phase === "second") say_(`Now make something else of it: for an 8, close its left side, a little at a time. ${seen}`);
     if (phase === "flipped") this.result();
+    else this.told = null;
   }
 
   /** result tells where the answer flipped and which units changed. */
