@@ -28,7 +28,7 @@ func TestArithmeticName(t *testing.T) {
 		if r == &portable {
 			want = `^portable \d+, Go on \w+( with FMA)?$`
 		}
-		if got := (executor{r}).Arithmetic(); !regexp.MustCompile(want).MatchString(got) {
+		if got := only(r).Arithmetic(); !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("%s: arithmetic %q, want %s", r.name, got, want)
 		}
 	}
@@ -52,7 +52,7 @@ func TestArithmetic(t *testing.T) {
 		known[name] = digest
 	}
 	for _, r := range available() {
-		name := executor{r}.Arithmetic()
+		name := only(r).Arithmetic()
 		got := results(t, r)
 		switch want, ok := known[name]; {
 		case !ok && !*rewrite:
@@ -93,7 +93,7 @@ func results(t *testing.T, r *routines) string {
 			v := variant(chain(t, f, code, widths...), []int{32, 10, 7}[(i+k)%3], 0)
 			v.Optimizer, v.Schedule = o, kernels.Schedule{StepSize: 0.01, Name: "cosine"}
 			v.Shift = k
-			population, err := executor{r}.Prepare(d, []kernels.Variant{v})
+			population, err := only(r).Prepare(d, []kernels.Variant{v})
 			if err != nil {
 				t.Fatal(err)
 			}

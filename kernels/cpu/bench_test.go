@@ -75,8 +75,14 @@ func BenchmarkActivations(b *testing.B) {
 	}
 }
 
+// narrowed is the executor on a processor that has no wider set than the given one.
+func narrowed(set *routines) executor {
+	sets := available()
+	return newExecutor(sets[slices.Index(sets, set):])
+}
+
 func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch, shift int, o kernels.Optimizer, stepSize float64) {
-	population, err := executor{set}.Prepare(data, []kernels.Variant{{
+	population, err := narrowed(set).Prepare(data, []kernels.Variant{{
 		Source: p, Optimizer: o,
 		Schedule: kernels.Schedule{StepSize: stepSize, Name: "constant"}, Batch: batch, Epochs: 40, Shift: shift,
 		Init: kernels.Scaled, Seed: 1, OrderSeed: 1,

@@ -133,6 +133,11 @@ func prepare(t testing.TB, v kernels.Variant, d kernels.Data, r *routines) *mach
 	return m
 }
 
+// only is the executor with one set.
+func only(r *routines) executor {
+	return executor{r, func() choice { return choose([]*routines{r}, nil) }}
+}
+
 // eachSet runs a test with every instruction set that the processor has.
 func eachSet(t *testing.T, test func(t *testing.T, r *routines)) {
 	for _, r := range available() {

@@ -708,18 +708,18 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-// TestSets: New takes the fastest set that the processor has, and the tests
-// have run them all.
+// TestSets: New has the widest set of the processor, and the tests have run them
+// all.
 func TestSets(t *testing.T) {
 	sets := available()
-	if e := New().(executor); e.routines != sets[0] {
-		t.Errorf("New takes %s, the fastest of %d sets is %s", e.name, len(sets), sets[0].name)
+	if e := New().(executor); e.widest != sets[0] {
+		t.Errorf("New takes %s, the widest of %d sets is %s", e.widest.name, len(sets), sets[0].name)
 	}
 	if last := sets[len(sets)-1]; last != &portable {
 		t.Errorf("the last resort is %s", last.name)
 	}
 	for _, r := range sets {
-		if d := (executor{r}).Device(); !strings.Contains(d, ", "+r.name+", ") {
+		if d := only(r).Device(); !strings.Contains(d, ", "+r.name+", ") {
 			t.Errorf("the executor with %s calls itself %q", r.name, d)
 		}
 	}

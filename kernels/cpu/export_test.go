@@ -7,7 +7,7 @@ import "vanilla/kernels"
 func Executors() map[string]kernels.Executor {
 	all := map[string]kernels.Executor{}
 	for _, r := range available() {
-		all[r.name] = executor{r}
+		all[r.name] = only(r)
 	}
 	return all
 }

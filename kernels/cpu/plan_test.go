@@ -206,8 +206,11 @@ func TestUnfused(t *testing.T) {
 func TestExplain(t *testing.T) {
 	p := chain(t, ir.Sigmoid, ir.Xent, 8, 3)
 	lines, err := New().Explain(p, kernels.Optimizer{Name: "sgd"})
-	if err != nil || len(lines) != 4 {
-		t.Errorf("%d lines, error %v", len(lines), err)
+	if err != nil || len(lines) != 6 || !strings.HasPrefix(lines[0], "routines: ") || !strings.HasPrefix(lines[1], "of panels that are at most half in use: ") {
+		t.Errorf("lines %q, error %v", lines, err)
+	}
+	if lines, err := New().Explain(chain(t, ir.Sigmoid, ir.Xent, 8, 16), kernels.Optimizer{Name: "sgd"}); err != nil || len(lines) != 5 {
+		t.Errorf("without half panels, lines %q, error %v", lines, err)
 	}
 	p.Forward = 0
 	if _, err := New().Explain(p, kernels.Optimizer{Name: "sgd"}); err == nil {
