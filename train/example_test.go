@@ -46,7 +46,7 @@ func Example() {
 		return
 	}
 	for _, r := range results {
-		fmt.Printf("%-13s%6d parameters, %d epochs, above 75 %%: %t\n", r.Spec.Recipe.Arch, r.Parameters, r.Epochs, r.Test.Accuracy() > 0.75)
+		fmt.Printf("%-13s%6d parameters, %d epochs, %.0f %% right\n", r.Spec.Recipe.Arch, r.Parameters, r.Epochs, 100*r.Test.Accuracy())
 	}
 
 	dir, err := os.MkdirTemp("", "study")
@@ -72,12 +72,16 @@ func Example() {
 	}
 	defer network.Close()
 	score, err := network.Evaluate(context.Background(), data.Test)
-	fmt.Println("as good when it is read again:", score.Correct == results[2].Test.Correct, err)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("read again: %.0f %% of %d right\n", 100*score.Accuracy(), score.N)
 	// Output:
-	// 784-10         7850 parameters, 10 epochs, above 75 %: true
-	// 784-16-16-10  13002 parameters, 10 epochs, above 75 %: true
-	// 784-40-10     31810 parameters, 10 epochs, above 75 %: true
-	// as good when it is read again: true <nil>
+	// 784-10         7850 parameters, 10 epochs, 88 % right
+	// 784-16-16-10  13002 parameters, 10 epochs, 86 % right
+	// 784-40-10     31810 parameters, 10 epochs, 90 % right
+	// read again: 90 % of 10000 right
 }
 
 // Held-out images say when to stop, and the history keeps what happened.
@@ -107,12 +111,26 @@ func ExampleRun_history() {
 		fmt.Println(err)
 		return
 	}
-	best := records[results[0].BestEpoch-1]
-	fmt.Println("a record of each epoch:", len(records) == results[0].Epochs)
-	fmt.Println("the best network is kept:", best.Accuracy == results[0].Validation.Accuracy())
+	first, best := records[0], records[results[0].BestEpoch-1]
+	fmt.Printf("epoch %d ended with step %d at a step size of %.4f\n", first.Epoch, first.Step, first.StepSize)
+	fmt.Printf("the best one had %.0f %% of the held-out images right\n", 100*best.Accuracy)
+	fmt.Printf("the network that is kept has %.0f %%: %d epochs more were no better\n", 100*results[0].Validation.Accuracy(), len(records)-best.Epoch)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range files {
+		fmt.Println(f.Name())
+	}
 	// Output:
-	// a record of each epoch: true
-	// the best network is kept: true
+	// epoch 1 ended with step 50 at a step size of 0.9974
+	// the best one had 88 % of the held-out images right
+	// the network that is kept has 88 %: 3 epochs more were no better
+	// checkpoint.safetensors
+	// history.jsonl
+	// lock
+	// snapshots
 }
 
 // A recipe file names what is different from a built-in recipe.
@@ -142,7 +160,7 @@ func ExampleSpec_network() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(results[0].Model.Names(), results[0].Test.Accuracy() > 0.75)
+	fmt.Printf("%v, %.0f %% right\n", results[0].Model.Names(), 100*results[0].Test.Accuracy())
 	// Output:
-	// [W1 b1 W2 b2] true
+	// [W1 b1 W2 b2], 87 % right
 }
