@@ -710,6 +710,25 @@ func TestVersionAndDevices(t *testing.T) {
 	}
 }
 
+// The version is that of the build, where it is known, and the changelog has it.
+func TestBuildVersion(t *testing.T) {
+	for main, want := range map[string]string{"": version, "(devel)": version, "v0.0.0-20260101000000-abcdef123456": version, "v0.2.0": "0.2.0",
+		"v1.2.3-0.20260101000000-abcdef123456+dirty": "1.2.3-0.20260101000000-abcdef123456+dirty"} {
+		if got := buildVersion(main); got != want {
+			t.Errorf("built from %q it is %s, want %s", main, got, want)
+		}
+	}
+	changes := string(read(t, filepath.Join("..", "..", "CHANGELOG.md")))
+	if !regexp.MustCompile(`(?m)^## ` + regexp.QuoteMeta(version) + `, \d{4}-\d\d-\d\d$`).MatchString(changes) {
+		t.Errorf("the changelog has no section of %s with a date", version)
+	}
+	for line := range strings.Lines(changes) {
+		if strings.HasPrefix(line, "## ") && line != "## Unreleased\n" && !regexp.MustCompile(`, \d{4}-\d\d-\d\d\n$`).MatchString(line) {
+			t.Errorf("the changelog's section %q has no date", line)
+		}
+	}
+}
+
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if script := must(t, "completion", shell); !strings.Contains(script, "vanilla") {

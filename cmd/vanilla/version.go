@@ -12,8 +12,20 @@ import (
 	"vanilla/kernels/device"
 )
 
-// version is what model files and the command version say.
+// version is what files say that are written. A run or sweep is gone on with by the
+// version that began it, so it changes with a release and not with a build.
 const version = "0.1.0"
+
+// buildVersion is what the command version says: the release that the main module was
+// built from, as Go found it in the repository's tags ("v0.2.0", or
+// "v0.2.1-0.20270101000000-abcdef123456" after it) or was asked to install.
+// Without one it is version.
+func buildVersion(main string) string {
+	if main == "" || main == "(devel)" || strings.HasPrefix(main, "v0.0.0-") {
+		return version
+	}
+	return strings.TrimPrefix(main, "v")
+}
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -24,7 +36,11 @@ func versionCommand() *cobra.Command {
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			rows := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintf(rows, "vanilla\t%s\n", version)
+			main := ""
+			if info, ok := debug.ReadBuildInfo(); ok {
+				main = info.Main.Version
+			}
+			fmt.Fprintf(rows, "vanilla\t%s\n", buildVersion(main))
 			fmt.Fprintf(rows, "go\t%s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			if tags := buildSettings()["-tags"]; tags != "" {
 				fmt.Fprintf(rows, "tags\t%s\n", tags)
