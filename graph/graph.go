@@ -12,8 +12,6 @@ package graph
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 
 	// Gorgonia panics on today's Go unless this version of its guard is linked.
@@ -22,61 +20,6 @@ import (
 
 	"vanilla/graph/ir"
 )
-
-// Arch is a chain of dense layers.
-type Arch struct {
-	// Widths are the number of inputs, of units in each hidden layer, and of
-	// outputs: 784, 16, 16, 10.
-	Widths []int
-	// Activation is that of the hidden layers.
-	Activation ir.Activation
-	Loss       Loss
-}
-
-// Widths beyond these are a mistake rather than a network.
-const (
-	maxWidth  = 1 << 16
-	maxLayers = 1 << 8
-)
-
-// Check reports the first thing that cannot be.
-func (a Arch) Check() error {
-	if n := len(a.Widths) - 1; n < 1 || n > maxLayers {
-		return fmt.Errorf("%d widths: want those of the inputs, of up to %d hidden layers, and of the outputs", n+1, maxLayers-1)
-	}
-	for _, w := range a.Widths {
-		if w < 1 || w > maxWidth {
-			return fmt.Errorf("width %d: want 1 to %d", w, maxWidth)
-		}
-	}
-	if k := a.Widths[len(a.Widths)-1]; k < 2 {
-		return fmt.Errorf("%d output: want one for each class, 2 or more", k)
-	}
-	if _, ok := activations[a.Activation]; !ok {
-		return fmt.Errorf("activation %s is not available for hidden layers", a.Activation)
-	}
-	_, err := ParseLoss(string(a.Loss))
-	return err
-}
-
-// NamedArch is the architecture with these widths whose activation and loss have
-// these names.
-func NamedArch(widths []int, activation, loss string) (a Arch, err error) {
-	a.Widths = widths
-	if a.Activation, err = ir.ParseActivation(activation); err != nil {
-		return a, err
-	}
-	a.Loss, err = ParseLoss(loss)
-	return a, err
-}
-
-func (a Arch) String() string {
-	var parts []string
-	for _, w := range a.Widths {
-		parts = append(parts, strconv.Itoa(w))
-	}
-	return fmt.Sprintf("%s %s %s", strings.Join(parts, "-"), a.Activation, a.Loss)
-}
 
 // Graph is a loss at one batch size, written in Gorgonia.
 type Graph struct {

@@ -23,19 +23,20 @@ const (
 type LossKind struct {
 	Name Loss
 	Help string // what it is of, in a few words
-	// write gives a graph whose last layer is z its Output and its Loss.
-	write func(g *Graph, z *gorgonia.Node)
+	// write gives a graph whose last layer is z its Output and its Loss, with those
+	// targets.
+	write func(g *Graph, z, targets *gorgonia.Node)
 }
 
 var losses = [...]LossKind{
-	{CrossEntropy, "of the softmax", func(g *Graph, z *gorgonia.Node) {
+	{CrossEntropy, "of the softmax", func(g *Graph, z, targets *gorgonia.Node) {
 		g.Output = z
 		logProb := must(gorgonia.LogSoftMax(z))
-		g.Loss = must(gorgonia.Neg(must(gorgonia.Mean(must(gorgonia.Sum(must(gorgonia.HadamardProd(g.Y, logProb)), 1))))))
+		g.Loss = must(gorgonia.Neg(must(gorgonia.Mean(must(gorgonia.Sum(must(gorgonia.HadamardProd(targets, logProb)), 1))))))
 	}},
-	{Quadratic, "of sigmoid outputs", func(g *Graph, z *gorgonia.Node) {
+	{Quadratic, "of sigmoid outputs", func(g *Graph, z, targets *gorgonia.Node) {
 		g.Output = must(gorgonia.Sigmoid(z))
-		diff := must(gorgonia.Sub(g.Output, g.Y))
+		diff := must(gorgonia.Sub(g.Output, targets))
 		g.Loss = must(gorgonia.Mean(must(gorgonia.Sum(must(gorgonia.Square(diff)), 1))))
 	}},
 }

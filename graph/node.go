@@ -338,7 +338,7 @@ func (l *lowerer) slice(printed string, forward bool) (int, error) {
 		v := numbers(printed)
 		from, to, by = v[0], v[1], max(1, v[2])
 	}
-	if forward && to > sliceLimit && l.n.readers > 1 {
+	if forward && to > sliceLimit && to-from < of[axis] && l.n.readers > 1 {
 		return 0, fmt.Errorf("a slice %d:%d that is read %d times: Gorgonia makes slices of one value whose bounds are equal modulo 256 one node, so beyond 255 it may be two: multiply by a frozen matrix of zeros and ones instead",
 			from, to, l.n.readers)
 	}

@@ -154,6 +154,11 @@ func (s *simplifier) op(op ir.Op) {
 			op.Args[0] = in.Args[0]
 			op.Nodes = merged(op.Nodes, in.Nodes)
 		}
+	case ir.Slice, ir.Unslice: // of all there is
+		if axis := op.Axes[0]; s.shape(op.Out) == s.shape(op.Args[0]) && op.Ints[0] == ir.Fixed(0) && op.Ints[1] == s.shape(op.Out).Extents()[axis] {
+			s.same(op, op.Args[0])
+			return
+		}
 	case ir.Transpose:
 		if in != nil && in.Code == ir.Transpose {
 			axes := make([]int, len(op.Axes))

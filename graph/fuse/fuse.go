@@ -266,22 +266,7 @@ const shortArgument = 40
 // element-wise operations are computed from, nearest first.
 func (f *fuser) activation(id ir.ID, want form) (ir.ID, bool) {
 	shape := f.p.Value(id).Shape
-	var candidates []ir.ID
-	for queue := []ir.ID{id}; len(queue) > 0; queue = queue[1:] {
-		op := f.producer(queue[0])
-		if op == nil || op.Code != ir.Map {
-			continue
-		}
-		if _, isLayer := f.layer(queue[0]); isLayer && queue[0] != id {
-			continue
-		}
-		for _, a := range op.Args {
-			if !slices.Contains(candidates, a) && f.p.Value(a).Shape == shape {
-				candidates, queue = append(candidates, a), append(queue, a)
-			}
-		}
-	}
-	for _, z := range candidates {
+	for _, z := range f.cone(id) {
 		if len(f.form[z]) > shortArgument {
 			continue
 		}

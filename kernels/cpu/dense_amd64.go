@@ -97,6 +97,18 @@ func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 
 func ceilingAVX2(sums []float32, factor float32, addend float32, turns int)
 
 //go:noescape
+func mapAddAVX2(out []float32, a []float32, b []float32)
+
+//go:noescape
+func mapSubAVX2(out []float32, a []float32, b []float32)
+
+//go:noescape
+func mapMulAVX2(out []float32, a []float32, b []float32)
+
+//go:noescape
+func mapDivAVX2(out []float32, a []float32, b []float32)
+
+//go:noescape
 func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 
 //go:noescape
@@ -185,6 +197,18 @@ func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta
 
 //go:noescape
 func ceilingAVX512(sums []float32, factor float32, addend float32, turns int)
+
+//go:noescape
+func mapAddAVX512(out []float32, a []float32, b []float32)
+
+//go:noescape
+func mapSubAVX512(out []float32, a []float32, b []float32)
+
+//go:noescape
+func mapMulAVX512(out []float32, a []float32, b []float32)
+
+//go:noescape
+func mapDivAVX512(out []float32, a []float32, b []float32)
 
 //go:noescape
 func multiplyAVX2Half(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)

@@ -3429,6 +3429,118 @@ end2:
 	VZEROUPPER
 	RET
 
+// func mapAddAVX2(out []float32, a []float32, b []float32)
+// Requires: AVX
+TEXT ·mapAddAVX2(SB), NOSPLIT, $0-72
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ out_len+8(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Y0
+	VMOVUPS 32(CX)(SI*1), Y1
+	VMOVUPS (DX)(SI*1), Y2
+	VMOVUPS 32(DX)(SI*1), Y3
+	VADDPS  Y2, Y0, Y4
+	VADDPS  Y3, Y1, Y5
+	VMOVUPS Y4, (AX)(SI*1)
+	VMOVUPS Y5, 32(AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func mapSubAVX2(out []float32, a []float32, b []float32)
+// Requires: AVX
+TEXT ·mapSubAVX2(SB), NOSPLIT, $0-72
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ out_len+8(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Y0
+	VMOVUPS 32(CX)(SI*1), Y1
+	VMOVUPS (DX)(SI*1), Y2
+	VMOVUPS 32(DX)(SI*1), Y3
+	VSUBPS  Y2, Y0, Y4
+	VSUBPS  Y3, Y1, Y5
+	VMOVUPS Y4, (AX)(SI*1)
+	VMOVUPS Y5, 32(AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func mapMulAVX2(out []float32, a []float32, b []float32)
+// Requires: AVX
+TEXT ·mapMulAVX2(SB), NOSPLIT, $0-72
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ out_len+8(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Y0
+	VMOVUPS 32(CX)(SI*1), Y1
+	VMOVUPS (DX)(SI*1), Y2
+	VMOVUPS 32(DX)(SI*1), Y3
+	VMULPS  Y2, Y0, Y4
+	VMULPS  Y3, Y1, Y5
+	VMOVUPS Y4, (AX)(SI*1)
+	VMOVUPS Y5, 32(AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func mapDivAVX2(out []float32, a []float32, b []float32)
+// Requires: AVX
+TEXT ·mapDivAVX2(SB), NOSPLIT, $0-72
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ out_len+8(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Y0
+	VMOVUPS 32(CX)(SI*1), Y1
+	VMOVUPS (DX)(SI*1), Y2
+	VMOVUPS 32(DX)(SI*1), Y3
+	VDIVPS  Y2, Y0, Y4
+	VDIVPS  Y3, Y1, Y5
+	VMOVUPS Y4, (AX)(SI*1)
+	VMOVUPS Y5, 32(AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	VZEROUPPER
+	RET
+
 // func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 // Requires: AVX, AVX512F
 TEXT ·multiplyAVX512(SB), NOSPLIT, $0-152
@@ -8934,6 +9046,102 @@ end2:
 	VMOVUPS Z9, 576(AX)
 	VMOVUPS Z10, 640(AX)
 	VMOVUPS Z11, 704(AX)
+	VZEROUPPER
+	RET
+
+// func mapAddAVX512(out []float32, a []float32, b []float32)
+// Requires: AVX, AVX512F
+TEXT ·mapAddAVX512(SB), NOSPLIT, $0-72
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ out_len+8(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Z0
+	VMOVUPS (DX)(SI*1), Z1
+	VADDPS  Z1, Z0, Z2
+	VMOVUPS Z2, (AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func mapSubAVX512(out []float32, a []float32, b []float32)
+// Requires: AVX, AVX512F
+TEXT ·mapSubAVX512(SB), NOSPLIT, $0-72
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ out_len+8(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Z0
+	VMOVUPS (DX)(SI*1), Z1
+	VSUBPS  Z1, Z0, Z2
+	VMOVUPS Z2, (AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func mapMulAVX512(out []float32, a []float32, b []float32)
+// Requires: AVX, AVX512F
+TEXT ·mapMulAVX512(SB), NOSPLIT, $0-72
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ out_len+8(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Z0
+	VMOVUPS (DX)(SI*1), Z1
+	VMULPS  Z1, Z0, Z2
+	VMOVUPS Z2, (AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func mapDivAVX512(out []float32, a []float32, b []float32)
+// Requires: AVX, AVX512F
+TEXT ·mapDivAVX512(SB), NOSPLIT, $0-72
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ out_len+8(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+loop1:
+	CMPQ    SI, BX
+	JGE     end2
+	VMOVUPS (CX)(SI*1), Z0
+	VMOVUPS (DX)(SI*1), Z1
+	VDIVPS  Z1, Z0, Z2
+	VMOVUPS Z2, (AX)(SI*1)
+	ADDQ    $0x40, SI
+	JMP     loop1
+
+end2:
 	VZEROUPPER
 	RET
 

@@ -39,6 +39,7 @@ var avx2 = routines{
 	softmax: softmaxAVX2,
 	descend: descendAVX2, momentum: momentumAVX2, nesterov: nesterovAVX2, adam: adamAVX2,
 	ceiling: ceilingAVX2, ceilingSums: 12 * 8,
+	mapAdd: mapAddAVX2, mapSub: mapSubAVX2, mapMul: mapMulAVX2, mapDiv: mapDivAVX2,
 }
 
 // A register of AVX-512 is a whole panel: half of one would be no faster.
@@ -59,4 +60,5 @@ var avx512 = routines{
 	softmax: softmaxAVX512,
 	descend: descendAVX512, momentum: momentumAVX512, nesterov: nesterovAVX512, adam: adamAVX512,
 	ceiling: ceilingAVX512, ceilingSums: 12 * 16,
+	mapAdd: mapAddAVX512, mapSub: mapSubAVX512, mapMul: mapMulAVX512, mapDiv: mapDivAVX512,
 }

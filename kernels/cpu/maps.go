@@ -79,13 +79,13 @@ func (r *routines) unary(f ir.Fn) func(out, a []float32) {
 func (r *routines) binary(f ir.Fn) func(out, a, b []float32) {
 	switch f {
 	case ir.FnAdd:
-		return addPortable
+		return r.mapAdd
 	case ir.FnSub:
-		return subPortable
+		return r.mapSub
 	case ir.FnMul:
-		return mulPortable
+		return r.mapMul
 	case ir.FnDiv:
-		return divPortable
+		return r.mapDiv
 	case ir.FnGt:
 		return comparison(func(a, b float32) bool { return a > b })
 	case ir.FnGe:
@@ -103,28 +103,32 @@ func (r *routines) binary(f ir.Fn) func(out, a, b []float32) {
 	}
 }
 
-func addPortable(out, a, b []float32) {
+// mapAdd is out = a + b.
+func mapAdd(out, a, b []float32) {
 	a, b = a[:len(out)], b[:len(out)]
 	for i := range out {
 		out[i] = a[i] + b[i]
 	}
 }
 
-func subPortable(out, a, b []float32) {
+// mapSub is out = a − b.
+func mapSub(out, a, b []float32) {
 	a, b = a[:len(out)], b[:len(out)]
 	for i := range out {
 		out[i] = a[i] - b[i]
 	}
 }
 
-func mulPortable(out, a, b []float32) {
+// mapMul is out = a ⊙ b.
+func mapMul(out, a, b []float32) {
 	a, b = a[:len(out)], b[:len(out)]
 	for i := range out {
 		out[i] = a[i] * b[i]
 	}
 }
 
-func divPortable(out, a, b []float32) {
+// mapDiv is out = a ÷ b.
+func mapDiv(out, a, b []float32) {
 	a, b = a[:len(out)], b[:len(out)]
 	for i := range out {
 		out[i] = a[i] / b[i]

@@ -71,11 +71,13 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 	c.step = c.schedule(c.program.Ops, []ir.ID{c.program.Loss},
 		selectKernels,
 		appendUpdates,
+		dropUnread,
 		slopesFromOutputs,
 		fuseDenseActivation,
 		fuseLossGradient,
 		fuseInputActivationGradient,
 		fuseUpdates,
+		groupMaps,
 		expandInput,
 		expandTarget,
 	)

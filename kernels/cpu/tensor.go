@@ -320,7 +320,7 @@ func compileTensor(program *ir.Program) *plan {
 		evaluated = append(slices.Clone(evaluated), p.Ops[p.Forward+i]) // a copy of the output
 	}
 	kept := []ir.ID{p.Output, p.Loss}
-	c.chunk = c.schedule(evaluated, kept, selectKernels, fuseDenseActivation, expandInput, expandTarget)
-	c.forward = c.schedule(forward, kept, selectKernels)
+	c.chunk = c.schedule(evaluated, kept, selectKernels, dropUnread, fuseDenseActivation, groupMaps, expandInput, expandTarget)
+	c.forward = c.schedule(forward, kept, selectKernels, dropUnread)
 	return c
 }

@@ -33,55 +33,160 @@ type elementwise struct {
 }
 
 // part is a run of numbers that one call of a routine writes: a panel, or all.
-type part struct {
-	from, to int
-	panel    int
+type part struct{ from, to, panel int }
+
+func (k elementwise) bind(m *machine) func() { return mapGroup{[]elementwise{k}}.bind(m) }
+
+// bound is a map ready to run, part by part.
+type bound struct {
+	out  []float32
+	run  func(out []float32, in [][]float32)
+	read []func(at part) []float32
+	in   [][]float32
+	// clear zeroes the columns beyond the width afterwards.
+	clear bool
 }
 
-func (k elementwise) parts(m *machine) []part {
+func (k elementwise) ready(m *machine) *bound {
 	cols := m.cols(k.out)
-	switch k.kind {
-	case inPanels:
-		all := make([]part, panels(cols))
-		for p := range all {
-			all[p] = part{p * m.n * lanes, (p + 1) * m.n * lanes, p}
-		}
-		return all
-	case inColumn:
-		return []part{{0, m.n * lanes, 0}}
-	case inRow:
-		return []part{{0, padded(cols), 0}}
-	case inNumber:
-		return []part{{0, lanes, 0}}
+	b := &bound{out: m.values[k.out], run: m.mapRoutine(k.fn, len(k.args)), in: make([][]float32, len(k.args)),
+		clear: k.kind == inRow || k.kind == inPanels && cols%lanes != 0 && risky[k.fn]}
+	if k.kind == inColumn && len(k.args) == 1 && k.fn.Unary() != nil {
+		b.run = oncePerExample(m.unary(k.fn))
 	}
-	return []part{{0, padded(m.plan.program.Value(k.out).Shape.Len(m.n)), 0}}
+	for _, a := range k.args {
+		b.read = append(b.read, m.operand(a, k.kind))
+	}
+	return b
 }
 
-func (k elementwise) bind(m *machine) func() {
-	run := m.mapRoutine(k.fn, len(k.args))
-	out, cols := m.values[k.out], m.cols(k.out)
-	read := make([]func(at part) []float32, len(k.args))
-	whole := k.kind == inPanels // all panels in one call
-	for i, a := range k.args {
-		var full bool
-		read[i], full = m.operand(a, k.kind)
-		whole = whole && full
-	}
-	in := make([][]float32, len(k.args))
-	clears := k.kind == inRow || k.kind == inPanels && cols%lanes != 0 && risky[k.fn]
-	return func() {
-		parts := k.parts(m)
-		if whole {
-			parts = []part{{0, m.n * padded(cols), 0}}
+// oncePerExample computes a function once for the 16 columns that hold one number.
+func oncePerExample(f func(out, a []float32)) func(out []float32, in [][]float32) {
+	var all []float32
+	return func(out []float32, in [][]float32) {
+		n := len(out) / lanes
+		if len(all) < padded(n) {
+			all = make([]float32, padded(n))
 		}
-		for _, at := range parts {
-			for i := range read {
-				in[i] = read[i](at)
+		for i := range n {
+			all[i] = in[0][i*lanes]
+		}
+		f(all[:padded(n)], all[:padded(n)])
+		for i, v := range all[:n] {
+			row := (*[lanes]float32)(out[i*lanes:])
+			for j := range row {
+				row[j] = v
 			}
-			run(out[at.from:at.to], in)
 		}
-		if clears {
-			m.clearBeyond(out, cols, k.kind)
+	}
+}
+
+// mapGroup is maps of one kind and extent, one after the other: they run panel by
+// panel, so that what one writes is in the first-level cache when the next one reads
+// it.
+type mapGroup struct{ maps []elementwise }
+
+func (g mapGroup) bind(m *machine) func() {
+	first := g.maps[0]
+	cols, kind := m.cols(first.out), first.kind
+	var all []*bound
+	for _, k := range g.maps {
+		all = append(all, k.ready(m))
+	}
+	length := m.plan.program.Value(first.out).Shape
+	return func() {
+		at := part{to: m.n * lanes}
+		count := 1
+		switch kind {
+		case inPanels:
+			count = panels(cols)
+		case inRow:
+			at.to = padded(cols)
+		case inNumber:
+			at.to = lanes
+		case inPlain:
+			at.to = padded(length.Len(m.n))
+		}
+		for ; at.panel < count; at = (part{at.to, at.to + m.n*lanes, at.panel + 1}) {
+			for _, b := range all {
+				for i, read := range b.read {
+					b.in[i] = read(at)
+				}
+				b.run(b.out[at.from:at.to], b.in)
+				if b.clear && at.panel == count-1 {
+					m.clearBeyond(b.out, cols, kind)
+				}
+			}
+		}
+	}
+}
+
+func (g mapGroup) reads() []ir.ID {
+	var ids []ir.ID
+	for _, k := range g.maps {
+		ids = append(ids, k.args...)
+	}
+	return ids
+}
+
+func (g mapGroup) writes() []ir.ID {
+	var ids []ir.ID
+	for _, k := range g.maps {
+		ids = append(ids, k.out)
+	}
+	return ids
+}
+
+func (g mapGroup) line(p *ir.Program) string {
+	var lines []string
+	for _, k := range g.maps {
+		lines = append(lines, k.line(p))
+	}
+	return strings.Join(lines, "; ")
+}
+
+// dropUnread removes what writes nothing that is read: repetitions that maps look
+// through.
+func dropUnread(s *schedule) {
+	read := map[ir.ID]bool{}
+	for _, id := range s.kept {
+		read[id] = true
+	}
+	for _, q := range s.program.Params {
+		read[q.Grad] = true
+	}
+	for i, k := range slices.Backward(s.kernels) {
+		if _, updates := k.(update); !updates && !slices.ContainsFunc(k.writes(), func(id ir.ID) bool { return read[id] }) {
+			s.kernels[i] = nil
+			continue
+		}
+		for _, id := range k.reads() {
+			read[id] = true
+		}
+	}
+	s.compact()
+}
+
+// groupMaps joins neighbouring maps on panels of one extent.
+func groupMaps(s *schedule) {
+	extent := func(k elementwise) ir.Shape { return s.program.Value(k.out).Shape }
+	for i := 0; i < len(s.kernels); i++ {
+		first, ok := s.kernels[i].(elementwise)
+		if !ok || first.kind != inPanels {
+			continue
+		}
+		g := mapGroup{[]elementwise{first}}
+		for j := i + 1; j < len(s.kernels); j++ {
+			next, ok := s.kernels[j].(elementwise)
+			if !ok || next.kind != inPanels || extent(next) != extent(first) {
+				break
+			}
+			g.maps = append(g.maps, next)
+			s.kernels[j] = nil
+		}
+		if len(g.maps) > 1 {
+			s.kernels[i] = g
+			s.compact()
 		}
 	}
 }
@@ -107,28 +212,29 @@ func (m *machine) clearBeyond(v []float32, cols int, k shapeKind) {
 	}
 }
 
-// operand reads a value for a map of that kind. full says that it has a number of
-// its own for each of the result.
-func (m *machine) operand(id ir.ID, out shapeKind) (read func(at part) []float32, full bool) {
+// operand reads a value for a map of that kind.
+func (m *machine) operand(id ir.ID, out shapeKind) func(at part) []float32 {
 	v := m.values[id]
 	of := kindOf(m.plan.program.Value(id).Shape)
-	slice := func(at part) []float32 { return v[at.from:at.to] }
+	room := m.room()
 	switch {
-	case of == out:
-		return slice, true
-	case of == inNumber:
-		room := m.room()
+	case of == inNumber && out != inNumber:
+		var value float32 // that the room is filled with
+		length := 0
 		return func(at part) []float32 {
-			filled := room(at.to - at.from)
-			for i := range filled {
-				filled[i] = v[0]
+			n := at.to - at.from
+			filled := room(n)
+			if v[0] != value || n > length {
+				value, length = v[0], n
+				for i := range filled {
+					filled[i] = value
+				}
 			}
 			return filled
-		}, false
+		}
 	case of == inColumn && out == inPanels:
-		return func(at part) []float32 { return v[:m.n*lanes] }, false
+		return func(part) []float32 { return v[:m.n*lanes] }
 	case of == inRow && out == inPanels:
-		room := m.room()
 		return func(at part) []float32 {
 			filled := room(at.to - at.from)
 			row := (*[lanes]float32)(v[at.panel*lanes:])
@@ -136,9 +242,9 @@ func (m *machine) operand(id ir.ID, out shapeKind) (read func(at part) []float32
 				*(*[lanes]float32)(filled[i:]) = *row
 			}
 			return filled
-		}, false
+		}
 	}
-	return slice, true
+	return func(at part) []float32 { return v[at.from:at.to] }
 }
 
 // room is memory of an operand's own, as long as it is asked for.
@@ -208,6 +314,14 @@ func (k reduce) bind(m *machine) func() {
 	}
 	switch k.how {
 	case ofColumns:
+		if !maximum { // a product with ones: each of the 16 columns of one panel is the sum
+			ones := make([]float32, (padded(cols)+1)*lanes)
+			for i := range ones[:cols*lanes] {
+				ones[i] = 1
+			}
+			zeros := make([]float32, lanes)
+			return func() { m.dense(out, in, ones, zeros, cols, lanes, padded(cols)*lanes) }
+		}
 		return func() {
 			ofPanels(func(i int, v float32) {
 				for j := range out[i*lanes : (i+1)*lanes] {
@@ -316,6 +430,14 @@ func (k noise) bind(m *machine) func() {
 		now := kernels.NewNoise(k.op, k.index, m.seed).At(m.stepNumber)
 		if !inRows {
 			now.Fill(out[:m.plan.program.Value(k.out).Shape.Len(m.n)], 0)
+			return
+		}
+		if cols%lanes == 0 {
+			for i := range m.n {
+				for p := range panels(cols) {
+					now.Fill(out[(p*m.n+i)*lanes:][:lanes], i*cols+p*lanes)
+				}
+			}
 			return
 		}
 		for i := range m.n {

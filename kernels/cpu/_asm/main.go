@@ -40,6 +40,7 @@ func main() {
 		s.momentum()
 		s.adam()
 		s.ceiling()
+		s.maps()
 	}
 	avx2Half.multiply()
 	avx2Half.accumulate()
