@@ -7,6 +7,8 @@ import (
 	"image/color"
 	"math"
 	"slices"
+
+	"vanilla/model"
 )
 
 // Activations is one image on its way through a network.
@@ -81,7 +83,11 @@ func NewActivations(ctx context.Context, n Network, picture Picture, rows, cols,
 	for k, l := range layers {
 		shown := mostActive(a[k])
 		var edges []Edge
-		for _, to := range shown {
+		drawn := shown
+		if !reads(l, from, z[k]) {
+			drawn = nil
+		}
+		for _, to := range drawn {
 			for i := range l.In {
 				if p := float64(l.Weight[to*l.In+i]) * float64(from[i]); p != 0 && (k == 0 || slices.Contains(r.Shown[k-1], i)) {
 					edges = append(edges, Edge{i, to, p})
@@ -103,6 +109,30 @@ func NewActivations(ctx context.Context, n Network, picture Picture, rows, cols,
 		r.Reveal.Negative += math.Min(p, 0)
 	}
 	return r, nil
+}
+
+// sameSum is the relative difference by which sums in other orders and precisions may be apart.
+const sameSum = 1e-4
+
+// reads says whether what enters a layer's units comes of these values. In graphs that are no chains a layer may read
+// another one, or sums of several; no lines are drawn to it then.
+func reads(l model.Layer, from, z []float32) bool {
+	if len(from) != l.In {
+		return false
+	}
+	for unit, want := range z {
+		sum := float64(l.Bias[unit])
+		scale := 1 + math.Abs(sum)
+		for i, v := range from {
+			p := float64(l.Weight[unit*l.In+i]) * float64(v)
+			sum += p
+			scale += math.Abs(p)
+		}
+		if !(math.Abs(sum-float64(want)) <= sameSum*scale) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *Activations) page() page {

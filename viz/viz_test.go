@@ -509,3 +509,28 @@ func TestTraining(t *testing.T) {
 		t.Errorf("found %+v", r.Runs)
 	}
 }
+
+// skipping is a chain whose last layer reads the one before together with the first.
+type skipping struct{ *chain }
+
+func (s skipping) Activate(ctx context.Context, x []float32) (z, a [][]float32, err error) {
+	if z, a, err = s.chain.Activate(ctx, x); err != nil {
+		return nil, nil, err
+	}
+	last := len(z) - 1
+	for j := range z[last] {
+		z[last][j] += a[0][j%len(a[0])]
+	}
+	return z, a, nil
+}
+
+// Lines are drawn between layers that read each other, and to no others.
+func TestActivationsOfNoChain(t *testing.T) {
+	for _, n := range []Network{bars(true), skipping{bars(true)}} {
+		r := made[*Activations](t)(NewActivations(t.Context(), n, picture(t, 5), side, side, MostActive))
+		last := len(r.Edges) - 1
+		if _, skips := n.(skipping); (len(r.Edges[last]) == 0) != skips || len(r.Edges[0]) == 0 {
+			t.Errorf("%T: %d lines into the first layer, %d into the last", n, len(r.Edges[0]), len(r.Edges[last]))
+		}
+	}
+}
