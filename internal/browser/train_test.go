@@ -82,7 +82,7 @@ func TestTrain(t *testing.T) {
 	tab.Ignore("400")
 	tab.set(0, "Step size", "-1")
 	tab.Do(chromedp.Click("#train-go"))
-	tab.Until(`/network 1: --lr -1: want a positive number/.test(document.querySelector("#panel-train .sentence").textContent)`)
+	tab.Until(`/network 1: lr -1: want a positive number/.test(document.querySelector("#panel-train .sentence").textContent)`)
 }
 
 // Another optimizer comes with its own step size; a second page sees the first one's training, and is told that it is

@@ -10,10 +10,10 @@ import (
 	"vanilla/train"
 )
 
-// controls are what the page's panel of training is made of: a control for each word of recipes, in their order.
+// controls are what the page's panel of training is made of: a control for each field of recipes, in their order.
 type controls struct {
-	Fields  []control               `json:"fields"`
-	Recipes map[string]train.Recipe `json:"recipes"` // to begin with, by name
+	Fields  []control           `json:"fields"`
+	Recipes map[string]settings `json:"recipes"` // to begin with, by name
 	// What networks are trained on.
 	Data    string `json:"data"`
 	Images  int    `json:"images"`
@@ -22,31 +22,65 @@ type controls struct {
 	Classes int    `json:"classes"`
 }
 
-// control is how a word of recipes is set.
+// control is how a field of recipes is set.
 type control struct {
-	Word    string   `json:"word"`
-	Choices []string `json:"choices,omitempty"` // of a name; otherwise it is a number or a text
+	Field   string   `json:"field"`
+	Choices []choice `json:"choices,omitempty"` // of a name; otherwise it is a number or a text
 	Number  bool     `json:"number"`
+}
+
+// choice is a name that a field can have, and what it means.
+type choice struct {
+	Name string `json:"name"`
+	Help string `json:"help"`
+}
+
+// choices are those of the fields that have names, from the tables that hold all there are.
+func choices() map[string][]choice {
+	found := map[string][]choice{}
+	add := func(field, name, help string) { found[field] = append(found[field], choice{name, help}) }
+	for _, a := range graph.Activations() {
+		add("activation", a.String(), a.Formula())
+	}
+	for _, k := range graph.Losses() {
+		add("loss", string(k.Name), k.Help)
+	}
+	for _, k := range kernels.Optimizers() {
+		add("optimizer", k.Name, k.Help)
+	}
+	for _, k := range kernels.Schedules() {
+		add("schedule", k.Name, k.Help)
+	}
+	for _, k := range kernels.Inits() {
+		add("init", string(k.Name), k.Help)
+	}
+	return found
+}
+
+// settings are a recipe, and the fields that set nothing in it.
+type settings struct {
+	Recipe train.Recipe `json:"recipe"`
+	Absent []string     `json:"absent"`
+}
+
+func settingsOf(r train.Recipe) settings {
+	s := settings{Recipe: r, Absent: []string{}}
+	for _, field := range train.Fields() {
+		if !r.Has(field) {
+			s.Absent = append(s.Absent, field)
+		}
+	}
+	return s
 }
 
 // newControls are the controls for a data set.
 func newControls(data *mnist.Dataset) *controls {
 	set := data.Train
-	choices := map[string][]string{
-		"activation": graph.ActivationNames(),
-		"loss":       graph.LossNames(),
-		"optimizer":  kernels.OptimizerNames(),
-		"schedule":   kernels.ScheduleNames(),
-		"init":       kernels.InitNames(),
-	}
-	c := &controls{Recipes: map[string]train.Recipe{}, Data: data.Name, Images: set.Len(), Rows: set.Rows, Cols: set.Cols, Classes: set.Classes}
-	base := train.Default()
-	for _, word := range train.Fields() {
-		field := control{Word: word, Choices: choices[word]}
-		if _, text := base.Get(word).(string); !text {
-			field.Number = true
-		}
-		c.Fields = append(c.Fields, field)
+	c := &controls{Recipes: map[string]settings{}, Data: data.Name, Images: set.Len(), Rows: set.Rows, Cols: set.Cols, Classes: set.Classes}
+	names, base := choices(), train.Default()
+	for _, field := range train.Fields() {
+		_, text := base.Get(field).(string)
+		c.Fields = append(c.Fields, control{Field: field, Choices: names[field], Number: !text})
 	}
 	for _, name := range train.Recipes() {
 		recipe, err := train.NamedRecipe(name)
@@ -54,7 +88,7 @@ func newControls(data *mnist.Dataset) *controls {
 			panic("page: " + err.Error()) // the names are its own
 		}
 		recipe.Arch = archFor(recipe.Arch, set)
-		c.Recipes[name] = recipe
+		c.Recipes[name] = settingsOf(recipe)
 	}
 	return c
 }

@@ -145,13 +145,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return <-ended
 }
 
-// Errors are answered with a JSON object that says what is wrong.
-func refuse(w http.ResponseWriter, status int, format string, args ...any) {
-	text, err := json.Marshal(map[string]string{"error": fmt.Sprintf(format, args...)})
+// answer answers with JSON.
+func answer(w http.ResponseWriter, v any) {
+	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings can be encoded
+		refuse(w, http.StatusInternalServerError, "%v", err)
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Write(text)
+}
+
+// refuse answers with a JSON object that says what is wrong.
+func refuse(w http.ResponseWriter, status int, format string, args ...any) {
+	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	w.Write(append(text, '\n'))
+	json.NewEncoder(w).Encode(map[string]string{"error": fmt.Sprintf(format, args...)})
 }

@@ -11,10 +11,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"vanilla/graph"
+	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -344,26 +347,61 @@ func TestOrdersRefused(t *testing.T) {
 	}
 }
 
-// What depends on a word that was changed follows it, as it does on the command line.
+// What depends on a field that was changed follows it, as it does on the command line, and what sets nothing is said.
 func TestFollow(t *testing.T) {
 	c := client{t, "http://" + serve(t, Config{Trainer: trains()})}
-	was := recipe(9)
-	is := was
-	is.Optimizer = "momentum"
-	_, text := c.post("/api/train/follow", map[string]any{"Was": was, "Is": is})
-	var got train.Recipe
-	if err := json.Unmarshal([]byte(text), &got); err != nil {
-		t.Fatal(err)
+	follow := func(was train.Recipe, change func(*train.Recipe)) settings {
+		is := was
+		change(&is)
+		_, text := c.post("/api/train/follow", map[string]any{"Was": was, "Is": is})
+		var got settings
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatalf("%v in %s", err, text)
+		}
+		if err := got.Recipe.Check(); err != nil {
+			t.Error(err)
+		}
+		return got
 	}
-	if got.LR != 0.1 || got.Momentum != 0.9 || got.Check() != nil {
+	got := follow(recipe(9), func(r *train.Recipe) { r.Optimizer = "momentum" })
+	if got.Recipe.LR != 0.1 || got.Recipe.Momentum != 0.9 || !slices.Equal(got.Absent, []string{"step_epochs", "gamma"}) {
 		t.Errorf("found %+v", got)
 	}
-	was, is = got, got
-	is.Optimizer, is.Schedule = "adam", "step"
-	_, text = c.post("/api/train/follow", map[string]any{"Was": was, "Is": is})
-	got = train.Recipe{}
-	if err := json.Unmarshal([]byte(text), &got); err != nil || got.LR != 0.001 || got.Momentum != 0 || got.StepEpochs != 3 || got.Check() != nil {
-		t.Errorf("found %+v: %v", got, err)
+	got = follow(got.Recipe, func(r *train.Recipe) { r.Optimizer = "adam" })
+	got = follow(got.Recipe, func(r *train.Recipe) { r.Schedule = "step" })
+	if got.Recipe.LR != 0.001 || got.Recipe.Momentum != 0 || got.Recipe.StepEpochs != 3 || !slices.Equal(got.Absent, []string{"momentum"}) {
+		t.Errorf("found %+v", got)
+	}
+}
+
+// There is a control for each field of recipes, and a choice, with what it means, for each name in the tables.
+func TestControls(t *testing.T) {
+	c := newControls(stripes())
+	choices := 0
+	for i, field := range train.Fields() {
+		found := c.Fields[i]
+		if found.Field != field || found.Number != (field != "arch" && found.Choices == nil) {
+			t.Errorf("found %+v for %s", found, field)
+		}
+		for _, choice := range found.Choices {
+			if choices++; choice.Help == "" {
+				t.Errorf("%s %s has no help", field, choice.Name)
+			}
+			r := recipe(9)
+			if err := r.Set(field, choice.Name); err != nil {
+				t.Error(err)
+			}
+			r.Follow(recipe(9), func(string) bool { return false })
+			if err := r.Check(); err != nil {
+				t.Errorf("%s %s cannot be chosen: %v", field, choice.Name, err)
+			}
+		}
+	}
+	if want := len(graph.Activations()) + len(graph.Losses()) + len(kernels.Optimizers()) + len(kernels.Schedules()) + len(kernels.Inits()); choices != want {
+		t.Errorf("%d choices, want %d", choices, want)
+	}
+	if len(c.Recipes) != 2 || c.Recipes["lesson"].Recipe.Arch != "16-16-16-3" || c.Recipes["default"].Recipe.Fits(stripes()) != nil {
+		t.Errorf("found %+v", c.Recipes)
 	}
 }
 

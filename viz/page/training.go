@@ -111,7 +111,8 @@ func (s *Server) startTraining(w http.ResponseWriter, r *http.Request) {
 	})(w, r)
 }
 
-// follow answers with a recipe in which what depends on a word that was changed, and was not set itself, has followed it.
+// follow answers with a recipe in which what depends on a field that was changed, and was not set itself, has followed it,
+// and with the fields that set nothing in it.
 func (s *Server) follow(w http.ResponseWriter, r *http.Request) {
 	var changed struct{ Was, Is train.Recipe }
 	if err := decode(r, &changed); err != nil {
@@ -119,17 +120,8 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	is := changed.Is
-	is.Follow(changed.Was, func(word string) bool { return is.Get(word) != changed.Was.Get(word) })
-	if is.Optimizer != "momentum" && is.Optimizer != "nesterov" {
-		is.Momentum = 0
-	}
-	text, err := json.Marshal(is)
-	if err != nil {
-		refuse(w, http.StatusBadRequest, "%v", err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(text)
+	is.Follow(changed.Was, func(field string) bool { return is.Get(field) != changed.Was.Get(field) })
+	answer(w, settingsOf(is))
 }
 
 // news is an event: how a run stands. Of the curves it has what the listener does not know yet.

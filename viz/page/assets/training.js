@@ -5,7 +5,7 @@ import {Picture} from "./pictures.js";
 import {largest} from "./network.js";
 import {byId, el, percent, say, thousands} from "./dom.js";
 
-/** LABELS are what words of recipes are called here, and in which order the first of them come. */
+/** LABELS are what fields of recipes are called here, and in which order the first of them come. */
 const LABELS = {
   arch: "Architecture", activation: "Activation", loss: "Loss", optimizer: "Optimizer", lr: "Step size", batch: "Batch", epochs: "Epochs", init: "Start weights",
   weight_decay: "Weight decay", schedule: "Schedule", momentum: "Momentum", step_epochs: "Epochs a step", gamma: "Factor a step", warmup: "Warm-up epochs",
@@ -24,9 +24,9 @@ export class Training {
     this.run = null; // the number of the one that is shown
     this.shown = []; // its networks: {card, tiles, losses, accuracies, …}
     this.looks = 0;
-    const lesson = {...controls.recipes.default, init: "lesson"};
-    this.networks = (app.share.restored ?? [{recipe: controls.recipes.default, seed: 1}, {recipe: lesson, seed: 1}])
-      .slice(0, 8).map(({recipe, seed}) => ({recipe: {...controls.recipes.default, ...recipe}, seed: Number(seed) || 1}));
+    const {recipe, absent} = controls.recipes.default;
+    const begin = app.share.restored ?? [{recipe, seed: 1}, {recipe: {...recipe, init: "lesson"}, seed: 1}];
+    this.networks = begin.slice(0, 8).map(n => ({recipe: {...recipe, ...n.recipe}, absent, seed: Number(n.seed) || 1}));
     this.forms = el("div", {className: "forms"});
     this.status = el("p", {className: "sentence", role: "status"});
     this.go = el("button", {type: "button", className: "primary", id: "train-go", onclick: () => this.start()}, "Start");
@@ -46,7 +46,10 @@ export class Training {
     byId("tab-train").addEventListener("click", () => this.listen());
     this.showForms();
     this.show({status: "idle", networks: []});
-    if (app.share.restored) app.showTab("train");
+    if (app.share.restored) {
+      app.showTab("train");
+      for (const n of this.networks) this.follow(n, n.recipe);
+    }
     app.on("theme", () => this.repaint());
   }
 
@@ -67,21 +70,20 @@ export class Training {
   /** form is the settings of one network. */
   form(network, index) {
     const field = control => {
-      const {word, choices, number} = control, value = network.recipe[word];
-      // What does not belong to the optimizer or schedule has no value.
-      if (["momentum", "step_epochs", "gamma"].includes(word) && !value) return null;
+      const {field: name, choices, number} = control, value = network.recipe[name];
+      if (network.absent.includes(name)) return null;
       const input = choices
-        ? el("select", {}, ...choices.map(c => el("option", {selected: c === value}, c)))
+        ? el("select", {title: choices.find(c => c.name === value)?.help ?? ""}, ...choices.map(c => el("option", {value: c.name, title: c.help, selected: c.name === value}, c.name)))
         : el("input", {type: number ? "number" : "text", step: "any", value: value ?? 0});
-      input.addEventListener("change", () => this.changed(network, word, number ? Number(input.value) : input.value));
-      return el("label", {}, el("span", {}, LABELS[word] ?? word.replaceAll("_", " ")), input);
+      input.addEventListener("change", () => this.changed(network, name, number ? Number(input.value) : input.value));
+      return el("label", {}, el("span", {}, LABELS[name] ?? name.replaceAll("_", " ")), input);
     };
-    const by = word => this.controls.fields.find(f => f.word === word);
+    const by = name => this.controls.fields.find(f => f.field === name);
     const seed = el("label", {}, el("span", {}, "Seed"), el("input", {type: "number", min: 0, step: 1, value: network.seed, onchange: e => { network.seed = Math.max(0, Math.trunc(Number(e.target.value))); this.app.share.keep(); }}));
     const more = el("details", {open: network.open, ontoggle: e => { network.open = e.target.open; }}, el("summary", {}, "More"),
-      el("div", {className: "fields"}, ...this.controls.fields.filter(f => !FIRST.includes(f.word)).map(field)));
+      el("div", {className: "fields"}, ...this.controls.fields.filter(f => !FIRST.includes(f.field)).map(field)));
     const recipes = Object.keys(this.controls.recipes).map(name => el("button", {type: "button", onclick: () => {
-      network.recipe = {...this.controls.recipes[name]};
+      Object.assign(network, structuredClone(this.controls.recipes[name]));
       this.showForms();
     }}, name));
     const remove = el("button", {type: "button", "aria-label": `remove network ${index + 1}`, onclick: () => { this.networks.splice(index, 1); this.showForms(); }}, "×");
@@ -91,19 +93,24 @@ export class Training {
       el("div", {className: "fields"}, ...FIRST.map(by).map(field), seed), more);
   }
 
-  /** changed sets a word; what depends on it follows, as in recipes. */
-  async changed(network, word, value) {
-    const was = network.recipe, is = {...was, [word]: value};
-    network.recipe = is;
-    const answer = await this.post("follow", {Was: was, Is: is});
-    if (answer && network.recipe === is) network.recipe = await answer.json();
+  /** changed sets a field; what depends on it follows, as in recipes. */
+  changed(network, field, value) {
+    const was = network.recipe;
+    network.recipe = {...was, [field]: value};
+    return this.follow(network, was);
+  }
+
+  /** follow asks the server what follows from how a recipe was changed. */
+  async follow(network, was) {
+    const is = network.recipe, answer = await this.post("follow", {Was: was, Is: is});
+    if (answer && network.recipe === is) Object.assign(network, await answer.json());
     this.showForms();
   }
 
   addNetwork() {
     if (this.networks.length >= 8) return;
     const last = this.networks.at(-1);
-    this.networks.push({recipe: {...last.recipe}, seed: last.seed + 1});
+    this.networks.push({...last, recipe: {...last.recipe}, seed: last.seed + 1});
     this.showForms();
   }
 
