@@ -26,16 +26,16 @@ type ScheduleKind struct {
 	// Stepped schedules have StepEpochs and Gamma.
 	Stepped bool
 	// factor is that of step t, counted from the end of the warm-up, of total.
-	factor func(s *Schedule, t, total, perEpoch int) float64
+	factor func(s Schedule, t, total, perEpoch int) float64
 }
 
 var schedules = [...]ScheduleKind{
-	{"constant", "the same throughout", false, func(*Schedule, int, int, int) float64 { return 1 }},
+	{"constant", "the same throughout", false, func(Schedule, int, int, int) float64 { return 1 }},
 	// Loshchilov and Hutter, arXiv:1608.03983.
-	{"cosine", "down to zero along half a cosine", false, func(_ *Schedule, t, total, _ int) float64 {
+	{"cosine", "down to zero along half a cosine", false, func(_ Schedule, t, total, _ int) float64 {
 		return 0.5 * (1 + math.Cos(math.Pi*float64(min(t, total))/float64(total)))
 	}},
-	{"step", "multiplied by gamma every few epochs", true, func(s *Schedule, t, _, perEpoch int) float64 {
+	{"step", "multiplied by gamma every few epochs", true, func(s Schedule, t, _, perEpoch int) float64 {
 		return math.Pow(s.Gamma, float64(t/(s.StepEpochs*perEpoch)))
 	}},
 }
@@ -55,12 +55,20 @@ func ScheduleNames() []string {
 // Kind is what there is to know of the schedule, the zero value if there is none
 // of its name.
 func (s Schedule) Kind() ScheduleKind {
-	for i := range schedules {
-		if schedules[i].Name == s.Name {
-			return schedules[i]
-		}
+	if k := s.kind(); k != nil {
+		return *k
 	}
 	return ScheduleKind{}
+}
+
+// kind is Kind, nil if there is none.
+func (s Schedule) kind() *ScheduleKind {
+	for i := range schedules {
+		if schedules[i].Name == s.Name {
+			return &schedules[i]
+		}
+	}
+	return nil
 }
 
 // At is the step size of step t >= 0 of a run of the given length. A schedule
@@ -70,7 +78,7 @@ func (s Schedule) At(t, stepsPerEpoch, epochs int) float32 {
 	if t < warmup {
 		return float32(s.StepSize * float64(t+1) / float64(warmup))
 	}
-	return float32(s.StepSize * s.Kind().factor(&s, t-warmup, epochs*stepsPerEpoch-warmup, stepsPerEpoch))
+	return float32(s.StepSize * s.kind().factor(s, t-warmup, epochs*stepsPerEpoch-warmup, stepsPerEpoch))
 }
 
 // MaxEpochs keeps the number of steps far inside an int.

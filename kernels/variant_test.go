@@ -146,6 +146,18 @@ func TestDataCheck(t *testing.T) {
 	}
 }
 
+// TestScheduleAllocatesNothing: it is asked for every step, some of which take a
+// microsecond.
+func TestScheduleAllocatesNothing(t *testing.T) {
+	for _, name := range ScheduleNames() {
+		s := Schedule{Name: name, StepSize: 0.1, StepEpochs: 2, Gamma: 0.5}
+		step := 0
+		if n := testing.AllocsPerRun(100, func() { s.At(step, 10, 20); step++ }); n != 0 {
+			t.Errorf("%s: %v allocations a step", name, n)
+		}
+	}
+}
+
 func TestSchedule(t *testing.T) {
 	constant, cosine := Schedule{StepSize: 0.3, Name: "constant"}, Schedule{StepSize: 0.3, Name: "cosine"}
 	steps := Schedule{StepSize: 0.3, Name: "step", StepEpochs: 2, Gamma: 0.5}

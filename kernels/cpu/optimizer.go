@@ -21,7 +21,10 @@ type rates struct {
 
 func newRates(o kernels.Optimizer, stepSize float32, step int) rates {
 	r := rates{rule: o.Rule(), stepSize: stepSize, momentum: float32(o.Momentum)}
-	if r.rule == kernels.Adam {
+	switch r.rule {
+	case kernels.Descent: // needs no more, and small networks take little longer than this
+		return r
+	case kernels.Adam:
 		share1 := 1 - math.Pow(o.Beta1, float64(step+1))
 		share2 := 1 - math.Pow(o.Beta2, float64(step+1))
 		r.rate, r.root = float32(float64(stepSize)/share1), float32(1/math.Sqrt(share2))
