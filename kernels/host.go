@@ -19,8 +19,9 @@ type Machine interface {
 	// of the step after, if that is known: they may be fetched meanwhile.
 	Step(rows, next []int32, stepSize float32, step int) (float64, error)
 	// StepOn is Step on examples that are not in the training set, all of them
-	// one batch.
-	StepOn(e Examples, stepSize float32, step int) (float64, error)
+	// one batch. The examples of the step after will be made of the training set's
+	// rows next.
+	StepOn(e Examples, next []int32, stepSize float32, step int) (float64, error)
 	// Params copies out what State holds.
 	Params() (params, slots [][]float32)
 	// Rest says that others will train now: the machine may give back what it
@@ -189,7 +190,7 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 			if v.Shift == 0 {
 				loss, err = n.machine.Step(batch, next, stepSize, n.step)
 			} else {
-				loss, err = n.machine.StepOn(shifted.batch(&h.data, v, epoch, batch), stepSize, n.step)
+				loss, err = n.machine.StepOn(shifted.batch(&h.data, v, epoch, batch), next, stepSize, n.step)
 			}
 			if err != nil {
 				return fmt.Errorf("variant %d, step %d: %w", i, n.step, err)

@@ -86,12 +86,12 @@ func (f *fake) Step(rows, next []int32, stepSize float32, step int) (float64, er
 }
 
 // StepOn tells of the examples by their labels and first pixels.
-func (f *fake) StepOn(e Examples, stepSize float32, step int) (float64, error) {
+func (f *fake) StepOn(e Examples, next []int32, stepSize float32, step int) (float64, error) {
 	var rows []int32
 	for i := range e.Len() {
 		rows = append(rows, int32(e.Labels[i])<<8|int32(e.Row(i)[0]))
 	}
-	return f.Step(rows, nil, stepSize, step)
+	return f.Step(rows, next, stepSize, step)
 }
 
 // Outputs say that example i is of class 0 if it is below the variant's number.

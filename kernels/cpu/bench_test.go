@@ -189,7 +189,7 @@ func BenchmarkEncode(b *testing.B) {
 				before, e := processorTime(), data.Train
 				for from := 0; from < e.Len(); from += batch {
 					in.Examples = kernels.Examples{Pixels: e.Pixels[from*e.Features:][:batch*e.Features], Labels: e.Labels[from:][:batch], Features: e.Features}
-					d.write(in)
+					d.write(in, nil)
 				}
 				fastest = min(fastest, processorTime()-before)
 			}

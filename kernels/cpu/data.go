@@ -134,11 +134,13 @@ func (d *dataset) find(e kernels.Examples) *input {
 }
 
 // encode makes the split's records if they are not there.
-func (d *dataset) encode(in *input) { in.encode.Do(func() { d.write(in) }) }
+func (d *dataset) encode(in *input) { in.encode.Do(func() { d.write(in, nil) }) }
 
 // write makes the records of in's examples, in the memory of those that were
-// there if it suffices. What stands between records has no meaning.
-func (d *dataset) write(in *input) {
+// there if it suffices. What stands between records has no meaning. Meanwhile it
+// fetches rows of the training set, one for each example: from memory they take as
+// long as a record takes to be made.
+func (d *dataset) write(in *input, fetch []int32) {
 	columns, n := d.columns(), in.Len()
 	// At most: the hot columns, three bytes for each of the others that is not
 	// zero, and padding. Not to count them takes more room and less time.
@@ -166,6 +168,9 @@ func (d *dataset) write(in *input) {
 			row = in.last[:copy(in.last, row[:columns])+encodeBehind]
 		}
 		count := d.routines.encode(records[at:], row, d.runs, d.cold, d.index, in.index, d.hot)
+		if i < len(fetch) {
+			d.routines.fetch(d.splits[kernels.Train].Row(int(fetch[i])))
+		}
 		in.samples[i] = packedSample(at/recordLine)<<32 | packedSample(count)<<8 | packedSample(in.Labels[i])
 		at += (d.hot + 3*count + recordLine - 1) / recordLine * recordLine
 	}

@@ -7,6 +7,9 @@ package cpu
 func setControl(control uint32) (before uint32)
 
 //go:noescape
+func fetch(p []byte)
+
+//go:noescape
 func multiplyAVX2(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 
 //go:noescape

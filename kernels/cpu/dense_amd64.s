@@ -649,6 +649,19 @@ TEXT ·setControl(SB), NOSPLIT, $8-12
 	MOVL    AX, before+8(FP)
 	RET
 
+// func fetch(p []byte)
+// Requires: MMX+
+TEXT ·fetch(SB), NOSPLIT, $0-24
+	MOVQ p_base+0(FP), AX
+	MOVQ p_len+8(FP), CX
+
+line:
+	SUBQ       $0x40, CX
+	PREFETCHT1 (AX)
+	LEAQ       64(AX), AX
+	JG         line
+	RET
+
 // func multiplyAVX2(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 // Requires: AVX, FMA3
 TEXT ·multiplyAVX2(SB), NOSPLIT, $0-152

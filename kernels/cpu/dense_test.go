@@ -666,7 +666,7 @@ func TestWrite(t *testing.T) {
 				for i := range in.Labels {
 					in.Labels[i] = byte(i)
 				}
-				d.write(in)
+				d.write(in, nil)
 				if len(in.samples) != n {
 					t.Fatalf("%d samples of %d examples", len(in.samples), n)
 				}

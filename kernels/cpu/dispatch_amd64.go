@@ -24,7 +24,7 @@ const hotDensity = 0.46
 
 var avx2 = routines{
 	name: "AVX2", multiplyPanels: 1, accumulatePanels: 1, recordPanels: 1, hotDensity: hotDensity,
-	setControl: setControl,
+	setControl: setControl, fetch: fetch,
 	products: products{multiply: multiplyAVX2, accumulate: accumulateAVX2, columnSums: columnSumsAVX2,
 		gather: gatherAVX2, scatter: scatterAVX2},
 	half: products{multiply: multiplyAVX2Half, accumulate: accumulateAVX2Half, columnSums: columnSumsAVX2Half,
@@ -48,8 +48,8 @@ var productsAVX512 = products{multiply: multiplyAVX512, accumulate: accumulateAV
 
 var avx512 = routines{
 	name: "AVX-512", multiplyPanels: 2, accumulatePanels: 3, recordPanels: 4, hotDensity: hotDensity,
-	setControl: setControl,
-	products:   productsAVX512, half: productsAVX512,
+	setControl: setControl, fetch: fetch,
+	products: productsAVX512, half: productsAVX512,
 	transpose: transposeAVX512, scale: scaleAVX512, encode: encodeAVX2, convert: convertAVX512,
 	sigmoid: sigmoidAVX512, tanh: tanhAVX512, relu: reluAVX512, leakyReLU: leakyReLUAVX512,
 	softplus: softplusAVX512, silu: siluAVX512, geluTanh: geluTanhAVX512, softsign: softsignAVX512,

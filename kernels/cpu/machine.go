@@ -271,14 +271,14 @@ func (m *machine) Step(rows, next []int32, stepSize float32, step int) (float64,
 	return m.train(stepSize, step)
 }
 
-func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float64, error) {
+func (m *machine) StepOn(e kernels.Examples, next []int32, stepSize float32, step int) (float64, error) {
 	rows := m.rowRoom[:min(e.Len(), m.capacity)]
 	for i := range rows {
 		rows[i] = int32(i)
 	}
 	if m.own.Examples = e; m.reads() {
 		m.own.encode.Do(func() {}) // each time:
-		m.data.write(&m.own)
+		m.data.write(&m.own, next)
 	}
 	if err := m.load(&m.own, rows); err != nil {
 		return 0, err

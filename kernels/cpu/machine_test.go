@@ -27,7 +27,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			own := m.data.splits[kernels.Test].Examples
 			own.Pixels, own.Labels = own.Pixels[:16*20], own.Labels[:16]
 			allocs = testing.AllocsPerRun(20, func() {
-				if _, err := m.StepOn(own, 0.1, 0); err != nil {
+				if _, err := m.StepOn(own, nil, 0.1, 0); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -303,7 +303,7 @@ func TestStepOn(t *testing.T) {
 			part := d.Train
 			part.Pixels, part.Labels = part.Pixels[from*8*50:(from+1)*8*50], part.Labels[from*8:(from+1)*8]
 			want, _ := m.Step(numbers((from + 1) * 8)[from*8:], nil, 0.5, from)
-			if got, err := n.StepOn(part, 0.5, from); err != nil || got != want {
+			if got, err := n.StepOn(part, numbers(from%7), 0.5, from); err != nil || got != want {
 				t.Errorf("loss %v, error %v, want %v", got, err, want)
 			}
 		}

@@ -57,6 +57,9 @@ type routines struct {
 	// or what it returned before.
 	setControl func(control uint32) (before uint32)
 
+	// fetch brings memory near that will be read soon, and does not wait for it.
+	fetch func(p []byte)
+
 	// products are for whole panels, half for those of which at most the first
 	// half is in use: they need not compute the others.
 	products
@@ -112,8 +115,8 @@ var portableProducts = products{multiply: multiply, accumulate: accumulate, colu
 // portable is every processor's set.
 var portable = routines{
 	name: "portable", multiplyPanels: 1, accumulatePanels: 1, recordPanels: 1, hotDensity: 0.85,
-	setControl: func(uint32) uint32 { return 0 },
-	products:   portableProducts, half: portableProducts,
+	setControl: func(uint32) uint32 { return 0 }, fetch: func([]byte) {},
+	products: portableProducts, half: portableProducts,
 	transpose: transpose, scale: scale, encode: encode, convert: convert,
 	sigmoid: forwardOf(ir.Sigmoid), tanh: forwardOf(ir.Tanh), relu: forwardOf(ir.ReLU), softplus: forwardOf(ir.Softplus),
 	silu: forwardOf(ir.SiLU), geluTanh: forwardOf(ir.GELUTanh), softsign: forwardOf(ir.Softsign),

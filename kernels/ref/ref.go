@@ -73,7 +73,7 @@ func (m *machine) Step(rows, _ []int32, stepSize float32, step int) (float64, er
 	return m.step(m.data.Train, rows, stepSize, step)
 }
 
-func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float64, error) {
+func (m *machine) StepOn(e kernels.Examples, _ []int32, stepSize float32, step int) (float64, error) {
 	return m.step(e, all(e), stepSize, step)
 }
 

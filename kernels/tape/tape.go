@@ -184,7 +184,7 @@ func (m *machine) Step(rows, _ []int32, stepSize float32, step int) (float64, er
 	return m.step(len(rows), m.fill(m.data.Train, func(i int) int { return int(rows[i]) }), stepSize, step)
 }
 
-func (m *machine) StepOn(e kernels.Examples, stepSize float32, step int) (float64, error) {
+func (m *machine) StepOn(e kernels.Examples, _ []int32, stepSize float32, step int) (float64, error) {
 	return m.step(e.Len(), m.fill(e, func(i int) int { return i }), stepSize, step)
 }
 

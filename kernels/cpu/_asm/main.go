@@ -9,6 +9,7 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 )
 
 func main() {
@@ -16,6 +17,7 @@ func main() {
 	compact := compactions()
 	constants()
 	setControl()
+	fetch()
 	for _, s := range []set{avx2, avx512} {
 		s.multiply()
 		s.accumulate()
@@ -59,5 +61,18 @@ func setControl() {
 	MOVL(room, before)
 	LDMXCSR(scalar("control"))
 	Store(before, Return("before"))
+	RET()
+}
+
+// fetch fetches the lines of p.
+func fetch() {
+	TEXT("fetch", NOSPLIT, "func(p []byte)")
+	Pragma("noescape")
+	p, left := slice("p"), length("p")
+	Label("line")
+	SUBQ(Imm(vectorBytes), left)
+	PREFETCHT1(at(p, 0))
+	LEAQ(at(p, vectorBytes), p)
+	JG(LabelRef("line"))
 	RET()
 }
