@@ -48,8 +48,16 @@ func FromImage(picture image.Image, rows, cols int) ([]byte, error) {
 		}
 	}
 	if contrast < minContrast {
-		return nil, errors.New("expected a digit, found a blank picture")
+		return nil, errBlank
 	}
+	return normalized(ink, rows, cols)
+}
+
+var errBlank = errors.New("expected a digit, found a blank picture")
+
+// normalized crops ink to the digit, scales it to its box, and places it by its centre of mass: all that a drawing in
+// light ink on black goes through.
+func normalized(ink *image.Gray, rows, cols int) ([]byte, error) {
 	ink = crop(ink)
 	scaled := fit(ink, boxShare*float64(cols), boxShare*float64(rows))
 	if scaled == nil {

@@ -49,14 +49,14 @@ func encoded(t testing.TB, picture image.Image) map[string][]byte {
 	return files
 }
 
-// dot is a WebP file of one black pixel: RIFF, a VP8L chunk of one transform-free image with five codes of one symbol.
-var dot = []byte("RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00")
+// webpDot is a WebP file of one black pixel: RIFF, a VP8L chunk of one transform-free image with five codes of one symbol.
+var webpDot = []byte("RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00")
 
 func TestFormats(t *testing.T) {
 	files := encoded(t, corners())
 	tiff := files["tiff"]
 	delete(files, "tiff")
-	files["webp"] = dot
+	files["webp"] = webpDot
 	for name, data := range files {
 		want := image.Rect(0, 0, 3, 2)
 		if name == "webp" {
@@ -150,7 +150,7 @@ func TestOrientationInFiles(t *testing.T) {
 	segment := binary.BigEndian.AppendUint16([]byte{0xff, 0xe0, 0, 2, 0xff, 0xe1}, uint16(2+len(app1)))
 	jpegFile = append(append(append(bytes.Clone(jpegFile[:2]), segment...), app1...), jpegFile[2:]...)
 	chunk := append(binary.LittleEndian.AppendUint32([]byte("EXIF"), uint32(len(exif))), exif...)
-	webpFile := append(bytes.Clone(dot), chunk...)
+	webpFile := append(bytes.Clone(webpDot), chunk...)
 	binary.LittleEndian.PutUint32(webpFile[4:], uint32(len(webpFile)-8))
 	if got := orientation(jpegEXIF(jpegFile)); got != 6 {
 		t.Errorf("orientation %d of a JPEG, want 6", got)
@@ -208,7 +208,7 @@ func FuzzDecodePicture(f *testing.F) {
 	for _, data := range encoded(f, corners()) {
 		f.Add(data)
 	}
-	f.Add(dot)
+	f.Add(webpDot)
 	f.Add(pngWith(f, corners(), "eXIf", exifOf(binary.LittleEndian, 6)))
 	f.Add([]byte("\xff\xd8\xff\xe1\x00\x10Exif\x00\x00II*\x00\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, data []byte) {

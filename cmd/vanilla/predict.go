@@ -6,22 +6,27 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"vanilla/infer"
+	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
+	"vanilla/train"
+	"vanilla/viz"
 )
 
 // predictFlags are the flags of the command predict.
 type predictFlags struct {
 	placement
 	source
-	data      string
-	raw, json bool
+	data, show string
+	raw, json  bool
 }
 
 func predictCommand() *cobra.Command {
@@ -33,11 +38,14 @@ func predictCommand() *cobra.Command {
 every class.
 
 Images are ` + mnist.Formats() + ` files of any size, with one dark or light
-digit on a plain background. Each is made to look like MNIST's: light on black, cropped to the digit,
-scaled to fit a box of 20 x 20 pixels, and placed in 28 x 28 pixels by its centre of
-mass (in proportion for other sizes). On MNIST's own test images that changes
-accuracy by less than 0.1 percentage points. --raw takes images as they are.
-Photos are turned upright as their EXIF data say.
+digit on a plain background; a frame around it is removed, and so is the table that a
+sheet of paper lies on. Photos are turned upright as their EXIF data say. Each image is
+made to look like MNIST's: light on black, cropped to the digit, scaled to fit a box of
+20 x 20 pixels, and placed in 28 x 28 pixels by its centre of mass (in proportion for
+other sizes). On MNIST's own test images that changes accuracy by less than 0.1
+percentage points. --raw takes images as they are, --show draws what the network sees.
+What looks like a frame, like several digits or like no digit gets a warning, and so
+does 1 % of MNIST's test images at most.
 
 Probabilities are the softmax of the network's outputs. A network trained with the
 quadratic loss, such as lesson, has no softmax: its outputs are shown as they are, each
@@ -47,6 +55,7 @@ MODEL is default or lesson, which are built in, or a safetensors file: one that 
 wrote, or a state_dict of dense layers with --activation and --loss.`,
 		Example: `  vanilla predict default digit.png
   vanilla predict model.safetensors digit.png digit.jpg --json
+  vanilla predict default digit.png --show seen.png
   vanilla predict lesson --data mnist --json`,
 		Args: p.arguments,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -55,6 +64,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().BoolVar(&p.raw, "raw", false, "take images as they are: of the network's own size, grey values from 0 (black) as pixels")
+	c.Flags().StringVar(&p.show, "show", "", "`file` to draw the images in as the network saw them, whose name ends in .png or .svg")
 	c.Flags().StringVar(&p.data, "data", "", "instead of images, the test images of mnist or of a `directory` with four IDX files, plain or .gz")
 	p.placement.flags(c)
 	p.source.flags(c)
@@ -71,6 +81,10 @@ func (p *predictFlags) arguments(c *cobra.Command, args []string) error {
 		return fmt.Errorf("want images after the model, as in %s %s digit.png, or --data", c.CommandPath(), args[0])
 	case len(args) > 1 && p.data != "":
 		return fmt.Errorf("--data %s: found the image %q too: want one or the other", p.data, args[1])
+	case p.show != "" && p.data != "":
+		return fmt.Errorf("--show: images of --data are not drawn: want one or the other")
+	case p.show != "" && drawingOf(p.show) == "":
+		return &train.SettingError{Field: "show", Value: p.show, Problem: "want the name of a file that ends in .png or .svg"}
 	case p.raw && p.data != "":
 		return fmt.Errorf("--raw: images of --data are always taken as they are: want one or the other")
 	}
@@ -78,12 +92,20 @@ func (p *predictFlags) arguments(c *cobra.Command, args []string) error {
 }
 
 func (p *predictFlags) run(c *cobra.Command, name string, files []string) (err error) {
+	if p.show != "" {
+		if err := keepApart(append([]string{name}, files...), output{"--show", p.show}); err != nil {
+			return err
+		}
+		if err := writable("--show", p.show); err != nil {
+			return err
+		}
+	}
 	exec, err := p.placement.open()
 	if err != nil {
 		return err
 	}
 	defer closing(exec, &err)
-	v := &predictor{json: p.json, name: name}
+	v := &predictor{json: p.json, name: name, show: p.show}
 	if v.model, err = p.source.open(name); err != nil {
 		return err
 	}
@@ -109,6 +131,7 @@ type predictor struct {
 	model   *model.Model
 	name    string // of the model
 	json    bool
+	show    string
 }
 
 // prediction is what --json prints for an image: a file, or one of a data set.
@@ -118,6 +141,35 @@ type prediction struct {
 	Label         *byte     `json:"label,omitempty"`
 	Class         int       `json:"class"`
 	Probabilities []float32 `json:"probabilities"`
+	// Doubts are why the image may not be one digit.
+	Doubts []string `json:"doubts,omitempty"`
+}
+
+// knownShapes are MNIST's, to compare shapes with, or nil if the network takes
+// other images.
+func (v *predictor) knownShapes(rows, cols int) (*mnist.Likeness, error) {
+	data, err := embedded()
+	if err != nil {
+		return nil, err
+	}
+	if set := data.Train; rows != set.Rows || cols != set.Cols || v.network.Classes() != set.Classes {
+		return nil, nil
+	}
+	return mnist.NewLikeness(data.Train), nil
+}
+
+// draw draws what the network saw.
+func (v *predictor) draw(shown *viz.Pictures) error {
+	return store.Replace(v.show, func(w io.Writer) error { return viz.Write(w, shown, drawingOf(v.show), viz.Light) })
+}
+
+// drawingOf is the format that the name of a file for a drawing ends in, or "".
+func drawingOf(path string) viz.Format {
+	f := viz.Format(strings.TrimPrefix(strings.ToLower(filepath.Ext(path)), "."))
+	if f != viz.PNG && f != viz.SVG {
+		return ""
+	}
+	return f
 }
 
 // predictFiles predicts one image after the other. Those that cannot be read do
@@ -127,10 +179,13 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 	if err != nil {
 		return fmt.Errorf("%s: %w", v.name, err)
 	}
-	prepare := mnist.FromImage
-	if raw {
-		prepare = mnist.Pixels
+	var known *mnist.Likeness
+	if !raw {
+		if known, err = v.knownShapes(rows, cols); err != nil {
+			return err
+		}
 	}
+	shown := viz.Pictures{Model: v.name, Rows: rows, Cols: cols}
 	failures := 0
 	for i, file := range files {
 		if ctx.Err() != nil {
@@ -141,8 +196,14 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 			return fmt.Errorf("interrupted after %d of %d images", i, len(files))
 		}
 		var pixels []byte
+		var doubts []string
 		if err == nil {
-			if pixels, err = prepare(picture, rows, cols); err != nil {
+			if raw {
+				pixels, err = mnist.Pixels(picture, rows, cols)
+			} else {
+				pixels, doubts, err = mnist.FromPhoto(picture, rows, cols)
+			}
+			if err != nil {
 				err = fmt.Errorf("%s: %w", file, err)
 			}
 		}
@@ -158,13 +219,25 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		if err != nil {
 			return err
 		}
-		r := prediction{File: &file, Class: kernels.Argmax(probabilities), Probabilities: probabilities}
+		if known != nil && len(doubts) == 0 && known.Of(pixels) < mnist.Unlike {
+			doubts = append(doubts, "the shape is unlike any of MNIST's training images: is it a digit?")
+		}
+		for _, d := range doubts {
+			fmt.Fprintf(stderr, "%s: %s\n", file, d)
+		}
+		r := prediction{File: &file, Class: kernels.Argmax(probabilities), Probabilities: probabilities, Doubts: doubts}
 		if v.json {
 			err = writeJSON(out, r)
 		} else {
 			err = printPrediction(out, r, i > failures)
 		}
 		if err != nil {
+			return err
+		}
+		shown.Seen = append(shown.Seen, viz.Seen{Name: filepath.Base(file), Class: r.Class, Probability: float64(probabilities[r.Class]), Pixels: pixels})
+	}
+	if v.show != "" && len(shown.Seen) > 0 {
+		if err := v.draw(&shown); err != nil {
 			return err
 		}
 	}

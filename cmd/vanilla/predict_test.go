@@ -213,6 +213,53 @@ func hugePNG(w, h uint32) []byte {
 	return binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(header))
 }
 
+// What an image may be besides one digit is said beside the answer, and what the network saw is drawn.
+func TestPredictDoubts(t *testing.T) {
+	t.Chdir(t.TempDir())
+	seven := digit(t)
+	two := image.NewGray(image.Rect(0, 0, 56, 28))
+	square := image.NewGray(image.Rect(0, 0, 56, 56))
+	for y := range 56 {
+		for x := range 56 {
+			if y < 28 {
+				two.SetGray(x, y, seven.GrayAt(x%28, y))
+			}
+			if d := max(x-28, 27-x, y-28, 27-y); d > 15 && d < 20 {
+				square.SetGray(x, y, color.Gray{255})
+			}
+		}
+	}
+	writePicture(t, "seven.png", seven)
+	writePicture(t, "two.png", two)
+	writePicture(t, "square.png", square)
+	stdout, stderr, code := vanilla(t, "predict", "default", "seven.png", "two.png", "square.png", "--json", "--show", "seen.svg")
+	const want = "two.png: there are 2 separate shapes: are they 2 digits? A network sees one\n" +
+		"square.png: the shape is unlike any of MNIST's training images: is it a digit?\n"
+	if code != done || stderr != want {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	for i, p := range predictions(t, stdout) {
+		if (len(p.Doubts) > 0) != (i > 0) {
+			t.Errorf("%s: doubts %q", *p.File, p.Doubts)
+		}
+	}
+	if drawing := string(read(t, "seen.svg")); !strings.HasPrefix(drawing, "<?xml") || !strings.Contains(drawing, "square.png") {
+		t.Errorf("drew %.300s", drawing)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"seven.png --show seen.gif", "--show seen.gif: want the name of a file that ends in .png or .svg"},
+		{"seven.png --show seven.png", "seven.png"},
+		{"--data mnist --show seen.png", "--show: images of --data are not drawn"},
+	} {
+		if _, stderr, code := vanilla(t, append([]string{"predict", "default"}, strings.Fields(c.args)...)...); code == done || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: exit code %d, %s", c.args, code, stderr)
+		}
+	}
+	if before := digit(t); !bytes.Equal(before.Pix, seven.Pix) {
+		t.Error("an image was overwritten")
+	}
+}
+
 // badImages are files that cannot be predicted, and what is said about them.
 func badImages(t *testing.T) map[string]string {
 	t.Helper()

@@ -362,7 +362,7 @@ func (v *vizFlags) picture(set *mnist.Images) (viz.Picture, error) {
 	if err != nil {
 		return viz.Picture{}, err
 	}
-	pixels, err := mnist.FromImage(decoded, set.Rows, set.Cols)
+	pixels, _, err := mnist.FromPhoto(decoded, set.Rows, set.Cols)
 	if err != nil {
 		return viz.Picture{}, fmt.Errorf("%s: %w", v.image, err)
 	}
