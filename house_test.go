@@ -30,7 +30,7 @@ const module = "vanilla"
 // A new package gets a line here, which is the moment to think about where it
 // stands. Tests may import more.
 var imports = map[string][]string{
-	"graph/ir": {},
+	"graph/ir": {"internal/words"},
 	"graph":    {"graph/ir", "graph/fuse"},
 
 	"graph/fuse":    {"graph/ir"},
@@ -50,6 +50,7 @@ var imports = map[string][]string{
 	"kernels/cuda/image/compile": {"kernels/cuda/image"},
 	"kernels/cuda/standin":       {},
 
+	"internal/sample":  {},
 	"internal/words":   {},
 	"internal/mapping": {"kernels"},
 	"internal/claim":   {"kernels", "internal/store"},
@@ -67,18 +68,18 @@ var imports = map[string][]string{
 
 	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
 
-	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
+	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words", "internal/sample"},
 
-	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz", "internal/words"},
+	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz", "internal/words", "internal/sample"},
 
-	"viz": {"mnist", "model", "internal/memory"},
+	"viz": {"mnist", "model", "internal/memory", "internal/words"},
 
 	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "viz"},
 
 	"bench/handrolled": {},
-	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled"},
+	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled", "internal/sample"},
 
-	"cmd/vanilla": {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled"},
+	"cmd/vanilla": {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled", "internal/words"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.

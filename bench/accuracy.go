@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vanilla/graph"
+	"vanilla/internal/sample"
 	"vanilla/kernels"
 	"vanilla/kernels/ref"
 	"vanilla/mnist"
@@ -218,7 +219,7 @@ func Reach(ctx context.Context, e kernels.Executor, data *mnist.Dataset, accurac
 			return g, err
 		}
 	}
-	_, median, _ := Quartiles(g.Samples)
+	_, median, _ := sample.Quartiles(g.Samples)
 	g.PerSecond = goalNetworks / median
 	return g, nil
 }
@@ -336,9 +337,9 @@ func Complete(ctx context.Context, binary string, seeds int, progress func(Compl
 		accuracies, seconds, cpu = append(accuracies, run.TestAccuracy), append(seconds, run.Seconds), append(cpu, run.CPUSeconds)
 		progress(run)
 	}
-	_, all.TestAccuracy, _ = Quartiles(accuracies)
-	_, all.Seconds, _ = Quartiles(seconds)
-	_, all.CPUSeconds, _ = Quartiles(cpu)
+	_, all.TestAccuracy, _ = sample.Quartiles(accuracies)
+	_, all.Seconds, _ = sample.Quartiles(seconds)
+	_, all.CPUSeconds, _ = sample.Quartiles(cpu)
 	return all, nil
 }
 

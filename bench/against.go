@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
+	"vanilla/internal/sample"
 	"vanilla/kernels/device"
 )
 
@@ -57,7 +58,7 @@ func (b *Bench) Against(ctx context.Context, c Case, against, this Build) (Pair,
 		ceilings = append(ceilings, device.Ceiling(c.Cores, ceilingTime))
 		err := b.pairRound(ctx, c, []Build{against, this}, round, check, func(runners []runner, took [][]float64) error {
 			for k, r := range []*Result{&pair.Against, &pair.This} {
-				_, median, _ := Quartiles(took[k])
+				_, median, _ := sample.Quartiles(took[k])
 				r.Samples = append(r.Samples, median/perTurn)
 			}
 			if round < b.Rounds-1 {
@@ -141,14 +142,14 @@ func (p *Pair) finish(ctx context.Context, c Case, runners []runner, check *chec
 		}
 		r.Loss, r.ReferenceLoss, r.Verified = verdict.loss, verdict.reference, verdict.networks
 		r.N = len(r.Samples)
-		r.LowerQuartile, r.Median, r.UpperQuartile = Quartiles(r.Samples)
+		r.LowerQuartile, r.Median, r.UpperQuartile = sample.Quartiles(r.Samples)
 		r.GFLOPS = c.flops() / r.Median / 1e9
 		r.Device, _ = runners[k].device()
 		r.MemoryMB, r.MemoryOf = runners[k].memory()
 		hello := runners[k].(*built).hello
 		r.Version, r.Revision = hello.Version, hello.Revision
 		if runners[k].onProcessor() {
-			_, r.Ceiling, _ = Quartiles(ceilings)
+			_, r.Ceiling, _ = sample.Quartiles(ceilings)
 			r.OfCeiling = r.GFLOPS / r.Ceiling
 		}
 	}

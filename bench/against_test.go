@@ -125,7 +125,7 @@ func pair(change, noise, deviation float64, rounds int, random *rand.Rand) Pair 
 		drift[i] = 1 + random.Float64()/2
 	}
 	change *= math.Exp(deviation * random.NormFloat64())
-	p := Pair{sample("cpu", 1, noise, rounds, drift, random), sample("cpu", change, noise, rounds, drift, random)}
+	p := Pair{timed("cpu", 1, noise, rounds, drift, random), timed("cpu", change, noise, rounds, drift, random)}
 	p.Against.Build, p.This.Build = Against, This
 	return p
 }

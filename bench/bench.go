@@ -11,9 +11,9 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"sort"
 	"time"
 
+	"vanilla/internal/sample"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
 )
@@ -176,7 +176,7 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 		if err != nil {
 			return nil, err
 		}
-		low, median, high := Quartiles(seconds[k])
+		low, median, high := sample.Quartiles(seconds[k])
 		cores := c.Cores
 		if r.name() == Handrolled {
 			cores = 1
@@ -192,11 +192,11 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 		results[k].MemoryMB, results[k].MemoryOf = r.memory()
 		results[k].Device, results[k].Versions = r.device()
 		if r.onProcessor() {
-			_, results[k].Ceiling, _ = Quartiles(ceilings[cores])
+			_, results[k].Ceiling, _ = sample.Quartiles(ceilings[cores])
 			results[k].OfCeiling = results[k].GFLOPS / results[k].Ceiling
 		}
 		if c.Widths != nil {
-			_, baseline, _ := Quartiles(seconds[0])
+			_, baseline, _ := sample.Quartiles(seconds[0])
 			results[k].Ratio = baseline / median
 		}
 	}
@@ -264,17 +264,4 @@ func (b *Bench) round(ctx context.Context, c Case, runners []runner, round int, 
 		}
 	}
 	return took, nil
-}
-
-// Quartiles are the lower quartile, median and upper quartile of a sample,
-// interpolated linearly.
-func Quartiles(sample []float64) (low, median, high float64) {
-	s := append([]float64(nil), sample...)
-	sort.Float64s(s)
-	at := func(q float64) float64 {
-		x := q * float64(len(s)-1)
-		i := int(x)
-		return s[i] + (x-float64(i))*(s[min(i+1, len(s)-1)]-s[i])
-	}
-	return at(0.25), at(0.5), at(0.75)
 }

@@ -14,6 +14,7 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/internal/sample"
 	"vanilla/kernels"
 	"vanilla/kernels/conformance"
 	"vanilla/kernels/cpu"
@@ -197,7 +198,7 @@ func TestTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := conformance.Variant(n, 10)
-	v.Epochs = 1 << 20
+	v.Epochs = kernels.MaxEpochs
 	c := Case{Suite: "wide", Name: "wide", Data: conformance.Data(n.Program, 1), Steps: 20, Slices: 2, Cores: 1, Variants: []kernels.Variant{v}}
 	var r reference
 	rounds := int(2*witnessFLOPs/float64(n.Program.FLOPs())/10/20) + 1
@@ -228,24 +229,9 @@ func TestTail(t *testing.T) {
 	}
 }
 
-func TestQuartiles(t *testing.T) {
-	for _, c := range []struct {
-		sample            []float64
-		low, median, high float64
-	}{
-		{[]float64{4}, 4, 4, 4},
-		{[]float64{3, 1}, 1.5, 2, 2.5},
-		{[]float64{5, 1, 4, 2, 3}, 2, 3, 4},
-	} {
-		if l, m, h := Quartiles(c.sample); l != c.low || m != c.median || h != c.high {
-			t.Errorf("Quartiles(%v) = %g, %g, %g", c.sample, l, m, h)
-		}
-	}
-}
-
-// sample makes a result of n rounds with noise around a time. drift are factors
+// timed makes a result of n rounds with noise around a time. drift are factors
 // of the machine in those rounds, if not nil.
-func sample(executor string, seconds, noise float64, n int, drift []float64, random *rand.Rand) Result {
+func timed(executor string, seconds, noise float64, n int, drift []float64, random *rand.Rand) Result {
 	r := Result{Suite: "step", Case: "small", Executor: executor, N: n}
 	for i := range n {
 		s := seconds * math.Exp(noise*random.NormFloat64())
@@ -254,7 +240,7 @@ func sample(executor string, seconds, noise float64, n int, drift []float64, ran
 		}
 		r.Samples = append(r.Samples, s)
 	}
-	r.LowerQuartile, r.Median, r.UpperQuartile = Quartiles(r.Samples)
+	r.LowerQuartile, r.Median, r.UpperQuartile = sample.Quartiles(r.Samples)
 	return r
 }
 
@@ -275,7 +261,7 @@ func aRun(seconds float64, random *rand.Rand) []Result {
 			drift[i] = 1.5
 		}
 	}
-	return []Result{sample(Handrolled, 1, 0.03, rounds, drift, random), sample("cpu", seconds, 0.03, rounds, drift, random)}
+	return []Result{timed(Handrolled, 1, 0.03, rounds, drift, random), timed("cpu", seconds, 0.03, rounds, drift, random)}
 }
 
 // Of comparisons of equal runs about one in twenty is called a change; a
@@ -312,15 +298,15 @@ func TestCompare(t *testing.T) {
 	}
 
 	// Without the baseline, on a steady machine, times themselves are compared.
-	before := []Result{sample("a", 1, 0.02, 7, nil, random), sample("c", 1, 0.02, 7, nil, random)}
-	after := []Result{sample("a", 1.1, 0.02, 7, nil, random), sample("d", 1, 0.02, 7, nil, random)}
+	before := []Result{timed("a", 1, 0.02, 7, nil, random), timed("c", 1, 0.02, 7, nil, random)}
+	after := []Result{timed("a", 1.1, 0.02, 7, nil, random), timed("d", 1, 0.02, 7, nil, random)}
 	changes := Compare(before, after, spread)
 	if len(changes) != 1 || changes[0].Relative || changes[0].Low <= 1 || changes[0].High < 1.1 {
 		t.Errorf("%+v", changes)
 	}
 	// A single round says nothing.
-	one := []Result{sample("a", 1, 0, 1, nil, random)}
-	if c := Compare(one, []Result{sample("a", 2, 0, 1, nil, random)}, spread)[0]; c.Changed() || c.Ratio != 2 {
+	one := []Result{timed("a", 1, 0, 1, nil, random)}
+	if c := Compare(one, []Result{timed("a", 2, 0, 1, nil, random)}, spread)[0]; c.Changed() || c.Ratio != 2 {
 		t.Errorf("%+v", c)
 	}
 	var text strings.Builder
@@ -333,7 +319,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestReadResults(t *testing.T) {
-	line, err := json.Marshal(sample("a", 1, 0.03, 5, nil, rand.New(rand.NewPCG(1, 1))))
+	line, err := json.Marshal(timed("a", 1, 0.03, 5, nil, rand.New(rand.NewPCG(1, 1))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,18 +381,18 @@ func TestPlot(t *testing.T) {
 	var steps, populations []Result
 	for i, e := range []string{Handrolled, "tape", "cpu"} {
 		for _, batch := range []int{10, 32, 128} {
-			r := sample(e, []float64{1, 1.4, 0.01}[i], 0.03, 5, nil, random)
+			r := timed(e, []float64{1, 1.4, 0.01}[i], 0.03, 5, nil, random)
 			r.Case = fmt.Sprintf("batch %d", batch)
 			steps = append(steps, r)
 		}
 	}
 	for _, n := range []int{1, 4, 16, 64} {
 		for _, kind := range []string{"equal", "mixed"} {
-			r := sample("cpu", 0.01, 0.03, 5, nil, random)
+			r := timed("cpu", 0.01, 0.03, 5, nil, random)
 			r.Suite, r.Networks, r.Case = "population", n, fmt.Sprintf("%s shapes, %d networks", kind, n)
 			populations = append(populations, r)
 		}
-		r := sample(Handrolled, 1, 0.03, 5, nil, random)
+		r := timed(Handrolled, 1, 0.03, 5, nil, random)
 		r.Suite, r.Networks = "population", 1
 		populations = append(populations, r)
 	}

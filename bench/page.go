@@ -3,13 +3,13 @@ package bench
 import (
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
+	"vanilla/internal/sample"
 	"vanilla/train"
 )
 
@@ -318,8 +318,8 @@ func accuracyTable(f File, named []NamedRecipe, root string) string {
 				title += ": "
 			}
 		}
-		mean, sd := meanAndDeviation(g.accuracies)
-		_, median, _ := Quartiles(g.accuracies)
+		mean, sd := sample.MeanSD(g.accuracies)
+		_, median, _ := sample.Quartiles(g.accuracies)
 		rows = append(rows, []string{title + inWords(g.recipe), fmt.Sprintf("%.2f ± %.2f %%", 100*mean, 100*sd), fmt.Sprintf("%.2f %%", 100*median), fmt.Sprint(len(g.accuracies))})
 	}
 	slices.SortStableFunc(rows, func(a, b []string) int { return strings.Compare(a[2], b[2]) })
@@ -344,16 +344,6 @@ func inWords(r train.Recipe) string {
 		words = append(words, fmt.Sprintf("images moved by up to %s", plural(r.Shift, "pixel")))
 	}
 	return strings.Join(append(words, fmt.Sprintf("%d epochs", r.Epochs)), ", ")
-}
-
-func meanAndDeviation(sample []float64) (mean, sd float64) {
-	for _, x := range sample {
-		mean += x / float64(len(sample))
-	}
-	for _, x := range sample {
-		sd += (x - mean) * (x - mean) / float64(max(len(sample)-1, 1))
-	}
-	return mean, math.Sqrt(sd)
 }
 
 // picture draws a file's results for light and dark pages and returns the
@@ -423,7 +413,7 @@ func (p *Page) speedBlock(files []File) (string, error) {
 		network := "network"
 		if f, found := accuracyFile(files); found {
 			all := accuraciesOf(f, train.Default())
-			_, median, _ := Quartiles(all)
+			_, median, _ := sample.Quartiles(all)
 			network = fmt.Sprintf("network of %.1f %% (median of %s)", 100*median, plural(len(all), "seed"))
 		}
 		fmt.Fprintf(&b, "From a cold process to a trained, evaluated, saved %s, on one core: %s.", network, strings.Join(parts, ", "))

@@ -68,7 +68,7 @@ func TestRepeatability(t *testing.T) {
 		if run == Slowed {
 			seconds = 1.1
 		}
-		for _, r := range []Result{sample(Handrolled, 1, 0.01, 7, nil, random), sample("cpu", seconds, 0.01, 7, nil, random)} {
+		for _, r := range []Result{timed(Handrolled, 1, 0.01, 7, nil, random), timed("cpu", seconds, 0.01, 7, nil, random)} {
 			r.Run = run
 			results = append(results, r)
 		}

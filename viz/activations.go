@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"vanilla/internal/words"
 	"vanilla/model"
 )
 
@@ -219,7 +220,7 @@ func (r *Activations) draw(c *canvas, _ int) {
 		}
 	}
 	c.picture(0, top, cell, r.Rows, r.Cols, r.Picture.Pixels)
-	c.text(iw/2, top+ih+12, fmt.Sprintf("layer 1: %s", plural(r.Rows*r.Cols, "pixel")), style{size: 8, color: c.muted, align: centred})
+	c.text(iw/2, top+ih+12, fmt.Sprintf("layer 1: %s", words.Plural(r.Rows*r.Cols, "pixel")), style{size: 8, color: c.muted, align: centred})
 	for k, a := range r.Layers {
 		col := columns[k]
 		name := fmt.Sprintf("layer %d", k+2)

@@ -3,6 +3,8 @@ package viz
 import (
 	"fmt"
 	"math"
+
+	"vanilla/internal/words"
 )
 
 // Marginals is what each dimension of a space does by itself, over all that the others do.
@@ -110,12 +112,12 @@ func (m *Marginals) draw(c *canvas, _ int) {
 			mid := y + (float64(k)+0.5)*marginalRow - 1
 			label := style{size: 8, align: right}
 			c.text(x+marginalName-8, mid+3, label.cut(l.Value, marginalName-10), label)
-			count := thousands(l.N)
+			count := words.Thousands(l.N)
 			if l.Diverged > 0 {
-				count += "+" + thousands(l.Diverged)
+				count += "+" + words.Thousands(l.Diverged)
 			}
 			if m.selects() {
-				count += " → " + thousands(l.Last)
+				count += " → " + words.Thousands(l.Last)
 			}
 			c.text(x+width, mid+3, count, style{size: 7, color: c.muted, align: right})
 			if l.N == 0 {

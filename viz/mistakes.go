@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"vanilla/internal/words"
 	"vanilla/mnist"
 )
 
@@ -94,7 +95,7 @@ func (m *Mistakes) page() page {
 	}
 	if len(m.Models) == 1 {
 		p.title = "What it gets wrong: " + m.Models[0]
-		p.subtitle = fmt.Sprintf("%s of %s test images, the most confident mistakes first", thousands(m.Errors[0]), thousands(m.N))
+		p.subtitle = fmt.Sprintf("%s of %s test images, the most confident mistakes first", words.Thousands(m.Errors[0]), words.Thousands(m.N))
 		return p
 	}
 	p.title = "What both networks get wrong"
@@ -105,10 +106,10 @@ func (m *Mistakes) page() page {
 		if i > 0 {
 			p.subtitle += ", "
 		}
-		p.subtitle += fmt.Sprintf("%s %s", name, thousands(m.Errors[i]))
+		p.subtitle += fmt.Sprintf("%s %s", name, words.Thousands(m.Errors[i]))
 	}
 	p.subtitle = fmt.Sprintf("%s of %s test images are wrong in all of them (each alone: %s); guesses of %s, the most confident first",
-		thousands(m.AllWrong), thousands(m.N), p.subtitle, m.Models[0])
+		words.Thousands(m.AllWrong), words.Thousands(m.N), p.subtitle, m.Models[0])
 	return p
 }
 

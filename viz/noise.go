@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"vanilla/internal/words"
 	"vanilla/mnist"
 )
 
@@ -153,7 +154,7 @@ func (r *Noise) draw(c *canvas, _ int) {
 	for i, k := range r.Kinds {
 		x, w := float64(i)*noiseColumn, noiseColumn-19
 		c.text(x, 8, k.Name, style{size: 9.5, bold: true})
-		c.text(x, 19, plural(k.N, "image"), style{size: 7.5, color: c.muted})
+		c.text(x, 19, words.Plural(k.N, "image"), style{size: 7.5, color: c.muted})
 		_, th := c.picture(x, 27, cell, r.Rows, r.Cols, k.best)
 		c.text(x, 27+th+11, fmt.Sprintf("“%s”: %s", article(k.Guess), percent(k.Confidence)), style{size: 8.5})
 		y := 27 + th + 28

@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"vanilla/internal/words"
 	"vanilla/mnist"
 )
 
@@ -320,7 +321,7 @@ const trialPitch = 52.
 func (r *Robustness) page() page {
 	return page{
 		title:    "How little it takes: " + r.Model,
-		subtitle: fmt.Sprintf("Accuracy on %s test images, changed; unchanged it is %.2f %%", thousands(r.N), 100*r.Shifts[r.Shift][r.Shift]),
+		subtitle: fmt.Sprintf("Accuracy on %s test images, changed; unchanged it is %.2f %%", words.Thousands(r.N), 100*r.Shifts[r.Shift][r.Shift]),
 		caption: "A network without convolutions knows each pixel by itself: a digit that is moved by a few of them meets weights that learned something else. " +
 			"Below, one digit on its way, framed where it is first taken for something else.",
 		width: bodyWidth, height: 292 + 4*(trialPitch+13) + 6, body: r.draw,

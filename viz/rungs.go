@@ -10,6 +10,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"vanilla/internal/words"
 )
 
 // Rungs is how the points of a space learned, and which of them were stopped on the way.
@@ -198,7 +200,7 @@ func epochAxis(p *plot.Plot, epochs []int) {
 	}
 	for _, e := range append([]int{int(last), int(first)}, epochs...) {
 		if e > 0 && !near(e) {
-			ticks = append(ticks, plot.Tick{Value: float64(e), Label: thousands(e)})
+			ticks = append(ticks, plot.Tick{Value: float64(e), Label: words.Thousands(e)})
 		}
 	}
 	p.X.Tick.Marker = ticks

@@ -9,6 +9,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"vanilla/internal/words"
 )
 
 // Tradeoff is what accuracy costs in parameters.
@@ -173,7 +175,7 @@ type countTicks struct{}
 func (countTicks) Ticks(low, high float64) []plot.Tick {
 	ticks := LogTicks(low, high)
 	for i := range ticks {
-		ticks[i].Label = thousands(int(math.Round(ticks[i].Value)))
+		ticks[i].Label = words.Thousands(int(math.Round(ticks[i].Value)))
 	}
 	return ticks
 }

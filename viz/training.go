@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"vanilla/internal/words"
 	"vanilla/mnist"
 )
 
@@ -150,7 +151,7 @@ func (t *Training) draw(c *canvas, frame int) {
 	c.legend(bodyWidth-110, trainingPlots+6, 110, "weight", limit)
 	if frame != still {
 		s := run.Snapshots[frame]
-		c.text(0, y-10, fmt.Sprintf("after %s: %s", plural(s.Step, "step"), percent(s.Accuracy)), style{size: 10, bold: true})
+		c.text(0, y-10, fmt.Sprintf("after %s: %s", words.Plural(s.Step, "step"), percent(s.Accuracy)), style{size: 10, bold: true})
 		for u := range min(s.units, trainingColumns*trainingUnits) {
 			c.weights(float64(u%trainingColumns)*(bodyWidth+8)/trainingColumns, y+8+float64(u/trainingColumns)*trainingPitch, cell, t.Rows, t.Cols, s.weights[u*size:(u+1)*size], limit)
 		}
@@ -161,7 +162,7 @@ func (t *Training) draw(c *canvas, frame int) {
 	for i, k := range shown {
 		s := run.Snapshots[k]
 		x := float64(i) * (bodyWidth + 8) / trainingColumns
-		c.text(x, y+5, fmt.Sprintf("step %s: %s", thousands(s.Step), percent(s.Accuracy)), style{size: 7, color: c.muted})
+		c.text(x, y+5, fmt.Sprintf("step %s: %s", words.Thousands(s.Step), percent(s.Accuracy)), style{size: 7, color: c.muted})
 		for u := range min(trainingUnits, s.units) {
 			c.weights(x, y+10+float64(u)*trainingPitch, cell, t.Rows, t.Cols, s.weights[u*size:(u+1)*size], limit)
 		}
@@ -230,7 +231,7 @@ func (t *Training) accuracies(c *canvas, frame int) *plot.Plot {
 	var ticks plot.ConstantTicks
 	ticks = append(ticks, plot.Tick{Value: 0.5, Label: "0"})
 	for v := 1; float64(v) <= last; v *= 10 {
-		ticks = append(ticks, plot.Tick{Value: float64(v), Label: thousands(v)})
+		ticks = append(ticks, plot.Tick{Value: float64(v), Label: words.Thousands(v)})
 	}
 	p.X.Tick.Marker = ticks
 	p.X.Min, p.X.Max = 0.5, math.Max(last, 2)

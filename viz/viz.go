@@ -137,23 +137,6 @@ func percent(f float64) string {
 	return fmt.Sprintf("%.1f %%", 100*f)
 }
 
-// plural prints "1 unit" and "2 units".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return thousands(n) + " " + noun + "s"
-}
-
-// thousands prints 13002 as "13,002".
-func thousands(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // signed prints numbers with a real minus sign, which is as wide as a plus, and without one where all digits are 0.
 func signed(format string, v float64) string {
 	s := fmt.Sprintf(format, v)

@@ -7,6 +7,8 @@ import (
 	"image/color"
 	"math"
 	"slices"
+
+	"vanilla/internal/words"
 )
 
 // Scale says what the strongest colour of a weight image stands for.
@@ -145,7 +147,7 @@ const (
 
 func (w *Weights) page() page {
 	units := w.First.shown()
-	subtitle := fmt.Sprintf("%s · layer 2 has %s with %s weights each", w.Arch, plural(len(w.First.Units), "unit"), thousands(len(w.First.Units[0].Weights)))
+	subtitle := fmt.Sprintf("%s · layer 2 has %s with %s weights each", w.Arch, words.Plural(len(w.First.Units), "unit"), words.Thousands(len(w.First.Units[0].Weights)))
 	if len(units) < len(w.First.Units) {
 		subtitle += fmt.Sprintf(" · the %d with the largest weights are shown", len(units))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vanilla/infer"
+	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -149,7 +150,7 @@ func printScore(w io.Writer, r evalReport, path string, m *model.Model, data str
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s: %s %s\n", path, m.Arch, m.Activation)
 	fmt.Fprintf(&b, "%s of %s test images of %s are right, %s are wrong: %s\n\n",
-		thousands(n-r.Errors), thousands(n), data, thousands(r.Errors), percent(r.TestAccuracy))
+		words.Thousands(n-r.Errors), words.Thousands(n), data, words.Thousands(r.Errors), percent(r.TestAccuracy))
 
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(rows, "label\t")

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/internal/words"
 	"vanilla/kernels/device"
 	"vanilla/train"
 	"vanilla/train/sweep"
@@ -294,7 +295,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		err = s.print(stdout, d)
 	}
 	if counts.Planned > 0 && counts.Diverged == counts.Planned {
-		return fmt.Errorf("all %s variants diverged: nothing was found; smaller step sizes (--lr) may help", thousands(counts.Planned))
+		return fmt.Errorf("all %s variants diverged: nothing was found; smaller step sizes (--lr) may help", words.Thousands(counts.Planned))
 	}
 	return err
 }
@@ -336,7 +337,7 @@ func numbered(what string, numbers []int) string {
 func (s *sweepFlags) print(w io.Writer, d *sweep.Directory) error {
 	var b strings.Builder
 	c := d.Counts()
-	fmt.Fprintf(&b, "%s variants, of which %s diverged\n", thousands(c.Planned), thousands(c.Diverged))
+	fmt.Fprintf(&b, "%s variants, of which %s diverged\n", words.Thousands(c.Planned), words.Thousands(c.Diverged))
 	for i, f := range d.Finalists() {
 		if i == 0 {
 			fmt.Fprintf(&b, "\n%-18s  %-10s  %-20s  %s\n", "finalist", "", "held-out images", "test images")
@@ -415,8 +416,8 @@ func (l *leaderboard) draw(p sweep.Progress) {
 	if !math.IsNaN(p.Left) {
 		left = time.Duration(p.Left * float64(time.Second)).Round(time.Second).String()
 	}
-	fmt.Fprintf(&b, "%s of %s variants, %s diverged  %.1f network-epochs/s  %s, %s left\n", thousands(p.Done+p.Diverged), thousands(p.Planned),
-		thousands(p.Diverged), float64(p.NetworkEpochs)/p.Seconds, time.Duration(p.Seconds*float64(time.Second)).Round(time.Second), left)
+	fmt.Fprintf(&b, "%s of %s variants, %s diverged  %.1f network-epochs/s  %s, %s left\n", words.Thousands(p.Done+p.Diverged), words.Thousands(p.Planned),
+		words.Thousands(p.Diverged), float64(p.NetworkEpochs)/p.Seconds, time.Duration(p.Seconds*float64(time.Second)).Round(time.Second), left)
 	for _, r := range p.Best {
 		fmt.Fprintf(&b, "  %s after %d epochs  %s %s, step size %g\n", percent(*r.ValidationAccuracy), r.Epoch, r.Arch, r.Activation, r.LR)
 	}
@@ -510,9 +511,9 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	}
 	var b strings.Builder
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(rows, "points\t%s in %s brackets\n", thousands(report.Points), thousands(report.Brackets))
-	fmt.Fprintf(rows, "variants\t%s, %s of them finals\n", thousands(report.Variants), thousands(report.Finals))
-	fmt.Fprintf(rows, "training\t%s network-epochs, %.3g FLOP\n", thousands(int(report.NetworkEpochs)), report.FLOP)
+	fmt.Fprintf(rows, "points\t%s in %s brackets\n", words.Thousands(report.Points), words.Thousands(report.Brackets))
+	fmt.Fprintf(rows, "variants\t%s, %s of them finals\n", words.Thousands(report.Variants), words.Thousands(report.Finals))
+	fmt.Fprintf(rows, "training\t%s network-epochs, %.3g FLOP\n", words.Thousands(int(report.NetworkEpochs)), report.FLOP)
 	fmt.Fprintf(rows, "memory\t%.0f MB of networks at once, at most\n", float64(report.MemoryBytes)/1e6)
 	for _, d := range report.Devices {
 		fmt.Fprintf(rows, "time\tabout %v on %s: %s\n", time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device, d.Name)

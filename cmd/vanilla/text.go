@@ -11,15 +11,6 @@ import (
 // percent prints 0.9627 as "96.27 %".
 func percent(fraction float64) string { return fmt.Sprintf("%.2f %%", 100*fraction) }
 
-// thousands prints 13002 as "13,002".
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 func list(names []string) string { return strings.Join(names, ", ") }
 
 // commandLine is how the user types this program with the given arguments: as

@@ -21,6 +21,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"vanilla/graph"
+	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model/zoo"
@@ -198,7 +200,7 @@ func baseRecipe(ctx context.Context, name string) (train.Recipe, error) {
 	r, err := await(ctx, func() (train.Recipe, error) { return train.ReadRecipe(name) })
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		return r, fmt.Errorf("--recipe %s: want %s: %w", name, want, reason(err))
+		return r, fmt.Errorf("--recipe %s: want %s: %w", name, want, store.Cause(err))
 	}
 	return r, err
 }
@@ -473,10 +475,10 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(rows, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
-	row("network", "%s %s, %s parameters", t.Recipe.Arch, t.Recipe.Activation, thousands(r.Parameters))
-	images := thousands(data.Train.Len())
+	row("network", "%s %s, %s parameters", t.Recipe.Arch, t.Recipe.Activation, words.Thousands(r.Parameters))
+	images := words.Thousands(data.Train.Len())
 	if n := r.Validation.N; n > 0 {
-		images = fmt.Sprintf("%s + %s held-out", thousands(data.Train.Len()-n), thousands(n))
+		images = fmt.Sprintf("%s + %s held-out", words.Thousands(data.Train.Len()-n), words.Thousands(n))
 	}
 	row("data", "%s, %s training images", data.Name, images)
 	row("executor", "%s: %s", exec.Name(), exec.Device())
@@ -499,10 +501,10 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 		row("train loss", "%.4f", r.TrainLoss)
 	}
 	if r.Validation.N > 0 {
-		row("validation", "%s (%s of %s)", percent(r.Validation.Accuracy()), thousands(r.Validation.Correct), thousands(r.Validation.N))
+		row("validation", "%s (%s of %s)", percent(r.Validation.Accuracy()), words.Thousands(r.Validation.Correct), words.Thousands(r.Validation.N))
 	}
 	if r.Model != nil {
-		row("test accuracy", "%s (%s of %s)", percent(r.Test.Accuracy()), thousands(r.Test.Correct), thousands(r.Test.N))
+		row("test accuracy", "%s (%s of %s)", percent(r.Test.Accuracy()), words.Thousands(r.Test.Correct), words.Thousands(r.Test.N))
 	}
 	if saved != nil {
 		row("saved in", "%s", *saved)
@@ -552,21 +554,11 @@ func load(ctx context.Context, name string) (*mnist.Dataset, error) {
 		return nil, usagef(`--data "": want mnist or a directory`)
 	}
 	if info, err := os.Stat(name); err != nil {
-		return nil, fmt.Errorf("--data %s: want mnist or a directory: %w", name, reason(err))
+		return nil, fmt.Errorf("--data %s: want mnist or a directory: %w", name, store.Cause(err))
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("--data %s: want mnist or a directory: found a file", name)
 	}
 	return await(ctx, func() (*mnist.Dataset, error) { return mnist.Open(name) })
-}
-
-// reason drops what the os package puts before an error: the line names the
-// file already.
-func reason(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }
 
 // secondsPerEpoch is nil before the end of the first epoch: a few steps do not tell.

@@ -75,7 +75,7 @@ func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) (err 
 		return err
 	}
 	if err := os.MkdirAll(v.out, 0o755); err != nil {
-		return fmt.Errorf("--out %s: want a directory: %w", v.out, reason(err))
+		return fmt.Errorf("--out %s: want a directory: %w", v.out, store.Cause(err))
 	}
 	g := gallery{Model: name, Drawn: []drawn{}, Left: []left{}, Dark: v.dark}
 	for _, f := range figures() {

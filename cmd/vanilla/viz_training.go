@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vanilla/internal/store"
 	"vanilla/mnist"
 	"vanilla/train"
 	"vanilla/viz"
@@ -20,7 +21,7 @@ import (
 func (v *vizFlags) course(dir string, data *mnist.Dataset) ([]viz.Course, error) {
 	f, err := os.Open(filepath.Join(dir, "history.jsonl"))
 	if err != nil {
-		problem := reason(err)
+		problem := store.Cause(err)
 		if errors.Is(err, fs.ErrNotExist) {
 			problem = errors.New("found no history.jsonl")
 		}
@@ -74,7 +75,7 @@ func isDirectory(path string) bool {
 func (v *vizFlags) snapshots(c *viz.Course, folder string, data *mnist.Dataset) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", folder, reason(err))
+		return fmt.Errorf("%s: %w", folder, store.Cause(err))
 	}
 	for _, e := range entries { // sorted, and the numbers have leading zeros
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".safetensors"), "step-")

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"vanilla/internal/words"
 )
 
 // String lists the program as [Parse] reads it: what is given, then one line for
@@ -13,7 +15,7 @@ import (
 // means and which of the graph's nodes it stands for; Parse does not read that.
 func (p *Program) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "; %s parameters, %d operations, %s FLOP per example\n", thousands(p.Parameters()), len(p.Ops), thousands(p.FLOPs()))
+	fmt.Fprintf(&b, "; %s parameters, %d operations, %s FLOP per example\n", words.Thousands(p.Parameters()), len(p.Ops), words.Thousands(p.FLOPs()))
 	fmt.Fprintf(&b, "program %s\n", strconv.Quote(p.Name))
 	declared := func(id ID) string { return quoted(p.Values[id].Name) + p.Values[id].Shape.String() }
 	fmt.Fprintf(&b, "input %s\ntarget %s\n", declared(p.Input), declared(p.Target))
@@ -190,13 +192,4 @@ func ranges(n []int64) string {
 		i = j + 1
 	}
 	return strings.Join(parts, " ")
-}
-
-// thousands prints 13002 as 13,002.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

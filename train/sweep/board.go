@@ -3,8 +3,9 @@ package sweep
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
+
+	"vanilla/internal/sample"
 )
 
 // board is what is known of a plan's variants, and so what is left to do.
@@ -231,30 +232,12 @@ func (b *board) finals() []Finalist {
 			}
 		}
 		f.N = len(test)
-		f.ValidationMean, f.ValidationSD = meanSD(validation)
-		f.TestMean, f.TestSD = meanSD(test)
+		f.ValidationMean, f.ValidationSD = sample.MeanSD(validation)
+		f.TestMean, f.TestSD = sample.MeanSD(test)
 		finalists = append(finalists, f)
 	}
 	slices.SortStableFunc(finalists, func(a, b Finalist) int {
 		return cmp.Or(cmp.Compare(a.Diverged, b.Diverged), cmp.Compare(b.ValidationMean, a.ValidationMean))
 	})
 	return finalists
-}
-
-// meanSD is the mean and the standard deviation of a sample, zero where there is
-// none.
-func meanSD(values []float64) (mean, sd float64) {
-	if len(values) == 0 {
-		return 0, 0
-	}
-	for _, v := range values {
-		mean += v / float64(len(values))
-	}
-	for _, v := range values {
-		sd += (v - mean) * (v - mean)
-	}
-	if len(values) > 1 {
-		sd = math.Sqrt(sd / float64(len(values)-1))
-	}
-	return mean, sd
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"vanilla/internal/sample"
+	"vanilla/internal/words"
 	"vanilla/train"
 	"vanilla/train/sweep"
 )
@@ -106,7 +108,7 @@ func dashed(word string) string { return strings.ReplaceAll(word, "_", "-") }
 // number prints 13002 as 13,002 and 0.30000001 as 0.3.
 func number(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
-		return thousands(int(v))
+		return words.Thousands(int(v))
 	}
 	return strconv.FormatFloat(v, 'g', 4, 64)
 }
@@ -207,7 +209,7 @@ func (r *Report) marginal(name string, points []Point, levels []Level, index []i
 		l := &levels[i]
 		slices.Sort(groups[i])
 		if healthy := groups[i][l.Diverged:]; len(healthy) > 0 {
-			l.LowerQuartile, l.Median, l.UpperQuartile = quartiles(healthy)
+			l.LowerQuartile, l.Median, l.UpperQuartile = sample.Quartiles(healthy)
 			l.Best = healthy[len(healthy)-1]
 		}
 	}
@@ -222,7 +224,7 @@ func (r *Report) FirstEpochs() string {
 			return "all epochs"
 		}
 	}
-	return plural(first, "epoch")
+	return words.Plural(first, "epoch")
 }
 
 // choices are the words of the space that are no architectures.

@@ -24,7 +24,7 @@ func (r *Report) Tradeoff() *viz.Tradeoff {
 	byEpochs := len(r.Spec.Halving) > 1
 	if byEpochs {
 		for _, epochs := range rungs {
-			t.Groups = append(t.Groups, plural(epochs, "epoch"))
+			t.Groups = append(t.Groups, words.Plural(epochs, "epoch"))
 		}
 	} else {
 		t.Groups = []string{"points"}
@@ -40,21 +40,21 @@ func (r *Report) Tradeoff() *viz.Tradeoff {
 	}
 	// The front ascends, and what was trained longer is drawn over what was not.
 	slices.SortStableFunc(t.Points, func(a, b viz.Tried) int { return a.Parameters - b.Parameters })
-	t.About = plural(all, "point")
+	t.About = words.Plural(all, "point")
 	if len(t.Points) < all {
-		t.About = fmt.Sprintf("%s of %s", thousands(len(t.Points)), t.About)
+		t.About = fmt.Sprintf("%s of %s", words.Thousands(len(t.Points)), t.About)
 	}
 	t.About += ", " + r.seedsInWords()
 	if byEpochs {
-		t.About += fmt.Sprintf("; each as far as it was trained: up to %s epochs", thousands(rungs[len(rungs)-1]))
+		t.About += fmt.Sprintf("; each as far as it was trained: up to %s epochs", words.Thousands(rungs[len(rungs)-1]))
 	}
 	return t
 }
 
 func (r *Report) seedsInWords() string {
-	text := plural(r.Spec.Seeds, "seed") + " each"
+	text := words.Plural(r.Spec.Seeds, "seed") + " each"
 	if n := len(r.Finalists()); n > 0 {
-		text += fmt.Sprintf("; %s anew with %d", plural(n, "finalist"), r.Spec.FinalSeeds)
+		text += fmt.Sprintf("; %s anew with %d", words.Plural(n, "finalist"), r.Spec.FinalSeeds)
 	}
 	return text
 }
@@ -80,7 +80,7 @@ func (r *Report) dots() (shown []*Point, all int) {
 // Marginals is what each dimension does.
 func (r *Report) Marginals() *viz.Marginals {
 	m := &viz.Marginals{Accuracy: validation + " after " + r.FirstEpochs(),
-		About: fmt.Sprintf("%s, %s, most important dimension first", plural(len(r.Points), "point"), plural(r.Spec.Seeds, "seed")+" each")}
+		About: fmt.Sprintf("%s, %s, most important dimension first", words.Plural(len(r.Points), "point"), words.Plural(r.Spec.Seeds, "seed")+" each")}
 	for _, d := range r.Dimensions {
 		v := viz.Dimension{Name: d.Name, Effect: d.Effect}
 		for _, l := range d.Levels {
@@ -158,7 +158,7 @@ func (r *Report) Heat(rows, columns string) (*viz.Heat, error) {
 		}
 	}
 	h := &viz.Heat{Accuracy: validation, Rows: inWords(rows), Columns: inWords(columns), Marked: -1,
-		About: fmt.Sprintf("%s, %s each, after %s", plural(len(points), "point"), plural(r.Spec.Seeds, "seed"), r.FirstEpochs())}
+		About: fmt.Sprintf("%s, %s each, after %s", words.Plural(len(points), "point"), words.Plural(r.Spec.Seeds, "seed"), r.FirstEpochs())}
 	if len(points) == 0 {
 		return h, nil
 	}
@@ -221,7 +221,7 @@ const (
 func (r *Report) Rungs() *viz.Rungs {
 	f := &viz.Rungs{Accuracy: validation}
 	finalists := r.Finalists()
-	f.About = fmt.Sprintf("%s with %s each", plural(len(finalists), "finalist"), plural(r.Spec.FinalSeeds, "new seed"))
+	f.About = fmt.Sprintf("%s with %s each", words.Plural(len(finalists), "finalist"), words.Plural(r.Spec.FinalSeeds, "new seed"))
 	if len(finalists) == 0 { // of a sweep that has none, or not yet
 		for i := range r.Points {
 			if r.Points[i].Validation() != nil && len(finalists) < shownFinalists {
@@ -242,7 +242,7 @@ func (r *Report) Rungs() *viz.Rungs {
 			others = append(others, p)
 		}
 	}
-	f.About += fmt.Sprintf(", of %s with %s each", plural(len(r.Points), "point"), plural(r.Spec.Seeds, "seed"))
+	f.About += fmt.Sprintf(", of %s with %s each", words.Plural(len(r.Points), "point"), words.Plural(r.Spec.Seeds, "seed"))
 	for _, p := range thin(others, shownOthers) {
 		f.Others = append(f.Others, r.learner(p, false))
 	}

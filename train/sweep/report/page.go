@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"vanilla/internal/words"
 	"vanilla/viz"
 )
 
@@ -104,7 +105,7 @@ type pageCell struct {
 // Heat; it has none if they are empty.
 func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"thousands": thousands,
+		"thousands": words.Thousands,
 		"percent":   func(f float64) string { return fmt.Sprintf("%.2f", 100*f) },
 		"whole":     func(f float64) string { return fmt.Sprintf("%.0f", 100*f) },
 		"at":        func(f float64) string { return fmt.Sprintf("%.2f", f) },
@@ -137,7 +138,7 @@ func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
 
 // tip is what a dot says of its point.
 func (p *Point) tip() string {
-	text := p.Name() + "\n" + p.Validation().long() + " validation, " + thousands(p.Parameters) + " parameters, " + plural(p.Epochs, "epoch")
+	text := p.Name() + "\n" + p.Validation().long() + " validation, " + words.Thousands(p.Parameters) + " parameters, " + words.Plural(p.Epochs, "epoch")
 	if p.Test != nil {
 		text += "\n" + p.Test.long() + " test"
 	}
@@ -149,7 +150,7 @@ func (e *Estimate) long() string {
 	if e == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%s %% (%s)", e, plural(e.N, "seed"))
+	return fmt.Sprintf("%s %% (%s)", e, words.Plural(e.N, "seed"))
 }
 
 func (p *page) tradeoff(r *Report) {
@@ -168,7 +169,7 @@ func (p *page) tradeoff(r *Report) {
 	y := viz.NewAccuracyAxis(accuracies)
 	plot := &pagePlot{X: "parameters", Y: f.Accuracy + ", %", YTicks: accuracyTicks(y)}
 	for _, t := range viz.LogTicks(few/room, many*room) {
-		plot.XTicks = append(plot.XTicks, pageTick{x(t.Value), thousands(int(math.Round(t.Value)))})
+		plot.XTicks = append(plot.XTicks, pageTick{x(t.Value), words.Thousands(int(math.Round(t.Value)))})
 	}
 	shown, _ := r.dots()
 	// The best are drawn last, over the others.
@@ -247,7 +248,7 @@ func (p *page) rungs(r *Report) {
 	plot := &pagePlot{X: "epochs", Y: f.Accuracy + ", %", YTicks: accuracyTicks(y)}
 	for _, e := range ticks {
 		if at := x(float64(e)); at > -1 && at < 101 {
-			plot.XTicks = append(plot.XTicks, pageTick{at, thousands(e)})
+			plot.XTicks = append(plot.XTicks, pageTick{at, words.Thousands(e)})
 		}
 	}
 	course := func(l viz.Learner) string {
@@ -269,7 +270,7 @@ func (p *page) rungs(r *Report) {
 		for _, s := range l.Steps {
 			e := Estimate{Mean: s.Accuracy, SD: s.SD, N: s.N}
 			plot.Dots = append(plot.Dots, pageDot{class, x(float64(s.Epochs)), above(y, s.Accuracy),
-				fmt.Sprintf("%s\n%s after %s", l.Name, e.long(), plural(s.Epochs, "epoch")), -1, false})
+				fmt.Sprintf("%s\n%s after %s", l.Name, e.long(), words.Plural(s.Epochs, "epoch")), -1, false})
 		}
 		for e, loss := range l.Losses {
 			if loss > 0 {
@@ -292,7 +293,7 @@ func (p *page) rungs(r *Report) {
 	up := logAxis(lossLow/1.1, lossHigh*1.1)
 	for _, e := range append([]int{1}, ticks...) {
 		if at := x(float64(e)); at > -1 && at < 101 && (e != 1 || len(p.Losses.XTicks) == 0) {
-			p.Losses.XTicks = append(p.Losses.XTicks, pageTick{at, thousands(e)})
+			p.Losses.XTicks = append(p.Losses.XTicks, pageTick{at, words.Thousands(e)})
 		}
 	}
 	for _, t := range viz.LogTicks(lossLow/1.1, lossHigh*1.1) {
@@ -350,7 +351,7 @@ func (p *page) heat(h *viz.Heat) {
 				background, text := h.Color(c)
 				cell.Background, cell.Text = hex(background), hex(text)
 				e := Estimate{Mean: c.Mean, SD: c.SD, N: c.N}
-				cell.Tip = fmt.Sprintf("%s %s, %s %s\n%s %% (%s)", h.Rows, h.RowOf[row], h.Columns, h.ColumnOf[i], &e, plural(c.N, "network"))
+				cell.Tip = fmt.Sprintf("%s %s, %s %s\n%s %% (%s)", h.Rows, h.RowOf[row], h.Columns, h.ColumnOf[i], &e, words.Plural(c.N, "network"))
 			}
 			line.Cells = append(line.Cells, cell)
 		}

@@ -37,17 +37,6 @@ func estimate(values []float64) *Estimate {
 	return &Estimate{mean, &sd, &half, n}
 }
 
-// quartiles of values, which must be sorted and not empty: linear between order statistics, as numpy's.
-func quartiles(values []float64) (lower, median, upper float64) {
-	at := func(p float64) float64 {
-		x := p * float64(len(values)-1)
-		i := min(int(x), len(values)-1)
-		next := min(i+1, len(values)-1)
-		return values[i] + (x-float64(i))*(values[next]-values[i])
-	}
-	return at(0.25), at(0.5), at(0.75)
-}
-
 // effect is how much of the variance of ranks lies between groups, from 0 to 1: Kruskal and Wallis's H as η², less what
 // chance gives (Tomczak and Tomczak, 2014: (H-k+1)/(n-k)). It needs no normal distribution, and a few outliers do not
 // make it. Values that are equal share their rank.

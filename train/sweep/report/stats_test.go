@@ -25,20 +25,6 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
-func TestQuartiles(t *testing.T) {
-	// As numpy.percentile gives them.
-	for _, c := range []struct{ values, want []float64 }{
-		{[]float64{7}, []float64{7, 7, 7}},
-		{[]float64{1, 2}, []float64{1.25, 1.5, 1.75}},
-		{[]float64{1, 2, 3, 4}, []float64{1.75, 2.5, 3.25}},
-		{[]float64{1, 2, 3, 4, 10}, []float64{2, 3, 4}},
-	} {
-		if a, b, d := quartiles(c.values); a != c.want[0] || b != c.want[1] || d != c.want[2] {
-			t.Errorf("%v: found %v %v %v, want %v", c.values, a, b, d, c.want)
-		}
-	}
-}
-
 func TestEffect(t *testing.T) {
 	for _, c := range []struct {
 		name   string

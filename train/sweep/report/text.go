@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"vanilla/internal/words"
 	"vanilla/train/sweep"
 )
 
@@ -34,13 +35,13 @@ func (r *Report) WriteText(w io.Writer, top int) error {
 // Facts are what the sweep is and how far it has come, each a name and a text.
 func (r *Report) Facts() [][2]string {
 	s := &r.Spec
-	facts := [][2]string{{"sweep", r.Path}, {"points", fmt.Sprintf("%s of %s, %s each", thousands(len(r.Plan.Points)), r.space(), plural(s.Seeds, "seed"))}}
+	facts := [][2]string{{"sweep", r.Path}, {"points", fmt.Sprintf("%s of %s, %s each", words.Thousands(len(r.Plan.Points)), r.space(), words.Plural(s.Seeds, "seed"))}}
 	schedule := "all trained for " + r.FirstEpochs()
 	if len(s.Halving) > 1 {
-		schedule = fmt.Sprintf("halving after %s epochs in %s", and(s.Halving), plural(len(r.Plan.Brackets), "bracket"))
+		schedule = fmt.Sprintf("halving after %s epochs in %s", and(s.Halving), words.Plural(len(r.Plan.Brackets), "bracket"))
 	}
 	if n := r.Plan.Finalists(); n > 0 {
-		schedule += fmt.Sprintf("; %s with %s each", plural(n, "finalist"), plural(s.FinalSeeds, "new seed"))
+		schedule += fmt.Sprintf("; %s with %s each", words.Plural(n, "finalist"), words.Plural(s.FinalSeeds, "new seed"))
 	}
 	facts = append(facts, [2]string{"schedule", schedule})
 	if s.Space["arch"] == "" && s.Space["layers"] == "" && s.Space["hidden"] == "" {
@@ -51,13 +52,13 @@ func (r *Report) Facts() [][2]string {
 	}
 	held := int(math.Round(s.Recipe.Validation * float64(r.Data.Train)))
 	facts = append(facts, [2]string{"data", fmt.Sprintf("%s: %s training images, %s more select, %s test the finalists",
-		r.DataName, thousands(r.Data.Train-held), thousands(held), thousands(r.Data.Test))})
-	facts = append(facts, [2]string{"planned", plural(r.Planned, "network")})
-	done := thousands(r.Done)
+		r.DataName, words.Thousands(r.Data.Train-held), words.Thousands(held), words.Thousands(r.Data.Test))})
+	facts = append(facts, [2]string{"planned", words.Plural(r.Planned, "network")})
+	done := words.Thousands(r.Done)
 	if left := r.Planned - r.Done - r.Diverged; left > 0 {
-		done += fmt.Sprintf(", %s to go", thousands(left))
+		done += fmt.Sprintf(", %s to go", words.Thousands(left))
 	}
-	facts = append(facts, [2]string{"done", done}, [2]string{"diverged", thousands(r.Diverged)})
+	facts = append(facts, [2]string{"done", done}, [2]string{"diverged", words.Thousands(r.Diverged)})
 	if len(r.Records) > 0 {
 		seconds := 0.
 		for i := range r.Records {
@@ -116,7 +117,7 @@ func (r *Report) leaderboard(b *bytes.Buffer, top int) {
 		if v == nil {
 			rank = "-"
 		}
-		row := fmt.Sprintf("%6s\t%s\t%10s\t%6d\t%s\t%d\t", rank, p.Recipe.Arch, thousands(p.Parameters), p.Epochs, v, v.n())
+		row := fmt.Sprintf("%6s\t%s\t%10s\t%6d\t%s\t%d\t", rank, p.Recipe.Arch, words.Thousands(p.Parameters), p.Epochs, v, v.n())
 		if len(finalists) > 0 {
 			row += fmt.Sprintf("%s\t%d\t", p.Test, p.Test.n())
 		}
@@ -128,7 +129,7 @@ func (r *Report) leaderboard(b *bytes.Buffer, top int) {
 	}
 	t.Flush()
 	if len(shown) < len(r.Points) {
-		fmt.Fprintf(b, "  and %s more\n", thousands(len(r.Points)-len(shown)))
+		fmt.Fprintf(b, "  and %s more\n", words.Thousands(len(r.Points)-len(shown)))
 	}
 	if len(finalists) > 0 {
 		p := finalists[0]
@@ -151,7 +152,7 @@ func (r *Report) frontTable(b *bytes.Buffer, top int) {
 	fmt.Fprintln(t, "  parameters\tarchitecture\tepochs\tvalidation, %\tn\tsettings")
 	for _, p := range shown {
 		v := p.Validation()
-		fmt.Fprintln(t, strings.TrimRight(fmt.Sprintf("%12s\t%s\t%6d\t%s\t%d\t%s", thousands(p.Parameters), p.Recipe.Arch, p.Epochs, v, v.N, p.Settings), " \t"))
+		fmt.Fprintln(t, strings.TrimRight(fmt.Sprintf("%12s\t%s\t%6d\t%s\t%d\t%s", words.Thousands(p.Parameters), p.Recipe.Arch, p.Epochs, v, v.N, p.Settings), " \t"))
 	}
 	t.Flush()
 	if len(shown) < len(all) {
@@ -177,9 +178,9 @@ func (r *Report) dimensionTables(b *bytes.Buffer) {
 			if l.N > 0 {
 				row = fmt.Sprintf("  %s\t%.2f\t%.2f to %.2f\t%.2f\t", l.Value, 100*l.Median, 100*l.LowerQuartile, 100*l.UpperQuartile, 100*l.Best)
 			}
-			row += fmt.Sprintf("%s\t%s\t", thousands(l.N), thousands(l.Diverged))
+			row += fmt.Sprintf("%s\t%s\t", words.Thousands(l.N), words.Thousands(l.Diverged))
 			if selects {
-				row += thousands(l.Last) + "\t"
+				row += words.Thousands(l.Last) + "\t"
 			}
 			fmt.Fprintln(t, row)
 		}
@@ -221,28 +222,11 @@ func thin[T any](all []T, n int) []T {
 	return picked
 }
 
-// plural prints "1 seed" and "2 seeds".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return thousands(n) + " " + noun + "s"
-}
-
-// thousands prints 13002 as "13,002".
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // and prints "1, 3 and 9".
 func and(values []int) string {
 	var parts []string
 	for _, v := range values {
-		parts = append(parts, thousands(v))
+		parts = append(parts, words.Thousands(v))
 	}
 	if len(parts) == 1 {
 		return parts[0]
