@@ -1,6 +1,10 @@
 package viz
 
-import "fmt"
+import (
+	"fmt"
+
+	"vanilla/internal/words"
+)
 
 // Pictures are images as a network saw them, whatever they were before.
 type Pictures struct {
@@ -30,7 +34,7 @@ func (p *Pictures) page() page {
 	cell := fit(p.Rows, p.Cols, pictureSide)
 	return page{
 		title:    "What the network saw: " + p.Model,
-		subtitle: fmt.Sprintf("%s of %d x %d pixels, as they were fed to the network", plural(len(p.Seen), "image"), p.Rows, p.Cols),
+		subtitle: fmt.Sprintf("%s of %d x %d pixels, as they were fed to the network", words.Plural(len(p.Seen), "image"), p.Rows, p.Cols),
 		width:    bodyWidth, height: float64(rows) * (float64(p.Rows)*cell + pictureText), body: p.draw,
 	}
 }
