@@ -74,7 +74,7 @@ var imports = map[string][]string{
 
 	"viz": {"mnist", "model", "internal/memory", "internal/words"},
 
-	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "viz"},
+	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "train/sweep", "train/sweep/report", "viz"},
 
 	"bench/handrolled": {},
 	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled", "internal/sample"},

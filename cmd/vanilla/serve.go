@@ -22,8 +22,8 @@ import (
 type serveFlags struct {
 	placement
 	source
-	address, data string
-	open          bool
+	address, data, sweep string
+	open                 bool
 }
 
 func serveCommand() *cobra.Command {
@@ -39,15 +39,20 @@ MODEL is default or lesson, which are built in, or a file; in a PyTorch state_di
 layers must be numbered, as in 0.weight or fc1.weight. Without one, both that are built
 in are shown, side by side.
 
+--sweep follows a sweep, running or finished, and takes any of its networks to the
+drawing: it is trained again, from its recipe and seed.
+
 The page is for this machine alone unless --addr says otherwise. It has no passwords:
 whoever reaches it can use it. Ctrl-C ends it.`,
 		Example: `  vanilla serve
   vanilla serve model.safetensors default --open
+  vanilla serve --sweep widths
   vanilla serve --addr 127.0.0.1:9000`,
 		RunE: func(c *cobra.Command, args []string) error { return s.run(c.Context(), args, c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&s.address, "addr", "127.0.0.1:8784", "`address` to serve the page at, host:port; port 0 is any that is free")
+	c.Flags().StringVar(&s.sweep, "sweep", "", "`directory` of a sweep to follow, which may be running")
 	c.Flags().BoolVar(&s.open, "open", false, "open the page in a browser")
 	c.Flags().StringVar(&s.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	s.placement.flags(c)
@@ -83,10 +88,11 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) 
 	if err != nil {
 		return &train.SettingError{Field: "addr", Value: s.address, Problem: "want host:port, as in 127.0.0.1:8784"}
 	}
-	server, err := page.New(page.Config{
+	server, err := page.New(ctx, page.Config{
 		Networks: shown,
 		Images:   page.NewSample(data.Test, shownImages, nil),
 		Trainer:  page.Trainer{Executor: executor, Data: data, Version: version},
+		Sweep:    s.sweep,
 		Host:     host,
 	})
 	if err != nil {

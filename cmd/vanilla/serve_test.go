@@ -86,6 +86,7 @@ func TestServeWrongUsage(t *testing.T) {
 		{[]string{"--addr", "here"}, misuse, "--addr here: want host:port, as in 127.0.0.1:8784"},
 		{[]string{"--addr", "203.0.113.7:80"}, failed, "--addr 203.0.113.7:80: cannot listen there"},
 		{[]string{"nowhere"}, failed, "nowhere"},
+		{[]string{"--sweep", "nowhere"}, failed, "nowhere"},
 		{[]string{"--data", "nowhere"}, failed, "--data nowhere: want mnist or a directory"},
 		{[]string{"--device", "tpu"}, misuse, "--device tpu: want auto"},
 	} {

@@ -69,9 +69,16 @@ func random(arch, activation, loss string) page.Network {
 // served serves the page with networks until the test ends.
 func served(t *testing.T, networks ...page.Network) (address string) {
 	t.Helper()
+	return servedAs(t, page.Config{Networks: networks})
+}
+
+// servedAs serves the page with MNIST.
+func servedAs(t *testing.T, c page.Config) (address string) {
+	t.Helper()
 	data := images(t)
 	executor := cpu.New()
-	s, err := page.New(page.Config{Networks: networks, Images: page.NewSample(data.Test, 1000, nil), Trainer: page.Trainer{Executor: executor, Data: data, Version: "test"}})
+	c.Images, c.Trainer = page.NewSample(data.Test, 1000, nil), page.Trainer{Executor: executor, Data: data, Version: "test"}
+	s, err := page.New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

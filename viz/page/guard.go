@@ -9,7 +9,7 @@ import (
 )
 
 // policy lets the page load its own parts and nothing else, and be part of no other page.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; frame-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // guard refuses requests that other sites make a browser send, limits what a request may send, and sets the headers

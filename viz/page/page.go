@@ -108,6 +108,7 @@ type start struct {
 	Networks []network          `json:"networks"`
 	Images   *images            `json:"images"`
 	Training *controls          `json:"training,omitempty"` // where networks can be trained
+	Sweep    string             `json:"sweep,omitempty"`    // what the sweep that is followed is called
 }
 
 type palette struct {

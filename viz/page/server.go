@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +23,8 @@ type Config struct {
 	Images   *Sample // test images to load; may be nil
 	// Trainer is what networks are trained with on the page.
 	Trainer Trainer
+	// Sweep is the directory of a sweep that the page follows, "" for none.
+	Sweep string
 	// Host is a name, besides localhost and all IP addresses, by which browsers may call the server.
 	Host string
 }
@@ -32,6 +35,7 @@ type Server struct {
 	start   []byte // the JSON that the page begins with
 	files   map[string]file
 	trainer *trainer
+	sweep   *watched     // nil for none
 	streams atomic.Int32 // of events, that are open
 }
 
@@ -56,14 +60,21 @@ const (
 	maxBodyBytes   = 64 << 10
 )
 
-// New makes a server. It fails if a network is not a chain of layers that sees images, and if a weight is not finite.
-func New(c Config) (*Server, error) {
+// New makes a server. It fails if a network is not a chain of layers that sees images, if a weight is not finite, and if
+// the sweep cannot be read.
+func New(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{host: c.Host, files: map[string]file{}, trainer: newTrainer(c.Trainer)}
 	start, err := newStart(c.Networks, c.Images)
 	if err != nil {
 		return nil, err
 	}
 	start.Training = newControls(c.Trainer.Data)
+	if c.Sweep != "" {
+		if s.sweep, err = newWatched(ctx, c.Sweep); err != nil {
+			return nil, err
+		}
+		start.Sweep = filepath.Base(c.Sweep)
+	}
 	if s.start, err = json.Marshal(start); err != nil {
 		return nil, err
 	}
@@ -90,6 +101,9 @@ func (s *Server) Handler() http.Handler {
 		w.Write(s.start)
 	})
 	s.trains(mux)
+	if s.sweep != nil {
+		s.sweeps(mux)
+	}
 	return s.guard(mux)
 }
 

@@ -22,7 +22,7 @@ func serve(t testing.TB, c Config) (address string) {
 	if c.Trainer.Data == nil {
 		c.Trainer = trains()
 	}
-	s, err := New(c)
+	s, err := New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

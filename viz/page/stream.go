@@ -60,6 +60,14 @@ func writeAll(w http.ResponseWriter, text string) error {
 	return err
 }
 
+// alive gives a sign of life if it is time.
+func (s *stream) alive() error {
+	if time.Since(s.last) < lifeEvery {
+		return nil
+	}
+	return s.write(":\n\n")
+}
+
 // wait returns when there is news again, not too soon after the last. It fails when ctx is done, which it is when the
 // client is gone.
 func (s *stream) wait(ctx context.Context, changed <-chan struct{}) error {

@@ -2,6 +2,8 @@
 
 import {App} from "./app.js";
 import {Training} from "./training.js";
+import {Sweep} from "./sweep.js";
 
 const start = await (await fetch("/api/start")).json();
-new Training(new App(start), start.training);
+const app = new App(start), training = new Training(app, start.training);
+if (start.sweep) new Sweep(app, training, start.sweep);

@@ -1,0 +1,96 @@
+// A sweep, as it runs: its report in a frame, made anew when there are new records, and its networks on the drawing.
+
+import {byId, el, say, thousands} from "./dom.js";
+
+const FRESH = 2000; // milliseconds between two reports, at least
+
+/** Sweep is the panel that follows a sweep. */
+export class Sweep {
+  constructor(app, training, name) {
+    this.app = app;
+    this.training = training;
+    this.version = 0;
+    this.status = el("p", {className: "sentence", role: "status"}, "Reading the sweep.");
+    this.box = el("div");
+    byId("panel-sweep").append(el("h3", {}, `Sweep ${name}`), this.status, this.box);
+    const tab = byId("tab-sweep");
+    tab.hidden = false;
+    tab.addEventListener("click", () => this.listen());
+    app.showTab("sweep");
+    this.listen();
+  }
+
+  listen() {
+    if (this.source) return;
+    this.source = new EventSource("/api/sweep/events");
+    this.source.onmessage = e => this.show(JSON.parse(e.data));
+    this.source.onerror = () => say(this.status, "The server does not answer. Is vanilla serve still running?");
+  }
+
+  /** show says how far the sweep is, and brings its report, not too often. */
+  show(news) {
+    this.news = news;
+    const far = `${thousands(news.points)} of ${thousands(news.planned)} points have results.`;
+    say(this.status, news.problem ? `${far} ${news.problem}` : `${far} Click a point or a row, or press Enter on a point, and its network is trained here and taken to the drawing.`);
+    if (news.version === this.version || this.waiting) return;
+    this.waiting = setTimeout(() => {
+      this.waiting = null;
+      this.version = this.news.version;
+      this.load();
+    }, this.version === 0 ? 0 : FRESH);
+  }
+
+  /** load puts a new report in the old one's place when it is there. */
+  load() {
+    const old = this.frame, frame = el("iframe", {title: "report of the sweep", src: `/sweep/report?${this.version}`});
+    frame.style.height = old ? old.style.height : "600px";
+    if (old) frame.style.display = "none";
+    frame.addEventListener("load", () => {
+      frame.style.display = "";
+      if (old) {
+        keep(old.contentDocument, frame.contentDocument);
+        old.remove();
+      }
+      this.follow(frame);
+    });
+    this.frame = frame;
+    this.box.append(frame);
+  }
+
+  /** follow makes the frame as high as its report, and listens to what is clicked in it. */
+  follow(frame) {
+    const page = frame.contentDocument;
+    const fit = () => { frame.style.height = `${page.documentElement.scrollHeight + 2}px`; };
+    new ResizeObserver(fit).observe(page.body);
+    fit();
+    const point = e => e.target.closest?.("[data-point]")?.dataset.point;
+    page.addEventListener("click", e => { if (point(e) !== undefined) this.take(point(e)); });
+    page.addEventListener("keydown", e => { if (e.key === "Enter" && point(e) !== undefined) this.take(point(e)); });
+  }
+
+  /** take trains a point's network on the page. */
+  async take(index) {
+    const answer = await fetch(`/api/sweep/point/${index}`);
+    if (!answer.ok) {
+      say(this.status, (await answer.json()).error);
+      return;
+    }
+    const {recipe, absent, seed} = await answer.json();
+    this.training.networks = [{recipe, absent, seed}];
+    this.training.showForms();
+    this.training.listen();
+    this.app.showTab("train");
+    await this.training.begin(false);
+  }
+}
+
+/** keep sorts and filters a new leaderboard as the old one was. */
+function keep(old, fresh) {
+  const filter = old.getElementById("filter"), heads = [...old.querySelectorAll("#board th")];
+  const sorted = heads.findIndex(th => th.hasAttribute("aria-sort")), order = heads[sorted]?.getAttribute("aria-sort");
+  const head = fresh.querySelectorAll("#board th")[sorted];
+  for (let i = 0; head && i < 2 && head.getAttribute("aria-sort") !== order; i++) head.firstElementChild.click();
+  if (!filter?.value || !fresh.getElementById("filter")) return;
+  fresh.getElementById("filter").value = filter.value;
+  fresh.getElementById("filter").dispatchEvent(new Event("input"));
+}
