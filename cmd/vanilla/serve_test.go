@@ -65,7 +65,7 @@ func TestServe(t *testing.T) {
 	}
 	must(t, tiny()...)
 	own := serveOnce(t, "serve", "model.safetensors", "--data", "tiny")
-	if !strings.Contains(own, `"arch":"16-5-3"`) || strings.Contains(own, `"name":"lesson"`) || !strings.Contains(own, `"rows":4`) {
+	if !strings.Contains(own, `"arch":"16-5-3"`) || strings.Contains(own, `"name":"lesson","arch"`) || !strings.Contains(own, `"rows":4`) {
 		t.Errorf("the page began with %.300s", own)
 	}
 }
