@@ -89,7 +89,13 @@ func (b *batch) class(s packedSample) int {
 	return lengthClass(s)
 }
 
-// lengths is how many classes of lengths are told apart.
-const lengths = 32
+// lengths is how many classes of lengths are told apart, lengthStep how many cold
+// pixels one spans.
+const (
+	lengths    = 32
+	lengthStep = 8
+)
 
-func lengthClass(s packedSample) int { return min(int(uint32(s)>>8/coldStep), lengths-1) }
+func lengthClass(s packedSample) int {
+	return min((int(uint32(s)>>8)+lengthStep-1)/lengthStep, lengths-1)
+}

@@ -14,7 +14,7 @@ const (
 	// recordLine is what a record's beginning is aligned to: a cache line.
 	recordLine = 64
 	// coldStep is what the number of a record's cold pixels is padded to.
-	coldStep = 8
+	coldStep = 4
 	// coldColumns is how many cold columns a record can tell apart, besides the
 	// one for padding: 16 bits hold 8 times the number.
 	coldColumns = 1<<16/8 - 1

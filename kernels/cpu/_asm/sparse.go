@@ -11,15 +11,11 @@ const (
 	sampleBytes  = 16
 	sampleRecord = 0 // offset in records, in cache lines
 	sampleFirst  = 4 // index in cold
-	sampleCount  = 8 // a multiple of coldStep
+	sampleCount  = 8 // a multiple of turn
 )
 
-// A turn of a loop handles coldStep entries of a sample's record, of which there
-// are whole turns. Entry k is added to sum k modulo sums.
-const (
-	coldStep = 8
-	sums     = 4
-)
+// entries of a sample's record that a turn of a loop handles
+const turn = 4
 
 // field loads a sample's field.
 func field(sample reg.Register, offset int) reg.GPVirtual {
@@ -148,34 +144,32 @@ func loadEntries(sample reg.Register) entries {
 	return e
 }
 
-// turns calls body for the entries from each fourth on, a turn's.
-func (r *routine) turns(e entries, body func(from int)) {
+// turns calls body for every four entries.
+func (r *routine) turns(e entries, body func()) {
 	loop, end := r.label("turn"), r.label("turned")
 	CMPQ(e.index, e.end)
 	JGE(LabelRef(end))
 	Label(loop)
-	for from := 0; from < coldStep; from += sums {
-		body(from)
-	}
-	ADDQ(Imm(2*coldStep), e.index)
-	ADDQ(Imm(4*coldStep), e.values)
+	body()
+	ADDQ(Imm(2*turn), e.index)
+	ADDQ(Imm(4*turn), e.values)
 	CMPQ(e.index, e.end)
 	JL(LabelRef(loop))
 	Label(end)
 }
 
-// four readies four values, and pick fills a register with one of them. With AVX2
+// four readies the next four values, and pick fills a register with one of them. With AVX2
 // that takes a load less per value than broadcasting each, and loads are what
 // these loops wait for.
-func (r *routine) four(values reg.Register, from int, v reg.VecPhysical) {
+func (r *routine) four(values reg.Register, v reg.VecPhysical) {
 	if !r.wide() {
-		VBROADCASTF128(at(values, 4*from), v)
+		VBROADCASTF128(at(values, 0), v)
 	}
 }
 
-func (r *routine) pick(value reg.VecPhysical, values reg.Register, from int, four reg.VecPhysical, k int) {
+func (r *routine) pick(value reg.VecPhysical, values reg.Register, four reg.VecPhysical, k int) {
 	if r.wide() {
-		VBROADCASTSS(at(values, 4*(from+k)), value)
+		VBROADCASTSS(at(values, 4*k), value)
 	} else {
 		VPERMILPS(Imm(uint64(k*0b01010101)), four, value)
 	}
@@ -262,8 +256,8 @@ func (s set) gather() {
 }
 
 func (r *routine) gatherPanels(panels int) {
-	v, rest := r.vectors(sums * panels)
-	sum := func(k, p int) vector { return v[p*sums+k] }
+	v, rest := r.vectors(turn * panels)
+	sum := func(k, p int) vector { return v[p*turn+k] }
 	z, rows, ahead, leftAhead := slice("z"), r.rowsOf(panels), slice("ahead"), length("ahead")
 	r.each(func(sample reg.Register) {
 		fetched := r.label("fetched")
@@ -277,7 +271,7 @@ func (r *routine) gatherPanels(panels int) {
 		SHLQ(Imm(6), panelBytes)
 		for p := range panels {
 			sum(0, p).load(at(place, 0))
-			for k := 1; k < sums; k++ {
+			for k := 1; k < turn; k++ {
 				sum(k, p).zero()
 			}
 			if p < panels-1 {
@@ -285,18 +279,18 @@ func (r *routine) gatherPanels(panels int) {
 			}
 		}
 		indices, row := GP64(), GP64()
-		r.turns(e, func(from int) {
-			MOVQ(at(e.index, 2*from), indices)
-			r.four(e.values, from, rest[0])
-			for k, value := range rest[1 : 1+sums] {
+		r.turns(e, func() {
+			MOVQ(at(e.index, 0), indices)
+			r.four(e.values, rest[0])
+			for k, value := range rest[1 : 1+turn] {
 				to := indices
-				if k < sums-1 {
+				if k < turn-1 {
 					to = row
 					MOVWQZX(indices.As16(), row)
 					SHRQ(Imm(16), indices)
 				}
 				rows.address(to)
-				r.pick(value, e.values, from, rest[0], k)
+				r.pick(value, e.values, rest[0], k)
 				for p := range panels {
 					for j, part := range sum(k, p) {
 						VFMADD231PS(sum(k, p).part(rows.at(to, p), j), value, part)
@@ -345,9 +339,9 @@ func (s set) scatter() {
 }
 
 func (r *routine) scatterPanels(panels int) {
-	v, rest := r.vectors((1 + sums) * panels)
+	v, rest := r.vectors((1 + turn) * panels)
 	rows, d := r.rowsOf(panels), slice("d")
-	gradient := v[sums*panels:]
+	gradient := v[turn*panels:]
 	old := func(k, p int) vector { return v[k*panels+p] }
 	VBROADCASTSS(scalar("alpha"), rest[0])
 	r.each(func(sample reg.Register) {
@@ -361,23 +355,23 @@ func (r *routine) scatterPanels(panels int) {
 				ADDQ(panelBytes, place)
 			}
 		}
-		var row [sums]reg.GPVirtual
+		var row [turn]reg.GPVirtual
 		for k := range row {
 			row[k] = GP64()
 		}
-		r.turns(e, func(from int) {
-			r.four(e.values, from, rest[1])
-			for k := range sums {
-				MOVWQZX(at(e.index, 2*(from+k)), row[k])
+		r.turns(e, func() {
+			r.four(e.values, rest[1])
+			for k := range turn {
+				MOVWQZX(at(e.index, 2*k), row[k])
 				rows.address(row[k])
 				value := rest[2+k%3]
-				r.pick(value, e.values, from, rest[1], k)
+				r.pick(value, e.values, rest[1], k)
 				for p, g := range gradient {
 					old(k, p).load(rows.at(row[k], p))
 					old(k, p).fma(g, r.splat(value))
 				}
 			}
-			for k := range sums {
+			for k := range turn {
 				for p := range panels {
 					old(k, p).store(rows.at(row[k], p))
 				}
