@@ -91,6 +91,9 @@ modules: ## fail if modules are damaged, missing or unused
 	go mod tidy -diff
 	cd $(BROWSER) && go mod tidy -diff
 
+lines: ## count the lines of Go that are neither tests nor generated
+	@git ls-files -z '*.go' | xargs -0 grep -LE '^// Code generated .* DO NOT EDIT' | grep -vE '_test\.go$$|(^|/)testdata/|^internal/browser/' | xargs cat | wc -l
+
 bench: build ## seconds per epoch, side by side with other ways to train
 	bin/vanilla bench
 

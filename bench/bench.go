@@ -121,39 +121,71 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 		return nil, fmt.Errorf("rounds %d: want 1 or more", b.Rounds)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.Cores))
-	var runners []runner
+	runners, err := start(ctx, c, executors)
 	defer func() {
 		for _, r := range runners {
 			r.close()
 		}
 	}()
+	if err != nil {
+		return nil, err
+	}
+	check := b.reference.plan(c, b.Rounds)
+	took, err := b.measure(ctx, c, runners, check)
+	if err != nil {
+		return nil, err
+	}
+	b.Progress("ref", -1)
+	results := make([]Result, len(runners))
+	for k, r := range runners {
+		verdict, err := check.verify(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		results[k] = b.result(c, r, took, k, verdict)
+	}
+	return results, nil
+}
+
+// start makes a case's runners: the baseline if it has one, executors, which must
+// come to what the reference comes to, and peers. After an error too, they are to
+// be closed.
+func start(ctx context.Context, c Case, executors []kernels.Executor) (runners []runner, err error) {
 	if c.Widths != nil {
 		runners = append(runners, newBaseline(c))
 	}
 	for _, e := range executors {
 		if err := Check(ctx, e, c); err != nil {
-			return nil, err
+			return runners, err
 		}
 		r, err := newTrained(ctx, c, e)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", e.Name(), err)
+			return runners, fmt.Errorf("%s: %w", e.Name(), err)
 		}
 		runners = append(runners, r)
 	}
 	for _, p := range c.Peers {
 		r, err := p.start(ctx, c)
 		if err != nil {
-			return nil, err
+			return runners, err
 		}
 		runners = append(runners, r)
 	}
+	return runners, nil
+}
 
-	seconds := make([][]float64, len(runners))
-	ceilings := map[int][]float64{} // by cores
-	check := b.reference.plan(c, b.Rounds)
+// timing is what rounds took.
+type timing struct {
+	seconds  [][]float64       // per network and epoch, by runner
+	ceilings map[int][]float64 // by cores
+}
+
+// measure times all rounds.
+func (b *Bench) measure(ctx context.Context, c Case, runners []runner, check *check) (*timing, error) {
+	t := &timing{make([][]float64, len(runners)), map[int][]float64{}}
 	for round := range b.Rounds {
 		for _, cores := range []int{1, c.Cores} {
-			ceilings[cores] = append(ceilings[cores], device.Ceiling(cores, ceilingTime))
+			t.ceilings[cores] = append(t.ceilings[cores], device.Ceiling(cores, ceilingTime))
 		}
 		took, err := b.round(ctx, c, runners, round, check, round == b.Rounds-1)
 		if err != nil {
@@ -164,43 +196,38 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 			for _, s := range took[k] {
 				total += s
 			}
-			seconds[k] = append(seconds[k], total/c.epochs()/float64(runners[k].networks()))
+			t.seconds[k] = append(t.seconds[k], total/c.epochs()/float64(runners[k].networks()))
 		}
 	}
+	return t, nil
+}
 
-	b.Progress("ref", -1)
-	flops := c.flops()
-	results := make([]Result, len(runners))
-	for k, r := range runners {
-		verdict, err := check.verify(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		low, median, high := sample.Quartiles(seconds[k])
-		cores := c.Cores
-		if r.name() == Handrolled {
-			cores = 1
-		}
-		results[k] = Result{
-			Suite: c.Suite, Case: c.Name, Executor: r.name(), Networks: r.networks(), Cores: cores,
-			Batch: c.Variants[0].Batch, Steps: c.Steps,
-			N: b.Rounds, Samples: seconds[k], Median: median, LowerQuartile: low, UpperQuartile: high,
-			GFLOPS: flops / median / 1e9,
-			Loss:   verdict.loss, ReferenceLoss: verdict.reference, Verified: verdict.networks,
-			Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine(),
-		}
-		results[k].MemoryMB, results[k].MemoryOf = r.memory()
-		results[k].Device, results[k].Versions = r.device()
-		if r.onProcessor() {
-			_, results[k].Ceiling, _ = sample.Quartiles(ceilings[cores])
-			results[k].OfCeiling = results[k].GFLOPS / results[k].Ceiling
-		}
-		if c.Widths != nil {
-			_, baseline, _ := sample.Quartiles(seconds[0])
-			results[k].Ratio = baseline / median
-		}
+// result is what is known of runner k in the end.
+func (b *Bench) result(c Case, r runner, t *timing, k int, v verdict) Result {
+	low, median, high := sample.Quartiles(t.seconds[k])
+	cores := c.Cores
+	if r.name() == Handrolled {
+		cores = 1
 	}
-	return results, nil
+	result := Result{
+		Suite: c.Suite, Case: c.Name, Executor: r.name(), Networks: r.networks(), Cores: cores,
+		Batch: c.Variants[0].Batch, Steps: c.Steps,
+		N: b.Rounds, Samples: t.seconds[k], Median: median, LowerQuartile: low, UpperQuartile: high,
+		GFLOPS: c.flops() / median / 1e9,
+		Loss:   v.loss, ReferenceLoss: v.reference, Verified: v.networks,
+		Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine(),
+	}
+	result.MemoryMB, result.MemoryOf = r.memory()
+	result.Device, result.Versions = r.device()
+	if r.onProcessor() {
+		_, result.Ceiling, _ = sample.Quartiles(t.ceilings[cores])
+		result.OfCeiling = result.GFLOPS / result.Ceiling
+	}
+	if c.Widths != nil {
+		_, baseline, _ := sample.Quartiles(t.seconds[0])
+		result.Ratio = baseline / median
+	}
+	return result
 }
 
 // flops is what a dense computation of one network and epoch takes, on average.

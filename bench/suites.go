@@ -14,7 +14,13 @@ import (
 )
 
 // SuiteNames lists the suites of [Cases].
-func SuiteNames() []string { return []string{"step", "population", "wide", "eval", "peers", "repeat"} }
+func SuiteNames() []string {
+	var names []string
+	for _, s := range suites {
+		names = append(names, s.name)
+	}
+	return names
+}
 
 // Options change what a suite runs. The zero value of each means the suite's
 // own.
@@ -47,138 +53,169 @@ const (
 //   - peers: one network of batch 32 and a population of 64, on one core and on
 //     all, beside other frameworks.
 func Cases(suite string, data *mnist.Dataset, o Options) ([]Case, error) {
-	set := train.Data(data)
-	if e := &set.Train; o.Examples > 0 && o.Examples < e.Len() {
+	m := maker{suite: suite, data: data, set: train.Data(data), options: o, recipe: train.Default()}
+	if e := &m.set.Train; o.Examples > 0 && o.Examples < e.Len() {
 		e.Pixels, e.Labels = e.Pixels[:o.Examples*e.Features], e.Labels[:o.Examples]
 	}
-	set.Validation, set.Test = kernels.Examples{}, kernels.Examples{}
-
-	var networks graph.Cache
-	build := func(name string, cores int, recipes ...train.Recipe) (Case, error) {
-		c := Case{Suite: suite, Name: name, Data: set, Cores: cores}
-		for i, r := range recipes {
-			r.Epochs = max(o.Rounds+1, 2)
-			if err := r.Check(); err != nil {
-				return c, err
-			}
-			if err := r.Fits(data); err != nil {
-				return c, err
-			}
-			network, err := r.Build(&networks)
-			if err != nil {
-				return c, err
-			}
-			c.Variants = append(c.Variants, train.Spec{Recipe: r, Seed: uint64(i + 1), OrderSeed: uint64(i + 1)}.Variant(network))
+	m.set.Validation, m.set.Test = kernels.Examples{}, kernels.Examples{}
+	m.recipe.Schedule = "constant"
+	m.recipe.LR = 0.1 // the lesson's widths learn, and no width diverges
+	for _, s := range suites {
+		if s.name == suite {
+			err := s.make(&m)
+			return m.cases, err
 		}
-		perEpoch := c.Variants[0].StepsPerEpoch(set.Train.Len())
-		c.Steps = max(1, perEpoch*roundEpochs/max(roundEpochs*partOfEpoch, len(recipes)))
-		var err error
-		c.Widths, err = model.Widths(recipes[0].Arch)
-		return c, err
 	}
-	recipe := train.Default()
-	recipe.Schedule = "constant"
-	recipe.LR = 0.1 // the lesson's widths learn, and no width diverges
-	var cases []Case
-	add := func(c Case, err error) error {
-		cases = append(cases, c)
-		return err
-	}
+	return nil, &train.SettingError{Field: "suite", Value: suite, Problem: "want " + strings.Join(SuiteNames(), ", ") + " or to-accuracy"}
+}
 
-	switch suite {
-	case "step", "repeat":
-		if suite == "repeat" {
-			o.Batches = []int{32}
-		}
-		if o.Arch != "" {
-			recipe.Arch = o.Arch
-		}
-		for _, batch := range or(o.Batches, []int{10, 32, 128, 1024}) {
-			recipe.Batch = batch
-			c, err := build(fmt.Sprintf("%s, batch %d", recipe.Arch, batch), 1, recipe)
-			c.Slices = 8
-			if err := add(c, err); err != nil {
-				return nil, err
-			}
-		}
+// suites are all, see [Cases].
+var suites = []struct {
+	name string
+	make func(*maker) error
+}{
+	{"step", (*maker).steps},
+	{"population", (*maker).populations},
+	{"wide", (*maker).wide},
+	{"eval", (*maker).forward},
+	{"peers", (*maker).peers},
+	{"repeat", (*maker).repeat},
+}
 
-	case "population":
-		cores := runtime.GOMAXPROCS(0)
-		for _, n := range or(o.Networks, []int{1, 4, 16, 64, 256, 1024, 4096}) {
-			if n < 1 {
-				return nil, &train.SettingError{Field: "networks", Value: n, Problem: "want 1 or more"}
-			}
-			for _, kind := range []string{"equal", "mixed"} {
-				recipes := slices.Repeat([]train.Recipe{recipe}, n)
-				if kind == "mixed" {
-					if n == 1 {
-						continue
-					}
-					for i := range recipes {
-						recipes[i].Arch = mixedShapes[i%len(mixedShapes)]
-					}
-				}
-				c, err := build(fmt.Sprintf("%s shapes, %s", kind, plural(n, "network")), cores, recipes...)
-				c.Slices = 4
-				if err := add(c, err); err != nil {
-					return nil, err
-				}
-			}
-		}
+// maker makes a suite's cases.
+type maker struct {
+	suite    string
+	data     *mnist.Dataset
+	set      kernels.Data
+	options  Options
+	recipe   train.Recipe // that cases begin with
+	networks graph.Cache
+	cases    []Case
+}
 
-	case "wide":
-		recipe.Batch, recipe.LR, recipe.WeightDecay = 256, 0.01, 0
-		recipe.Activation = "tanh"
-		recipe.Init = "xavier"
-		for _, arch := range []string{"784-100-10", "784-300-100-10", "784-800-800-10", "784-2500-2000-1500-1000-500-10"} {
-			recipe.Arch = arch
-			c, err := build(arch+", batch 256", 1, recipe)
-			if err != nil {
-				return nil, err
-			}
-			c.Widths = nil // the baseline's units are sigmoid
-			c.Slices = 4
-			const roundFLOPs = 2e11
-			perStep := float64(c.Variants[0].Program().FLOPs()) * float64(recipe.Batch)
-			c.Steps = max(2, min(c.Steps, int(roundFLOPs/perStep)))
-			cases = append(cases, c)
+// add makes a case of networks with these recipes, whose seeds are 1, 2, ….
+func (m *maker) add(name string, cores int, recipes ...train.Recipe) (*Case, error) {
+	c := Case{Suite: m.suite, Name: name, Data: m.set, Cores: cores}
+	for i, r := range recipes {
+		r.Epochs = max(m.options.Rounds+1, 2)
+		if err := r.Check(); err != nil {
+			return nil, err
 		}
-
-	case "peers":
-		for cores := 1; cores <= runtime.GOMAXPROCS(0); cores++ {
-			if cores > 1 && cores < runtime.GOMAXPROCS(0) {
-				continue // one, and all
-			}
-			for _, n := range []int{1, peerPopulation} {
-				c, err := build(fmt.Sprintf("%s, %s", plural(n, "network"), plural(cores, "core")), cores, slices.Repeat([]train.Recipe{recipe}, n)...)
-				if err != nil {
-					return nil, err
-				}
-				for _, p := range o.Peers {
-					if max(1, p.Population) == n {
-						c.Peers = append(c.Peers, p)
-					}
-				}
-				c.Steps = c.Variants[0].StepsPerEpoch(set.Train.Len())
-				if n > 1 {
-					c.Widths = nil
-				}
-				cases = append(cases, c)
-			}
+		if err := r.Fits(m.data); err != nil {
+			return nil, err
 		}
-
-	case "eval":
-		c, err := build(recipe.Arch+", forward", 1, recipe)
+		network, err := r.Build(&m.networks)
 		if err != nil {
 			return nil, err
 		}
-		c.Evaluate = true
-		cases = append(cases, c)
-
-	default:
-		return nil, &train.SettingError{Field: "suite", Value: suite, Problem: "want " + strings.Join(SuiteNames(), ", ") + " or to-accuracy"}
+		c.Variants = append(c.Variants, train.Spec{Recipe: r, Seed: uint64(i + 1), OrderSeed: uint64(i + 1)}.Variant(network))
 	}
-	return cases, nil
+	perEpoch := c.Variants[0].StepsPerEpoch(m.set.Train.Len())
+	c.Steps = max(1, perEpoch*roundEpochs/max(roundEpochs*partOfEpoch, len(recipes)))
+	var err error
+	if c.Widths, err = model.Widths(recipes[0].Arch); err != nil {
+		return nil, err
+	}
+	m.cases = append(m.cases, c)
+	return &m.cases[len(m.cases)-1], nil
+}
+
+func (m *maker) steps() error {
+	r := m.recipe
+	if m.options.Arch != "" {
+		r.Arch = m.options.Arch
+	}
+	for _, batch := range or(m.options.Batches, []int{10, 32, 128, 1024}) {
+		r.Batch = batch
+		c, err := m.add(fmt.Sprintf("%s, batch %d", r.Arch, batch), 1, r)
+		if err != nil {
+			return err
+		}
+		c.Slices = 8
+	}
+	return nil
+}
+
+func (m *maker) repeat() error {
+	m.options.Batches = []int{32}
+	return m.steps()
+}
+
+func (m *maker) populations() error {
+	for _, n := range or(m.options.Networks, []int{1, 4, 16, 64, 256, 1024, 4096}) {
+		if n < 1 {
+			return &train.SettingError{Field: "networks", Value: n, Problem: "want 1 or more"}
+		}
+		equal := slices.Repeat([]train.Recipe{m.recipe}, n)
+		mixed := slices.Clone(equal)
+		for i := range mixed {
+			mixed[i].Arch = mixedShapes[i%len(mixedShapes)]
+		}
+		for _, kind := range []struct {
+			name    string
+			recipes []train.Recipe
+		}{{"equal", equal}, {"mixed", mixed}} {
+			if n == 1 && kind.name == "mixed" {
+				continue
+			}
+			c, err := m.add(fmt.Sprintf("%s shapes, %s", kind.name, plural(n, "network")), runtime.GOMAXPROCS(0), kind.recipes...)
+			if err != nil {
+				return err
+			}
+			c.Slices = 4
+		}
+	}
+	return nil
+}
+
+func (m *maker) wide() error {
+	r := m.recipe
+	r.Batch, r.LR, r.WeightDecay = 256, 0.01, 0
+	r.Activation = "tanh"
+	r.Init = string(kernels.Xavier)
+	for _, arch := range []string{"784-100-10", "784-300-100-10", "784-800-800-10", "784-2500-2000-1500-1000-500-10"} {
+		r.Arch = arch
+		c, err := m.add(arch+", batch 256", 1, r)
+		if err != nil {
+			return err
+		}
+		c.Widths = nil // the baseline's units are sigmoid
+		c.Slices = 4
+		const roundFLOPs = 2e11
+		perStep := float64(c.Variants[0].Program().FLOPs()) * float64(r.Batch)
+		c.Steps = max(2, min(c.Steps, int(roundFLOPs/perStep)))
+	}
+	return nil
+}
+
+func (m *maker) peers() error {
+	all := runtime.GOMAXPROCS(0)
+	for _, cores := range slices.Compact([]int{1, all}) {
+		for _, n := range []int{1, peerPopulation} {
+			c, err := m.add(fmt.Sprintf("%s, %s", plural(n, "network"), plural(cores, "core")), cores, slices.Repeat([]train.Recipe{m.recipe}, n)...)
+			if err != nil {
+				return err
+			}
+			for _, p := range m.options.Peers {
+				if max(1, p.Population) == n {
+					c.Peers = append(c.Peers, p)
+				}
+			}
+			c.Steps = c.Variants[0].StepsPerEpoch(m.set.Train.Len())
+			if n > 1 {
+				c.Widths = nil
+			}
+		}
+	}
+	return nil
+}
+
+func (m *maker) forward() error {
+	c, err := m.add(m.recipe.Arch+", forward", 1, m.recipe)
+	if err == nil {
+		c.Evaluate = true
+	}
+	return err
 }
 
 // peerPopulation is the population that peers train.
