@@ -1,6 +1,8 @@
 # The version of staticcheck is pinned so that the same code passes tomorrow.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+
 # The Python environment of other frameworks, which are timed and compared with.
 PEERS := .cache/peers
 
@@ -51,6 +53,13 @@ test-32: ## run what depends on the size of an int as a 32-bit program, on amd64
 	CGO_ENABLED=0 GOARCH=386 go vet ./...
 	CGO_ENABLED=0 GOARCH=386 go test $(TIMEOUT) $(WORDS)
 	CGO_ENABLED=0 GOARCH=386 go test $(TIMEOUT) ./cmd/vanilla -run 'Flags|Wrong|Recipe|Eval|Help|Export'
+
+test-arm64: ## run what computes as a program of arm64, emulated by qemu-user: 10 minutes
+	CGO_ENABLED=0 GOARCH=arm64 go vet ./...
+	CGO_ENABLED=0 GOARCH=arm64 go test $(TIMEOUT) -short -exec qemu-aarch64 ./graph/ir ./kernels ./kernels/ref ./kernels/cpu ./model
+
+vulnerabilities: ## fail on known weaknesses in what the binary calls: govulncheck, downloaded if need be
+	go run $(GOVULNCHECK) ./...
 
 fuzz: ## run every fuzz target on thousands of inputs, a few seconds each
 	.ci/fuzz $(FUZZ_TIME) $(FUZZ_INPUTS)
