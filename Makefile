@@ -130,8 +130,14 @@ accuracy: ## train every recipe from 20 seeds into bench/results, with vectors a
 	bench/all.sh python3 accuracy
 	GODEBUG=cpu.avx512f=off,cpu.avx2=off bench/all.sh python3 accuracy
 
-reproduce: ## train two seeds of every recipe again: they must come to what bench/results says of them
+reproduce: ## train two seeds of every recipe and the networks in model/zoo again: they must come to the same numbers and bytes
 	go run ./cmd/vanilla bench --reproduce bench/results
+	@set -e; tmp=$$(mktemp -d); trap 'rm -rf '$$tmp EXIT; go build -o $$tmp/vanilla ./cmd/vanilla; \
+		if $$tmp/vanilla devices | grep -q '^cpu.*, AVX'; then \
+			$$tmp/vanilla train -o $$tmp/default.safetensors >$$tmp/log 2>&1; \
+			$$tmp/vanilla train --recipe lesson --seed 2 -o $$tmp/lesson.safetensors >$$tmp/log 2>&1; \
+			for f in default lesson; do cmp $$tmp/$$f.safetensors model/zoo/$$f.safetensors || { echo "make models trains it anew"; exit 1; }; done; \
+		else echo "NOT RUN: model/zoo is made with AVX2"; fi
 
 results: ## make the page of bench/results and the README's figures from the results
 	go test ./bench -run '^TestPage$$' -count 1 -update

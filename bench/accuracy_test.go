@@ -69,3 +69,32 @@ func TestReproduce(t *testing.T) {
 		t.Errorf("another executor: %v", err)
 	}
 }
+
+// What the committed records say of the recipes: every seed converges, no epoch's
+// loss is above twice that of the one before, and seeds agree.
+func TestRecordedRecipes(t *testing.T) {
+	files, err := ReadFiles("results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := NamedRecipes("../recipes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range newest(files, AccuracySuite) {
+		for _, r := range named {
+			accuracies := accuraciesOf(f, r.Recipe)
+			if len(accuracies) < 20 {
+				t.Errorf("%s has %d seeds of %s, want 20: make accuracy", f.Name, len(accuracies), r.Name)
+			}
+			if _, sd := meanAndDeviation(accuracies); r.File != "" && !(sd <= 0.002) {
+				t.Errorf("%s: the accuracies of %s deviate by %.2f percentage points, want 0.2 at most", f.Name, r.Name, 100*sd)
+			}
+		}
+		for _, a := range f.Accuracies {
+			if a.Diverged || a.Rise > 2 {
+				t.Errorf("%s: seed %d of %s diverged %v, and its loss rises up to %.2f times", f.Name, a.Seed, inWords(a.Recipe), a.Diverged, a.Rise)
+			}
+		}
+	}
+}

@@ -3,10 +3,14 @@ package bench
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"vanilla/train"
 )
 
 var update = flag.Bool("update", false, "write the page of results and the README's figures anew")
@@ -50,6 +54,22 @@ func TestPage(t *testing.T) {
 	}
 	if filled != now {
 		t.Errorf("the README's figures are stale: make results writes them anew")
+	}
+	// What vanilla train prints is the default recipe's first seed.
+	files, err := ReadFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _ := accuracyFile(files)
+	k := slices.IndexFunc(f.Accuracies, func(a Accuracy) bool { return a.Recipe == train.Default() && a.Seed == 1 })
+	if k < 0 {
+		t.Fatalf("%s has no seed 1 of the default recipe", f.Name)
+	}
+	first := f.Accuracies[k]
+	for _, line := range []string{fmt.Sprintf("train loss     %.4f\n", first.TrainLoss), fmt.Sprintf("test accuracy  %.2f %% (", 100*first.TestAccuracy)} {
+		if !strings.Contains(now, line) {
+			t.Errorf("the README's first run has no %q, which it has in %s", line, f.Name)
+		}
 	}
 }
 
