@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/internal/sample"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 	"vanilla/train"
@@ -87,7 +88,7 @@ func TestRecordedRecipes(t *testing.T) {
 			if len(accuracies) < 20 {
 				t.Errorf("%s has %d seeds of %s, want 20: make accuracy", f.Name, len(accuracies), r.Name)
 			}
-			if _, sd := meanAndDeviation(accuracies); r.File != "" && !(sd <= 0.002) {
+			if _, sd := sample.MeanSD(accuracies); r.File != "" && !(sd <= 0.002) {
 				t.Errorf("%s: the accuracies of %s deviate by %.2f percentage points, want 0.2 at most", f.Name, r.Name, 100*sd)
 			}
 		}
