@@ -33,7 +33,8 @@ type Network struct {
 }
 
 // Open makes a trained network ready on an executor. own is what its graph was
-// lowered to, and nil for a chain of layers. Parameters may be any numbers. It
+// lowered to, and nil for a chain of layers and where the model holds the program
+// itself. Parameters may be any numbers. It
 // fails if there is no graph to be had, or if the parameters are not the graph's.
 func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, error) {
 	var values uint64
@@ -44,14 +45,23 @@ func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, 
 	if err := memory.Check("running "+m.Arch, 8*values); err != nil {
 		return nil, err
 	}
-	network := own
-	if own == nil {
-		var err error
-		if network, err = chain(m); err != nil {
+	var source kernels.Source = own
+	switch {
+	case own != nil:
+	case m.Arch == "":
+		p, err := m.ParseProgram()
+		if err != nil {
 			return nil, err
 		}
+		source = p
+	default:
+		network, err := chain(m)
+		if err != nil {
+			return nil, err
+		}
+		source = network
 	}
-	n := &Network{program: network.Program}
+	n := &Network{program: source.Lowered()}
 	for i, q := range m.Params {
 		if own != nil && i < len(n.program.Params) {
 			if name := n.program.Value(n.program.Params[i].Value).Name; q.Name != name {
@@ -61,7 +71,7 @@ func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, 
 		n.params = append(n.params, q.Data)
 	}
 	var err error
-	if n.inference, err = exec.Infer(network, n.params); err != nil {
+	if n.inference, err = exec.Infer(source, n.params); err != nil {
 		return nil, err
 	}
 	return n, nil
@@ -69,9 +79,6 @@ func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, 
 
 // chain builds the network that a model's architecture describes.
 func chain(m *model.Model) (*graph.Network, error) {
-	if m.Arch == "" {
-		return nil, fmt.Errorf("the network is not a chain of layers: only the program that built its graph can run it")
-	}
 	widths, err := model.Widths(m.Arch)
 	if err != nil {
 		return nil, err

@@ -10,21 +10,61 @@ import (
 const MaxWidth = 65536
 
 // Widths parses an architecture such as "784-16-16-10": the number of inputs, of each hidden layer's units and of
-// outputs; at least two widths, each from 1 to [MaxWidth], in plain decimal. The error says what would be right.
+// outputs; at least two widths, each from 1 to [MaxWidth], in plain decimal. Activations behind widths, see
+// [ParseArch], are left out. The error says what would be right.
 func Widths(arch string) ([]int, error) {
-	var widths []int
+	widths, _, err := ParseArch(arch)
+	return widths, err
+}
+
+// ParseArch parses an architecture whose hidden layers may have activations of their own, as in
+// "784-32relu-16leaky-relu-10". activations is nil if none has, and else holds for each width a name or "". The names
+// are small letters, and are not looked up; what is no width belongs to the name before it.
+func ParseArch(arch string) (widths []int, activations []string, err error) {
+	wrong := func(format string, args ...any) ([]int, []string, error) {
+		return nil, nil, fmt.Errorf("arch %.60q: %w", arch, fmt.Errorf(format, args...))
+	}
 	for field := range strings.SplitSeq(arch, "-") {
-		width, ok := parseWidth(field)
-		if !ok {
-			return nil, fmt.Errorf("arch %.60q: expected whole numbers from 1 to %d joined by \"-\", as in 784-16-16-10, found %.20q",
-				arch, MaxWidth, field)
+		name := strings.TrimLeft(field, "0123456789")
+		width, ok := parseWidth(field[:len(field)-len(name)])
+		letters := strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") == ""
+		switch {
+		case ok && letters:
+			widths = append(widths, width)
+			if name != "" || activations != nil {
+				activations = append(activations, make([]string, len(widths)-1-len(activations))...)
+				activations = append(activations, name)
+			}
+		case len(name) == len(field) && name != "" && letters && activations != nil && activations[len(widths)-1] != "":
+			activations[len(widths)-1] += "-" + name
+		default:
+			return wrong("expected whole numbers from 1 to %d joined by \"-\", as in 784-16-16-10, found %.20q", MaxWidth, field)
 		}
-		widths = append(widths, width)
 	}
 	if len(widths) < 2 {
-		return nil, fmt.Errorf("arch %.60q: expected at least two widths (inputs and outputs), as in 784-16-16-10, found one", arch)
+		return wrong("expected at least two widths (inputs and outputs), as in 784-16-16-10, found one")
 	}
-	return widths, nil
+	if activations == nil {
+		return widths, nil, nil
+	}
+	for _, end := range []int{0, len(widths) - 1} {
+		if activations[end] != "" {
+			return wrong("expected activations behind the widths of hidden layers alone, found %.20q behind %d", activations[end], widths[end])
+		}
+	}
+	return widths, activations, nil
+}
+
+// JoinArch is the architecture that [ParseArch] takes apart.
+func JoinArch(widths []int, activations []string) string {
+	parts := make([]string, len(widths))
+	for i, w := range widths {
+		parts[i] = strconv.Itoa(w)
+		if i < len(activations) {
+			parts[i] += activations[i]
+		}
+	}
+	return strings.Join(parts, "-")
 }
 
 // parseWidth takes a number from 1 to MaxWidth only as strconv.Itoa writes it ("016" and "+16" are not), so that equal

@@ -90,6 +90,9 @@ func fromMetadata(metadata map[string]string) (*Model, error) {
 		Loss:       metadata["loss"],
 		Version:    metadata["vanilla"],
 	}
+	if m.Arch == "" {
+		m.Program = metadata["program"]
+	}
 	var err error
 	if m.Seed, err = strconv.ParseUint(metadata["seed"], 10, 64); err != nil {
 		return nil, fmt.Errorf("seed: expected a whole number below 2^64, found %.60q", metadata["seed"])

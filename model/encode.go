@@ -59,6 +59,9 @@ func (m *Model) encode() ([]byte, error) {
 			return nil, err
 		}
 		metadata["order"] = string(order)
+		if m.Program != "" {
+			metadata["program"] = m.Program
+		}
 	}
 
 	var valueBytes int64

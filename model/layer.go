@@ -16,7 +16,7 @@ type Layer struct {
 // the network is not a chain of dense layers, or if the parameters do not fit the architecture.
 func (m *Model) Layers() ([]Layer, error) {
 	if m.Arch == "" {
-		return nil, fmt.Errorf("the network is not a chain of layers: only the program that built its graph can run it")
+		return nil, fmt.Errorf("the network is not a chain of layers: eval and predict run it if its file holds a program, and this needs layers")
 	}
 	if err := m.check(); err != nil {
 		return nil, err
@@ -50,13 +50,13 @@ func (m *Model) ImageSize() (rows, cols int, err error) {
 	if m.ImageRows != 0 {
 		return m.ImageRows, m.ImageCols, nil
 	}
-	widths, err := Widths(m.Arch)
+	inputs, _, err := m.Extent()
 	if err != nil {
 		return 0, 0, err
 	}
-	side := int(math.Sqrt(float64(widths[0])))
-	if side*side != widths[0] {
-		return 0, 0, fmt.Errorf("its inputs are not images: %d pixels do not make a square", widths[0])
+	side := int(math.Sqrt(float64(inputs)))
+	if side*side != inputs {
+		return 0, 0, fmt.Errorf("its inputs are not images: %d pixels do not make a square", inputs)
 	}
 	return side, side, nil
 }

@@ -15,6 +15,7 @@
 //	test_accuracy  a fraction
 //	recipe         the complete recipe, one JSON object
 //	order          the tensors' names in the program's order, a JSON array; only where arch is ""
+//	program        the lowered program as a listing; where arch is "", if it was kept
 //	crc32c         the CRC-32C of the file with zeros in the place of these eight hexadecimal digits; files of versions
 //	               before this key are read without
 //
@@ -24,11 +25,14 @@ package model
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
 
 	"vanilla/internal/store"
+
+	"vanilla/graph/ir"
 )
 
 // Tensor is one named float32 array, row-major: len(Data) is the product of Shape, whose dimensions are at least 1.
@@ -55,6 +59,10 @@ type Model struct {
 	// Params are the parameters in the program's order: weight [out, in] and bias [out] of each layer. Values need not
 	// be finite: a network that diverged is kept too, bit for bit.
 	Params []Tensor
+
+	// Program is the listing of the program that a graph was lowered to, where Arch is "": with it, the network runs
+	// without the graph. It may be empty.
+	Program string
 }
 
 // metadataTensor is the one name that no tensor can have: the header keeps the metadata under it.
@@ -64,7 +72,7 @@ const metadataTensor = "__metadata__"
 // encoded, and comes back the same.
 func (m *Model) check() error {
 	for _, field := range []struct{ name, value string }{
-		{"arch", m.Arch}, {"activation", m.Activation}, {"loss", m.Loss}, {"version", m.Version}, {"recipe", string(m.Recipe)},
+		{"program", m.Program}, {"arch", m.Arch}, {"activation", m.Activation}, {"loss", m.Loss}, {"version", m.Version}, {"recipe", string(m.Recipe)},
 	} {
 		// JSON would put U+FFFD in the place of other bytes, and the model would come back changed.
 		if !utf8.ValidString(field.value) {
@@ -91,9 +99,14 @@ func (m *Model) check() error {
 
 // checkChain compares images and parameters with what the architecture says.
 func (m *Model) checkChain() error {
-	widths, err := Widths(m.Arch)
+	widths, activations, err := ParseArch(m.Arch)
 	if err != nil {
 		return err
+	}
+	for _, name := range activations { // that of all is Activation; others are a graph's
+		if name != "" {
+			return fmt.Errorf("arch %.60s: expected a chain with one activation, found %.20q", m.Arch, name)
+		}
 	}
 	if err := m.checkImage(); err != nil {
 		return err
@@ -124,6 +137,11 @@ func (m *Model) checkGraph() error {
 	if len(m.Params) == 0 {
 		return fmt.Errorf("expected parameters, found none")
 	}
+	if m.Program != "" {
+		if _, err := m.ParseProgram(); err != nil {
+			return err
+		}
+	}
 	seen := make(map[string]int, len(m.Params))
 	for i, p := range m.Params {
 		switch first, twice := seen[p.Name]; {
@@ -139,6 +157,59 @@ func (m *Model) checkGraph() error {
 		seen[p.Name] = i
 	}
 	return nil
+}
+
+// ParseProgram reads the listing and compares its parameters with the model's. It fails if there is none.
+func (m *Model) ParseProgram() (*ir.Program, error) {
+	if m.Program == "" {
+		return nil, errors.New("the network is not a chain of layers, and the file holds no program: only what built its graph can run it")
+	}
+	p, err := ir.Parse(m.Program)
+	if err != nil {
+		return nil, fmt.Errorf("program: %w", err)
+	}
+	if len(p.Params) != len(m.Params) {
+		return nil, fmt.Errorf("program: expected %d parameters, as the file has, found %d", len(m.Params), len(p.Params))
+	}
+	for i, q := range p.Params {
+		v := p.Value(q.Value)
+		if v.Name != m.Params[i].Name || v.Shape.Len(0) != len(m.Params[i].Data) {
+			return nil, fmt.Errorf("program: parameter %d is %.60q of %d numbers, in the file it is %.60q of %d",
+				i, v.Name, v.Shape.Len(0), m.Params[i].Name, len(m.Params[i].Data))
+		}
+	}
+	if m.ImageRows != 0 && m.ImageRows*m.ImageCols != p.Features() {
+		return nil, fmt.Errorf("image: the program has %d inputs, an image of %dx%d has %d pixels", p.Features(), m.ImageRows, m.ImageCols, m.ImageRows*m.ImageCols)
+	}
+	return p, nil
+}
+
+// Title names the network for people: the architecture with its activation, or the program's name.
+func (m *Model) Title() string {
+	if m.Arch != "" {
+		return m.Arch + " " + m.Activation
+	}
+	if p, err := m.ParseProgram(); err == nil {
+		return p.Name
+	}
+	return "a graph"
+}
+
+// Extent is how many inputs and outputs the network has. It fails if the model says neither an architecture nor a
+// program.
+func (m *Model) Extent() (inputs, outputs int, err error) {
+	if m.Arch != "" {
+		widths, err := Widths(m.Arch)
+		if err != nil {
+			return 0, 0, err
+		}
+		return widths[0], widths[len(widths)-1], nil
+	}
+	p, err := m.ParseProgram()
+	if err != nil {
+		return 0, 0, err
+	}
+	return p.Features(), p.Classes(), nil
 }
 
 func (m *Model) checkImage() error {

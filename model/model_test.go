@@ -333,3 +333,30 @@ func TestWidths(t *testing.T) {
 		}
 	}
 }
+
+// Hidden layers may have activations of their own.
+func TestParseArch(t *testing.T) {
+	for arch, want := range map[string]string{
+		"784-16-10":              "[784 16 10] []",
+		"784-32relu-16tanh-10":   "[784 32 16 10] [ relu tanh ]",
+		"784-32leaky-relu-16-10": "[784 32 16 10] [ leaky-relu  ]",
+		"784-32-16gelu-tanh-10":  "[784 32 16 10] [  gelu-tanh ]",
+		"784relu-16-10":          "behind 784",
+		"784-16-10tanh":          "behind 10",
+		"784-16-relu-10":         `found "relu"`,
+		"784-16 relu-10":         `found "16 relu"`,
+		"784-16relu--10":         `found ""`,
+		"784-016relu-10":         `found "016relu"`,
+	} {
+		widths, activations, err := ParseArch(arch)
+		got := fmt.Sprint(widths, activations)
+		if err != nil {
+			got = err.Error()
+		} else if again := JoinArch(widths, activations); again != arch {
+			t.Errorf("%s: joined again to %s", arch, again)
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", arch, got, want)
+		}
+	}
+}

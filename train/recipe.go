@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"vanilla/graph"
@@ -32,7 +33,14 @@ type Recipe struct {
 	StepEpochs int     `json:"step_epochs,omitempty"`
 	Gamma      float64 `json:"gamma,omitempty"`
 	Warmup     float64 `json:"warmup,omitempty"` // epochs over which the step size rises
-	Shift      int     `json:"shift,omitempty"`  // pixels by which images are moved at random, at most
+	// Block and Norm are what hidden layers are made of: residual or gated, and
+	// layer. Dropout, InputDropout and LabelSmoothing are of training alone.
+	Block          string  `json:"block,omitempty"`
+	Norm           string  `json:"norm,omitempty"`
+	Dropout        float64 `json:"dropout,omitempty"`
+	InputDropout   float64 `json:"input_dropout,omitempty"`
+	LabelSmoothing float64 `json:"label_smoothing,omitempty"`
+	Shift          int     `json:"shift,omitempty"` // pixels by which images are moved at random, at most
 	// Validation is the fraction of the training images that is held out.
 	Validation float64 `json:"validation,omitempty"`
 	// Patience, if not 0, ends training after so many epochs in which the
@@ -146,13 +154,43 @@ func (r Recipe) Check() error {
 func (r Recipe) checkNetwork() error {
 	if _, err := model.Widths(r.Arch); err != nil {
 		return wrong("arch", r.Arch, fmt.Sprintf(
-			"want whole numbers from 1 to %d joined by dashes, inputs first, outputs last, as in %s", model.MaxWidth, Default().Arch))
+			"want whole numbers from 1 to %d joined by dashes, inputs first, outputs last, as in %s; hidden layers may have activations of their own, as in 784-32relu-16tanh-10", model.MaxWidth, Default().Arch))
 	}
 	if err := kernels.CheckName("activation", r.Activation, graph.ActivationNames()); err != nil {
 		return err
 	}
 	if err := kernels.CheckName("loss", r.Loss, graph.LossNames()); err != nil {
 		return err
+	}
+	widths, own, err := model.ParseArch(r.Arch)
+	if err != nil {
+		return err
+	}
+	for _, name := range own {
+		if name != "" && !slices.Contains(graph.ActivationNames(), name) {
+			return wrong("arch", r.Arch, fmt.Sprintf("no activation is called %q: want %s", name, words.Or(graph.ActivationNames())))
+		}
+	}
+	hidden := len(widths) > 2
+	switch {
+	case r.Block != "" && r.Block != string(graph.Residual) && r.Block != string(graph.Gated):
+		return wrong("block", r.Block, "want residual, gated or nothing")
+	case r.Norm != "" && r.Norm != layerNorm:
+		return wrong("norm", r.Norm, "want layer or nothing")
+	case r.Block != "" && !hidden:
+		return wrong("block", r.Block, r.Arch+" has no hidden layers")
+	case r.Norm != "" && !hidden:
+		return wrong("norm", r.Norm, r.Arch+" has no hidden layers")
+	case !(r.Dropout >= 0 && r.Dropout < 1):
+		return wrong("dropout", r.Dropout, "want a probability from 0 to below 1")
+	case r.Dropout > 0 && !hidden:
+		return wrong("dropout", r.Dropout, r.Arch+" has no hidden layers")
+	case !(r.InputDropout >= 0 && r.InputDropout < 1):
+		return wrong("input_dropout", r.InputDropout, "want a probability from 0 to below 1")
+	case !(r.LabelSmoothing >= 0 && r.LabelSmoothing < 1):
+		return wrong("label_smoothing", r.LabelSmoothing, "want a share from 0 to below 1")
+	case r.LabelSmoothing > 0 && r.Loss != string(graph.CrossEntropy):
+		return wrong("label_smoothing", r.LabelSmoothing, "only the loss cross-entropy has it")
 	}
 	if a, err := r.arch(); err != nil {
 		return err
@@ -163,11 +201,30 @@ func (r Recipe) checkNetwork() error {
 }
 
 func (r Recipe) arch() (graph.Arch, error) {
-	widths, err := model.Widths(r.Arch)
+	widths, own, err := model.ParseArch(r.Arch)
 	if err != nil {
 		return graph.Arch{}, err
 	}
-	return graph.NamedArch(widths, r.Activation, r.Loss)
+	a, err := graph.NamedArch(widths, r.Activation, r.Loss)
+	if err != nil {
+		return a, err
+	}
+	if own != nil {
+		a.Activations = make([]ir.Activation, len(widths)-2)
+	}
+	for l := range a.Activations {
+		name := own[l+1]
+		if name == "" {
+			continue
+		}
+		if a.Activations[l], err = ir.ParseActivation(name); err != nil {
+			return a, err
+		}
+	}
+	a.Block, err = graph.ParseBlock(r.Block)
+	a.LayerNorm = r.Norm == layerNorm
+	a.Dropout, a.InputDropout, a.LabelSmoothing = r.Dropout, r.InputDropout, r.LabelSmoothing
+	return a, err
 }
 
 // Build returns the recipe's network from a cache, which builds it if it is new.
@@ -204,7 +261,7 @@ func (r Recipe) Fits(data *mnist.Dataset) error { return r.fits(extentOf(data.Tr
 func (r Recipe) For(data *mnist.Dataset) Recipe {
 	if widths, err := model.Widths(r.Arch); err == nil {
 		widths[0], widths[len(widths)-1] = data.Train.Features(), data.Train.Classes
-		r.Arch = joinWidths(widths)
+		r.Arch = r.archOf(widths)
 	}
 	return r
 }
@@ -247,7 +304,7 @@ func (r Recipe) networkFits(set extent) error {
 		widths[last] = n
 	}
 	if problems != nil {
-		return wrong("arch", r.Arch, fmt.Sprintf("%s (%s)", strings.Join(problems, ", and "), joinWidths(widths)))
+		return wrong("arch", r.Arch, fmt.Sprintf("%s (%s)", strings.Join(problems, ", and "), r.archOf(widths)))
 	}
 	return nil
 }
@@ -281,10 +338,55 @@ func (r Recipe) optimizer() kernels.Optimizer {
 	return o
 }
 
-func joinWidths(widths []int) string {
-	parts := make([]string, len(widths))
-	for i, w := range widths {
-		parts[i] = fmt.Sprint(w)
-	}
-	return strings.Join(parts, "-")
+// archOf is the recipe's architecture with other widths.
+func (r Recipe) archOf(widths []int) string {
+	_, activations, _ := model.ParseArch(r.Arch)
+	return model.JoinArch(widths, activations)
 }
+
+// Network names the network for people: architecture, activation, and what is not as
+// usual.
+func (r Recipe) Network() string {
+	text := r.Arch + " " + r.Activation
+	if r.Block != "" {
+		text += ", " + r.Block
+	}
+	if r.Norm != "" {
+		text += ", " + r.Norm + " norm"
+	}
+	for _, p := range []struct {
+		name  string
+		value float64
+	}{{"dropout", r.Dropout}, {"input dropout", r.InputDropout}, {"label smoothing", r.LabelSmoothing}} {
+		if p.value != 0 {
+			text += fmt.Sprintf(", %s %g", p.name, p.value)
+		}
+	}
+	return text
+}
+
+// Parameters is how many numbers the network trains, 0 if the architecture cannot
+// be.
+func (r Recipe) Parameters() int {
+	widths, err := model.Widths(r.Arch)
+	if err != nil {
+		return 0
+	}
+	n := 0
+	for l := 1; l < len(widths); l++ {
+		layer := (widths[l-1] + 1) * widths[l]
+		if n += layer; l == len(widths)-1 {
+			break
+		}
+		if r.Block == string(graph.Gated) {
+			n += layer
+		}
+		if r.Norm == layerNorm {
+			n += 2 * widths[l]
+		}
+	}
+	return n
+}
+
+// layerNorm is the one name of Norm.
+const layerNorm = "layer"

@@ -222,8 +222,10 @@ func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy floa
 	if err != nil {
 		return nil, err
 	}
+	arch, err := a.arch()
+	chain := s.Network == nil && err == nil && arch.Uniform()
 	trained := &model.Model{
-		Arch:         a.Arch,
+		Arch:         model.JoinArch(arch.Widths, nil),
 		Activation:   a.Activation,
 		Loss:         a.Loss,
 		ImageRows:    images.Rows,
@@ -233,9 +235,12 @@ func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy floa
 		Recipe:       recipe,
 		Version:      version,
 	}
+	if !chain {
+		trained.Arch, trained.Program = "", p.String()
+	}
 	for i, q := range p.Params {
 		value := p.Value(q.Value)
-		shape := []int{value.Shape.Rows, value.Shape.Cols}
+		shape := value.Shape.At(0)
 		if q.Bias {
 			shape = shape[1:]
 		}

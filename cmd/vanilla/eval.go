@@ -90,11 +90,10 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err
 // fits reports data that a network does not take. The data may have fewer
 // classes than the network knows.
 func fits(data *mnist.Dataset, name string, m *model.Model, path string) error {
-	widths, err := model.Widths(m.Arch)
+	inputs, classes, err := m.Extent()
 	if err != nil {
 		return err
 	}
-	inputs, classes := widths[0], widths[len(widths)-1]
 	if set := data.Test; set.Features() != inputs || set.Classes > classes {
 		return &train.SettingError{Field: "data", Value: name, Problem: fmt.Sprintf(
 			"found images of %d pixels in %d classes: %s (%s) takes %d pixels and knows %d classes",
@@ -148,7 +147,7 @@ func printScore(w io.Writer, r evalReport, path string, m *model.Model, data str
 		n += sum(row)
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s: %s %s\n", path, m.Arch, m.Activation)
+	fmt.Fprintf(&b, "%s: %s\n", path, m.Title())
 	fmt.Fprintf(&b, "%s of %s test images of %s are right, %s are wrong: %s\n\n",
 		words.Thousands(n-r.Errors), words.Thousands(n), data, words.Thousands(r.Errors), percent(r.TestAccuracy))
 

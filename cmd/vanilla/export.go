@@ -104,7 +104,7 @@ func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdo
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%s: %s %s, saved in %s\n", name, m.Arch, m.Activation, e.out)
+	_, err = fmt.Fprintf(stdout, "%s: %s, saved in %s\n", name, m.Title(), e.out)
 	return err
 }
 

@@ -28,7 +28,16 @@ func (s *source) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.loss, "loss", "", "`name` of the loss where MODEL is a PyTorch state_dict: "+list(graph.LossNames()))
 }
 
-// open opens the network, a chain of layers, that the user calls name. It fails if a parameter is not finite: the
+// chain is open of a chain of layers alone: what looks into layers needs one.
+func (s *source) chain(name string) (*model.Model, error) {
+	m, err := s.open(name)
+	if err == nil && m.Arch == "" {
+		return nil, fmt.Errorf("%s: the network is not a chain of layers, which this needs; eval and predict run it", name)
+	}
+	return m, err
+}
+
+// open opens the network that the user calls name: a chain of layers, or one whose file holds its program. It fails if a parameter is not finite: the
 // network diverged, or its file is damaged, and what it says of images means nothing.
 func (s *source) open(name string) (*model.Model, error) {
 	m, err := s.read(name)
@@ -64,8 +73,8 @@ func (s *source) read(name string) (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.Arch == "" {
-		return nil, fmt.Errorf("%s: the network is not a chain of layers: only the program that built its graph can run it", name)
+	if m.Arch == "" && m.Program == "" {
+		return nil, fmt.Errorf("%s: the network is not a chain of layers, and the file holds no program: only what built its graph can run it", name)
 	}
 	for _, f := range []struct{ field, value, own string }{{"activation", s.activation, m.Activation}, {"loss", s.loss, m.Loss}} {
 		if f.value != "" && f.value != f.own {

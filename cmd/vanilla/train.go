@@ -127,9 +127,11 @@ func baseFlag(base *string) *pflag.FlagSet {
 // now their defaults, are r's.
 func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	network := group("Network")
-	network.StringVar(&r.Arch, "arch", r.Arch, "`widths` of the layers: pixels, hidden layers, classes; the first and the last follow the data where it is not given")
+	network.StringVar(&r.Arch, "arch", r.Arch, "`widths` of the layers: pixels, hidden layers, classes; the first and the last follow the data where it is not given; hidden layers may have activations of their own, as in 784-32relu-16tanh-10")
 	network.StringVar(&r.Activation, "activation", r.Activation, "`name` of the hidden layers' activation: "+list(graph.ActivationNames()))
 	network.StringVar(&r.Loss, "loss", r.Loss, "`name` of the loss: cross-entropy (of the softmax) or quadratic (of sigmoid outputs)")
+	network.StringVar(&r.Block, "block", r.Block, "`form` of the hidden layers: residual adds a layer's input where it is as wide, gated multiplies by a gate with weights of its own")
+	network.StringVar(&r.Norm, "norm", r.Norm, "`norm` of the hidden layers' sums before the activation: layer")
 	network.StringVar(&r.Init, "init", r.Init, "`name` of the initial weights' distribution, normal with deviation 1 (lesson), 1/√inputs (scaled), √(2/(inputs+outputs)) (xavier) or √(2/inputs) (he)")
 
 	training := group("Training")
@@ -143,6 +145,9 @@ func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	training.Float64Var(&r.Warmup, "warmup", r.Warmup, "`epochs`, or the part of one, over which the step size rises before the schedule begins")
 	training.IntVar(&r.Batch, "batch", r.Batch, "`images` in a step")
 	training.IntVar(&r.Epochs, "epochs", r.Epochs, "`times` that each image is trained on")
+	training.Float64Var(&r.Dropout, "dropout", r.Dropout, "`probability` with which a hidden unit is dropped in a step")
+	training.Float64Var(&r.InputDropout, "input-dropout", r.InputDropout, "`probability` with which an input is dropped in a step")
+	training.Float64Var(&r.LabelSmoothing, "label-smoothing", r.LabelSmoothing, "`share` of each target that all classes get alike, with cross-entropy")
 	training.IntVar(&r.Shift, "shift", r.Shift, "`pixels` by which images are moved at random each time, at most, along both axes")
 
 	validation := group("Validation")
@@ -475,7 +480,7 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(rows, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
-	row("network", "%s %s, %s parameters", t.Recipe.Arch, t.Recipe.Activation, words.Thousands(r.Parameters))
+	row("network", "%s, %s parameters", t.Recipe.Network(), words.Thousands(r.Parameters))
 	images := words.Thousands(data.Train.Len())
 	if n := r.Validation.N; n > 0 {
 		images = fmt.Sprintf("%s + %s held-out", words.Thousands(data.Train.Len()-n), words.Thousands(n))

@@ -309,7 +309,7 @@ func (v *vizFlags) dataset() (*mnist.Dataset, error) {
 
 // open opens a network for figures without data.
 func (v *vizFlags) open(name string) (*seen, error) {
-	m, err := v.source.open(name)
+	m, err := v.source.chain(name)
 	if err != nil {
 		return nil, err
 	}

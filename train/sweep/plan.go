@@ -223,11 +223,8 @@ func (p *Plan) point(chosen map[string]string) (Point, error) {
 	if err := r.FitsLike(p.Data); err != nil {
 		return Point{}, err
 	}
-	widths, err := model.Widths(r.Arch)
-	if err != nil {
-		return Point{}, err
-	}
-	point := Point{Recipe: r, Parameters: parameters(widths)}
+	var err error
+	point := Point{Recipe: r, Parameters: r.Parameters()}
 	point.ID, err = hash(r, p.Data)
 	return point, err
 }
@@ -240,6 +237,13 @@ func (p *Plan) shape(r *train.Recipe, chosen map[string]string) error {
 		return &train.SettingError{Field: "arch", Value: r.Arch, Problem: "want widths joined by dashes, as in 784-16-16-10"}
 	}
 	hidden := widths[1 : len(widths)-1]
+	_, shaped := chosen["layers"]
+	if _, given := chosen["hidden"]; !given && !shaped { // the recipe's own, with activations of their own
+		widths[0], widths[len(widths)-1] = p.Data.Rows*p.Data.Columns, p.Data.Classes
+		_, activations, err := model.ParseArch(r.Arch)
+		r.Arch = model.JoinArch(widths, activations)
+		return err
+	}
 	parts := []string{strconv.Itoa(p.Data.Rows * p.Data.Columns)}
 	if text, given := chosen["hidden"]; given {
 		if text != "" {
@@ -259,15 +263,6 @@ func (p *Plan) shape(r *train.Recipe, chosen map[string]string) error {
 	}
 	r.Arch = strings.Join(append(parts, strconv.Itoa(p.Data.Classes)), "-")
 	return nil
-}
-
-// parameters counts the weights and biases of a chain of layers.
-func parameters(widths []int) int {
-	n := 0
-	for i := range len(widths) - 1 {
-		n += (widths[i] + 1) * widths[i+1]
-	}
-	return n
 }
 
 // hash is 64 bits of what a variant or point is a function of, in hexadecimal.

@@ -142,8 +142,8 @@ func TestMaxParameters(t *testing.T) {
 			t.Errorf("%s has %d", point.Recipe.Arch, point.Parameters)
 		}
 	}
-	if n := parameters([]int{784, 16, 16, 10}); n != 13002 {
-		t.Errorf("784-16-16-10 has %d parameters", n)
+	if n := train.Default().Parameters(); n != 13002 {
+		t.Errorf("%d parameters, want 13002", n)
 	}
 }
 

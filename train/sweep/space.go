@@ -45,7 +45,7 @@ const maxValues = 1_000_000
 var (
 	integers    = []string{"layers", "hidden", "batch", "epochs", "step_epochs", "shift"}
 	logarithmic = []string{"hidden", "lr", "weight_decay", "batch"}
-	names       = []string{"arch", "activation", "loss", "optimizer", "schedule", "init"}
+	names       = []string{"arch", "activation", "loss", "optimizer", "schedule", "init", "block", "norm"}
 )
 
 // ParseValues reads what a word can be: values and ranges joined by commas, each
