@@ -166,6 +166,9 @@ samples: peers ## write the list of calls behind each graph of graph/samples, an
 	go test ./graph/samples -run '^TestTraces$$' -count 1 -update
 	$(PEERS)/bin/python graph/samples/peers/pytorch.py graph/samples/testdata/traces.json.gz graph/samples/testdata/pytorch.json.gz
 
+mutants: ## change programs that fuse in 20,000 ways: none that fuses may differ
+	VANILLA_MUTANTS=20000 go test ./graph/fuse -run '^TestMutants$$' -count 1 -v -timeout 30m
+
 kills: ## kill training with SIGKILL at 200 random moments; every resumed run must end in the same bytes
 	VANILLA_KILLS=200 go test ./cmd/vanilla -run '^TestKill$$' -count 1 -v
 

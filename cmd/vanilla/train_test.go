@@ -34,9 +34,9 @@ func TestRecipeFlags(t *testing.T) {
 		return r
 	}
 	mine := with(train.Lesson(), func(r *train.Recipe) { r.Epochs, r.Schedule, r.StepEpochs, r.Gamma = 7, "step", 2, 0.1 })
-	all := strings.Fields("--arch 784-9-10 --activation relu --loss quadratic --optimizer nesterov --lr 0.3 --weight-decay 0.01 " +
+	all := strings.Fields("--arch 784-9-10 --activation relu --loss cross-entropy --optimizer nesterov --lr 0.3 --weight-decay 0.01 " +
 		"--schedule step --batch 9 --epochs 11 --init he --momentum 0.7 --step-epochs 3 --gamma 0.2 --warmup 1.5 --shift 2 " +
-		"--validation 0.3 --patience 4")
+		"--validation 0.3 --patience 4 --block gated --norm layer --dropout 0.1 --input-dropout 0.2 --label-smoothing 0.05")
 	for _, c := range []struct {
 		args []string
 		want train.Recipe
@@ -55,9 +55,9 @@ func TestRecipeFlags(t *testing.T) {
 			with(train.Default(), func(r *train.Recipe) { r.Optimizer, r.LR, r.Momentum, r.WeightDecay = "momentum", 0.1, 0.9, 0.5 })},
 		{[]string{"--schedule", "step", "--epochs", "9"},
 			with(train.Default(), func(r *train.Recipe) { r.Schedule, r.Epochs, r.StepEpochs, r.Gamma = "step", 9, 3, 0.1 })},
-		{all, train.Recipe{Arch: "784-9-10", Activation: "relu", Loss: "quadratic", Optimizer: "nesterov", LR: 0.3, WeightDecay: 0.01,
+		{all, train.Recipe{Arch: "784-9-10", Activation: "relu", Loss: "cross-entropy", Optimizer: "nesterov", LR: 0.3, WeightDecay: 0.01,
 			Schedule: "step", Batch: 9, Epochs: 11, Init: "he", Momentum: 0.7, StepEpochs: 3, Gamma: 0.2, Warmup: 1.5, Shift: 2,
-			Validation: 0.3, Patience: 4}},
+			Validation: 0.3, Patience: 4, Block: "gated", Norm: "layer", Dropout: 0.1, InputDropout: 0.2, LabelSmoothing: 0.05}},
 	} {
 		if r := resolved(t, c.args...); r != c.want {
 			t.Errorf("%q: found %+v, want %+v", c.args, r, c.want)
