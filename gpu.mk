@@ -10,7 +10,7 @@ CUDA_CFLAGS  := -O2 -g -I$(CUDA)/nvidia/cuda_runtime/include
 CUDA_LDFLAGS := -L$(CURDIR)/kernels/cuda/driver/link
 GPU := CGO_ENABLED=1 CGO_CFLAGS="$(CUDA_CFLAGS)" CGO_LDFLAGS="$(CUDA_LDFLAGS)"
 
-.PHONY: cuda cuda-anew gpu gpu-env functions kernels check-kernels test-gpu vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
+.PHONY: cuda cuda-anew gpu gpu-env functions kernels check-kernels model check-model test-gpu vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
 
 # What is installed is told by the requirements' text, not by times: a checkout is
 # newer than a cache that fits it.
@@ -40,6 +40,15 @@ kernels: cuda ## compile kernels/cuda/*.cu into kernels/cuda/image, which is com
 check-kernels: cuda ## fail unless the committed kernels are what the sources compile to, byte for byte
 	go run ./kernels/cuda/image/compile -check
 
+# What the kernels would take on an H100, by a model that reads their machine code.
+MODEL = python3 kernels/cuda/model/table.py --nvcc $(CUDA)/nvidia/cu13/bin/nvcc --sources $$(sed -n 's/^sources: //p' kernels/cuda/image/stamp.txt)
+
+model: cuda ## model the kernels' time anew, into kernels/cuda/model/cycles.txt, which is committed
+	$(MODEL)
+
+check-model: cuda ## fail if a kernel got more than 5 % slower in the model
+	$(MODEL) --check
+
 # The packages that are different, or tested differently, with the tag gpu.
 GPU_PACKAGES := ./kernels/cuda/... ./kernels/device
 
@@ -52,7 +61,7 @@ vet-gpu: cuda ## go vet and staticcheck with the tag gpu
 	$(GPU) go vet -tags gpu ./...
 	$(GPU) go run $(STATICCHECK) -tags gpu $(GPU_PACKAGES) ./cmd/...
 
-check-gpu: check-kernels gpu vet-gpu test-gpu check-bundle ## all that must hold with the tag gpu: the parts above
+check-gpu: check-kernels check-model gpu vet-gpu test-gpu check-bundle ## all that must hold with the tag gpu: the parts above
 
 race-gpu: cuda ## the driver's tests under the race detector
 	$(GPU) go test $(TIMEOUT) -race -tags gpu ./kernels/cuda/driver

@@ -72,13 +72,13 @@ __device__ inline float thread_element(const Block &block, const Elements &e, in
   return e.bytes ? block.pixel[e.bytes[i]] : e.numbers[i];
 }
 
-// block_sum adds up one number per thread, in an order that depends on nothing, and returns the sum to all of them.
+// block_sum adds up one number per thread, in an order that depends on nothing, and returns the sum to all of them. A barrier
+// must come before it is called again.
 __device__ inline float block_sum(Block &block, float v) {
   for (int distance = WARP / 2; distance > 0; distance /= 2) v += __shfl_xor_sync(~0u, v, distance);
   if (thread_lane() == 0) block.part[thread_warp()] = v;
   __syncthreads();
   float sum = 0;
   for (int w = 0; w < WARPS; w++) sum += block.part[w];
-  __syncthreads();
   return sum;
 }

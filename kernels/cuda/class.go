@@ -11,8 +11,11 @@ import (
 // Precisions of what is trained on tensor cores. Parameters, sums and the
 // optimizer are float32 in both.
 const (
-	// FP32 writes each factor of a product as a sum of three bfloat16 numbers,
-	// which hold all of its 24 bits.
+	// FP32 writes each factor of a product as a sum of three bfloat16 numbers, each
+	// the rounding of what those before it leave: at most 1, 2⁻⁸ and 2⁻¹⁶ of it, and
+	// together all of its 24 bits. Of the nine products of two factors' terms six are
+	// taken; those that are left out are at most 2·2⁻²⁴ + 2⁻³² of the product, two of
+	// float32's roundings.
 	FP32 = "fp32"
 	// BF16 rounds factors to bfloat16.
 	BF16 = "bf16"

@@ -107,7 +107,8 @@ __device__ inline void block_evaluate(Block &block) {
   if (thread_index() == 0) reinterpret_cast<float *>(block.launch.losses)[job.losses] = *thread_address(block, block.plan.loss);
 }
 
-// block_state copies the arrays that live in shared memory while the network runs, in or out.
+// block_state copies the arrays that live in shared memory while the network runs, in or out. A barrier must come before
+// they are used: a batch is fetched with two.
 __device__ inline void block_state(Block &block, bool out) {
   const Array *arrays = reinterpret_cast<const Array *>(block.launch.arrays) + block.plan.array;
   for (int a = 0; a < block.plan.arrays; a++) {
@@ -118,7 +119,6 @@ __device__ inline void block_state(Block &block, bool out) {
       else shared[i] = state[i];
     }
   }
-  __syncthreads();
 }
 
 // block_job runs the job that the block has taken.
@@ -139,9 +139,8 @@ __device__ inline void block_job(Block &block) {
     block_state(block, true);
     break;
   case JOB_EVALUATE: block_evaluate(block); break;
-  case JOB_FORWARD: block_program(block); break;
+  case JOB_FORWARD: block_program(block); break; // nothing of it is in shared memory
   }
-  __syncthreads(); // before the block's notes change
 }
 
 // kernel_network runs a launch's jobs. Launch it with THREADS threads per block, any number of blocks, and the dynamic

@@ -37,7 +37,7 @@ __device__ inline void thread_update(const Job &job, const Scalars &now, float d
   }
 }
 
-// block_update updates all parameters with their gradients.
+// block_update updates all parameters with their gradients. A barrier must come before they are read.
 __device__ inline void block_update(Block &block, const Scalars &now) {
   const Job &job = block.job;
   const Plan &plan = block.plan;
@@ -52,5 +52,4 @@ __device__ inline void block_update(Block &block, const Scalars &now) {
     for (int i = thread_index(); i < arrays[p].length; i += THREADS)
       thread_update(job, now, decay, shrink, gradient[i], w[i], slot0 + i, slot1 + i);
   }
-  __syncthreads();
 }

@@ -74,7 +74,7 @@ var mistakes = []mistake{
 		"TestResidentConformance/Gradients", "gradient of"},
 	{"resident_head.cuh", "for (int i = TERMS - 1 - j; i >= 0; i--)", "for (int i = TERMS - 1 - j; i >= (PLANTED ? 1 : 0); i--)",
 		"TestResidentConformance/Gradients", "gradient of"},
-	{"resident_head.cuh", "if (C::ADDS) bias.step_size = 1;", "if (C::ADDS && !PLANTED) bias.step_size = 1;",
+	{"resident_head.cuh", "if (C::ADDS && l == 0) bias_rates", "if (C::ADDS && l == 0 && !PLANTED) bias_rates",
 		"TestResidentConformance/Gradients", "gradient of b1"},
 	{"resident_pixels.cuh", "notes.chain.scale / float(c.end - c.begin)", "notes.chain.scale / float(PLANTED ? job.batch : c.end - c.begin)",
 		"TestResidentConformance/Trajectories", "loss of step"},
@@ -120,7 +120,7 @@ var mistakes = []mistake{
 
 // plant copies the sources that mistakes are in, with all of them, to a directory,
 // and returns the copies by the files that they replace.
-func plant(t *testing.T, dir string) map[string]string {
+func plant(t *testing.T, dir string, mistakes []mistake) map[string]string {
 	t.Helper()
 	text := map[string]string{}
 	for i, m := range mistakes {
@@ -140,7 +140,7 @@ func plant(t *testing.T, dir string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const cuda = "#include <cstdlib>\ninline bool planted(int n) { static const int set = atoi(getenv(\"VANILLA_PLANTED\")); return set == n; }\n"
+	const cuda = "#include <cstdlib>\ninline const int planted_set = atoi(getenv(\"VANILLA_PLANTED\"));\ninline bool planted(int n) { return planted_set == n; }\n"
 	const golang = `package cuda
 
 import (
@@ -193,7 +193,7 @@ func TestPlantedMistakes(t *testing.T) {
 		t.Skip("it compiles everything anew")
 	}
 	dir := t.TempDir()
-	overlay, err := json.Marshal(map[string]any{"Replace": plant(t, dir)})
+	overlay, err := json.Marshal(map[string]any{"Replace": plant(t, dir, mistakes)})
 	if err != nil {
 		t.Fatal(err)
 	}

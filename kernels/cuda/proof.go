@@ -31,9 +31,10 @@ const proofSteps = 20
 // fp32: sums of at most 784 terms, in another order, move a gradient by at most
 // 784·2⁻²⁴ of it, and a gradient passes through two; so much in each step.
 //
-// bf16: a gradient of the proof's network is a product of at most eight factors
-// rounded to 2⁻⁹ each: weights, outputs and deltas of three layers. Roundings are
-// the same in a step for few numbers only, so that steps do not add up.
+// bf16: a gradient of the proof's network is a product of at most eight rounded
+// factors, weights, outputs and deltas of three layers. A rounding is 2⁻⁸ of a
+// factor at most and half of that as a root mean square. Those of different steps
+// differ, so that they do not add up.
 var proofTolerance = map[string]float64{FP32: proofSteps * 2 * 784 * 0x1p-24, BF16: 8 * 0x1p-9}
 
 // proof is what came of a class on a device, driver and image. It is kept in a

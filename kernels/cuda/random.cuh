@@ -41,8 +41,7 @@ __device__ inline uint32_t thread_mix(uint32_t x) {
 
 // thread_order_at is Order.At: the example at a position below n of the epoch with these round keys.
 __device__ inline uint32_t thread_order_at(const uint32_t *keys, uint32_t n, uint32_t position) {
-  uint32_t bits = ORDER_BITS;
-  while (bits < 32 && (n - 1) >> bits) bits++;
+  const uint32_t bits = max(ORDER_BITS, 32 - __clz(int(n - 1)));
   uint32_t low = (bits + 1) / 2, mask_left = (1u << bits / 2) - 1, mask_right = (1u << low) - 1;
   uint32_t v = position;
   do {

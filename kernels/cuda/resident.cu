@@ -17,6 +17,7 @@ template <class C> __device__ inline void block_begin(Notes &notes, unsigned cha
     const int ends = (job.step + job.steps) / per_epoch - epoch; // epochs that end in the job, with a batch of their own size
     const int last = job.examples - (per_epoch - 1) * job.batch;
     notes.parts = (job.steps - ends) * ((job.batch + ROWS - 1) / ROWS) + ends * ((last + ROWS - 1) / ROWS);
+    notes.row_bytes = (notes.chain.layers[0].in + 15) / 16 * 16;
     notes.stop[0] = notes.stop[1] = 0;
     for (int i = 0; i < ORDER_ROUNDS / 4; i++) thread_order_keys(notes.keys, job.order_seed, epoch, i);
   }
@@ -37,7 +38,6 @@ template <class C> __device__ inline void block_resident(const Launch *launch, u
     else warp_pixels<C>(notes, shared);
     __syncthreads();
     if (thread_index() == 0) reinterpret_cast<Result *>(notes.launch.results)[notes.taken] = {notes.reached, notes.diverged};
-    __syncthreads(); // before the notes change
   }
 }
 

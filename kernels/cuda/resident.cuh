@@ -11,8 +11,8 @@
 // [m][h][i] of lane 4g + t is row 16m + g + 8(i / 2), column 8h + 2t + i % 2. That layout is also the left operand's, so
 // nothing between two layers leaves the registers; what must be kept, a lane keeps in shared memory of its own.
 //
-// Numbers enter products as sums of TERMS bf16 numbers: one (precision bf16), or three (fp32: 24 bits, so that a product is
-// exact but for the terms that are left out, the largest of them 2^-25 of it). A pixel is exact in one: byte b is b / 64,
+// Numbers enter products as sums of TERMS bf16 numbers: one (precision bf16), or three (fp32: all 24 bits, so that a product
+// is exact but for the terms that are left out, each 2^-24 of it at most). A pixel is exact in one: byte b is b / 64,
 // and PIXEL_SCALE is put into the sums.
 #pragma once
 #include "activation_fast.cuh"
@@ -64,6 +64,7 @@ struct Notes {
   Launch launch;
   Cursor cursor;
   int32_t parts;  // in the job
+  int32_t row_bytes; // of an example
   int32_t taken;
   int32_t reached, diverged; // the result
   int32_t stop[2];

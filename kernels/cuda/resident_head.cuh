@@ -34,14 +34,13 @@ template <int TERMS> __device__ inline void thread_operand(Operand32<TERMS> &to,
 template <class C> __device__ inline void warp_store_operand(unsigned char *tile, const Operand32<C::TERMS> &a) {
   using L = Layout<C>;
   const int lane = thread_lane();
-  unsigned char *at = tile + 2 * (lane / 4 * L::TILE_ROW + 2 * (lane % 4));
 #pragma unroll
   for (int t = 0; t < C::TERMS; t++)
 #pragma unroll
-    for (int m = 0; m < 2; m++)
-#pragma unroll
-      for (int i = 0; i < 4; i++)
-        *reinterpret_cast<unsigned *>(at + t * L::TILE + 2 * ((16 * m + 8 * (i % 2)) * L::TILE_ROW + 8 * (i / 2))) = a.term[t][m][i];
+    for (int m = 0; m < 2; m++) {
+      unsigned char *half = tile + t * L::TILE + 2 * 16 * m * L::TILE_ROW;
+      warp_store_matrices(half + 2 * (lane % 16 * L::TILE_ROW + 8 * (lane / 16)), a.term[t][m], half, 2 * L::TILE_ROW);
+    }
 }
 
 // warp_load_tile loads a 32 x 16 matrix transposed: the left operand of a gradient (16 x 32), and, as pairs 0, 2 and 1, 3 of
@@ -106,17 +105,17 @@ template <int TERMS, int ACTIVATION> __device__ inline void warp_activate_all(Ma
 
 template <int TERMS> __device__ inline void warp_activate(int activation, Matrix &z, Matrix &slope) {
   switch (activation) {
-  case ACT_SIGMOID: return warp_activate_all<TERMS, ACT_SIGMOID>(z, slope);
-  case ACT_TANH: return warp_activate_all<TERMS, ACT_TANH>(z, slope);
-  case ACT_RELU: return warp_activate_all<TERMS, ACT_RELU>(z, slope);
-  case ACT_RECTIFY: return warp_activate_all<TERMS, ACT_RECTIFY>(z, slope);
-  case ACT_LEAKY_RELU: return warp_activate_all<TERMS, ACT_LEAKY_RELU>(z, slope);
-  case ACT_SOFTPLUS: return warp_activate_all<TERMS, ACT_SOFTPLUS>(z, slope);
-  case ACT_SILU: return warp_activate_all<TERMS, ACT_SILU>(z, slope);
-  case ACT_GELU_TANH: return warp_activate_all<TERMS, ACT_GELU_TANH>(z, slope);
-  case ACT_SOFTSIGN: return warp_activate_all<TERMS, ACT_SOFTSIGN>(z, slope);
+  case ACT_SIGMOID: return warp_activate_all<TERMS, ACT_SIGMOID>(z, slope); //@ hot cold=relu
+  case ACT_TANH: return warp_activate_all<TERMS, ACT_TANH>(z, slope); //@ cold
+  case ACT_RELU: return warp_activate_all<TERMS, ACT_RELU>(z, slope); //@ hot cold=sigmoid
+  case ACT_RECTIFY: return warp_activate_all<TERMS, ACT_RECTIFY>(z, slope); //@ cold
+  case ACT_LEAKY_RELU: return warp_activate_all<TERMS, ACT_LEAKY_RELU>(z, slope); //@ cold
+  case ACT_SOFTPLUS: return warp_activate_all<TERMS, ACT_SOFTPLUS>(z, slope); //@ cold
+  case ACT_SILU: return warp_activate_all<TERMS, ACT_SILU>(z, slope); //@ cold
+  case ACT_GELU_TANH: return warp_activate_all<TERMS, ACT_GELU_TANH>(z, slope); //@ cold
+  case ACT_SOFTSIGN: return warp_activate_all<TERMS, ACT_SOFTSIGN>(z, slope); //@ cold
   }
-  warp_activate_all<TERMS, ACT_IDENTITY>(z, slope);
+  warp_activate_all<TERMS, ACT_IDENTITY>(z, slope); //@ cold
 }
 
 // warp_loss_deltas replaces the last layer's z by its deltas, and leaves the outputs for warp_loss. A row of a matrix is in four
@@ -125,20 +124,21 @@ template <int TERMS> __device__ inline void warp_loss_deltas(const Chain &chain,
   const int t = thread_lane() % 4;
   Matrix slope;
   const bool quadratic = chain.loss == LOSS_QUADRATIC;
-  if (quadratic) warp_activate<TERMS>(chain.layers[chain.depth - 1].activation, z, slope);
+  if (quadratic)
+    warp_activate<TERMS>(chain.layers[chain.depth - 1].activation, z, slope); //@ cold
 #pragma unroll
   for (int r = 0; r < 4; r++)
 #pragma unroll
     for (int h = 0; h < 2; h++)
       *reinterpret_cast<float2 *>(outputs + 8 * r * row_floats + 8 * h) = float2{z[r / 2][h][2 * (r % 2)], z[r / 2][h][2 * (r % 2) + 1]};
   if (quadratic) {
-    const int out = chain.layers[chain.depth - 1].out;
+    const int out = chain.layers[chain.depth - 1].out; //@ cold
     EACH_ELEMENT {
-      const int column = 8 * h + 2 * t + i % 2, r = 2 * m + i / 2;
-      const float error = z[m][h][i] - (column == label[r] ? 1.0f : 0.0f);
-      z[m][h][i] = column < out ? 2 * share[r] * error * slope[m][h][i] : 0.0f;
+      const int column = 8 * h + 2 * t + i % 2, r = 2 * m + i / 2;                //@ cold
+      const float error = z[m][h][i] - (column == label[r] ? 1.0f : 0.0f);        //@ cold
+      z[m][h][i] = column < out ? 2 * share[r] * error * slope[m][h][i] : 0.0f; //@ cold
     }
-    return;
+    return; //@ cold
   }
   float best[4], sum[4];
 #pragma unroll
@@ -184,29 +184,40 @@ template <class C> struct HeadState {
   __device__ uint4 *packed(int l) const { return reinterpret_cast<uint4 *>(layer(l) + L::PACKED) + thread_lane(); }
 };
 
-// thread_step4 updates four numbers. states: the lane's, stride apart: the numbers, the optimizer's arrays, their gradient if
-// batches have parts. It returns whether they changed.
-template <class C, bool BIAS> __device__ inline bool thread_step4(float4 *states, int stride, float4 g, const Rates &rates, int flags) {
-  if constexpr (C::PARTS) {
-    float4 &sum = states[(1 + C::SLOTS) * stride];
-    if (!(flags & FIRST)) g = float4{g.x + sum.x, g.y + sum.y, g.z + sum.z, g.w + sum.w};
-    if (!(flags & LAST)) {
-      sum = g;
-      return false;
-    }
+// Kept is four numbers of a lane and what belongs to them, in shared memory stride float4 apart: the optimizer's arrays, their
+// gradient if batches have parts.
+template <class C> struct Kept {
+  float4 *at;
+  int stride;
+  float4 w, slot0, slot1, sum;
+
+  // The loads come before the products whose sums they wait for.
+  __device__ void load(float4 *from, int apart) {
+    at = from, stride = apart;
+    w = at[0];
+    if constexpr (C::SLOTS > 0) slot0 = at[stride];
+    if constexpr (C::SLOTS > 1) slot1 = at[2 * stride];
+    if constexpr (C::PARTS) sum = at[(1 + C::SLOTS) * stride];
   }
-  float4 w = states[0], slot0 = {}, slot1 = {};
-  if constexpr (C::SLOTS > 0) slot0 = states[stride];
-  if constexpr (C::SLOTS > 1) slot1 = states[2 * stride];
-  thread_step<C, BIAS>(rates, g.x, w.x, slot0.x, slot1.x);
-  thread_step<C, BIAS>(rates, g.y, w.y, slot0.y, slot1.y);
-  thread_step<C, BIAS>(rates, g.z, w.z, slot0.z, slot1.z);
-  thread_step<C, BIAS>(rates, g.w, w.w, slot0.w, slot1.w);
-  states[0] = w;
-  if constexpr (C::SLOTS > 0) states[stride] = slot0;
-  if constexpr (C::SLOTS > 1) states[2 * stride] = slot1;
-  return true;
-}
+
+  // step updates the numbers with a gradient, and says whether they changed: at the end of a batch.
+  template <bool BIAS> __device__ bool step(float4 g, const Rates &rates, int flags) {
+    if constexpr (C::PARTS) {
+      if (!(flags & FIRST)) g = float4{g.x + sum.x, g.y + sum.y, g.z + sum.z, g.w + sum.w};
+      if (!(flags & LAST)) {
+        at[(1 + C::SLOTS) * stride] = g;
+        return false;
+      }
+    }
+    thread_step<C, BIAS>(rates, g.x, w.x, slot0.x, slot1.x);
+    thread_step<C, BIAS>(rates, g.y, w.y, slot0.y, slot1.y);
+    thread_step<C, BIAS>(rates, g.z, w.z, slot0.z, slot1.z);
+    thread_step<C, BIAS>(rates, g.w, w.w, slot0.w, slot1.w);
+    if constexpr (C::SLOTS > 0) at[stride] = slot0;
+    if constexpr (C::SLOTS > 1) at[2 * stride] = slot1;
+    return true;
+  }
+};
 
 // A bias that no output has: it never wins and gets no probability.
 __device__ inline float4 thread_mask_outputs(const Layer &layer, float4 bias) {
@@ -219,8 +230,14 @@ __device__ inline float4 thread_mask_outputs(const Layer &layer, float4 bias) {
 // warp_update updates a layer: its bias with the sums of its deltas, which are a product with ones, and its weights.
 template <class C> __device__ inline void warp_update(const HeadState<C> &head, const Chain &chain, int l, const Rates &rates, int flags) {
   using L = Layout<C>;
-  unsigned delta[C::TERMS][2][4];
-  warp_load_tile<C>(delta, head.layer(l) + L::DELTA);
+  Kept<C> bias, weights[2];
+  bias.load(head.floats(l, L::BIAS), WARP);
+  unsigned delta[C::TERMS][2][4], below[C::TERMS][2][4];
+  warp_load_tile<C>(delta, head.layer(l) + L::DELTA); //@ trip=3
+  if (l) {
+    for (int h = 0; h < 2; h++) weights[h].load(head.floats(l, L::WEIGHT) + h * WARP, 2 * WARP); //@ hot
+    warp_load_tile<C>(below, head.layer(l - 1) + L::OUTPUT);                                   //@ hot
+  }
   const unsigned one = 0x3f803f80u, ones[4] = {one, one, one, one};
   float b[2][4] = {};
 #pragma unroll
@@ -230,18 +247,13 @@ template <class C> __device__ inline void warp_update(const HeadState<C> &head, 
       warp_mma(b[0], ones, delta[t][m][0], delta[t][m][2]);
       warp_mma(b[1], ones, delta[t][m][1], delta[t][m][3]);
     }
-  float4 g = {b[0][0], b[0][1], b[1][0], b[1][1]};
-  Rates bias = rates;
-  if (l == 0) { // whose deltas are scaled for products with pixels
-    const float k = C::ADDS ? -1 / PIXEL_SCALE : 1 / PIXEL_SCALE;
-    g = float4{g.x * k, g.y * k, g.z * k, g.w * k};
-    if (C::ADDS) bias.step_size = 1; // it is in the deltas
-  }
-  float4 *states = head.floats(l, L::BIAS);
-  if (thread_step4<C, true>(states, WARP, g, bias, flags) && l == chain.depth - 1) states[0] = thread_mask_outputs(chain.layers[l], states[0]);
+  // The first layer's deltas are scaled for products with pixels, and carry the step size if they are added.
+  const float scale = l ? 1.0f : C::ADDS ? -1 / PIXEL_SCALE : 1 / PIXEL_SCALE;
+  Rates bias_rates = rates;
+  if (C::ADDS && l == 0) bias_rates.step_size = 1;
+  if (bias.template step<true>(float4{b[0][0] * scale, b[0][1] * scale, b[1][0] * scale, b[1][1] * scale}, bias_rates, flags))
+    bias.at[0] = l == chain.depth - 1 ? thread_mask_outputs(chain.layers[l], bias.w) : bias.w;
   if (l == 0) return;
-  unsigned below[C::TERMS][2][4];
-  warp_load_tile<C>(below, head.layer(l - 1) + L::OUTPUT);
   float w[2][4] = {};
 #pragma unroll
   for (int j = C::TERMS - 1; j >= 0; j--)
@@ -249,18 +261,16 @@ template <class C> __device__ inline void warp_update(const HeadState<C> &head, 
     for (int i = C::TERMS - 1 - j; i >= 0; i--)
 #pragma unroll
       for (int m = 0; m < 2; m++) {
-        warp_mma(w[0], delta[i][m], below[j][m][0], below[j][m][2]);
+        warp_mma(w[0], delta[i][m], below[j][m][0], below[j][m][2]); //@ hot
         warp_mma(w[1], delta[i][m], below[j][m][1], below[j][m][3]);
       }
   bool changed = false;
 #pragma unroll
   for (int h = 0; h < 2; h++) {
-    states = head.floats(l, L::WEIGHT) + h * WARP;
-    changed = thread_step4<C, false>(states, 2 * WARP, float4{w[h][0], w[h][1], w[h][2], w[h][3]}, rates, flags);
-    if (changed) {
-      const float4 v = states[0];
-      w[h][0] = v.x, w[h][1] = v.y, w[h][2] = v.z, w[h][3] = v.w;
-    }
+    changed = weights[h].template step<false>(float4{w[h][0], w[h][1], w[h][2], w[h][3]}, rates, flags);
+    const float4 v = weights[h].w;
+    if (changed) weights[h].at[0] = v;
+    w[h][0] = v.x, w[h][1] = v.y, w[h][2] = v.z, w[h][3] = v.w;
   }
   if (changed) warp_pack<C::TERMS>(head.packed(l), w);
 }
@@ -280,7 +290,7 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
   }
   const float first_scale = C::ADDS ? -PIXEL_SCALE * notes.part[part & 3].now.step_size : PIXEL_SCALE;
 
-  warp_barrier_sync(BARRIER_SUMS, RESIDENT_THREADS);
+  warp_barrier_sync(BARRIER_SUMS, RESIDENT_THREADS); //@ step only=head region=sum
   Matrix z, slope;
   const float4 *sums = reinterpret_cast<const float4 *>(head.shared + L::SUMS) + lane;
 #pragma unroll
@@ -289,7 +299,7 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
     for (int m = 0; m < 2; m++)
 #pragma unroll
       for (int h = 0; h < 2; h++) {
-        const float4 v = sums[(4 * w + 2 * m + h) * WARP];
+        const float4 v = sums[(4 * w + 2 * m + h) * WARP]; //@ region=sum
         const float s[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
         for (int i = 0; i < 4; i++) z[m][h][i] = w ? z[m][h][i] + s[i] : s[i];
@@ -302,9 +312,9 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
 #pragma unroll 1
   for (int l = 0; l < top; l++) {
     const Layer &layer = chain.layers[l];
-    warp_activate<C::TERMS>(layer.activation, z, slope);
-    if (layer.out < UNITS)
-      EACH_ELEMENT if (8 * h + 2 * (lane % 4) + i % 2 >= layer.out) z[m][h][i] = 0; // f(0) of units that there are not
+    warp_activate<C::TERMS>(layer.activation, z, slope); //@ region=activation trip=2
+    if (layer.out < UNITS)                               // f(0) of units that there are not
+      EACH_ELEMENT if (8 * h + 2 * (lane % 4) + i % 2 >= layer.out) z[m][h][i] = 0; //@ cold
     float4 *slopes = head.floats(l, L::SLOPE);
 #pragma unroll
     for (int m = 0; m < 2; m++)
@@ -312,17 +322,17 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
       for (int h = 0; h < 2; h++) slopes[(2 * m + h) * WARP] = float4{slope[m][h][0], slope[m][h][1], slope[m][h][2], slope[m][h][3]};
     thread_operand<C::TERMS>(a, z);
     warp_store_operand<C>(head.layer(l) + L::OUTPUT, a);
-    thread_spread(z, *head.floats(l + 1, L::BIAS));
-    warp_product<C::TERMS>(z, a, head.packed(l + 1));
+    thread_spread(z, *head.floats(l + 1, L::BIAS));   //@ region=forward
+    warp_product<C::TERMS>(z, a, head.packed(l + 1)); //@ region=forward trip=2
   }
   float *outputs = reinterpret_cast<float *>(head.shared + L::LOGITS) + ((part & 1) * ROWS + lane / 4) * L::LOGITS_ROW + 2 * (lane % 4);
-  warp_loss_deltas<C::TERMS>(chain, z, label, share, outputs, L::LOGITS_ROW);
+  warp_loss_deltas<C::TERMS>(chain, z, label, share, outputs, L::LOGITS_ROW); //@ region=loss
 #pragma unroll 1
   for (int l = top; l > 0; l--) {
     thread_operand<C::TERMS>(a, z);
     warp_store_operand<C>(head.layer(l) + L::DELTA, a);
     EACH_ELEMENT z[m][h][i] = 0;
-    warp_product<C::TERMS>(z, a, head.packed(l) + C::TERMS * WARP);
+    warp_product<C::TERMS>(z, a, head.packed(l) + C::TERMS * WARP); //@ region=back trip=2
     const float4 *slopes = head.floats(l - 1, L::SLOPE);
 #pragma unroll
     for (int m = 0; m < 2; m++)
@@ -335,7 +345,7 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
   EACH_ELEMENT z[m][h][i] *= first_scale;
   thread_operand<C::TERMS>(a, z);
   warp_store_operand<C>(head.layer(0) + L::DELTA, a);
-  warp_barrier_sync(BARRIER_DELTAS, RESIDENT_THREADS);
+  warp_barrier_sync(BARRIER_DELTAS, RESIDENT_THREADS); //@ region=back
 }
 
 // warp_state copies what the head keeps between the network's state and shared memory.
@@ -385,12 +395,14 @@ template <class C> __device__ inline void warp_head(Notes &notes, unsigned char 
   const int parts = notes.parts;
   for (int part = 0; part < parts; part++) {
     warp_part<C>(head, notes, part);
-    if (notes.stop[part & 1]) break;
+    if (notes.stop[part & 1])
+      break; //@ cold
     const Part &p = notes.part[part & 3];
     const Rates rates = thread_rates<C>(notes, p);
     const int flags = C::PARTS ? p.flags : FIRST | LAST;
 #pragma unroll 1
-    for (int l = 0; l < notes.chain.depth; l++) warp_update<C>(head, notes.chain, l, rates, flags);
+    for (int l = 0; l < notes.chain.depth; l++)
+      warp_update<C>(head, notes.chain, l, rates, flags); //@ region=update
   }
   warp_state<C, true>(head, notes);
 }

@@ -56,9 +56,9 @@ __device__ inline void warp_save_first(const FirstLayer &w, const Layer &layer, 
 
 // warp_fetch begins to copy a part's bytes: 28 lanes take seven 16-byte pieces of four rows at a time. A lane's eight rows are
 // neighbours, so that their offsets are two loads.
-template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigned char *stage, int part, int row_bytes) {
+template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigned char *stage, int part) {
   const int lane = thread_lane(), group = lane / TILES, piece = thread_warp() * TILES + lane % TILES;
-  if (group < 4 && 16 * piece < row_bytes) {
+  if (group < 4 && 16 * piece < notes.row_bytes) {
     const uint4 *offsets = reinterpret_cast<const uint4 *>(notes.offset[part & 1] + 8 * group);
     const uint4 p = offsets[0], q = offsets[1];
     const uint32_t offset[8] = {p.x, p.y, p.z, p.w, q.x, q.y, q.z, q.w};
@@ -71,28 +71,30 @@ template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigne
 }
 
 // warp_order decides on the examples of the next part.
-__device__ inline void warp_order(Notes &notes, int part, int row_bytes) {
+__device__ inline void warp_order(Notes &notes, int part) {
   const Cursor c = notes.cursor;
   const Job &job = notes.job;
   const int lane = thread_opaque(thread_lane()); // what follows is computed here
   if (part >= notes.parts) return;
-  const int count = min(ROWS, c.end - c.from);
+  const int count = min(ROWS, c.end - c.from); //@ hot
   const uint32_t example = thread_order_at(notes.keys, job.examples, c.from + (lane < count ? lane : 0));
   uint32_t row = example;
   if (job.shift) { // the image, moved, is in another copy of the data
-    int down, right;
-    thread_shift(job.order_seed, c.epoch, example, job.shift, &down, &right);
-    row += uint32_t(job.examples) * uint32_t((down + job.shift) * (2 * job.shift + 1) + right + job.shift);
+    int down, right; //@ cold
+    thread_shift(job.order_seed, c.epoch, example, job.shift, &down, &right); //@ cold
+    row += uint32_t(job.examples) * uint32_t((down + job.shift) * (2 * job.shift + 1) + right + job.shift); //@ cold
   }
-  notes.offset[part & 1][lane] = row * uint32_t(row_bytes);
+  notes.offset[part & 1][lane] = row * uint32_t(notes.row_bytes);
   notes.label[part & 3][lane] = reinterpret_cast<const uint8_t *>(job.labels)[example];
   const bool last = c.from + count == c.end, ends = last && c.end == job.examples;
   __syncwarp(); // before keys and cursor change
-  if (ends && lane < ORDER_ROUNDS / 4) thread_order_keys(notes.keys, job.order_seed, c.epoch + 1, lane);
+  if (ends && lane < ORDER_ROUNDS / 4)
+    thread_order_keys(notes.keys, job.order_seed, c.epoch + 1, lane); //@ cold
   if (lane == 0) {
     Scalars now = (reinterpret_cast<const Scalars *>(notes.launch.scalars) + job.scalars)[c.step];
     if (job.optimizer == OPTIMIZER_SGD) now.shrink = 1 - now.step_size * job.decay;
-    if (job.optimizer == OPTIMIZER_ADAM) now.root = 1 / now.root;
+    if (job.optimizer == OPTIMIZER_ADAM)
+      now.root = 1 / now.root; //@ cold=sgd
     notes.part[part & 3] = {now, count, notes.chain.scale / float(c.end - c.begin), (c.from == c.begin ? FIRST : 0) | (last ? LAST : 0), c.step};
     Cursor next = {c.step + last, c.epoch + ends, c.begin, c.end, c.from + count};
     if (last) next.begin = next.from = ends ? 0 : c.end;
@@ -122,13 +124,13 @@ __device__ inline float thread_row_loss(const Chain &chain, const float *row, in
     for (int c = 0; c < UNITS; c++) sum += thread_exp2(v[c] * LOG2E - shift);
     return best + thread_log2(sum) * LN2 - row[label];
   }
-  const int out = chain.layers[chain.depth - 1].out;
+  const int out = chain.layers[chain.depth - 1].out; //@ cold
 #pragma unroll
   for (int c = 0; c < UNITS; c++) {
-    const float e = v[c] - (c == label ? 1.0f : 0.0f);
-    sum += c < out ? e * e : 0.0f;
+    const float e = v[c] - (c == label ? 1.0f : 0.0f); //@ cold
+    sum += c < out ? e * e : 0.0f;                     //@ cold
   }
-  return sum;
+  return sum; //@ cold
 }
 
 // warp_loss computes the loss of a part, and of its batch if it is the last of it: then it says whether to go on.
@@ -141,7 +143,7 @@ template <class C> __device__ inline void warp_loss(Notes &notes, const unsigned
   if (C::PARTS) notes.loss[lane] = loss;
   if (!(p.flags & LAST)) return;
   for (int distance = WARP / 2; distance > 0; distance /= 2) loss += __shfl_xor_sync(~0u, loss, distance);
-  loss *= p.share;
+  loss *= p.share; //@ hot
   if (lane == 0) {
     reinterpret_cast<float *>(notes.launch.losses)[notes.job.losses + p.step] = loss;
     notes.reached = p.step + 1;
@@ -264,55 +266,67 @@ __device__ inline void warp_turn(First<C> &first, const unsigned char *now, cons
       for (int u = 0; u < 2; u++) sums[(2 * m + u) * WARP] = float4{z[m][u][0], z[m][u][1], z[m][u][2], z[m][u][3]};
 }
 
+// warp_first copies what the pixel warps keep from the network's state, or to it.
+template <class C, bool OUT> __device__ inline void warp_first(First<C> &first, const Notes &notes) {
+  const Layer &layer = notes.chain.layers[0];
+  float *state = reinterpret_cast<float *>(notes.job.state) + layer.weight;
+#pragma unroll
+  for (int s = 0; s <= C::SLOTS; s++) {
+    FirstLayer &array = s ? first.slots[s ? s - 1 : 0] : first.w;
+    if constexpr (OUT) warp_save_first(array, layer, state + s * notes.chain.parameters);
+    else warp_load_first(array, layer, state + s * notes.chain.parameters);
+  }
+}
+
 // warp_pixels is what a pixel warp does for a job.
 template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned char *shared) {
   using L = Layout<C>;
   const int warp = thread_warp(), lane = thread_lane();
-  const Layer &layer = notes.chain.layers[0];
-  const int row_bytes = (layer.in + 15) / 16 * 16;
-  float *state = reinterpret_cast<float *>(notes.job.state);
   First<C> first;
   first.gradient = reinterpret_cast<float4 *>(shared + L::GRADIENT) + warp * TILES * 2 * WARP + lane;
-  warp_load_first(first.w, layer, state + layer.weight);
-#pragma unroll
-  for (int s = 0; s < C::SLOTS; s++) warp_load_first(first.slots[s], layer, state + layer.weight + (s + 1) * notes.chain.parameters);
+  warp_first<C, false>(first, notes);
 
   unsigned char *stage = shared + L::PIXELS;
   const unsigned char *rows = stage + lane * L::ROW + 16 * TILES * warp;
   float4 *sums = reinterpret_cast<float4 *>(shared + L::SUMS) + warp * 4 * WARP + lane;
   const unsigned char *deltas = shared + L::LAYERS + L::DELTA;
   if (warp == ORDER_WARP) {
-    warp_order(notes, 0, row_bytes);
-    warp_order(notes, 1, row_bytes);
+    warp_order(notes, 0);
+    warp_order(notes, 1);
   }
   block_meet(); // the first two parts are known
-  warp_fetch<C>(notes, stage, 0, row_bytes);
+  warp_fetch<C>(notes, stage, 0);
   thread_copy_wait();
   block_meet(); // all have read the first offsets, which warp_order overwrites
   warp_turn<C, false, true>(first, rows, rows, deltas, sums, Rates{}, 0);
-  int side = 0; // where the running part's bytes are
-  const int parts = notes.parts;
-  int part = 0;
-  for (; part < parts; part++) {
-    warp_barrier_arrive(BARRIER_SUMS, RESIDENT_THREADS);
-    const bool more = part + 1 < parts;
+  int side = 0, part = 0; // where the running part's bytes are
+  while (true) { // registers are for weights: what can be read again is not kept
+    warp_barrier_arrive(BARRIER_SUMS, RESIDENT_THREADS); //@ step only=pixels region=wait
+    const bool more = part + 1 < notes.parts;
     const int other = L::STAGE - side;
     __syncwarp(); // all lanes have read the bytes that are overwritten: ldmatrix orders no memory
-    if (more) warp_fetch<C>(notes, stage + other, part + 1, row_bytes);
-    if (warp == ORDER_WARP) warp_order(notes, part + 2, row_bytes);
-    if (warp == LOSS_WARP && part) warp_loss<C>(notes, shared, part - 1);
+    if (more)
+      warp_fetch<C>(notes, stage + other, part + 1); //@ hot region=fetch
+    if (warp == ORDER_WARP)
+      warp_order(notes, part + 2); //@ only=order region=order
+    if (warp == LOSS_WARP && part)
+      warp_loss<C>(notes, shared, part - 1); //@ only=loss region=loss
     thread_copy_wait();
-    warp_barrier_sync(BARRIER_DELTAS, RESIDENT_THREADS);
-    if (notes.stop[part & 1]) break;
+    warp_barrier_sync(BARRIER_DELTAS, RESIDENT_THREADS); //@ region=wait
+    if (notes.stop[part & 1])
+      break; //@ cold
     const Part &p = notes.part[part & 3];
     const Rates rates = thread_rates<C>(notes, p);
     const int flags = C::PARTS ? p.flags : FIRST | LAST;
-    if (more) warp_turn<C, true, true>(first, rows + side, rows + other, deltas, sums, rates, flags);
-    else warp_turn<C, true, false>(first, rows + side, rows + other, deltas, sums, rates, flags);
+    if (!more) {
+      warp_turn<C, true, false>(first, rows + side, rows + other, deltas, sums, rates, flags); //@ cold
+      if (warp == LOSS_WARP)
+        warp_loss<C>(notes, shared, part); //@ cold
+      break; //@ cold
+    }
+    warp_turn<C, true, true>(first, rows + side, rows + other, deltas, sums, rates, flags); //@ hot region=turn
     side = other;
+    part++;
   }
-  if (warp == LOSS_WARP && part == parts) warp_loss<C>(notes, shared, parts - 1);
-  warp_save_first(first.w, layer, state + layer.weight);
-#pragma unroll
-  for (int s = 0; s < C::SLOTS; s++) warp_save_first(first.slots[s], layer, state + layer.weight + (s + 1) * notes.chain.parameters);
+  warp_first<C, true>(first, notes);
 }

@@ -5,6 +5,7 @@ package cuda
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -125,6 +126,38 @@ func TestResidentBF16(t *testing.T) {
 		if len(seen) != 6 {
 			t.Errorf("%s: %d classes were tried, want 6: %v", order, len(seen), seen)
 		}
+	}
+}
+
+// The products of fp32's terms are as close to the product as FP32 says.
+func TestThreeTerms(t *testing.T) {
+	terms := func(v float32) (parts [3]float64) {
+		left := float64(v)
+		for i := range parts {
+			parts[i] = roundBF16(left)
+			left -= parts[i]
+		}
+		return parts
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	bound, worst := 2*0x1p-24+0x1p-32, 0.0
+	for range 200000 {
+		a, b := float32(random.NormFloat64()), float32(random.NormFloat64()*math.Exp2(float64(random.IntN(40)-20)))
+		x, y := terms(a), terms(b)
+		sum := 0.0
+		for j := 2; j >= 0; j-- {
+			for i := 2 - j; i >= 0; i-- {
+				sum += x[i] * y[j]
+			}
+		}
+		want := float64(a) * float64(b)
+		off := math.Abs(sum-want) / math.Abs(want)
+		if worst = max(worst, off); off > bound {
+			t.Fatalf("%g·%g comes to %g, off by %g of it, at most %g is allowed", a, b, sum, off, bound)
+		}
+	}
+	if worst < bound/16 {
+		t.Errorf("the worst product is off by %g, the bound of %g says little", worst, bound)
 	}
 }
 

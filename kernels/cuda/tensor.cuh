@@ -35,6 +35,19 @@ __device__ inline void warp_load_transposed(unsigned (&to)[4], const void *from)
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(thread_shared(from)) : "memory");
 }
 
+// warp_store_matrices is the reverse of warp_load_matrices. base is where the first matrix is, two and two beside and below
+// each other as a left operand has them, in rows of so many bytes: devices before 9.0 store a pair at a time.
+__device__ inline void warp_store_matrices(void *to, const unsigned (&from)[4], unsigned char *base, int row) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};"
+               ::"r"(thread_shared(to)), "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3]) : "memory");
+#else
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int m = 0; m < 4; m++) *reinterpret_cast<unsigned *>(base + (lane / 4 + 8 * (m % 2)) * row + 4 * (lane % 4) + 16 * (m / 2)) = from[m];
+#endif
+}
+
 // warp_transpose transposes a matrix in registers.
 __device__ inline unsigned warp_transpose(unsigned v) {
   unsigned transposed;

@@ -30,14 +30,20 @@ var flags = []string{
 	"-fsanitize=alignment,bounds-strict,shift,integer-divide-by-zero,signed-integer-overflow,null", "-fsanitize-undefined-trap-on-error",
 }
 
-// race makes the library report accesses of two threads that nothing orders: the launch then fails.
-var race = os.Getenv("VANILLA_STANDIN_RACE") != ""
+// Races is whether Build's library reports accesses of two threads that nothing
+// orders, so that the launch fails: VANILLA_STANDIN_RACE is 1.
+func Races() bool { return os.Getenv("VANILLA_STANDIN_RACE") == "1" }
 
 // Build returns the path of the library: the value for VANILLA_LIBCUDA. It has the
 // kernels of all .cu files in a directory, "" for kernels/cuda. Compiling takes g++ several seconds; .cache/standin
 // keeps the result for the next who asks with the same sources. It fails with the
 // compiler's words.
-func Build(kernels string) (string, error) {
+func Build(kernels string) (string, error) { return buildLibrary(kernels, Races()) }
+
+// BuildRaces is Build with the race checker.
+func BuildRaces(kernels string) (string, error) { return buildLibrary(kernels, true) }
+
+func buildLibrary(kernels string, races bool) (string, error) {
 	here, err := here()
 	if err != nil {
 		return "", err
@@ -50,7 +56,7 @@ func Build(kernels string) (string, error) {
 	if _, err := os.Stat(filepath.Join(headers, "cuda.h")); err != nil {
 		return "", fmt.Errorf("the stand-in needs cuda.h, which make cuda installs: %w", err)
 	}
-	key, err := key(filepath.Join(here, "*.go"), filepath.Join(here, "src/*"), filepath.Join(kernels, "*.cu"), filepath.Join(kernels, "*.cuh"),
+	key, err := key(races, filepath.Join(here, "*.go"), filepath.Join(here, "src/*"), filepath.Join(kernels, "*.cu"), filepath.Join(kernels, "*.cuh"),
 		filepath.Join(filepath.Dir(here), "requirements.txt"))
 	if err != nil {
 		return "", err
@@ -68,7 +74,7 @@ func Build(kernels string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	built, err := build(dir, here, kernels, headers)
+	built, err := build(dir, here, kernels, headers, races)
 	if err != nil {
 		return "", err
 	}
@@ -77,13 +83,13 @@ func Build(kernels string) (string, error) {
 
 // key is a hash of what the library is made of: the compiler, its flags, and the
 // files that the patterns match.
-func key(patterns ...string) (string, error) {
+func key(races bool, patterns ...string) (string, error) {
 	version, err := exec.Command("g++", "--version").Output()
 	if err != nil {
 		return "", fmt.Errorf("the stand-in needs g++: %w", err)
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, string(version), flags, race)
+	fmt.Fprintln(h, string(version), flags, races)
 	for _, pattern := range patterns {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
@@ -111,13 +117,13 @@ func prune(dir string) {
 }
 
 // build compiles the library into dir.
-func build(dir, here, kernels, headers string) (string, error) {
+func build(dir, here, kernels, headers string, races bool) (string, error) {
 	sources, err := filepath.Glob(filepath.Join(kernels, "*.cu"))
 	if err != nil {
 		return "", err
 	}
 	units := []string{filepath.Join(here, "src/cuda_host.cpp"), filepath.Join(here, "src/libcuda.cpp")}
-	if race {
+	if races {
 		units = append(units, filepath.Join(here, "src/clocks.cpp"))
 	}
 	var arrays []string
@@ -137,11 +143,11 @@ func build(dir, here, kernels, headers string) (string, error) {
 	if err := os.WriteFile(file, list(arrays), 0o644); err != nil {
 		return "", err
 	}
-	return link(dir, append(units, file), "-I"+filepath.Join(here, "src"), "-I"+kernels, "-isystem", headers)
+	return link(dir, append(units, file), races, "-I"+filepath.Join(here, "src"), "-I"+kernels, "-isystem", headers)
 }
 
 // link compiles the files, as many at a time as there are cores, and links them.
-func link(dir string, units []string, include ...string) (string, error) {
+func link(dir string, units []string, races bool, include ...string) (string, error) {
 	objects, errs := make([]string, len(units)), make([]error, len(units))
 	var wait sync.WaitGroup
 	free := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -150,7 +156,7 @@ func link(dir string, units []string, include ...string) (string, error) {
 		wait.Go(func() {
 			free <- struct{}{}
 			args := slices.Concat(include, []string{"-c", "-o", objects[i], unit})
-			if race {
+			if races {
 				args = append(args, "-DCUDA_RACE", "-g")
 				if strings.HasPrefix(filepath.Base(unit), "kernels") {
 					args = append(args, "-fsanitize=thread", "-O1")

@@ -54,6 +54,15 @@ UNWATCHED __attribute__((noinline)) inline void warp_load(unsigned (&to)[4], con
 inline void warp_load_matrices(unsigned (&to)[4], const void *from) { warp_load(to, from, false); }
 inline void warp_load_transposed(unsigned (&to)[4], const void *from) { warp_load(to, from, true); }
 
+UNWATCHED __attribute__((noinline)) inline void warp_store_matrices(void *to, const unsigned (&from)[4], unsigned char *, int) {
+  struct Row { unsigned pairs[4]; };
+  race::write(to, 16, __builtin_return_address(0));
+  auto lanes = ch::exchange(~0u, Row{{from[0], from[1], from[2], from[3]}});
+  const unsigned l = ch::lane();
+  for (int t = 0; t < 4; t++) ((unsigned *)to)[t] = ch::published<Row>(lanes, 4 * (l & 7) + t).pairs[l >> 3];
+  ch::exchange(~0u, 0); // before a lane publishes something else
+}
+
 UNWATCHED inline unsigned warp_transpose(unsigned v) {
   auto lanes = ch::exchange(~0u, v);
   const unsigned l = ch::lane(), g = l >> 2, t = l & 3;

@@ -1,0 +1,158 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+	"vanilla/kernels/conformance"
+	"vanilla/kernels/cuda/driver"
+	"vanilla/kernels/cuda/standin"
+)
+
+// TestRaceSubjects is what the race checker watches, in a build of its own: every
+// kernel that trains, across the end of an epoch with a short batch, several
+// blocks in turn, images that move; and evaluation.
+func TestRaceSubjects(t *testing.T) {
+	narrow := chain(t, ir.Sigmoid, graph.CrossEntropy, 49, 16, 5, 10)
+	wide := chain(t, ir.Tanh, graph.Quadratic, 49, 130, 10) // long sums, in parts
+	data := conformance.Data(narrow, 80)
+	for _, p := range []struct {
+		program   *ir.Program
+		precision string
+		batches   []int
+	}{
+		{narrow, BF16, []int{32, 45}}, {narrow, FP32, []int{32, 45}}, {wide, FP32, []int{32, 45}},
+	} {
+		var variants []kernels.Variant
+		for i, name := range []string{"sgd", "nesterov", "adam"} {
+			for _, batch := range p.batches {
+				v := conformance.Variant(p.program, batch)
+				var err error
+				if v.Optimizer, err = kernels.NewOptimizer(name); err != nil {
+					t.Fatal(err)
+				}
+				v.Shift = i % 2
+				variants = append(variants, v)
+			}
+		}
+		until := make([]int, len(variants))
+		for i := range until {
+			until[i] = 4
+		}
+		e := newPrecise(t, p.precision)
+		q := prepare(t, e, data, variants...)
+		if err := q.Advance(t.Context(), until, nil); err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range states(t, q, len(variants)) {
+			if s.Step != until[i] || s.Diverged {
+				t.Errorf("variant %d stands at step %d, diverged: %t", i, s.Step, s.Diverged)
+			}
+		}
+		if _, err := q.Evaluate(t.Context(), 0, kernels.Test); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// watch runs tests of this binary in the stand-in with the race checker, a build of
+// it or, for "", of the kernels as they are, and returns what they say.
+func watch(library, order, tests string, environment ...string) (string, error) {
+	c := exec.Command(os.Args[0], "-test.run", "^("+tests+")$", "-test.failfast", "-test.timeout", "10m")
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, driver.LibraryVariable+"=") {
+			c.Env = append(c.Env, v)
+		}
+	}
+	c.Env = append(c.Env, append(environment, "VANILLA_STANDIN_RACE=1", "VANILLA_STANDIN_ORDER="+order)...)
+	if library != "" {
+		c.Env = append(c.Env, driver.LibraryVariable+"="+library)
+	}
+	out, err := c.CombinedOutput()
+	return string(out), err
+}
+
+// No kernel has a data race, in any order of a block's threads.
+func TestRaces(t *testing.T) {
+	onlyStandIn(t)
+	if standin.Races() {
+		t.Skip("it is this test that runs the checker")
+	}
+	for _, order := range []string{"forward", "reverse", "shuffled"} {
+		t.Run(order, func(t *testing.T) {
+			if out, err := watch("", order, "TestRaceSubjects|TestUpdates"); err != nil {
+				t.Errorf("%v\n%.4000s", err, out)
+			}
+		})
+	}
+}
+
+// barriers is every barrier of the kernels that train. Its removal must be noticed:
+// as a race, or because threads wait for ever or read what nobody has written.
+var barriers = []mistake{
+	{file: "network.cu", old: "block.count = count;\n  __syncthreads();", new: "block.count = count;\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "[example];\n  }\n  __syncthreads();", new: "[example];\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "!isfinite(loss);\n    }\n    __syncthreads();", new: "!isfinite(loss);\n    }\n    if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "job.examples;\n  }\n  __syncthreads();", new: "job.examples;\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
+	{file: "block.cuh", old: "= v;\n  __syncthreads();", new: "= v;\n  if (!PLANTED) __syncthreads();"},
+	{file: "operation.cuh", old: "  }\n  __syncthreads();\n}", new: "  }\n  if (!PLANTED) __syncthreads();\n}"},
+	{file: "product.cuh", old: "__syncwarp();\n    const float *lane_a", new: "if (!PLANTED) __syncwarp();\n    const float *lane_a"},
+	{file: "product.cuh", old: "__syncwarp(); // before", new: "if (!PLANTED) __syncwarp(); // before"},
+	{file: "product.cuh", old: "if (!parts) continue;\n    __syncthreads();", new: "if (!parts) continue;\n    if (!PLANTED) __syncthreads();"},
+	{file: "product.cuh", old: "__syncthreads(); // before", new: "if (!PLANTED) __syncthreads(); // before"},
+	{file: "resident.cu", old: "= 0; // pixels beyond the input\n  __syncthreads();", new: "= 0;\n  if (!PLANTED) __syncthreads();"},
+	{file: "resident.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
+	{file: "resident.cu", old: "warp_pixels<C>(notes, shared);\n    __syncthreads();", new: "warp_pixels<C>(notes, shared);\n    if (!PLANTED) __syncthreads();"},
+	{file: "resident_pixels.cuh", old: "__syncwarp(); // before keys", new: "if (!PLANTED) __syncwarp(); // before keys"},
+	{file: "resident_pixels.cuh", old: "notes.cursor = next;\n  }\n  __syncwarp();", new: "notes.cursor = next;\n  }\n  if (!PLANTED) __syncwarp();"},
+	{file: "resident_pixels.cuh", old: "block_meet(); // the first two", new: "if (!PLANTED) block_meet(); // the first two"},
+	{file: "resident_pixels.cuh", old: "block_meet(); // all have", new: "if (!PLANTED) block_meet(); // all have"},
+	{file: "resident_pixels.cuh", old: "warp_barrier_arrive(BARRIER_SUMS", new: "if (!PLANTED) warp_barrier_arrive(BARRIER_SUMS"},
+	{file: "resident_pixels.cuh", old: "__syncwarp(); // all lanes", new: "if (!PLANTED) __syncwarp(); // all lanes"},
+	{file: "resident_pixels.cuh", old: "thread_copy_wait();\n    warp", new: "if (!PLANTED) thread_copy_wait();\n    warp"},
+	{file: "resident_pixels.cuh", old: "warp_barrier_sync(BARRIER_DELTAS", new: "if (!PLANTED) warp_barrier_sync(BARRIER_DELTAS"},
+	{file: "resident_head.cuh", old: "warp_barrier_sync(BARRIER_SUMS", new: "if (!PLANTED) warp_barrier_sync(BARRIER_SUMS"},
+	{file: "resident_head.cuh", old: "warp_barrier_sync(BARRIER_DELTAS", new: "if (!PLANTED) warp_barrier_sync(BARRIER_DELTAS"},
+	{file: "resident_head.cuh", old: "block_meet(); // the first two", new: "if (!PLANTED) block_meet(); // the first two"},
+	{file: "resident_head.cuh", old: "block_meet();\n", new: "if (!PLANTED) block_meet();\n"},
+}
+
+// Every barrier is needed: what is not was taken out.
+func TestBarriers(t *testing.T) {
+	onlyStandIn(t)
+	if testing.Short() || standin.Races() {
+		t.Skip("it compiles everything anew")
+	}
+	dir := t.TempDir()
+	plant(t, dir, barriers)
+	library, err := standin.BuildRaces(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(planted int) (string, error) {
+		return watch(library, "forward", "TestRaceSubjects", fmt.Sprintf("VANILLA_PLANTED=%d", planted))
+	}
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		if out, err := run(0); err != nil {
+			t.Errorf("%v\n%.4000s", err, out)
+		}
+	})
+	for i, b := range barriers {
+		t.Run(fmt.Sprintf("%d in %s", i+1, b.file), func(t *testing.T) {
+			t.Parallel()
+			if out, err := run(i + 1); err == nil || !strings.Contains(out, "race at ") && !strings.Contains(out, "stand-in for CUDA: ") {
+				t.Errorf("%s\nis not noticed: %v\n%.3000s", b.new, err, out)
+			}
+		})
+	}
+}
