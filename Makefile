@@ -159,6 +159,14 @@ models: ## train the networks in model/zoo anew, with the commands of its README
 gallery: ## draw the pictures of viz/GALLERY.md anew, with the commands of that page
 	go test ./cmd/vanilla -run '^TestGallery$$' -count 1 -update
 
+page-pictures: ## take the README's pictures of the page anew, in a browser
+	cd $(BROWSER) && VANILLA_REQUIRE_BROWSER=1 go test -run '^TestScreenshots$$' -count 1 -update
+
+# What the page's speed is kept as: the machine and the day are in the name.
+bench-page: ## measure the page: an update in a browser, and what following a run costs, into bench/results
+	cd $(BROWSER) && VANILLA_REQUIRE_BROWSER=1 VANILLA_REVISION=$$(git rev-parse --short=12 HEAD) go test -run '^TestSpeed$$' -count 1 -v -measure
+	go test ./viz/page -run '^TestCostOfEvents$$' -count 1 -v -measure $(CURDIR)/bench/results/page-events.json
+
 studies: ## make the files of studies/README.md anew from the sweeps' records, with the commands of that page
 	go test ./cmd/vanilla -run '^TestStudyResults$$' -count 1 -update
 

@@ -76,6 +76,7 @@ export class App {
   networksChanged() {
     byId("answers").replaceChildren();
     this.drawn();
+    this.compareSight();
     this.tell("networks");
   }
 
