@@ -79,6 +79,9 @@ func newControls(data *mnist.Dataset) *controls {
 	c := &controls{Recipes: map[string]settings{}, Data: data.Name, Images: set.Len(), Rows: set.Rows, Cols: set.Cols, Classes: set.Classes}
 	names, base := choices(), train.Default()
 	for _, field := range train.Fields() {
+		if field == "block" || field == "norm" {
+			continue // which make what is no chain of layers
+		}
 		_, text := base.Get(field).(string)
 		c.Fields = append(c.Fields, control{Field: field, Choices: names[field], Number: !text})
 	}

@@ -125,17 +125,40 @@ type palette struct {
 	Digit      []byte   `json:"digit"`
 }
 
+// chain is an architecture: widths, and the activation of each hidden layer.
+type chain struct {
+	Arch        string   `json:"arch"`
+	Activation  string   `json:"activation"` // of those that have none of their own
+	Widths      []int    `json:"widths"`
+	Activations []string `json:"activations"`
+}
+
+func chainOf(arch, activation string) (chain, error) {
+	widths, own, err := model.ParseArch(arch)
+	if err != nil {
+		return chain{}, err
+	}
+	c := chain{Arch: arch, Activation: activation, Widths: widths, Activations: []string{}}
+	for k := 1; k < len(widths)-1; k++ {
+		name := activation
+		if own != nil && own[k] != "" {
+			name = own[k]
+		}
+		c.Activations = append(c.Activations, name)
+	}
+	return c, nil
+}
+
 // network is a network as network.js takes it.
 type network struct {
-	Name       string   `json:"name"`
-	Arch       string   `json:"arch"`
-	Activation string   `json:"activation"`
-	Softmax    bool     `json:"softmax"`
-	Rows       int      `json:"rows"`
-	Cols       int      `json:"cols"`
-	Classes    []string `json:"classes"`
-	Accuracy   float64  `json:"accuracy"`
-	Params     []byte   `json:"params"` // float32, little-endian: each layer's weights [out, in] and biases
+	Name string `json:"name"`
+	chain
+	Softmax  bool     `json:"softmax"`
+	Rows     int      `json:"rows"`
+	Cols     int      `json:"cols"`
+	Classes  []string `json:"classes"`
+	Accuracy float64  `json:"accuracy"`
+	Params   []byte   `json:"params"` // float32, little-endian: each layer's weights [out, in] and biases
 }
 
 type images struct {
@@ -177,7 +200,11 @@ func (n Network) document() (network, error) {
 	if err != nil {
 		return network{}, err
 	}
-	d := network{Name: n.Name, Arch: m.Arch, Activation: m.Activation, Softmax: graph.Loss(m.Loss) == graph.CrossEntropy, Rows: rows, Cols: cols, Accuracy: m.TestAccuracy}
+	c, err := chainOf(m.Arch, m.Activation)
+	if err != nil {
+		return network{}, err
+	}
+	d := network{Name: n.Name, chain: c, Softmax: graph.Loss(m.Loss) == graph.CrossEntropy, Rows: rows, Cols: cols, Accuracy: m.TestAccuracy}
 	for c := range layers[len(layers)-1].Out {
 		d.Classes = append(d.Classes, strconv.Itoa(c))
 	}

@@ -134,6 +134,7 @@ type news struct {
 }
 
 type networkNews struct {
+	chain
 	Recipe     train.Recipe `json:"recipe"`
 	Seed       uint64       `json:"seed"`
 	Step       int          `json:"step"`
@@ -165,7 +166,12 @@ func (t *trainer) news(h *heard) (n news, changed <-chan struct{}) {
 	n = news{Run: r.number, Status: r.status, Problem: r.problem, Looks: r.looks}
 	for i := range r.members {
 		m := &r.members[i]
+		c, err := chainOf(m.spec.Recipe.Arch, m.spec.Recipe.Activation)
+		if err != nil {
+			continue // which was checked
+		}
 		n.Networks = append(n.Networks, networkNews{
+			chain:  c,
 			Recipe: m.spec.Recipe, Seed: m.spec.Seed, Step: m.step, Total: m.total, PerEpoch: m.perEpoch, Diverged: m.diverged, Kept: m.model != nil,
 			Losses: append([]point{}, m.losses[h.losses[i]:]...), Accuracies: append([]point{}, m.accuracies[h.accuracies[i]:]...),
 		})

@@ -135,8 +135,9 @@ function arithmetic(sentence, sums, network, k, unit, row) {
     ["sum z", plain(z)],
   ];
   if (!last) {
-    rows.push([`${network.activation}: ${ACTIVATIONS[network.activation].text}`, plain(a, 3)]);
-    say(sentence, `The ${what} push it up by ${plain(up)} and down by ${plain(-down)}. With its bias of ${plain(bias)} that makes z = ${plain(z)}, of which ${network.activation} makes ${plain(a, 3)}.`);
+    const activation = network.activations[k];
+    rows.push([`${activation}: ${ACTIVATIONS[activation].text}`, plain(a, 3)]);
+    say(sentence, `The ${what} push it up by ${plain(up)} and down by ${plain(-down)}. With its bias of ${plain(bias)} that makes z = ${plain(z)}, of which ${activation} makes ${plain(a, 3)}.`);
   } else if (network.softmax) {
     rows.push(["softmax: eᶻ / sum of all eᶻ", percent(a)]);
     say(sentence, `Its sum is ${plain(z)}. The softmax compares the sums of all ${network.widths.at(-1)} classes, and gives this one ${percent(a)}.`);

@@ -21,13 +21,12 @@ function sigmoid(z) { return 1 / (1 + Math.exp(-z)); }
 /** Network is a chain of dense layers. z[k] and a[k] are what enters and leaves the units of its layer k, for the image
  * that it last ran on; the last a are the probabilities. */
 export class Network {
-  /** facts are {name, arch, activation, softmax, rows, cols, classes, params}, of which params are those of all layers
+  /** facts are {name, arch, activation, widths, activations, softmax, rows, cols, classes, params}, of which params are those of all layers
    * one after the other, each layer's weights [outputs, inputs] and then its biases. */
   constructor(facts) {
     Object.assign(this, facts);
-    const widths = facts.arch.split("-").map(Number);
-    this.widths = widths;
-    this.hidden = ACTIVATIONS[facts.activation];
+    const {widths} = facts;
+    this.hidden = facts.activations.map(name => ACTIVATIONS[name]);
     this.x = new Float32Array(widths[0]);
     this.pixels = new Uint8Array(widths[0]);
     this.lit = new Int32Array(widths[0]); // indexes of pixels that are not 0
@@ -70,7 +69,7 @@ export class Network {
       if (k === 0) this.sumLit(layer, z);
       else sum(layer, this.a[k - 1], z);
       if (k < this.last) {
-        const a = this.a[k], f = this.hidden.f;
+        const a = this.a[k], {f} = this.hidden[k];
         for (let j = 0; j < z.length; j++) a[j] = f(z[j]);
       } else {
         outputs(z, this.softmax, this.a[k]);
@@ -121,7 +120,7 @@ export class Network {
   /** most is what an activation of layer k is compared with: what it can be at most, or else the largest there is. */
   most(k) {
     if (k === this.last) return 1;
-    return this.hidden.most < Infinity ? this.hidden.most : largest(this.a[k]) || 1;
+    return this.hidden[k].most < Infinity ? this.hidden[k].most : largest(this.a[k]) || 1;
   }
 
   className(c) { return this.classes[c] ?? String(c); }

@@ -192,10 +192,10 @@ export class Training {
   /** begun makes room for a run's networks. */
   begun({run, networks}) {
     this.shownRecipes = networks.map(n => n.recipe);
-    this.shown = networks.map(({recipe, seed}, i) => {
+    this.shown = networks.map(({recipe, seed, widths, activations}, i) => {
       const tiles = el("div", {className: "weights"}), files = el("div", {className: "row files"});
       this.results.append(el("section", {className: `series${i % 7}`}, el("h4", {}, el("i", {className: "dot"}), `Network ${i + 1}`, el("small", {}, ` ${recipe.arch} ${recipe.activation}, ${recipe.init} start, seed ${seed}`)), tiles, files));
-      return {recipe, run, index: i, tiles, files, losses: [], accuracies: [], card: null, pictures: []};
+      return {recipe, widths, activations, run, index: i, tiles, files, losses: [], accuracies: [], card: null, pictures: []};
     });
   }
 
@@ -225,6 +225,7 @@ export class Training {
         if (!answer.ok || !this.shown.includes(s)) continue;
         this.weigh(s, new Float32Array(await answer.arrayBuffer()));
       }
+      if (this.state !== "running") this.app.compareSight();
     } catch {
       // The server is gone, which its stream of events says.
     } finally {
@@ -234,9 +235,9 @@ export class Training {
 
   /** weigh gives a network the weights that have come. */
   weigh(shown, params) {
-    const {recipe, index} = shown, {rows, cols, classes} = this.controls;
+    const {recipe, index, widths, activations} = shown, {rows, cols, classes} = this.controls;
     if (!shown.card) {
-      shown.card = this.app.add({name: `network ${index + 1}`, arch: recipe.arch, activation: recipe.activation, softmax: recipe.loss === "cross-entropy", rows, cols,
+      shown.card = this.app.add({name: `network ${index + 1}`, arch: recipe.arch, activation: recipe.activation, widths, activations, softmax: recipe.loss === "cross-entropy", rows, cols,
         classes: Array.from({length: classes}, (_, c) => String(c)), accuracy: shown.accuracies.at(-1)?.[1] ?? 0, note: `${recipe.init} start`, params}, true);
       shown.card.describe();
     } else {
