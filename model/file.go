@@ -19,6 +19,22 @@ func Read(path string) (*Model, error) {
 	return Decode(data, path)
 }
 
+// Is says whether a file begins as safetensors files do: with a header's length and a JSON object.
+func Is(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	start := make([]byte, startBytes)
+	n, _ := io.ReadFull(f, start)
+	return checkStart(start[:n], uint64(info.Size())) == nil
+}
+
 // readFile reads all of a regular file that is not too large.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)

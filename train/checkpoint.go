@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -36,6 +37,8 @@ type saved struct {
 	// Mixed are the arithmetics in which the run was gone on with, other than
 	// its own, in the order in which they came.
 	Mixed []string `json:",omitempty"`
+	// Settings are Options.Settings of the process that began the run.
+	Settings map[string]string `json:",omitempty"`
 
 	file safetensors.SafeTensors
 }
@@ -139,7 +142,7 @@ func (l *loop) checkpoint(must bool) error {
 	if err := h.flush(); err != nil {
 		return err
 	}
-	s := saved{Run: h.run, HistoryBytes: h.written, HistorySum: &h.sum, Seconds: l.seconds, Pending: l.pending, Mixed: l.mixed}
+	s := saved{Run: h.run, HistoryBytes: h.written, HistorySum: &h.sum, Seconds: l.seconds, Pending: l.pending, Mixed: l.mixed, Settings: l.options.Settings}
 	arrays := map[string]store.Tensor{}
 	for i := range l.members {
 		m := &l.members[i]
@@ -181,6 +184,8 @@ func (m *member) arrayNames(i int) []string {
 func slotName(array string, k int) string { return fmt.Sprintf("%s.slot%d", array, k) }
 func bestName(array string) string        { return array + ".best" }
 
+func checkpointPath(dir string) string { return filepath.Join(dir, checkpointFile) }
+
 // readCheckpoint reads what checkpoint wrote.
 func readCheckpoint(path string) (s saved, err error) {
 	data, err := os.ReadFile(path)
@@ -218,6 +223,9 @@ func (l *loop) restore(s saved) error {
 	}
 	h.last = time.Now()
 	l.seconds, l.pending, l.mixed = s.Seconds, s.Pending, s.Mixed
+	if s.Settings != nil {
+		l.options.Settings = s.Settings
+	}
 	if arithmetic := l.arithmetic; arithmetic != h.run.Arithmetic && !slices.Contains(l.mixed, arithmetic) {
 		l.mixed = append(l.mixed, arithmetic)
 	}

@@ -90,6 +90,9 @@ type Options struct {
 	// bits than those of the one it was begun on. The end is then neither's, and
 	// Result.Mixed and the model file say so.
 	AllowMixed bool
+	// Settings are kept with the run's checkpoint, for whoever resumes it: see
+	// [ReadSettings].
+	Settings map[string]string
 }
 
 // Result is what came of one Spec.

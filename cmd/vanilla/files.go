@@ -84,12 +84,16 @@ func sameFile(a, b string) bool {
 
 // located is a path from the root, without links to directories.
 func located(path string) string {
-	dir, err := filepath.Abs(filepath.Dir(path))
+	dir, base := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	dir, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
 	if err != nil {
 		return path
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
-	}
-	return filepath.Join(dir, filepath.Base(path))
+	return filepath.Join(dir, base)
 }

@@ -432,9 +432,9 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--validation", "0.95"), misuse, "--batch 8: the data has 5 training images"},
 		{tiny("--patience", "-1"), misuse, "--patience -1: want 0"},
 		{tiny("--patience", "2"), misuse, "--patience 2: early stopping needs held-out images: want --validation too"},
-		{tiny("--recipe", "other"), failed, "--recipe other: want default, lesson or a YAML file"},
-		{tiny("--recipe", ""), misuse, `--recipe "": want default, lesson or a YAML file`},
-		{tiny("--recipe", "tiny"), failed, "--recipe tiny: want default, lesson or a YAML file"},
+		{tiny("--recipe", "other"), failed, "--recipe other: want default, lesson, a YAML file or a model"},
+		{tiny("--recipe", ""), misuse, `--recipe "": want default, lesson, a YAML file or a model`},
+		{tiny("--recipe", "tiny"), failed, "--recipe tiny: want default, lesson, a YAML file or a model"},
 		{tiny("--recipe", "file"), misuse, "--recipe file:1: want lines like"},
 		{tiny("--recipe", "typo.yaml"), misuse, `--recipe typo.yaml:2: unknown recipe key "epoch": did you mean epochs?`},
 		{tiny("--recipe", "impossible.yaml"), misuse, "impossible.yaml: --lr -1: want a positive number"},
@@ -577,6 +577,9 @@ func TestExamples(t *testing.T) {
 	writeFew(t, "few", 1000)
 	must(t, "train", "--epochs", "1", "--data", "few") // model.safetensors, which examples name
 	exampleFiles(t)
+	for _, name := range []string{"sgd", "adam"} { // records of seeds
+		must(t, "train", "--epochs", "1", "--data", "few", "--optimizer", name, "--seeds", "2", "-o", name+".safetensors")
+	}
 	exampleSweeps(t)
 	exampleBuild(t)
 	shown := map[string]bool{}

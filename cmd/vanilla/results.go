@@ -26,12 +26,14 @@ type resultsFlags struct {
 	heat    []string
 	json    bool
 	parquet string
+	csv     string
 	html    string
 	figures string
 	format  string
 	dark    bool
 	save    int
 	merge   bool
+	compare bool
 	mixed   bool
 	out     string
 }
@@ -58,6 +60,9 @@ the test images are only reported, of finalists.
 rung. --html writes one page that needs nothing else. --figures draws the same as
 pictures: ` + list([]string{tradeoffFigure, marginalsFigure, heatFigure}) + ` and ` + rungsFigure + `.
 
+--compare shows the difference of two, trained with the same seeds, with its interval,
+and how many seeds would settle it. It trains nothing.
+
 --merge joins the directories of shards to one in --out, after checking that they are
 parts of one sweep, all there, none twice, and then shows its results.`,
 		Example: `  vanilla results widths
@@ -65,6 +70,8 @@ parts of one sweep, all there, none twice, and then shows its results.`,
   vanilla results widths --html report.html --figures figures --heat h1,h2
   vanilla results widths --parquet widths.parquet
   vanilla results widths --save-best 3 -o best
+  vanilla results --compare sgd.jsonl adam.jsonl
+  vanilla results --compare widths#1 widths#2
   vanilla results --merge part-1 part-2 -o joined`,
 		Args: func(c *cobra.Command, args []string) error {
 			switch {
@@ -72,7 +79,9 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 				return fmt.Errorf("want the directories of shards, as in %s --merge part-1 part-2 -o joined", c.CommandPath())
 			case len(args) == 0:
 				return fmt.Errorf("want the directory of a sweep, as in %s widths", c.CommandPath())
-			case len(args) > 1 && !r.merge:
+			case r.compare && len(args) != 2:
+				return fmt.Errorf("found %d: want two to compare, as in %s --compare a.jsonl b.jsonl", len(args), c.CommandPath())
+			case len(args) > 1 && !r.merge && !r.compare:
 				return fmt.Errorf("found %d directories: want one, or --merge to join shards", len(args))
 			}
 			return nil
@@ -83,6 +92,7 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 	}
 	show, files, shards := group("What is shown"), group("Files"), group("Shards")
 	show.IntVar(&r.top, "top", 10, "`points` of the leaderboard and of the front")
+	show.BoolVar(&r.compare, "compare", false, "compare two: files of records that train --seeds wrote, sweeps (their best points), or points of sweeps as DIR#RANK or DIR#ID")
 	show.BoolVar(&r.json, "json", false, "print the results as one JSON object")
 	files.StringVar(&r.html, "html", "", "`file` for the report as a page")
 	files.StringVar(&r.figures, "figures", "", "`directory` to draw figures in")
@@ -90,6 +100,7 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 	files.BoolVar(&r.dark, "dark", false, "draw on near-black, for slides")
 	files.StringSliceVar(&r.heat, "heat", nil, "two `dimensions` of the heat map, rows first (default: h1,h2, or the most important ones)")
 	files.StringVar(&r.parquet, "parquet", "", "`file` for all records as Parquet, as pandas and DuckDB read it")
+	files.StringVar(&r.csv, "csv", "", "`file` for the same as text with commas, for spreadsheets")
 	files.IntVar(&r.save, "save-best", 0, "`number` of finalists to save as models, the best ones, in --out")
 	files.StringVarP(&r.out, "out", "o", "", "`directory` for models (default: the current one), and for what --merge joins")
 	shards.BoolVar(&r.merge, "merge", false, "join the directories of shards to one in --out")
@@ -111,6 +122,8 @@ func (r *resultsFlags) check() error {
 		return &train.SettingError{Field: "save_best", Value: r.save, Problem: "want 1 or more"}
 	case r.merge && r.out == "":
 		return usagef("--merge: want --out, the directory to join the shards in")
+	case r.compare && (r.merge || r.save > 0 || r.html != "" || r.figures != "" || r.parquet != "" || r.csv != "" || len(r.heat) > 0):
+		return usagef("--compare: it prints a comparison, and writes no files: want it alone, or with --json")
 	case r.mixed && !r.merge:
 		return usagef("--allow-mixed: it is for --merge")
 	case r.merge && r.save > 0:
@@ -126,7 +139,7 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 		return err
 	}
 	// Better now than when something has been written.
-	for _, o := range []output{{"--parquet", r.parquet}, {"--html", r.html}} {
+	for _, o := range []output{{"--parquet", r.parquet}, {"--csv", r.csv}, {"--html", r.html}} {
 		if o.path == "" {
 			continue
 		}
@@ -134,8 +147,11 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 			return err
 		}
 	}
-	if err := keepApart(nil, output{"--parquet", r.parquet}, output{"--html", r.html}); err != nil {
+	if err := keepApart(nil, output{"--parquet", r.parquet}, output{"--csv", r.csv}, output{"--html", r.html}); err != nil {
 		return err
+	}
+	if r.compare {
+		return r.compareSides(ctx, args, stdout)
 	}
 	var d *sweep.Directory
 	var err error
@@ -147,7 +163,7 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 	if err != nil {
 		return err
 	}
-	found := report.New(d)
+	found := newReport(d)
 	rows, columns, err := r.dimensions(found)
 	if err != nil {
 		return err
@@ -202,6 +218,11 @@ func (r *resultsFlags) write(found *report.Report, rows, columns string, best []
 	}
 	if r.parquet != "" {
 		if err := save("records", r.parquet, found.WriteParquet); err != nil {
+			return written, err
+		}
+	}
+	if r.csv != "" {
+		if err := save("records", r.csv, found.WriteCSV); err != nil {
 			return written, err
 		}
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"slices"
 	"strconv"
@@ -64,7 +67,8 @@ what it wrote trains the finalists.`,
   vanilla sweep --layers 1..3 --hidden 8..64 --points 200 --halving 1,3,9 --out small
   vanilla sweep --layers 2 --hidden 4,8,16 --grid --seeds 5 --epochs 10 --out widths
   vanilla sweep --lr 0.03..1 --weight-decay 0,1e-5..1e-3 --points 50 --epochs 5 --dry-run
-  vanilla sweep --spec studies/widths.yaml --out widths --resume
+  vanilla sweep --spec studies/widths.yaml --out widths
+  vanilla sweep --out widths --resume
   vanilla sweep --shard 1/8 --out shard1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -162,7 +166,34 @@ func (s *sweepFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	if flags.Changed("recipe") {
 		words["recipe"] = s.base
 	}
+	if s.resume && len(words) == 0 {
+		return s.remember(ctx, flags)
+	}
 	return s.build(ctx, words)
+}
+
+// remember takes the sweep that --out holds, if there is one, as it is: a sweep
+// that is gone on with needs no flags again.
+func (s *sweepFlags) remember(ctx context.Context, flags *pflag.FlagSet) error {
+	header, err := sweep.ReadHeader(s.out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.build(ctx, map[string]string{})
+	} else if err != nil {
+		return fmt.Errorf("--resume: %w: with --repair and the flags that the sweep was begun with, it can be gone on with", err)
+	}
+	s.spec = header.Spec
+	kept := map[string]string{"data": cmp.Or(header.DataPath, "mnist"), "shard": header.Shard.String()}
+	if header.Executor == device.Tape || header.Executor == device.Ref { // others are --device's
+		kept["executor"] = header.Executor
+	}
+	for name, value := range kept {
+		if !flags.Changed(name) {
+			if err := flags.Set(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // build makes the spec of words. What the space does not say is as in the default
@@ -175,10 +206,11 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 	} else if err := oneMeaning(name, train.Recipes(), "recipe"); err != nil {
 		return fmt.Errorf("--recipe %w", err)
 	}
-	var err error
-	if spec.Recipe, err = baseRecipe(ctx, name); err != nil {
+	from, err := baseSpec(ctx, name)
+	if err != nil {
 		return err
 	}
+	spec.Recipe = from.Recipe
 	for word, text := range words {
 		if !slices.Contains(settings(), word) {
 			spec.Space[word] = text
@@ -234,6 +266,9 @@ func (s *sweepFlags) options() (o sweep.Options, err error) {
 		return o, &train.SettingError{Field: "memory", Value: s.memoryGiB, Problem: "want a positive number of GiB"}
 	}
 	o.CheckpointEvery, o.Memory, o.Resume, o.Version = time.Duration(every), int64(memory), s.resume, version
+	if s.data != "mnist" {
+		o.DataPath = s.data
+	}
 	o.Revision, o.Repair, o.AllowMixed = revision(), s.repair, s.allowMixed
 	return o, nil
 }
@@ -344,6 +379,12 @@ func (s *sweepFlags) print(w io.Writer, d *sweep.Directory) error {
 		}
 		fmt.Fprintf(&b, "%-18s  %-10s  %s ± %.2f     %s ± %.2f  n = %d\n", f.Point.Recipe.Arch, f.Point.Recipe.Activation,
 			percent(f.ValidationMean), 100*f.ValidationSD, percent(f.TestMean), 100*f.TestSD, f.N)
+	}
+	if commands := newReport(d).Again(); len(commands) > 0 {
+		fmt.Fprintf(&b, "\nthe finalists again, each network to the same bytes:\n")
+		for _, c := range commands {
+			fmt.Fprintf(&b, "  %s\n", c.Command)
+		}
 	}
 	fmt.Fprintf(&b, "\nsee what it found: %s\n", commandLine("results", s.out))
 	_, err := io.WriteString(w, b.String())

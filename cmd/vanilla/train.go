@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/mnist"
+	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
 )
@@ -33,8 +35,10 @@ import (
 type trainFlags struct {
 	train.Spec
 	placement
-	base               string          // --recipe
-	given              map[string]bool // the fields that flags change
+	seeds              int               // --seeds
+	base               string            // --recipe
+	given              map[string]bool   // the fields that flags change
+	settings           map[string]string // the flags that were given, without dashes, for the run's checkpoint
 	data, out, dot     string
 	history            string
 	snapshots          string
@@ -69,14 +73,17 @@ batch that trained it, so while the network was still learning.
 
 Ctrl-C stops it after the current step; the network as it stands is evaluated and
 saved. A network whose loss is no longer finite has diverged and is not saved. The
-exit code is 1 in both cases. With --history the same command with --resume goes on
-where a run was stopped, however it was, and ends with the same bytes.`,
+exit code is 1 in both cases. With --history a run can be gone on with where it was
+stopped, however it was: --history DIR --resume is enough, because the directory knows
+the other flags. It ends with the same bytes.`,
 		Example: `  vanilla train
   vanilla train --arch 784-32-32-10 --activation relu --lr 0.1 --epochs 10 -o relu.safetensors
   vanilla train --recipe lesson --seed 2 --json
+  vanilla train --seeds 10 -o default.safetensors
   vanilla train --optimizer adam --validation 0.1 --patience 5
   vanilla train --history run --snapshots log,epochs
-  vanilla train --history run --snapshots log,epochs --resume
+  vanilla train --history run --resume
+  vanilla train --recipe model.safetensors --epochs 80 -o longer.safetensors
   vanilla train --recipe lesson --lr 0.5 --print-recipe
   vanilla train --explain --dot network.dot`,
 		Args: noArguments,
@@ -91,6 +98,7 @@ where a run was stopped, however it was, and ends with the same bytes.`,
 
 	seeds := group("Seeds")
 	seeds.Uint64Var(&t.Seed, "seed", 1, "`number` that determines the initial weights")
+	seeds.IntVar(&t.seeds, "seeds", 1, "`number` of networks to train, with this seed and those that follow; -o m.safetensors then writes m-1.safetensors, …, and m.jsonl with a JSON object for each, which vanilla results --compare reads")
 	seeds.Uint64Var(&t.OrderSeed, "order-seed", 0, "`number` that determines the order of images and where they are moved (default: the seed)")
 
 	where := group("Data and hardware")
@@ -119,7 +127,7 @@ where a run was stopped, however it was, and ends with the same bytes.`,
 // baseFlag is --recipe, which comes before all that change it.
 func baseFlag(base *string) *pflag.FlagSet {
 	f := group("Recipe")
-	f.StringVar(base, "recipe", "default", "`name` of the recipe that the following flags change: default, lesson, or a YAML file")
+	f.StringVar(base, "recipe", "default", "`name` of the recipe that the following flags change: default, lesson, a YAML file, or a model, whose recipe and seeds it has")
 	return f
 }
 
@@ -164,10 +172,14 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 			return fmt.Errorf("--recipe %w", err)
 		}
 	}
-	base, err := baseRecipe(ctx, t.base)
+	if err := t.remember(flags); err != nil {
+		return err
+	}
+	from, err := baseSpec(ctx, t.base)
 	if err != nil {
 		return err
 	}
+	base := from.Recipe
 	r := base
 	t.given = map[string]bool{}
 	for _, own := range recipeFlags(&r) {
@@ -180,8 +192,12 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	}
 	r.Follow(base, func(field string) bool { return t.given[field] })
 	t.Recipe = r
-	if !flags.Changed("order-seed") {
+	switch {
+	case flags.Changed("order-seed"):
+	case flags.Changed("seed"):
 		t.OrderSeed = t.Seed
+	default:
+		t.Seed, t.OrderSeed = from.Seed, from.OrderSeed
 	}
 	if t.history == "" {
 		for _, name := range []string{"snapshots", "checkpoint-every", "resume", "allow-mixed"} {
@@ -193,21 +209,70 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	return err
 }
 
-// baseRecipe is the recipe that --recipe names.
-func baseRecipe(ctx context.Context, name string) (train.Recipe, error) {
+// unkept are flags that a run does not keep for whoever resumes it.
+var unkept = []string{"history", "resume", "allow-mixed", "json", "print-recipe", "explain", "dot", "help"}
+
+// remember sets the flags that the run in --history was begun with, but for those
+// that are given now, if it is to be resumed; and it keeps those of this one.
+func (t *trainFlags) remember(flags *pflag.FlagSet) (err error) {
+	if t.resume && t.history != "" {
+		settings, err := train.ReadSettings(t.history)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(settings)) {
+			if f := flags.Lookup(name); f == nil {
+				return fmt.Errorf("--resume %s: the run was begun with --%s, which this vanilla does not know", t.history, name)
+			} else if f.Changed {
+				continue
+			}
+			if err := flags.Set(name, settings[name]); err != nil {
+				return fmt.Errorf("--resume %s: the run was begun with --%s %s: %w", t.history, name, settings[name], err)
+			}
+		}
+	}
+	t.settings = map[string]string{}
+	flags.Visit(func(f *pflag.Flag) {
+		if !slices.Contains(unkept, f.Name) {
+			t.settings[f.Name] = f.Value.String()
+		}
+	})
+	return nil
+}
+
+// baseSpec is what --recipe names: a recipe, and seeds, which are 1 if it is no
+// model's.
+func baseSpec(ctx context.Context, name string) (train.Spec, error) {
+	spec := train.Spec{Seed: 1, OrderSeed: 1}
+	var err error
 	if slices.Contains(train.Recipes(), name) {
-		return train.NamedRecipe(name)
+		spec.Recipe, err = train.NamedRecipe(name)
+		return spec, err
 	}
-	want := list(train.Recipes()) + " or a YAML file"
+	want := strings.Join(train.Recipes(), ", ") + ", a YAML file or a model"
 	if name == "" {
-		return train.Recipe{}, &train.SettingError{Field: "recipe", Value: name, Problem: "want " + want}
+		return spec, &train.SettingError{Field: "recipe", Value: name, Problem: "want " + want}
 	}
-	r, err := await(ctx, func() (train.Recipe, error) { return train.ReadRecipe(name) })
+	read, err := await(ctx, func() (train.Spec, error) {
+		if !model.Is(name) {
+			recipe, err := train.ReadRecipe(name)
+			return train.Spec{Recipe: recipe, Seed: 1, OrderSeed: 1}, err
+		}
+		m, err := model.Read(name)
+		if err != nil {
+			return spec, fmt.Errorf("--recipe %w", err)
+		}
+		read, err := train.SpecOf(m)
+		if err != nil {
+			return spec, fmt.Errorf("--recipe %s: %w", name, err)
+		}
+		return read, nil
+	})
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		return r, fmt.Errorf("--recipe %s: want %s: %w", name, want, store.Cause(err))
+		return spec, fmt.Errorf("--recipe %s: want %s: %w", name, want, store.Cause(err))
 	}
-	return r, err
+	return read, err
 }
 
 // blame names the recipe's file before an error about a setting that is from
@@ -230,7 +295,7 @@ func (t *trainFlags) options() (o train.Options, err error) {
 		return o, &train.SettingError{Field: "checkpoint_every", Value: t.checkpointSeconds, Problem: "want zero or more seconds"}
 	}
 	o.CheckpointEvery = time.Duration(every)
-	o.History, o.Resume, o.AllowMixed, o.Version = t.history, t.resume, t.allowMixed, version
+	o.History, o.Resume, o.AllowMixed, o.Version, o.Settings = t.history, t.resume, t.allowMixed, version, t.settings
 	return o, nil
 }
 
@@ -259,6 +324,9 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	defer closing(exec, &err)
 	t.note(stderr)
 	// Better now than when there is something to lose.
+	if err := t.checkSeeds(); err != nil {
+		return err
+	}
 	if err := t.checkOut(); err != nil {
 		return err
 	}
@@ -272,8 +340,12 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if err := t.Recipe.Fits(data); err != nil {
 		return err
 	}
-	_, err = os.Stat(t.out)
-	replaces := err == nil
+	var replaced []string
+	for _, o := range t.outputs() {
+		if _, err := os.Stat(o.path); err == nil {
+			replaced = append(replaced, o.path)
+		}
+	}
 	var progress *progress
 	options.Start = func(epochs int) {
 		from := ""
@@ -281,16 +353,24 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 			from = fmt.Sprintf(" from epoch %d", epochs)
 		}
 		fmt.Fprintf(stderr, "training %s%s on %s with %s: %s\n", t.Recipe.Arch, from, data.Name, exec.Name(), exec.Device())
-		if replaces {
-			fmt.Fprintf(stderr, "replaces %s\n", t.out)
+		for _, file := range replaced {
+			fmt.Fprintf(stderr, "replaces %s\n", file)
 		}
 		progress = newProgress(stderr, t.Recipe.Epochs)
 	}
-	options.Observe = func(r train.Record) { progress.report(r) }
-	results, err := train.Run(ctx, exec, data, []train.Spec{t.Spec}, options)
+	// Of several networks, the first one's progress is shown.
+	options.Observe = func(r train.Record) {
+		if r.Variant == 0 {
+			progress.report(r)
+		}
+	}
+	results, err := train.Run(ctx, exec, data, t.specs(), options)
 	progress.finish()
 	if err != nil {
 		return err
+	}
+	if t.seeds > 1 {
+		return t.saveSeeds(stdout, results, exec, data)
 	}
 	r := results[0]
 
@@ -333,10 +413,18 @@ func (t *trainFlags) checkOut() error {
 		return &train.SettingError{Field: "out", Value: t.out, Problem: fmt.Sprintf(
 			"it is the name of a network that is built in: want another, as in %s.safetensors, or .%c%s", t.out, filepath.Separator, t.out)}
 	}
-	if err := writable("--out", t.out); err != nil {
-		return err
+	outputs := t.outputs()
+	for _, o := range outputs {
+		if err := writable(o.flag, o.path); err != nil {
+			return err
+		}
 	}
-	return keepApart(t.inputs(), output{"--out", t.out})
+	for _, o := range outputs {
+		if err := keepApart(t.inputs(), o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // outcome is what kept the run from its end, or nil.

@@ -53,12 +53,12 @@ const deepest = 2
 // ownerOf says what a file belongs to, "the history of a run in DIR", or "". Links to directories are followed; one to
 // the file itself is what a rename would replace.
 func ownerOf(path string) string {
-	dir, err := filepath.Abs(filepath.Dir(path))
+	dir, err := filepath.EvalSymlinks(dirOf(path))
 	if err != nil {
 		return ""
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
+	if dir, err = filepath.Abs(dir); err != nil {
+		return ""
 	}
 	name := filepath.Base(path)
 	for range deepest + 1 {

@@ -40,8 +40,8 @@ func Writable(path string) error {
 	if err := replaceable(path); err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	probe := filepath.Join(dir, temporary(fmt.Sprintf("%016x", rand.Uint64())))
+	dir := dirOf(path)
+	probe := dir + string(filepath.Separator) + temporary(fmt.Sprintf("%016x", rand.Uint64()))
 	f, err := os.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("%s: cannot write to the directory %s: %w", path, dir, Cause(err))
@@ -68,8 +68,8 @@ func replaceable(path string) error {
 
 // replace is Replace with the temporary file's key.
 func replace(path, key string, write func(*os.File) error) error {
-	dir := filepath.Dir(path)
-	temp := filepath.Join(dir, temporary(key))
+	dir := dirOf(path)
+	temp := dir + string(filepath.Separator) + temporary(key)
 	// os.CreateTemp would make the mode 0600, and a chmod after it would pass the umask by.
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -91,6 +91,19 @@ func replace(path, key string, write func(*os.File) error) error {
 		return fmt.Errorf("%s: cannot bring the directory %s to the disk: %w", path, dir, Cause(err))
 	}
 	return nil
+}
+
+// dirOf is the directory of a file as the path says it. filepath.Dir would take a name and the .. after it away, which may
+// lead elsewhere where the name is a link, and hide that it is not there.
+func dirOf(path string) string {
+	dir, _ := filepath.Split(path)
+	if dir == "" {
+		return "."
+	}
+	if trimmed := strings.TrimRight(dir, string(filepath.Separator)); trimmed != filepath.VolumeName(dir) {
+		return trimmed
+	}
+	return dir
 }
 
 // syncDir brings a directory's names to the disk: without it, a file that was renamed may be lost with the power, and

@@ -284,3 +284,28 @@ func TestOwner(t *testing.T) {
 		t.Error("a sweep's model is written over from its own directory")
 	}
 }
+
+// A directory that is not there is missed, even where the next name would lead out of it; a link leads where it leads.
+func TestDirectoryOfPath(t *testing.T) {
+	top := t.TempDir()
+	if err := Writable(top + "/absent/../m"); err == nil || !strings.Contains(err.Error(), "cannot write to the directory") {
+		t.Errorf("found %v", err)
+	}
+	far := filepath.Join(top, "far", "away")
+	if err := os.MkdirAll(far, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(far, filepath.Join(top, "link")); err != nil {
+		t.Skip(err)
+	}
+	if err := Replace(top+"/link/../m", text("new")); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(filepath.Join(top, "far", "m")); err != nil || string(data) != "new" {
+		t.Errorf("found %q, %v", data, err)
+	}
+	write(t, filepath.Join(top, "far", "history.jsonl"), "")
+	if err := Writable(top + "/link/../history.jsonl"); err == nil || !strings.Contains(err.Error(), "belongs to") {
+		t.Errorf("found %v", err)
+	}
+}

@@ -40,11 +40,13 @@ type Header struct {
 	Executor string `json:"executor"`
 	// Arithmetic is what the bits of the records depend on besides, see
 	// kernels.Executor; earlier versions did not say.
-	Arithmetic string            `json:"arithmetic,omitempty"`
-	DataName   string            `json:"data_name"` // "mnist", or a directory
-	Data       train.Fingerprint `json:"data"`
-	Shard      Shard             `json:"shard"`
-	Spec       Spec              `json:"spec"`
+	Arithmetic string `json:"arithmetic,omitempty"`
+	DataName   string `json:"data_name"` // "mnist", or that of a directory without those above it
+	// DataPath is where the data were, as the command was told; "" for what is built in.
+	DataPath string            `json:"data_path,omitempty"`
+	Data     train.Fingerprint `json:"data"`
+	Shard    Shard             `json:"shard"`
+	Spec     Spec              `json:"spec"`
 }
 
 // Differences says in what h differs from the header that was, as it is to be
@@ -117,7 +119,7 @@ func openPlanned(ctx context.Context, path string, plan *Plan) (*Directory, erro
 func readDirectory(ctx context.Context, path string, plan *Plan) (*Directory, error) {
 	d := &Directory{Path: path, Plan: plan}
 	var err error
-	if d.Header, err = readHeader(path); err != nil {
+	if d.Header, err = ReadHeader(path); err != nil {
 		return nil, err
 	}
 	if plan == nil {
@@ -148,8 +150,9 @@ func readDirectory(ctx context.Context, path string, plan *Plan) (*Directory, er
 	return d, err
 }
 
-// readHeader reads spec.json.
-func readHeader(path string) (h Header, err error) {
+// ReadHeader reads what a directory's sweep is a function of. It fails with an
+// error that wraps [fs.ErrNotExist] if it holds none.
+func ReadHeader(path string) (h Header, err error) {
 	text, err := os.ReadFile(filepath.Join(path, specFile))
 	if err != nil {
 		return h, fmt.Errorf("%s: expected the directory of a sweep: %w", path, err)

@@ -30,6 +30,8 @@ type Options struct {
 	Shard             Shard
 	// Resume goes on with the sweep that the directory holds, or begins one.
 	Resume bool
+	// DataPath is kept in the header.
+	DataPath string
 	// Repair drops what is damaged, or what is missing, and trains it again. Told,
 	// if not nil, is called with what that is.
 	Repair bool
@@ -126,7 +128,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir st
 	if err := memory.Check("training "+largest.Recipe.Arch, largest.Recipe.Bytes()); err != nil {
 		return nil, err
 	}
-	header := Header{Version: options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), DataName: data.Name, Data: plan.Data, Shard: options.Shard, Spec: spec}
+	header := Header{Version: options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), DataName: data.Name, DataPath: options.DataPath, Data: plan.Data, Shard: options.Shard, Spec: spec}
 	own, err := claim.Directory("out", dir, store.Sweep)
 	if err != nil {
 		return nil, err
@@ -187,7 +189,7 @@ func begin(ctx context.Context, own *store.Dir, dir string, header Header, plan 
 	if !options.Resume {
 		return nil, &train.SettingError{Field: "out", Value: dir, Problem: "holds a sweep: want \"resume\" to go on with it, or another directory"}
 	}
-	was, err := readHeader(dir)
+	was, err := ReadHeader(dir)
 	if errors.Is(err, store.ErrDamaged) && options.Repair {
 		was, err = header, nil // what the records say must fit it
 		if err := writeHeader(own, header); err != nil {

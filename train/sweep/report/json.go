@@ -34,6 +34,8 @@ type VariantEntry struct {
 	// rank.
 	Rank  *int `json:"rank"`
 	Front bool `json:"front"`
+	// Command trains a finalist's network again, to the same bytes.
+	Command string `json:"command,omitempty"`
 }
 
 // Summary is what --json prints.
@@ -51,11 +53,15 @@ func (r *Report) Summary() Summary {
 		if place := at + 1; !last.Diverged && r.Points[at].Validation() != nil {
 			own = &place
 		}
+		command := ""
+		if v.Stage == sweep.Final && v.Status == sweep.Done && len(s.Arithmetics) == 1 && r.Command != nil {
+			command = r.Command(r.rerun(v.Recipe, v.Seed, 1, v.ID+".safetensors"))
+		}
 		s.Variants = append(s.Variants, VariantEntry{
 			Identity: v.Identity, Status: v.Status, Rung: last.Rung, Epoch: last.Epoch, TrainLoss: last.TrainLoss,
 			ValidationLoss: last.ValidationLoss, ValidationAccuracy: last.ValidationAccuracy,
 			TestLoss: last.TestLoss, TestAccuracy: last.TestAccuracy, Diverged: last.Diverged,
-			Rank: own, Front: r.Points[at].Front,
+			Rank: own, Front: r.Points[at].Front, Command: command,
 		})
 	}
 	return s

@@ -23,22 +23,24 @@ const mostRows = 500
 // page is what page.html shows. All places are per cent of a plot's width, from the left, or height, from above, so that
 // plots are as wide as the window and their text is not.
 type page struct {
-	Title     string
-	Facts     [][2]string
-	Best      *Point
-	Finalists bool
-	Rows      []pageRow
-	Points    int
-	Tradeoff  *pagePlot
-	Groups    []pageKey
-	Rungs     *pagePlot
-	Losses    *pagePlot
-	Learners  []pageKey
-	Marginals []pageDimension
-	Ticks     []pageTick // of the marginals
-	Selects   bool
-	After     string
-	Heat      *pageHeat
+	Title        string
+	Facts        [][2]string
+	Best         *Point
+	Finalists    bool
+	Rows         []pageRow
+	Points       int
+	Tradeoff     *pagePlot
+	Groups       []pageKey
+	Rungs        *pagePlot
+	Losses       *pagePlot
+	Learners     []pageKey
+	Marginals    []pageDimension
+	Ticks        []pageTick // of the marginals
+	Selects      bool
+	After        string
+	Heat         *pageHeat
+	Again        []Again
+	AgainHeading string
 }
 
 type pageRow struct {
@@ -123,6 +125,7 @@ func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
 		point := &r.Points[i]
 		p.Rows = append(p.Rows, pageRow{i + 1, point, point.Validation()})
 	}
+	p.Again, p.AgainHeading = r.Again(), r.againHeading()
 	p.tradeoff(r)
 	p.rungs(r)
 	p.marginals(r)

@@ -29,6 +29,8 @@ type Report struct {
 	Dimensions []Dimension
 	// Variants are in the order of the plan, the finals last.
 	Variants []sweep.Variant
+	// Command, if not nil, writes how a user trains networks again: what is shown then says so of finalists.
+	Command func(Rerun) string
 }
 
 // Point is what is known of one recipe.

@@ -137,6 +137,12 @@ func (r *Report) leaderboard(b *bytes.Buffer, top int) {
 			fmt.Fprintf(b, "\nThe best, %s, gets %.2f %% of the test images right: 95 %% interval of the mean %.2f to %.2f %%\n(Student's t over %d seeds that the search has not seen)\n",
 				p.Name(), 100*p.Test.Mean, 100*(p.Test.Mean-*p.Test.Interval), 100*math.Min(1, p.Test.Mean+*p.Test.Interval), p.Test.N)
 		}
+		if commands := r.Again(); len(commands) > 0 {
+			fmt.Fprintf(b, "\n%s:\n", r.againHeading())
+			for _, c := range commands {
+				fmt.Fprintf(b, "%6d  %s\n", c.Rank, c.Command)
+			}
+		}
 	}
 }
 

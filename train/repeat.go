@@ -1,0 +1,69 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"vanilla/model"
+)
+
+// Setting is a field of a recipe and its value, as it is written.
+type Setting struct{ Field, Value string }
+
+// Settings are what makes the default recipe into r, field by field: what
+// follows from them, see [Recipe.Follow], is not among them. The architecture
+// always is.
+func (r Recipe) Settings() []Setting {
+	base := Default()
+	given := map[string]bool{"arch": true}
+	for {
+		// What these fields make of the default.
+		made := base
+		for _, field := range fieldNames() {
+			if given[field] {
+				fieldsOf(&made)[field].Set(fieldsOf(&r)[field])
+			}
+		}
+		made.Follow(base, func(field string) bool { return given[field] })
+		if made == r {
+			break
+		}
+		for _, field := range fieldNames() {
+			if made.Get(field) != r.Get(field) {
+				given[field] = true
+			}
+		}
+	}
+	var settings []Setting
+	for _, field := range fieldNames() {
+		if given[field] {
+			settings = append(settings, Setting{field, fmt.Sprint(r.Get(field))})
+		}
+	}
+	return settings
+}
+
+// SpecOf is what the network of a model was trained with: its recipe and seeds,
+// to train it again. It fails if the model does not say.
+func SpecOf(m *model.Model) (Spec, error) {
+	var a account
+	if err := json.Unmarshal(m.Recipe, &a); err != nil {
+		return Spec{}, fmt.Errorf("the model's recipe cannot be read: %w", err)
+	}
+	if a.Recipe.Arch == "" {
+		return Spec{}, fmt.Errorf("the model holds no recipe of a chain of layers")
+	}
+	spec := Spec{Recipe: a.Recipe, Seed: m.Seed, OrderSeed: m.Seed}
+	if a.OrderSeed != nil {
+		spec.OrderSeed = *a.OrderSeed
+	}
+	return spec, nil
+}
+
+// ReadSettings are what the run in a history's directory was begun with, see
+// [Options.Settings]. It fails with an error that wraps [fs.ErrNotExist] if there
+// is no run.
+func ReadSettings(dir string) (map[string]string, error) {
+	s, err := readCheckpoint(checkpointPath(dir))
+	return s.Settings, err
+}
