@@ -19,17 +19,17 @@ import (
 )
 
 // earlier are files of version 0.1.0, which had no checksums and did not write down the arithmetic: a run and a sweep
-// that were killed, and a model. Both are of the data of inData.
+// that were killed, a model, and the data of all.
 const earlier = "testdata/v0.1.0"
 
-// inEarlier is inData with a copy of the files of an earlier version.
+// inEarlier is in a copy of the files of an earlier version.
 func inEarlier(t *testing.T) {
 	t.Helper()
 	from, err := filepath.Abs(earlier)
 	if err != nil {
 		t.Fatal(err)
 	}
-	inData(t)
+	t.Chdir(t.TempDir())
 	if err := os.CopyFS(".", os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
