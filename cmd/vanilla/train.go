@@ -249,7 +249,7 @@ func baseSpec(ctx context.Context, name string) (train.Spec, error) {
 		spec.Recipe, err = train.NamedRecipe(name)
 		return spec, err
 	}
-	want := strings.Join(train.Recipes(), ", ") + ", a YAML file or a model"
+	want := words.Or(append(train.Recipes(), "a YAML file", "a model"))
 	if name == "" {
 		return spec, &train.SettingError{Field: "recipe", Value: name, Problem: "want " + want}
 	}
