@@ -64,11 +64,12 @@ vulnerabilities: ## fail on known weaknesses in what the binary calls: govulnche
 fuzz: ## run every fuzz target on thousands of inputs, a few seconds each
 	.ci/fuzz $(FUZZ_TIME) $(FUZZ_INPUTS)
 
-soak: ## what takes longer than a commit should: kills, long fuzzing, all tests under the race detector
+soak: ## what takes longer than a commit should: kills, long fuzzing, sets of vectors on all networks, the race detector
 	$(MAKE) kills
 	$(MAKE) kill-sweeps
 	$(MAKE) kill-flips
 	$(MAKE) fuzz FUZZ_TIME=2m FUZZ_INPUTS=100000
+	VANILLA_SOAK=1 go test ./kernels/cpu -run 'Agree' -count 1 -timeout 2h
 	CGO_ENABLED=1 go test $(TIMEOUT) -race ./...
 	$(MAKE) race-gpu
 
