@@ -37,7 +37,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/vanilla: pure Go, no C compiler needed
-	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -o bin/vanilla ./cmd/vanilla
+	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags='-s -w' -o bin/vanilla ./cmd/vanilla
 
 train: ## train the default network and save model.safetensors
 	go run ./cmd/vanilla train

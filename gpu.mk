@@ -25,7 +25,7 @@ cuda-anew:
 	cp kernels/cuda/requirements.txt $(CUDA)/installed
 
 gpu: cuda ## build bin/vanilla-gpu: CUDA where there is a GPU, the CPU elsewhere
-	$(GPU) go build -tags gpu -buildvcs=auto -trimpath -o bin/vanilla-gpu ./cmd/vanilla
+	$(GPU) go build -tags gpu -buildvcs=auto -trimpath -ldflags='-s -w' -o bin/vanilla-gpu ./cmd/vanilla
 
 gpu-env: cuda ## print what the go command needs in its environment for -tags gpu
 	@echo 'export $(GPU)'

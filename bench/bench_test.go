@@ -201,8 +201,8 @@ func TestTail(t *testing.T) {
 	v.Epochs = kernels.MaxEpochs
 	c := Case{Suite: "wide", Name: "wide", Data: conformance.Data(n.Program, 1), Steps: 20, Slices: 2, Cores: 1, Variants: []kernels.Variant{v}}
 	var r reference
-	rounds := int(2*witnessFLOPs/float64(n.Program.FLOPs())/10/20) + 1
-	if k := r.plan(c, rounds); k.tail != 10 || k.steps != 20*rounds || len(k.witnesses) != 1 {
+	rounds := int(2*sampleFLOPs/float64(n.Program.FLOPs())/10/20) + 1
+	if k := r.plan(c, rounds); k.tail != 10 || k.steps != 20*rounds || len(k.samples) != 1 {
 		t.Fatalf("%+v", k)
 	}
 	for _, exec := range []kernels.Executor{cpu.New(), wrong{ref.New(), new(int), 1, 0}} {

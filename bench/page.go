@@ -439,7 +439,7 @@ func (p *Page) speedBlock(files []File) (string, error) {
 	}
 	if ours := newest(files, "peers"); len(ours) > 0 {
 		f := ours[0]
-		fmt.Fprintf(&b, "Beside other frameworks, milliseconds per network and epoch at batch 32, and how many times vanilla's (`make bench-peers`, [their scripts](bench/peers); %s, %s):\n\n%s\n", f.Machine, f.Date, peersTable(f.Results))
+		fmt.Fprintf(&b, "Beside other frameworks, milliseconds per network and epoch at batch 32, and the slowdown against vanilla (`make bench-peers`, [their scripts](bench/peers); %s, %s):\n\n%s\n", f.Machine, f.Date, peersTable(f.Results))
 	}
 	fmt.Fprintf(&b, "All rounds are interleaved, and a time counts only if its networks have come to the loss that the reference comes to. [All results](%sREADME.md), with machines, commits, spread and memory.\n", resultsRoot)
 	return b.String(), nil

@@ -67,18 +67,18 @@ func lossOf(ctx context.Context, e kernels.Executor, v kernels.Variant, data ker
 	return s.LossSum / float64(steps), err
 }
 
-// When the clock has stopped, some networks of every case (its witnesses) are
+// When the clock has stopped, some networks of every case (its samples) are
 // trained by the reference too, for as many steps as were timed, from the same
 // start. Their loss over the first LossExamples training images must then be
 // the same, whoever trained them.
 const (
 	// LossExamples are enough to tell, and cost the reference little.
 	LossExamples = 2000
-	// witnessFLOPs is how far the reference goes for one network. A network
-	// that costs more is a witness of the last timed steps alone: the reference
+	// sampleFLOPs is how far the reference goes for one network. A network
+	// that costs more is a sample of the last timed steps alone: the reference
 	// starts where the executor was before them.
-	witnessFLOPs = 2.5e10
-	// A case has a witness for each different program and its last network, and
+	sampleFLOPs = 2.5e10
+	// A case has a sample for each different program and its last network, and
 	// more of them, evenly spread, up to caseFLOPs and maxWitnesses.
 	caseFLOPs    = 1e10
 	maxWitnesses = 64
@@ -116,8 +116,8 @@ func (r *reference) plan(c Case, rounds int) *check {
 		return float64(v.Program().FLOPs()) * float64(v.Batch)
 	}
 	add := func(i int) {
-		if !slices.Contains(k.witnesses, i) {
-			k.witnesses = append(k.witnesses, i)
+		if !slices.Contains(k.samples, i) {
+			k.samples = append(k.samples, i)
 		}
 	}
 	seen := map[string]bool{}
@@ -130,13 +130,13 @@ func (r *reference) plan(c Case, rounds int) *check {
 		}
 	}
 	add(len(c.Variants) - 1)
-	if most*float64(k.steps) > witnessFLOPs && len(c.Peers) == 0 {
+	if most*float64(k.steps) > sampleFLOPs && len(c.Peers) == 0 {
 		slices := max(1, c.Slices)
 		last := c.Steps - c.Steps*(slices-1)/slices // steps of the last slice
-		k.tail = min(last, max(1, int(witnessFLOPs/most)))
+		k.tail = min(last, max(1, int(sampleFLOPs/most)))
 	}
 	total := 0.0
-	for _, i := range k.witnesses {
+	for _, i := range k.samples {
 		total += cost(i) * float64(k.steps)
 	}
 	for n := 1; n < maxWitnesses; n++ {
@@ -153,12 +153,12 @@ func (r *reference) plan(c Case, rounds int) *check {
 type check struct {
 	c         Case
 	reference *reference
-	witnesses []int // indices of variants
+	samples   []int // indices of variants
 	steps     int   // timed, of each
 	// tail is the number of steps before the end at which the reference takes
-	// over the witnesses' weights; zero means the very start.
+	// over the samples' weights; zero means the very start.
 	tail  int
-	marks map[string][][][]float32 // by runner, the witnesses' weights then
+	marks map[string][][][]float32 // by runner, the samples' weights then
 }
 
 // verdict is what a runner came to, and the reference.
@@ -167,10 +167,10 @@ type verdict struct {
 	networks        int
 }
 
-// of are the witnesses among a runner's networks: the baseline has only the
+// of are the samples among a runner's networks: the baseline has only the
 // first.
 func (k *check) of(r runner) []int {
-	return slices.DeleteFunc(slices.Clone(k.witnesses), func(i int) bool { return i >= r.networks() })
+	return slices.DeleteFunc(slices.Clone(k.samples), func(i int) bool { return i >= r.networks() })
 }
 
 // mark keeps where a runner's networks are, tail steps before the end.
@@ -191,13 +191,13 @@ func (k *check) verify(ctx context.Context, r runner) (verdict, error) {
 	if k.c.Evaluate {
 		return k.verifyEvaluation(ctx, r)
 	}
-	witnesses := k.of(r)
-	out := verdict{networks: len(witnesses)}
-	got, err := k.lossesOf(ctx, r, witnesses)
+	samples := k.of(r)
+	out := verdict{networks: len(samples)}
+	got, err := k.lossesOf(ctx, r, samples)
 	if err != nil {
 		return out, err
 	}
-	want, err := k.referenceLosses(ctx, k.marks[r.name()], witnesses)
+	want, err := k.referenceLosses(ctx, k.marks[r.name()], samples)
 	if err != nil {
 		return out, err
 	}
@@ -208,7 +208,7 @@ func (k *check) verify(ctx context.Context, r runner) (verdict, error) {
 		return fmt.Errorf("%s, %s: after the %d timed steps the loss of %s is %.6g, the reference's %.6g: its times do not count",
 			k.c.Name, r.name(), k.steps, who, got, want)
 	}
-	for j, i := range witnesses {
+	for j, i := range samples {
 		out.loss += got[j] / float64(len(got))
 		out.reference += want[j] / float64(len(want))
 		if r.sameOrder() {

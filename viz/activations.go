@@ -23,6 +23,8 @@ type Activations struct {
 	Layers        [][]float32 `json:"layers"`
 	Guess         int         `json:"guess"`
 	Probabilities []float32   `json:"probabilities"`
+	// Softmax says that they sum to 1; otherwise each is an output by itself.
+	Softmax bool `json:"softmax"`
 	// Shown are the units of each layer that are drawn: all, or of many those with the largest activations.
 	Shown [][]int `json:"shown"`
 	// Edges are the strongest connections between them, into each layer, strongest first; those of the first layer
@@ -78,7 +80,7 @@ func NewActivations(ctx context.Context, n Network, picture Picture, rows, cols,
 		return nil, fmt.Errorf("%s: expected a unit from 0 to %d, found %d", n.Name(), layers[0].Out-1, unit)
 	}
 	r := &Activations{Model: n.Name(), Arch: arch(layers), Rows: rows, Cols: cols, Picture: picture, Layers: a,
-		Probabilities: a[len(a)-1], pixels: x}
+		Probabilities: a[len(a)-1], Softmax: n.Softmax(), pixels: x}
 	r.Guess, _ = top(r.Probabilities)
 	from := x
 	for k, l := range layers {
@@ -143,8 +145,8 @@ func (r *Activations) page() page {
 	}
 	return page{
 		title:    "An image on its way: " + r.Model,
-		subtitle: fmt.Sprintf("%s · %s · taken for a %d (%s)", r.Arch, what, r.Guess, percent(float64(r.Probabilities[r.Guess]))),
-		caption: "A unit is the lighter the more active it is. Lines are weight times activation, the strongest ones of each layer: blue pushes the next unit up, red down. " +
+		subtitle: fmt.Sprintf("%s · %s · taken for %s (%s)", r.Arch, what, article(r.Guess), share(float64(r.Probabilities[r.Guess]), r.Softmax)),
+		caption: "Units are drawn in ink, as the digit is: the more active, the stronger. Lines are weight times activation, the strongest ones of each layer: blue pushes the next unit up, red down. " +
 			"Below, one unit taken apart: its weights, what of them meets ink, and the sum that makes it what it is.",
 		width: bodyWidth, height: 300 + 152, body: r.draw,
 	}
@@ -250,18 +252,17 @@ func (r *Activations) draw(c *canvas, _ int) {
 		c.text(out.x+15, y+3.5, fmt.Sprint(u), s)
 		c.fill(out.x+30, y-4, 50, 8, blend(c.colors.grid, c.background, 0.6))
 		c.fill(out.x+30, y-4, 50*math.Min(1, p), 8, c.good)
-		c.text(out.x+84, y+2.8, fmt.Sprintf("%.1f %%", 100*p), style{size: 7.5, color: c.muted})
+		c.text(out.x+84, y+2.8, share(p, r.Softmax), style{size: 7.5, color: c.muted})
 	}
 	r.reveal(c, 306)
 }
 
-// lamp is the colour of a unit from 0 (off) to 1 (on): light means on, whatever the background. Units that can be
-// negative are red then.
+// lamp is the colour of a unit from 0 (off) to 1 (on): that of a digit's ink. Units that can be negative are red then.
 func (c *colors) lamp(v float64) color.RGBA {
 	if v < 0 {
 		return c.diverging(v)
 	}
-	return oklab{L: 0.2}.to(oklab{L: 1}, math.Min(1, v)).rgba()
+	return c.digit(math.Min(1, v))
 }
 
 // reveal draws one unit taken apart.

@@ -35,7 +35,13 @@ type DreamOutput struct {
 	// MeanImage is that mean, from 0 to 1, and Image the dream.
 	Image     []float32 `json:"image"`
 	MeanImage []float32 `json:"mean_image"`
-	frames    [][]float32
+	frames    []dreamFrame
+}
+
+// dreamFrame is the dream on its way.
+type dreamFrame struct {
+	image []float32
+	logit float64
 }
 
 const (
@@ -162,7 +168,8 @@ func climb(ctx context.Context, n Network, start []float32, class int) (*DreamOu
 	o.Image, o.End = x, here.probability
 	for f := range dreamFrames {
 		share := float64(f) / (dreamFrames - 1)
-		o.frames = append(o.frames, path[int(math.Round(share*share*float64(len(path)-1)))])
+		step := int(math.Round(share * share * float64(len(path)-1)))
+		o.frames = append(o.frames, dreamFrame{path[step], o.Logits[step]})
 	}
 	return o, nil
 }
@@ -227,12 +234,11 @@ func (d *Dream) page() page {
 		}
 	}
 	return page{
-		title: "It recognises digits and has no idea how to draw them: " + d.Model,
-		subtitle: fmt.Sprintf("The image that makes each output most certain (%s or more), and the mean of the class's images; they correlate by %.2f on average",
-			percent(least.End), likeness),
-		caption: "Large: gradient ascent on the pixels, from noise, through the same network. Small: the class's mean, and what the network makes of it. " +
-			"Nothing in training asked for images that look like digits, only for the right answer to those that are.",
-		width: 5*dreamPitch - 16, height: float64(rows)*dreamRow - 24, frames: dreamFrames, body: d.draw,
+		title: "What makes each output most certain: " + d.Model,
+		subtitle: fmt.Sprintf("Outputs of %.3f or more, for images that correlate with the mean of their class by %.2f on average",
+			least.End, likeness),
+		caption: "Large: gradient ascent on the pixels, from noise, through the same network. Small: the mean of the class's training images, with the network's output for it.",
+		width:   5*dreamPitch - 16, height: float64(rows)*dreamRow - 24, frames: dreamFrames, body: d.draw,
 	}
 }
 
@@ -240,9 +246,10 @@ func (d *Dream) draw(c *canvas, frame int) {
 	cell, small := fit(d.Rows, d.Cols, 70), fit(d.Rows, d.Cols, 28)
 	for i, o := range d.Outputs {
 		x, y := float64(i%5)*dreamPitch, float64(i/5)*dreamRow
-		image := o.Image
+		image, end, logit := o.Image, o.End, o.Logits[len(o.Logits)-1]
 		if frame != still {
-			image = o.frames[frame]
+			image, logit = o.frames[frame].image, o.frames[frame].logit
+			end = 1 / (1 + math.Exp(-logit))
 		}
 		of := func(image []float32) func(int) color.RGBA {
 			return func(i int) color.RGBA { return c.digit(float64(image[i])) }
@@ -254,10 +261,8 @@ func (d *Dream) draw(c *canvas, frame int) {
 			_, mh := c.grid(x+w+4, y, small, d.Rows, d.Cols, of(o.MeanImage))
 			c.text(x+w+4, y+mh+9, fmt.Sprintf("%.0f %%", math.Floor(100*o.Mean)), style{size: 7.5, color: c.muted})
 		}
-		if frame == still {
-			c.text(x, y+h+11, certainty(o.End), style{size: 8.5})
-		}
-		c.text(x, y+h+22, signed("logit %.1f", o.Logits[0])+signed(" → %.1f", o.Logits[len(o.Logits)-1]), style{size: 7.5, color: c.muted})
+		c.text(x, y+h+11, certainty(end), style{size: 8.5})
+		c.text(x, y+h+22, signed("logit %.1f", o.Logits[0])+signed(" → %.1f", logit), style{size: 7.5, color: c.muted})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strings"
 )
 
 // Heat is accuracy over two dimensions of a space: a cell for each pair of their values.
@@ -54,7 +55,7 @@ func (h *Heat) page() page {
 	}
 	return page{
 		title: fmt.Sprintf("%s by %s and %s", capital(h.Accuracy), h.Rows, h.Columns), subtitle: h.About, caption: caption,
-		width: bodyWidth, height: float64(len(h.RowOf))*ch + 34, body: h.draw,
+		width: bodyWidth, height: float64(len(h.RowOf))*ch + 43, body: h.draw,
 	}
 }
 
@@ -91,12 +92,17 @@ func (h *Heat) draw(c *canvas, _ int) {
 	}
 	tick := style{size: 8, color: c.muted, align: centred}
 	for i, name := range h.ColumnOf {
-		c.text(heatLeft+(float64(i)+0.5)*cw, bottom+12, tick.cut(name, cw-2), tick)
+		for k, line := range twoLines(name, tick, cw-2) {
+			c.text(heatLeft+(float64(i)+0.5)*cw, bottom+12+9*float64(k), line, tick)
+		}
 	}
-	c.text((heatLeft+edge)/2, bottom+27, h.Columns, style{size: 9, align: centred})
+	c.text((heatLeft+edge)/2, bottom+36, h.Columns, style{size: 9, align: centred})
 	tick.align = right
 	for i, name := range h.RowOf {
-		c.text(heatLeft-5, bottom-(float64(i)+0.5)*ch+3, tick.cut(name, heatLeft-18), tick)
+		lines := twoLines(name, tick, heatLeft-18)
+		for k, line := range lines {
+			c.text(heatLeft-5, bottom-(float64(i)+0.5)*ch+3+9*(float64(k)-float64(len(lines)-1)/2), line, tick)
+		}
 	}
 	c.rotated(9, bottom/2, h.Rows, style{size: 9, align: centred})
 	if math.IsInf(low, 0) {
@@ -142,4 +148,12 @@ func heatColor(v float64) color.RGBA {
 	v = math.Max(0, math.Min(v, 1)) * float64(len(stops)-1)
 	i := min(int(v), len(stops)-2)
 	return stops[i].to(stops[i+1], v-float64(i)).rgba()
+}
+
+// twoLines is a name on one line or, where it is a range that is wider than there is room, its ends on two.
+func twoLines(name string, s style, width float64) []string {
+	if low, high, ranged := strings.Cut(name, "–"); ranged && s.width(name) > width {
+		return []string{s.cut(low+"–", width), s.cut(high, width)}
+	}
+	return []string{s.cut(name, width)}
 }

@@ -26,6 +26,8 @@ type Morph struct {
 	T             []float64   `json:"t"`
 	Probabilities [][]float32 `json:"probabilities"`
 	Guesses       []int       `json:"guesses"`
+	// Softmax says that they sum to 1; otherwise each is an output by itself.
+	Softmax bool `json:"softmax"`
 	// Flips are where the guess changes.
 	Flips []Flip `json:"flips"`
 	// Changed are the hidden units that change most, along the way and not only from one end to the other.
@@ -60,7 +62,7 @@ func NewMorph(ctx context.Context, n Network, from, to Picture, rows, cols int) 
 	if err := checkSize(n, rows, cols); err != nil {
 		return nil, err
 	}
-	m := &Morph{Model: n.Name(), Rows: rows, Cols: cols, From: from, To: to, Flips: []Flip{}, Changed: []Change{}}
+	m := &Morph{Model: n.Name(), Rows: rows, Cols: cols, From: from, To: to, Softmax: n.Softmax(), Flips: []Flip{}, Changed: []Change{}}
 	layers := n.Layers()
 	for k, l := range layers[:len(layers)-1] {
 		for u := range l.Out {
@@ -134,7 +136,7 @@ func (m *Morph) page() page {
 			subtitle += fmt.Sprintf(" at t = %.2f from %d to %d", f.T, f.From, f.To)
 		}
 	}
-	caption := "Every image on the way is a mixture of the two, with a share t of the second one. The image changes evenly; the probabilities do not. Dashed: where the guess flips."
+	caption := "Every image on the way is a mixture of the two, with a share t of the second one. The image changes evenly. Dashed: where the guess flips."
 	if len(m.Changed) > 0 {
 		caption += " On the right, the hidden units that travel farthest."
 	}
@@ -180,7 +182,7 @@ func (m *Morph) draw(c *canvas, frame int) {
 		image := m.at(m.T[frame])
 		_, h := c.grid(0, 100, big, m.Rows, m.Cols, func(i int) color.RGBA { return c.digit(float64(image[i])) })
 		guess := m.Guesses[frame]
-		c.text(0, 100+h+18, fmt.Sprintf("“%d”: %s", guess, percent(float64(m.Probabilities[frame][guess]))), style{size: 12, bold: true})
+		c.text(0, 100+h+18, fmt.Sprintf("“%d”: %s", guess, share(float64(m.Probabilities[frame][guess]), m.Softmax)), style{size: 12, bold: true})
 		c.text(0, 100+h+32, fmt.Sprintf("t = %.3f", m.T[frame]), style{size: 9, color: c.muted})
 		width = 155
 	}
@@ -198,7 +200,11 @@ func (m *Morph) draw(c *canvas, frame int) {
 
 // chances draws the probabilities of the classes that ever have a share worth a line.
 func (m *Morph) chances(c *canvas, frame int) (p *plot.Plot, key []string) {
-	p = c.newPlot("Probabilities", "t", "")
+	title := "Probabilities"
+	if !m.Softmax {
+		title = "Outputs"
+	}
+	p = c.newPlot(title, "t", "")
 	most := 1.
 	drawn := 0
 	for class := range m.Probabilities[0] {

@@ -12,13 +12,15 @@ import (
 	"vanilla/mnist"
 )
 
-// Noise is what networks make of images that show nothing, beside real digits.
+// Noise is what networks make of images that show nothing, beside test images.
 type Noise struct {
 	Model string `json:"model"`
 	Rows  int    `json:"rows"`
 	Cols  int    `json:"cols"`
 	Seed  uint64 `json:"seed"`
 	Kinds []Kind `json:"kinds"`
+	// Softmax says that the outputs are probabilities; otherwise each is an output by itself.
+	Softmax bool `json:"softmax"`
 }
 
 // Kind is one kind of images.
@@ -44,13 +46,13 @@ const (
 	sureAt     = 0.9
 )
 
-// NewNoise makes images by a seed and classifies them. Real digits, and the pixels that are shuffled, are those of a
+// NewNoise makes images by a seed and classifies them. Test images, and the pixels that are shuffled, are those of a
 // set; Gaussian noise has the set's mean and deviation.
 func NewNoise(ctx context.Context, n Network, set *mnist.Images, seed uint64) (*Noise, error) {
 	if err := checkSize(n, set.Rows, set.Cols); err != nil {
 		return nil, err
 	}
-	r := &Noise{Model: n.Name(), Rows: set.Rows, Cols: set.Cols, Seed: seed}
+	r := &Noise{Model: n.Name(), Rows: set.Rows, Cols: set.Cols, Seed: seed, Softmax: n.Softmax()}
 	count, size := min(noiseCount, set.Len()), set.Features()
 	random := rand.New(rand.NewPCG(seed, 0x6e6f697365)) // "noise"
 	digits := set.Pixels[:count*size]
@@ -80,7 +82,7 @@ func NewNoise(ctx context.Context, n Network, set *mnist.Images, seed uint64) (*
 	for _, k := range []struct {
 		name   string
 		pixels []byte
-	}{{"real digits", digits}, {"uniform noise", uniform}, {"shuffled pixels", shuffled}, {"Gaussian noise", gaussian}, {"blank greys", blank}} {
+	}{{"test images", digits}, {"uniform noise", uniform}, {"shuffled pixels", shuffled}, {"Gaussian noise", gaussian}, {"blank greys", blank}} {
 		kind, err := newKind(ctx, n, k.name, k.pixels)
 		if err != nil {
 			return nil, err
@@ -140,11 +142,10 @@ func (r *Noise) worst() Kind {
 func (r *Noise) page() page {
 	w := r.worst()
 	return page{
-		title: "What it makes of nothing: " + r.Model,
-		subtitle: fmt.Sprintf("%s sure that this is %s: the most confident nonsense is one of the images of %s",
-			percent(w.Confidence), article(w.Guess), w.Name),
-		caption: "Top: the image that the network is most sure about. Middle: how sure it is, over all images of the kind (dashed: 90 %). Bottom: what it takes them for. " +
-			"It was never shown anything but digits, so it has no way to say that it sees none.",
+		title:    "What it makes of nothing: " + r.Model,
+		subtitle: fmt.Sprintf("The highest %s for an image that shows nothing is %s: one of %s, taken for %s", r.axis(), share(w.Confidence, r.Softmax), w.Name, article(w.Guess)),
+		caption: "Top: the image that the network is most sure about. Middle: how sure it is, over all images of the kind (dashed: 0.9). Bottom: what it takes them for. " +
+			"It has an output for each class and none for an image that belongs to no class.",
 		width: 5*noiseColumn - 15, height: 366, body: r.draw,
 	}
 }
@@ -156,7 +157,7 @@ func (r *Noise) draw(c *canvas, _ int) {
 		c.text(x, 8, k.Name, style{size: 9.5, bold: true})
 		c.text(x, 19, words.Plural(k.N, "image"), style{size: 7.5, color: c.muted})
 		_, th := c.picture(x, 27, cell, r.Rows, r.Cols, k.best)
-		c.text(x, 27+th+11, fmt.Sprintf("“%s”: %s", article(k.Guess), percent(k.Confidence)), style{size: 8.5})
+		c.text(x, 27+th+11, fmt.Sprintf("“%s”: %s", article(k.Guess), share(k.Confidence, r.Softmax)), style{size: 8.5})
 		y := 27 + th + 28
 		hue := c.series[1]
 		if i == 0 {
@@ -167,9 +168,17 @@ func (r *Noise) draw(c *canvas, _ int) {
 	}
 }
 
+// axis is what the outputs are called.
+func (r *Noise) axis() string {
+	if r.Softmax {
+		return "probability"
+	}
+	return "output"
+}
+
 // bars draws the distribution of the guess's probability.
 func (r *Noise) bars(c *canvas, x, y, w, h float64, k Kind, hue color.RGBA) {
-	c.text(x, y, fmt.Sprintf("≥ 90 %%: %s of them", percent(k.Sure)), style{size: 7.5, color: c.muted})
+	c.text(x, y, fmt.Sprintf("≥ 0.9: %s of them", percent(k.Sure)), style{size: 7.5, color: c.muted})
 	y += 8
 	_, most := top(k.Histogram)
 	step := w / float64(len(k.Histogram))
@@ -185,7 +194,7 @@ func (r *Noise) bars(c *canvas, x, y, w, h float64, k Kind, hue color.RGBA) {
 	c.text(x, y+h+9, "0", style{size: 7, color: c.muted})
 	c.text(x+w/2, y+h+9, "0.5", small)
 	c.text(x+w, y+h+9, "1", style{size: 7, color: c.muted, align: right})
-	c.text(x+w/2, y+h+18, "probability of its guess", small)
+	c.text(x+w/2, y+h+18, r.axis(), small)
 }
 
 // guesses draws how many images are taken for each class.

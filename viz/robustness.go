@@ -322,8 +322,8 @@ func (r *Robustness) page() page {
 	return page{
 		title:    "How little it takes: " + r.Model,
 		subtitle: fmt.Sprintf("Accuracy on %s test images, changed; unchanged it is %.2f %%", words.Thousands(r.N), 100*r.Shifts[r.Shift][r.Shift]),
-		caption: "A network without convolutions knows each pixel by itself: a digit that is moved by a few of them meets weights that learned something else. " +
-			"Below, one digit on its way, framed where it is first taken for something else.",
+		caption: "A dense layer has weights of its own for each pixel: an image that is moved by a few of them meets weights that learned something else. " +
+			"Below, one image on its way, framed where it is first taken for something else.",
 		width: bodyWidth, height: 292 + 4*(trialPitch+13) + 6, body: r.draw,
 	}
 }
@@ -366,7 +366,7 @@ func (r *Robustness) draw(c *canvas, _ int) {
 	if r.Example.Label < 0 {
 		known = r.Example.Name
 	}
-	c.heading(0, y, "One digit", known)
+	c.heading(0, y, "One image", known)
 	y += 12
 	tile := fit(r.Rows, r.Cols, trialPitch-8)
 	for k, t := range r.Trials {

@@ -43,7 +43,7 @@ func (t *Tradeoff) page() page {
 	return page{
 		title: "Accuracy against parameters", subtitle: t.About,
 		caption: fmt.Sprintf("Each dot is one point of the space, at the mean over its seeds. The line is the Pareto front: nothing as small or smaller has a better %s; "+
-			"bars are ± one standard deviation over seeds, where there are several. "+
+			"bars with caps are ± one standard deviation over seeds, where there are several. "+
 			"Both axes are logarithmic, the vertical one in the error.", t.Accuracy),
 		width: bodyWidth, height: tradeoffHeight, body: t.draw,
 	}
@@ -96,7 +96,7 @@ func (t *Tradeoff) draw(c *canvas, _ int) {
 		marks, _ := plotter.NewScatter(front)
 		marks.GlyphStyle = draw.GlyphStyle{Color: c.series[5], Radius: radius + 1, Shape: draw.RingGlyph{}}
 		p.Add(line, marks)
-		p.Add(errorBars{t.Points, c.series[5]})
+		p.Add(errorBars{t.Points, c.ink})
 		p.Add(c.spacedLabels(names))
 	}
 	var keys []key
@@ -127,7 +127,11 @@ func (e errorBars) Plot(c draw.Canvas, p *plot.Plot) {
 		}
 		at := x(float64(v.Parameters))
 		low, high := y(math.Max(p.Y.Min, v.Accuracy-*v.SD)), y(math.Min(p.Y.Max, v.Accuracy+*v.SD))
-		c.StrokeLine2(draw.LineStyle{Color: e.color, Width: 0.8}, at, low, at, high)
+		bar := draw.LineStyle{Color: e.color, Width: 0.8}
+		c.StrokeLine2(bar, at, low, at, high)
+		for _, end := range []vg.Length{low, high} { // caps, which the front's steps do not have
+			c.StrokeLine2(bar, at-2.5, end, at+2.5, end)
+		}
 	}
 }
 
@@ -185,6 +189,9 @@ func (c *canvas) spacedLabels(names plotter.XYLabels) plot.Plotter {
 	return labels{names, style{size: 7}.text(c.ink), c.background}
 }
 
+// markerRoom is how far a marker reaches from its point.
+const markerRoom = 3
+
 type labels struct {
 	plotter.XYLabels
 	style draw.TextStyle
@@ -199,7 +206,8 @@ func (l labels) Plot(c draw.Canvas, p *plot.Plot) {
 	for i := len(l.XYs) - 1; i >= 0; i-- {
 		at := vg.Point{X: x(l.XYs[i].X) + 5, Y: y(l.XYs[i].Y) - 10}
 		w, h := l.style.Width(l.Labels[i]), l.style.Font.Size
-		if at.X+w > c.Max.X {
+		moved := at.X+w > c.Max.X
+		if moved {
 			at.X = c.Max.X - w
 		}
 		if at.Y < c.Min.Y+1 {
@@ -207,6 +215,13 @@ func (l labels) Plot(c draw.Canvas, p *plot.Plot) {
 		}
 		box := vg.Rectangle{Min: vg.Point{X: at.X - 2, Y: at.Y - 1}, Max: vg.Point{X: at.X + w + 2, Y: at.Y + h}}
 		free := true
+		for k, p := range l.XYs { // no name covers a marker; its own is above it, unless the edge moved the name
+			if k == i && !moved {
+				continue
+			}
+			m := vg.Point{X: x(p.X), Y: y(p.Y)}
+			free = free && (m.X+markerRoom < box.Min.X || box.Max.X+markerRoom < m.X || m.Y+markerRoom < box.Min.Y || box.Max.Y+markerRoom < m.Y)
+		}
 		for _, t := range taken {
 			free = free && (box.Max.X < t.Min.X || t.Max.X < box.Min.X || box.Max.Y < t.Min.Y || t.Max.Y < box.Min.Y)
 		}

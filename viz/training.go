@@ -195,6 +195,7 @@ func (t *Training) losses(c *canvas) *plot.Plot {
 		c.curve(p, points, i)
 	}
 	p.Y.Min, p.Y.Max = 0, math.Max(high, 1e-9)*1.05
+	p.X.Tick.Marker = wholeTicks{}
 	return p
 }
 
@@ -245,4 +246,23 @@ func half(step int) float64 {
 		return 0.5
 	}
 	return 0
+}
+
+// wholeTicks marks an axis of counts at 1, 2 or 5 times a power of ten and their multiples: 5, 10, 15 and not 2, 8, 14.
+type wholeTicks struct{}
+
+// Ticks implements plot.Ticker.
+func (wholeTicks) Ticks(low, high float64) (ticks []plot.Tick) {
+	const most = 7
+	step := 1.
+	for decade := 1.; ; decade *= 10 {
+		for _, digit := range []float64{1, 2, 5} {
+			if step = digit * decade; (high-low)/step <= most {
+				for v := math.Ceil(low/step) * step; v <= high; v += step {
+					ticks = append(ticks, plot.Tick{Value: v, Label: words.Thousands(int(v))})
+				}
+				return ticks
+			}
+		}
+	}
 }

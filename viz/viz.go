@@ -137,6 +137,14 @@ func percent(f float64) string {
 	return fmt.Sprintf("%.1f %%", 100*f)
 }
 
+// share prints what a network says of a class: a probability, or an output that is none.
+func share(v float64, softmax bool) string {
+	if softmax {
+		return percent(v)
+	}
+	return fmt.Sprintf("%.3f", v)
+}
+
 // signed prints numbers with a real minus sign, which is as wide as a plus, and without one where all digits are 0.
 func signed(format string, v float64) string {
 	s := fmt.Sprintf(format, v)

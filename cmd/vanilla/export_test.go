@@ -141,7 +141,7 @@ func TestExportWrongUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"export"}, misuse, "want a model file"},
-		{[]string{"export", "default", "lesson"}, misuse, `found the argument "lesson": want one model file`},
+		{[]string{"export", "default", "lesson"}, misuse, `unexpected argument "lesson": want one model file`},
 		{[]string{"export", "default"}, misuse, `--out "": want the name of a file that ends in one of .onnx, .npz, .json, .html`},
 		{[]string{"export", "default", "-o", "x.pt"}, misuse, "--out x.pt: want the name of a file that ends in one of .onnx, .npz, .json, .html"},
 		{[]string{"export", "default", "-o", "x.npz", "--data", "mnist"}, misuse, "--data mnist: only pages hold images"},

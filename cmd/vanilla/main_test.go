@@ -469,7 +469,7 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--rainbow"), misuse, "unknown flag: --rainbow: vanilla train --help lists them"},
 		{tiny("--resume", "--snapshots", "log"), misuse, "--snapshots log: want --history with the run's directory too; --resume true: want --history"},
 		{tiny("-x"), misuse, "unknown shorthand flag: 'x' in -x"},
-		{tiny("surplus"), misuse, `found the argument "surplus": want flags only`},
+		{tiny("surplus"), misuse, `unexpected argument "surplus"`},
 		{[]string{"train", "--explain", "--json"}, misuse, "--json: there is no result to print"},
 		{[]string{"train", "--explain", "--device", "tpu"}, misuse, "--device tpu: want auto"},
 		{[]string{"train", "--explain", "--lr", "0"}, misuse, "--lr 0: want a positive number"},
@@ -478,18 +478,18 @@ func TestWrongInput(t *testing.T) {
 		{[]string{"paint"}, misuse, `vanilla: unknown command "paint" for "vanilla"`},
 		{[]string{"--rainbow"}, misuse, "vanilla: unknown flag: --rainbow"},
 		{[]string{"eval"}, misuse, "vanilla eval: want a model file"},
-		{[]string{"eval", "a", "b"}, misuse, `found the argument "b": want one model file`},
+		{[]string{"eval", "a", "b"}, misuse, `unexpected argument "b": want one model file`},
 		{[]string{"eval", "nowhere"}, failed, "nowhere"},
 		{[]string{"eval", "file"}, failed, "file: not a safetensors file"},
 		{[]string{"eval", "model.safetensors"}, misuse, "--data mnist: found images of 784 pixels in 10 classes"},
 		{[]string{"eval", "model.safetensors", "--data", "other"}, misuse, "--data other: found images of 25 pixels"},
 		{[]string{"eval", "model.safetensors", "--executor", "slow"}, misuse, "--executor slow: want fast, tape or ref"},
-		{[]string{"devices", "all"}, misuse, `found the argument "all"`},
+		{[]string{"devices", "all"}, misuse, `unexpected argument "all"`},
 		{[]string{"version", "--long"}, misuse, "unknown flag: --long"},
 		{[]string{"completion"}, misuse, "want one shell: bash, zsh, fish or powershell"},
 		{[]string{"completion", "csh"}, misuse, `"csh": want bash, zsh, fish or powershell`},
 		{[]string{"help", "trian"}, misuse, `unknown command "trian"`},
-		{[]string{"help", "train", "eval"}, misuse, `found the argument "eval"`},
+		{[]string{"help", "train", "eval"}, misuse, `unexpected argument "eval"`},
 	} {
 		stdout, stderr, code := vanilla(t, c.args...)
 		if code != c.code || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, "\n") {
@@ -746,6 +746,9 @@ func TestCompletion(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	defer func(arg0 string) { os.Args[0] = arg0 }(os.Args[0])
 	for arg0, want := range map[string]string{
+		"vanilla":      `vanilla eval 'my model' 'it'\''s'`,
+		"/tmp/vanilla": `/tmp/vanilla eval 'my model' 'it'\''s'`,
+		filepath.Join("home", ".cache", "go-build", "0f", "0fa7-d", "vanilla"): `go run ./cmd/vanilla eval 'my model' 'it'\''s'`,
 		"bin/vanilla": `bin/vanilla eval 'my model' 'it'\''s'`,
 		filepath.Join(os.TempDir(), "go-build1", "b001", "exe", "vanilla"): `go run ./cmd/vanilla eval 'my model' 'it'\''s'`,
 	} {

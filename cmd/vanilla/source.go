@@ -90,7 +90,7 @@ func modelArgument(c *cobra.Command, args []string) error {
 	case len(args) == 0:
 		return fmt.Errorf("want a model file, as in %s model.safetensors", c.CommandPath())
 	case len(args) > 1:
-		return fmt.Errorf("found the argument %q: want one model file", args[1])
+		return fmt.Errorf("unexpected argument %q: want one model file", args[1])
 	}
 	return nil
 }

@@ -337,7 +337,7 @@ func TestSweepWrongInput(t *testing.T) {
 		{sweeping("--out", "new", "--spec", "typo.yaml"), misuse, `--spec typo.yaml:2: unknown sweep key "hiden": did you mean hidden?`},
 		{sweeping("--out", "new", "--spec", "list.yaml"), misuse, "--spec list.yaml:1: want lines like"},
 		{sweeping("--out", "new", "--spec", "nowhere"), failed, "--spec nowhere: want a YAML file"},
-		{sweeping("--out", "new", "surplus"), misuse, `found the argument "surplus": want flags only`},
+		{sweeping("--out", "new", "surplus"), misuse, `unexpected argument "surplus"`},
 	} {
 		stdout, stderr, code := vanilla(t, c.args...)
 		if code != c.code || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") > 2 || stdout != "" {

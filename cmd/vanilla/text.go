@@ -13,11 +13,12 @@ func percent(fraction float64) string { return fmt.Sprintf("%.2f %%", 100*fracti
 func list(names []string) string { return strings.Join(names, ", ") }
 
 // commandLine is how the user types this program with the given arguments: as
-// it was called, or with go run if that is what put it into a cache.
+// it was called, or with go run if that built it, in a directory that is called
+// go-build and a number, or in Go's cache, go-build.
 func commandLine(args ...string) string {
 	words := []string{os.Args[0]}
-	for _, variable := range []func() (string, error){os.UserCacheDir, func() (string, error) { return os.TempDir(), nil }} {
-		if dir, err := variable(); err == nil && strings.HasPrefix(os.Args[0], dir+string(filepath.Separator)) {
+	for dir := range strings.SplitSeq(filepath.ToSlash(filepath.Dir(os.Args[0])), "/") {
+		if strings.HasPrefix(dir, "go-build") {
 			words = []string{"go", "run", "./cmd/vanilla"}
 		}
 	}

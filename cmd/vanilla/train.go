@@ -63,7 +63,7 @@ trained), or a YAML file with the same words, as --print-recipe prints it:
   epochs: 20
   weight_decay: 1e-4
 
-Another optimizer than the recipe's comes with its own --lr, --momentum and
+An optimizer other than the recipe's comes with its own --lr, --momentum and
 --weight-decay, which are PyTorch's defaults: 0.001 for adam and adamw, and a decay of
 0.01 for adamw. For sgd, momentum and nesterov, where PyTorch has none, --lr is 1, 0.1
 and 0.1, and --momentum 0.9.
@@ -135,32 +135,32 @@ func baseFlag(base *string) *pflag.FlagSet {
 // now their defaults, are r's.
 func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	network := group("Network")
-	network.StringVar(&r.Arch, "arch", r.Arch, "`widths` of the layers: pixels, hidden layers, classes; the first and the last follow the data where it is not given; hidden layers may have activations of their own, as in 784-32relu-16tanh-10")
-	network.StringVar(&r.Activation, "activation", r.Activation, "`name` of the hidden layers' activation: "+list(graph.ActivationNames()))
-	network.StringVar(&r.Loss, "loss", r.Loss, "`name` of the loss: cross-entropy (of the softmax) or quadratic (of sigmoid outputs)")
+	network.StringVar(&r.Arch, "arch", r.Arch, "layer `widths`: inputs, hidden layers, outputs; if not given, inputs and outputs follow the data; hidden layers may have their own activation, as in 784-32relu-16tanh-10")
+	network.StringVar(&r.Activation, "activation", r.Activation, "hidden layers' activation `function`: "+list(graph.ActivationNames()))
+	network.StringVar(&r.Loss, "loss", r.Loss, "loss `function`: cross-entropy (of the softmax) or quadratic (of sigmoid outputs)")
 	network.StringVar(&r.Block, "block", r.Block, "`form` of the hidden layers: residual adds a layer's input where it is as wide, gated multiplies by a gate with weights of its own")
 	network.StringVar(&r.Norm, "norm", r.Norm, "`norm` of the hidden layers' sums before the activation: layer")
-	network.StringVar(&r.Init, "init", r.Init, "`name` of the initial weights' distribution, normal with deviation 1 (lesson), 1/√inputs (scaled), √(2/(inputs+outputs)) (xavier) or √(2/inputs) (he)")
+	network.StringVar(&r.Init, "init", r.Init, "initial weight `distribution`, normal with standard deviation 1 (lesson), 1/√inputs (scaled), √(2/(inputs+outputs)) (xavier) or √(2/inputs) (he)")
 
 	training := group("Training")
-	training.StringVar(&r.Optimizer, "optimizer", r.Optimizer, "`name` of the optimizer: "+list(kernels.OptimizerNames()))
-	training.Float64Var(&r.LR, "lr", r.LR, "step `size`, the largest one")
-	training.Float64Var(&r.Momentum, "momentum", r.Momentum, "`share` of their velocity that momentum and nesterov keep, below 1 (0.9 with them)")
-	training.Float64Var(&r.WeightDecay, "weight-decay", r.WeightDecay, "`factor` times which weights (not biases) are added to their gradients")
-	training.StringVar(&r.Schedule, "schedule", r.Schedule, "`name` of the step size's course over the epochs: "+list(kernels.ScheduleNames()))
-	training.IntVar(&r.StepEpochs, "step-epochs", r.StepEpochs, "`epochs` after which the schedule step multiplies by --gamma, again and again (a third of them with it)")
-	training.Float64Var(&r.Gamma, "gamma", r.Gamma, "`factor` of the schedule step, at most 1 (0.1 with it)")
-	training.Float64Var(&r.Warmup, "warmup", r.Warmup, "`epochs`, or the part of one, over which the step size rises before the schedule begins")
-	training.IntVar(&r.Batch, "batch", r.Batch, "`images` in a step")
-	training.IntVar(&r.Epochs, "epochs", r.Epochs, "`times` that each image is trained on")
+	training.StringVar(&r.Optimizer, "optimizer", r.Optimizer, "optimizer `algorithm`: "+list(kernels.OptimizerNames()))
+	training.Float64Var(&r.LR, "lr", r.LR, "peak learning `rate`")
+	training.Float64Var(&r.Momentum, "momentum", r.Momentum, "velocity `fraction` kept from step to step, below 1; momentum and nesterov only (default for them: 0.9)")
+	training.Float64Var(&r.WeightDecay, "weight-decay", r.WeightDecay, "decay `coefficient` of the weights; biases do not decay")
+	training.StringVar(&r.Schedule, "schedule", r.Schedule, "learning rate `schedule`: "+list(kernels.ScheduleNames()))
+	training.IntVar(&r.StepEpochs, "step-epochs", r.StepEpochs, "number of `epochs` between multiplications by --gamma; step schedule only (default for it: a third of --epochs)")
+	training.Float64Var(&r.Gamma, "gamma", r.Gamma, "`factor` of the step schedule, at most 1 (default for it: 0.1)")
+	training.Float64Var(&r.Warmup, "warmup", r.Warmup, "number of `epochs`, or a fraction of one, of linear warm-up before the schedule begins")
+	training.IntVar(&r.Batch, "batch", r.Batch, "batch `size`")
+	training.IntVar(&r.Epochs, "epochs", r.Epochs, "`number` of passes over the training images")
 	training.Float64Var(&r.Dropout, "dropout", r.Dropout, "`probability` with which a hidden unit is dropped in a step")
 	training.Float64Var(&r.InputDropout, "input-dropout", r.InputDropout, "`probability` with which an input is dropped in a step")
 	training.Float64Var(&r.LabelSmoothing, "label-smoothing", r.LabelSmoothing, "`share` of each target that all classes get alike, with cross-entropy")
-	training.IntVar(&r.Shift, "shift", r.Shift, "`pixels` by which images are moved at random each time, at most, along both axes")
+	training.IntVar(&r.Shift, "shift", r.Shift, "largest random translation in `pixels`, along both axes, drawn anew each epoch")
 
 	validation := group("Validation")
-	validation.Float64Var(&r.Validation, "validation", r.Validation, "`fraction` of the training images to hold out and measure accuracy on after each epoch, the same ones in all runs")
-	validation.IntVar(&r.Patience, "patience", r.Patience, "`epochs` without a higher accuracy on them after which training ends; the best epoch's network is kept; 0 is to train to the end")
+	validation.Float64Var(&r.Validation, "validation", r.Validation, "`fraction` of the training images to hold out and evaluate after each epoch; the same ones in all runs")
+	validation.IntVar(&r.Patience, "patience", r.Patience, "stop after this many `epochs` without a higher validation accuracy and keep the best epoch's network; 0 trains to the end")
 	return []*pflag.FlagSet{network, training, validation}
 }
 

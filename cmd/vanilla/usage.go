@@ -112,7 +112,7 @@ func oneLine(c *cobra.Command, err error) string {
 // noArguments is the Args of commands that have only flags.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("found the argument %q: want flags only", args[0])
+		return fmt.Errorf("unexpected argument %q", args[0])
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func helpCommand() *cobra.Command {
 				return &usageError{err}
 			}
 			if len(rest) > 0 {
-				return usagef("found the argument %q: want one command", rest[0])
+				return usagef("unexpected argument %q: want one command", rest[0])
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()

@@ -470,6 +470,9 @@ func (v *vizFlags) morph(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	if v.from == v.to {
+		return nil, &train.SettingError{Field: "to", Value: v.to, Problem: "--from is the same digit: want another one"}
+	}
 	var ends []viz.Picture
 	for _, end := range []struct {
 		field string

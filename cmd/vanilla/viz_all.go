@@ -157,7 +157,8 @@ var galleryPage = template.Must(template.New("index.html").Parse(`<!DOCTYPE html
 :root { color-scheme: {{if .Dark}}dark{{else}}light{{end}}; }
 body { margin: 2rem auto; max-width: 52rem; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif;
   {{if .Dark}}background: #111316; color: #eceef1{{else}}background: #fff; color: #1b1d21{{end}} }
-img { max-width: 100%; height: auto; }
+figure { margin: 0; overflow-x: auto; }
+img { width: 100%; min-width: 40rem; height: auto; }
 section { margin-bottom: 3rem; }
 a { color: inherit; }
 </style>
@@ -165,7 +166,7 @@ a { color: inherit; }
 {{range .Drawn}}
 <section id="{{.Figure}}">
 <h2>{{.Short}}</h2>
-<img src="{{.Figure}}.png" alt="{{.Short}}">
+<figure><a href="{{.Figure}}.png"><img src="{{.Figure}}.png" alt="{{.Short}}"></a></figure>
 <p>{{range .Files}}<a href="{{.}}">{{.}}</a> {{end}}</p>
 </section>
 {{end}}

@@ -254,9 +254,9 @@ func (m *machine) convertRecords() {
 	m.convert(m.x, m.cold, m.records, m.samples, m.hot)
 }
 
-// foresee gets the next batch ready, so that this one's kernels may fetch its
+// prefetch gets the next batch ready, so that this one's kernels may fetch its
 // records. It does nothing if there is none that would fit.
-func (m *machine) foresee(in *input, rows []int32) {
+func (m *machine) prefetch(in *input, rows []int32) {
 	if m.reads() && len(rows) > 0 && len(rows) <= m.capacity && m.ahead.take(in, rows) == nil {
 		m.fetch = m.ahead.samples
 	}
@@ -267,7 +267,7 @@ func (m *machine) Step(rows, next []int32, stepSize float32, step int) (float64,
 	if err := m.load(in, rows); err != nil {
 		return 0, err
 	}
-	m.foresee(in, next)
+	m.prefetch(in, next)
 	return m.train(stepSize, step)
 }
 

@@ -1,6 +1,6 @@
 // Package tape trains networks on Gorgonia's own TapeMachine, on the graph as
 // Gorgonia differentiated it. Nothing of the lowering is involved, which makes
-// this executor the witness that a lowered program means what its graph means.
+// this executor the check that a lowered program means what its graph means.
 package tape
 
 import (

@@ -33,7 +33,7 @@ type entry struct {
 
 // journal writes what a sweep keeps, in an order such that a process that is
 // killed leaves nothing that is not so: models and states are on the disk before
-// the records that mean them, and states are removed after the records that make
+// the records that refer to them, and states are removed after the records that make
 // them useless. A wave's states are one file, a segment.
 type journal struct {
 	dir     *store.Dir

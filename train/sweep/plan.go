@@ -68,11 +68,11 @@ func NewPlan(ctx context.Context, spec Spec, data train.Fingerprint) (*Plan, err
 	if n := len(p.Points) * spec.Seeds; n > maxVariants {
 		return nil, &train.SettingError{Field: "seeds", Value: spec.Seeds, Problem: fmt.Sprintf("that makes %d variants: want at most %d", n, maxVariants)}
 	}
-	return p, p.deal()
+	return p, p.assign()
 }
 
-// deal puts the points into brackets, in an order at random.
-func (p *Plan) deal() error {
+// assign puts the points into brackets, in an order at random.
+func (p *Plan) assign() error {
 	n := len(p.Points)
 	brackets := p.Spec.Brackets
 	if brackets == 0 {

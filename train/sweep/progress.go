@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// survey counts what is done and what is left, between waves.
-func (s *sweeper) survey() {
+// refresh counts what is done and what is left, between waves.
+func (s *sweeper) refresh() {
 	s.counts = s.board.counts()
 	s.left = s.board.left() * float64(s.data.Train.Len())
 	s.best = s.board.best(leaders)
-	s.surveyed = s.flops
+	s.refreshed = s.flops
 }
 
 // show tells how far the sweep is, if it is time to or it must be.
@@ -23,7 +23,7 @@ func (s *sweeper) show(must bool) {
 	s.shownAt = time.Now()
 	p := Progress{Counts: s.counts, NetworkEpochs: s.epochs, Seconds: time.Since(s.began).Seconds(), Left: math.NaN(), Best: s.best}
 	if s.flops > 0 {
-		p.Left = max(0, s.left-(s.flops-s.surveyed)) * p.Seconds / s.flops
+		p.Left = max(0, s.left-(s.flops-s.refreshed)) * p.Seconds / s.flops
 	}
 	s.options.Progress(p)
 }

@@ -100,13 +100,13 @@ type sweeper struct {
 	spent float64 // seconds of training before this process
 	began time.Time
 
-	epochs   int     // network-epochs trained
-	flops    float64 // that they took
-	counts   Counts
-	best     []Record
-	left     float64 // flops to the end from surveyed, which counts as flops does
-	surveyed float64
-	shownAt  time.Time
+	epochs    int     // network-epochs trained
+	flops     float64 // that they took
+	counts    Counts
+	best      []Record
+	left      float64 // flops to the end from refreshed, which counts as flops does
+	refreshed float64
+	shownAt   time.Time
 }
 
 // Run trains what is left of a plan in the directory dir, which is made if need
@@ -280,7 +280,7 @@ func (s *sweeper) run(ctx context.Context) error {
 	if err := s.journal.keep(left); err != nil {
 		return err
 	}
-	s.survey()
+	s.refresh()
 	for {
 		tasks := s.next()
 		if len(tasks) == 0 || ctx.Err() != nil {
@@ -289,7 +289,7 @@ func (s *sweeper) run(ctx context.Context) error {
 		if err := s.wave(ctx, tasks); err != nil {
 			return err
 		}
-		s.survey()
+		s.refresh()
 	}
 	s.show(true)
 	return context.Cause(ctx)
@@ -403,7 +403,7 @@ func (s *sweeper) wave(ctx context.Context, tasks []task) error {
 	cancel()
 	ahead.Wait()
 	// What was trained is scored and kept, even after an interruption.
-	e, touched, err := s.harvest(context.WithoutCancel(ctx), population, tasks)
+	e, touched, err := s.collect(context.WithoutCancel(ctx), population, tasks)
 	if err != nil {
 		return err
 	}
@@ -488,9 +488,9 @@ func (s *sweeper) buildAhead(ctx context.Context, tasks []task) {
 	s.networks.Keep(wanted)
 }
 
-// harvest scores the variants that reached their rung, and copies out where
+// collect scores the variants that reached their rung, and copies out where
 // those stand that were trained. touched counts them.
-func (s *sweeper) harvest(ctx context.Context, population kernels.Population, tasks []task) (e entry, touched int, err error) {
+func (s *sweeper) collect(ctx context.Context, population kernels.Population, tasks []task) (e entry, touched int, err error) {
 	e = entry{models: map[string]*model.Model{}, states: map[place]saved{}}
 	records := make([]*Record, len(tasks))
 	states := make([]kernels.State, len(tasks))

@@ -1,0 +1,80 @@
+package viz
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Axes of counts are marked at round numbers.
+func TestWholeTicks(t *testing.T) {
+	for _, test := range []struct {
+		low, high float64
+		want      string
+	}{{1, 15, "2 4 6 8 10 12 14"}, {1, 20, "5 10 15 20"}, {1, 40, "10 20 30 40"}, {1, 3, "1 2 3"}, {0, 1000, "0 200 400 600 800 1,000"}} {
+		var labels []string
+		for _, tick := range (wholeTicks{}).Ticks(test.low, test.high) {
+			labels = append(labels, tick.Label)
+		}
+		if got := strings.Join(labels, " "); got != test.want {
+			t.Errorf("%v to %v: ticks %s, want %s", test.low, test.high, got, test.want)
+		}
+	}
+}
+
+// A range that is wider than its cell stands on two lines, and is not cut.
+func TestTwoLines(t *testing.T) {
+	s := style{size: 8}
+	if got := twoLines("0.0207–0.0401", s, 40); !slices.Equal(got, []string{"0.0207–", "0.0401"}) {
+		t.Errorf("found %q", got)
+	}
+	if got := twoLines("8–11", s, 40); !slices.Equal(got, []string{"8–11"}) {
+		t.Errorf("found %q", got)
+	}
+}
+
+// Each frame of a dream has the logit of its own image, from the start's to the end's.
+func TestDreamFrames(t *testing.T) {
+	n := bars(true)
+	d := made[*Dream](t)(NewDream(t.Context(), n, images(20), 1))
+	for _, o := range d.Outputs {
+		if len(o.frames) != dreamFrames || o.frames[0].logit != o.Logits[0] || o.frames[dreamFrames-1].logit != o.Logits[len(o.Logits)-1] {
+			t.Fatalf("class %d: %d frames", o.Class, len(o.frames))
+		}
+		for _, f := range o.frames {
+			_, a, err := n.Activate(t.Context(), f.image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Probabilities near 0 and 1 have few digits of float32 in their logits.
+			p := float64(a[len(a)-1][o.Class])
+			if got := 1 / (1 + math.Exp(-f.logit)); math.Abs(got-p) > 1e-5 {
+				t.Errorf("class %d: a frame shows %v, the network says %v", o.Class, got, p)
+			}
+		}
+	}
+}
+
+// Units are lit as digits are drawn: the more active, the more like ink, on either background.
+func TestLamp(t *testing.T) {
+	for _, theme := range []Theme{Light, Dark} {
+		c := theme.colors()
+		if c.lamp(1) != c.digit(1) || c.lamp(0) != c.digit(0) {
+			t.Errorf("theme %v: a unit is drawn in another ink than the digit", theme)
+		}
+	}
+}
+
+// What is no probability is not printed as one.
+func TestShare(t *testing.T) {
+	if got := share(0.25, true); got != "25.0 %" {
+		t.Errorf("a probability is %q", got)
+	}
+	if got := share(0.25, false); got != "0.250" {
+		t.Errorf("an output is %q", got)
+	}
+	if title := made[*Noise](t)(NewNoise(t.Context(), bars(false), images(20), 1)).page().subtitle; strings.Contains(title, "%") || strings.Contains(title, "probability") {
+		t.Errorf("of sigmoid outputs: %s", title)
+	}
+}
