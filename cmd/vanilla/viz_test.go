@@ -351,7 +351,7 @@ func TestVizWrongUsage(t *testing.T) {
 		{on("robustness", "model.safetensors", "--image", "nowhere.png"), failed, "nowhere.png: cannot be read"},
 		{on("robustness", "model.safetensors", "--index", "99"), misuse, "--index 99: want 0 to 29"},
 		{on("morph", "model.safetensors"), misuse, "--from 3: model.safetensors gets no test image of that label right: want another one, of 0 to 2"},
-		{on("morph", "default", "--from", "3", "--to", "3"), misuse, "--to 3: --from is the same digit: want another one"},
+		{on("morph", "model.safetensors", "--from", "1", "--to", "1"), misuse, "--to 1: --from is the same digit: want another one"},
 		{on("morph", "model.safetensors", "--from", "1"), misuse, "--to 8: model.safetensors gets no"},
 		{on("training", "tiny"), failed, "tiny: want a directory that vanilla train --history has written: found no history.jsonl"},
 		{on("training", "damaged"), failed, "line 1: expected a record of an epoch"},
