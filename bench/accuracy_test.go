@@ -85,6 +85,9 @@ func TestRecordedRecipes(t *testing.T) {
 	for _, f := range newest(files, AccuracySuite) {
 		for _, r := range named {
 			accuracies := accuraciesOf(f, r.Recipe)
+			if len(accuracies) == 0 && strings.Contains(f.Machine, "portable") {
+				continue // portable Go may lack a recipe, which takes it minutes
+			}
 			if len(accuracies) < 20 {
 				t.Errorf("%s has %d seeds of %s, want 20: make accuracy", f.Name, len(accuracies), r.Name)
 			}
