@@ -247,7 +247,7 @@ func TestOpenErrors(t *testing.T) {
 	renamed.Params[2].Name = "W9"
 	short.Params = m.Params[:4]
 	for want, open := range map[string]func() (*Network, error){
-		"only what built its graph can run it":         func() (*Network, error) { return Open(ref.New(), m, nil) },
+		"only what built its graph can run it":                     func() (*Network, error) { return Open(ref.New(), m, nil) },
 		`parameter 2 of the model is "W9", that of the graph "W2"`: func() (*Network, error) { return Open(ref.New(), &renamed, lowered) },
 		"holds 4 parameters, the program has 5":                    func() (*Network, error) { return Open(ref.New(), &short, lowered) },
 	} {
