@@ -1,3 +1,5 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
 package cuda
 
 import (

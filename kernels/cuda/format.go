@@ -116,6 +116,12 @@ type program struct {
 	index  map[*plan]int32
 }
 
+// addChain appends a resident network and returns its number.
+func (p *program) addChain(c packedChain) int32 {
+	p.chains = append(p.chains, c)
+	return int32(len(p.chains) - 1)
+}
+
 // add packs a plan, once, and returns its number.
 func (p *program) add(of *plan) int32 {
 	if i, ok := p.index[of]; ok {

@@ -88,3 +88,18 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+// TestChains: resident networks are numbered in the order in which they come.
+func TestChains(t *testing.T) {
+	var p program
+	for i := range 3 {
+		if number := p.addChain(packedChain{Depth: int32(i + 1)}); int(number) != i {
+			t.Errorf("chain %d has number %d", i, number)
+		}
+	}
+	for i, c := range p.chains {
+		if int(c.Depth) != i+1 {
+			t.Errorf("chain %d has depth %d, want %d", i, c.Depth, i+1)
+		}
+	}
+}

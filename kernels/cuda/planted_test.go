@@ -88,7 +88,7 @@ var mistakes = []mistake{
 		"TestResidentConformance/Recipes", "nesterov"},
 	{"resident.cu", "(place / side - shift)", "(PLANTED ? shift - place / side : place / side - shift)",
 		"TestResidentConformance/Recipes", "shift"},
-	{"class.go", "return bytes + depth*layer", "return bytes + depth*layer - either(PLANTED, 128, 0)",
+	{"match.go", "return bytes + depth*layer", "return bytes + depth*layer - either(PLANTED, 128, 0)",
 		"TestResidentShapes", "CUDA_ERROR_ILLEGAL_ADDRESS"},
 	// In the host's code.
 	{"population.go", "wave = slices.Clone(wave)", "if !PLANTED { wave = slices.Clone(wave) }",

@@ -271,8 +271,7 @@ func (t *training) plan(w *worker, l *launch, program *program, i int) (int32, e
 	n := &t.nets[i]
 	if n.class.resident() {
 		l.sharedFloats = max(l.sharedFloats, int64(n.class.sharedBytes(int(n.chain.Depth))/4))
-		program.chains = append(program.chains, *n.chain)
-		return int32(len(program.chains) - 1), nil
+		return program.addChain(*n.chain), nil
 	}
 	made, err := w.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})
 	if err != nil {
