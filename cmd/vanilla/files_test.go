@@ -153,7 +153,7 @@ func TestFilesOfOthers(t *testing.T) {
 	must(t, tiny("--history", "run")...)
 	must(t, tinySweep("--out", "sweep")...)
 	must(t, tiny("--history", "run/below")...)
-	files := map[string]string{}
+	var files map[string]string
 	remember := func() map[string]string {
 		found := map[string]string{}
 		for _, dir := range []string{"run", "sweep"} {

@@ -77,7 +77,7 @@ func TestKill(t *testing.T) {
 		line = append(line, "--history", run, "-o", run+".safetensors", "--resume")
 		for ended := false; !ended; {
 			if killed >= want && midway >= want/2 {
-				ended = trainFor(t, time.Hour, line)
+				trainFor(t, time.Hour, line) // to the end
 				break
 			}
 			if ended = trainFor(t, lives.next(), line); !ended {

@@ -193,7 +193,7 @@ func TestKillSweep(t *testing.T) {
 		for ended := false; !ended; {
 			resume := append(line, "--out", run, "--resume")
 			if killed >= want && midway >= want/3 {
-				ended = trainFor(t, time.Hour, resume)
+				trainFor(t, time.Hour, resume) // to the end
 				break
 			}
 			if ended = trainFor(t, lives.next(), resume); !ended {
