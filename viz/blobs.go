@@ -417,7 +417,8 @@ func (b *Blobs) table(c *canvas, x, y float64, t Texture) {
 
 // spectra draws each network's power by frequency.
 func (b *Blobs) spectra(c *canvas) *plot.Plot {
-	p := c.newPlot("Power by frequency (dashed: noise)", "periods across the image", "times that of noise")
+	p := c.newPlot("Power by frequency (dashed: noise)", "periods across the image", "power, relative to noise")
+	p.X.Tick.Marker = wholeTicks{}
 	highest := 1.
 	for i, t := range b.Models {
 		line, _ := plotter.NewLine(series(t.Trained.Spectrum))

@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -50,5 +51,33 @@ func TestFiguresEndWithTheirContext(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+// cancelAt ends a context when it draws the given frame.
+type cancelAt struct {
+	frame  int
+	cancel context.CancelFunc
+	drawn  []int
+}
+
+func (f *cancelAt) page() page {
+	return page{title: "frames", width: 40, height: 20, frames: 9, body: func(_ *canvas, frame int) {
+		if f.drawn = append(f.drawn, frame); frame == f.frame {
+			f.cancel()
+		}
+	}}
+}
+
+// A moving figure draws no frame after its context is done, and writes nothing.
+func TestAnimationEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &cancelAt{frame: 3, cancel: cancel}
+	var b bytes.Buffer
+	if err := Write(ctx, &b, f, GIF, Light); !errors.Is(err, context.Canceled) || b.Len() > 0 {
+		t.Errorf("error %v, %d bytes", err, b.Len())
+	}
+	if len(f.drawn) != 4 {
+		t.Errorf("drew frames %v, want those up to 3", f.drawn)
 	}
 }

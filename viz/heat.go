@@ -30,12 +30,26 @@ type Cell struct {
 }
 
 const (
-	heatSide = 430. // of the cells, at most
-	heatLeft = 62.
+	heatSide    = 430. // of the cells, at most
+	heatAxis    = 18.  // for the name of the rows' dimension
+	heatLongest = 150. // for the rows' values, at most
+	heatScale   = 64.  // for the scale of colours
 )
 
+// heatTick is how the values of both dimensions are written.
+var heatTick = style{size: 8}
+
+// left is where the cells begin: after the widest of the rows' values, of which twoLines makes what is too wide.
+func (h *Heat) left() float64 {
+	widest := 0.
+	for _, name := range h.RowOf {
+		widest = math.Max(widest, heatTick.width(name))
+	}
+	return snap(heatAxis + math.Min(widest, heatLongest) + 6)
+}
+
 func (h *Heat) cell() (w, height float64) {
-	w = math.Min(72, (bodyWidth-heatLeft-64)/float64(max(1, len(h.ColumnOf))))
+	w = math.Min(72, (bodyWidth-h.left()-heatScale)/float64(max(1, len(h.ColumnOf))))
 	height = math.Min(math.Min(w, 46), heatSide/float64(max(1, len(h.RowOf))))
 	return snap(w), snap(height)
 }
@@ -45,7 +59,7 @@ func (h *Heat) page() page {
 	caption := fmt.Sprintf("Each cell is the mean %s, in per cent, of the networks with these values", h.Accuracy)
 	for _, c := range h.Cells {
 		if c != nil && c.SD != nil {
-			caption += ", ± one standard deviation (n−1) where there is room"
+			caption += ", ± one standard deviation (n−1) where it fits"
 			break
 		}
 	}
@@ -64,11 +78,12 @@ func (h *Heat) draw(c *canvas, _ int) {
 	columns, rows := len(h.ColumnOf), len(h.RowOf)
 	low, high := h.limits()
 	shade := func(mean float64) color.RGBA { return heatColor(ratio(errorDigits(mean)-low, high-low)) }
-	edge, bottom := heatLeft+float64(columns)*cw, float64(rows)*ch
+	left := h.left()
+	edge, bottom := left+float64(columns)*cw, float64(rows)*ch
 	number := style{size: math.Min(9.5, math.Min(cw*0.27, ch*0.42)), align: centred}
 	small := style{size: number.size * 0.72, align: centred}
 	for i, v := range h.Cells {
-		x, y := heatLeft+float64(i%columns)*cw, bottom-float64(i/columns+1)*ch
+		x, y := left+float64(i%columns)*cw, bottom-float64(i/columns+1)*ch
 		if v == nil {
 			c.lines(c.colors.grid, 0.5, x+cw*0.3, y+ch*0.5, x+cw*0.7, y+ch*0.5)
 			continue
@@ -88,20 +103,21 @@ func (h *Heat) draw(c *canvas, _ int) {
 		}
 	}
 	if h.Marked >= 0 {
-		c.frame(heatLeft+float64(h.Marked%columns)*cw+1, bottom-float64(h.Marked/columns+1)*ch+1, cw-2, ch-2, c.series[5], 2)
+		c.frame(left+float64(h.Marked%columns)*cw+1, bottom-float64(h.Marked/columns+1)*ch+1, cw-2, ch-2, c.series[5], 2)
 	}
-	tick := style{size: 8, color: c.muted, align: centred}
+	tick := heatTick
+	tick.color, tick.align = c.muted, centred
 	for i, name := range h.ColumnOf {
 		for k, line := range twoLines(name, tick, cw-2) {
-			c.text(heatLeft+(float64(i)+0.5)*cw, bottom+12+9*float64(k), line, tick)
+			c.text(left+(float64(i)+0.5)*cw, bottom+12+9*float64(k), line, tick)
 		}
 	}
-	c.text((heatLeft+edge)/2, bottom+36, h.Columns, style{size: 9, align: centred})
+	c.text((left+edge)/2, bottom+36, h.Columns, style{size: 9, align: centred})
 	tick.align = right
 	for i, name := range h.RowOf {
-		lines := twoLines(name, tick, heatLeft-18)
+		lines := twoLines(name, tick, left-heatAxis-5)
 		for k, line := range lines {
-			c.text(heatLeft-5, bottom-(float64(i)+0.5)*ch+3+9*(float64(k)-float64(len(lines)-1)/2), line, tick)
+			c.text(left-5, bottom-(float64(i)+0.5)*ch+3+9*(float64(k)-float64(len(lines)-1)/2), line, tick)
 		}
 	}
 	c.rotated(9, bottom/2, h.Rows, style{size: 9, align: centred})
@@ -150,7 +166,7 @@ func heatColor(v float64) color.RGBA {
 	return stops[i].to(stops[i+1], v-float64(i)).rgba()
 }
 
-// twoLines is a name on one line or, where it is a range that is wider than there is room, its ends on two.
+// twoLines is a name on one line or, where it is a range that is wider than the space for it, its ends on two.
 func twoLines(name string, s style, width float64) []string {
 	if low, high, ranged := strings.Cut(name, "–"); ranged && s.width(name) > width {
 		return []string{s.cut(low+"–", width), s.cut(high, width)}

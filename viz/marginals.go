@@ -35,15 +35,42 @@ type Level struct {
 }
 
 const (
-	marginalRow  = 14.
-	marginalHead = 16.
-	marginalGap  = 12.
-	marginalFoot = 30.
-	marginalName = 84. // where values are written, right-aligned
-	marginalN    = 62. // where counts are
+	marginalRow     = 14.
+	marginalHead    = 16.
+	marginalGap     = 12.
+	marginalFoot    = 30.
+	marginalLongest = 140. // for a value's name, at most
 )
 
-// columns deals dimensions to two columns, each to the shorter one, and returns where each starts.
+var (
+	marginalName  = style{size: 8, align: right}
+	marginalCount = style{size: 7, align: right}
+)
+
+// sides are how wide the names of values, on the left, and the counts, on the right, are in the columns, gaps included.
+func (m *Marginals) sides() (names, counts float64) {
+	for _, d := range m.Dimensions {
+		for _, l := range d.Levels {
+			names = math.Max(names, marginalName.width(l.Value))
+			counts = math.Max(counts, marginalCount.width(m.count(l)))
+		}
+	}
+	return snap(math.Min(names, marginalLongest) + 10), snap(counts + 14)
+}
+
+// count says how many points a level has: good, after the plus diverged, after the arrow trained to the end.
+func (m *Marginals) count(l Level) string {
+	count := words.Thousands(l.N)
+	if l.Diverged > 0 {
+		count += "+" + words.Thousands(l.Diverged)
+	}
+	if m.selects() {
+		count += " → " + words.Thousands(l.Last)
+	}
+	return count
+}
+
+// columns assigns dimensions to two columns, each to the shorter one, and returns where each starts.
 func (m *Marginals) columns() (x, y []float64, height float64) {
 	var heights [2]float64
 	for _, d := range m.Dimensions {
@@ -95,8 +122,9 @@ func (m *Marginals) draw(c *canvas, _ int) {
 	axis := NewAccuracyAxis(all)
 	xs, ys, height := m.columns()
 	const width = bodyWidth/2 - 8
+	names, counts := m.sides()
 	place := func(x, accuracy float64) float64 {
-		return x + marginalName + (width-marginalName-marginalN)*axis.Place(accuracy)
+		return x + names + (width-names-counts)*axis.Place(accuracy)
 	}
 	ticks := axis.Ticks()
 	for i, d := range m.Dimensions {
@@ -110,16 +138,10 @@ func (m *Marginals) draw(c *canvas, _ int) {
 		}
 		for k, l := range d.Levels {
 			mid := y + (float64(k)+0.5)*marginalRow - 1
-			label := style{size: 8, align: right}
-			c.text(x+marginalName-8, mid+3, label.cut(l.Value, marginalName-10), label)
-			count := words.Thousands(l.N)
-			if l.Diverged > 0 {
-				count += "+" + words.Thousands(l.Diverged)
-			}
-			if m.selects() {
-				count += " → " + words.Thousands(l.Last)
-			}
-			c.text(x+width, mid+3, count, style{size: 7, color: c.muted, align: right})
+			c.text(x+names-8, mid+3, marginalName.cut(l.Value, names-10), marginalName)
+			count := marginalCount
+			count.color = c.muted
+			c.text(x+width, mid+3, m.count(l), count)
 			if l.N == 0 {
 				continue
 			}
@@ -133,9 +155,14 @@ func (m *Marginals) draw(c *canvas, _ int) {
 	// The common axis stands under both columns.
 	for column := range min(2, len(m.Dimensions)) {
 		x := float64(column) * (bodyWidth/2 + 8)
+		label, free := style{size: 7.5, color: c.muted, align: centred}, math.Inf(-1)
 		for _, t := range ticks {
-			c.text(place(x, t.Value), height+4, t.Label, style{size: 7.5, color: c.muted, align: centred})
+			half := label.width(t.Label) / 2
+			if at := place(x, t.Value); at-half >= free { // a label that would touch the one before it is left out
+				c.text(at, height+4, t.Label, label)
+				free = at + half + 3
+			}
 		}
-		c.text(x+marginalName+(width-marginalName-marginalN)/2, height+18, m.Accuracy+", %", style{size: 8, color: c.muted, align: centred})
+		c.text(x+names+(width-names-counts)/2, height+18, m.Accuracy+", %", style{size: 8, color: c.muted, align: centred})
 	}
 }

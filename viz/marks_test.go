@@ -78,3 +78,34 @@ func TestShare(t *testing.T) {
 		t.Errorf("of sigmoid outputs: %s", title)
 	}
 }
+
+// The names of values are measured: long ones are written whole, short ones leave their place to the cells and bars.
+func TestLeftMargins(t *testing.T) {
+	short, long := heat(true), heat(true)
+	for i := range long.RowOf {
+		long.RowOf[i] = "784-128-128-10 leaky-relu"
+	}
+	if a, b := short.left(), long.left(); a > 50 || b < heatAxis+heatTick.width(long.RowOf[0])+5 {
+		t.Errorf("the cells begin at %v for %q and at %v for %q", a, short.RowOf[0], b, long.RowOf[0])
+	}
+	one := func(value string) *Marginals {
+		return &Marginals{Dimensions: []Dimension{{Name: "d", Levels: []Level{{Value: value, N: 3, Last: 3}}}}}
+	}
+	const name = "0.000102–0.000236 and more"
+	a, _ := one("8").sides()
+	if b, _ := one(name).sides(); a > 20 || b < marginalName.width(name)+8 {
+		t.Errorf("the bars begin at %v and %v", a, b)
+	}
+}
+
+// A sigmoid output is a number from 0 to 1 and no share of a whole.
+func TestMistakesWithoutSoftmax(t *testing.T) {
+	w := Mistake{Confidence: 0.9789}
+	if got := (&Mistakes{Softmax: true}).confidence(w); got != "97 %" {
+		t.Errorf("softmax: %q", got)
+	}
+	m := &Mistakes{}
+	if got := m.confidence(w); got != "0.97" {
+		t.Errorf("sigmoid: %q", got)
+	}
+}

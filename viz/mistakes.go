@@ -23,14 +23,16 @@ type Mistakes struct {
 	Confusion [][]int `json:"confusion"`
 	// Wrong are the images that all get wrong, in the order of the set.
 	Wrong []Mistake `json:"wrong"`
-	set   *mnist.Images
+	// Softmax says that the first network's outputs are probabilities.
+	Softmax bool `json:"softmax"`
+	set     *mnist.Images
 }
 
 // Mistake is one misclassified image.
 type Mistake struct {
 	Index int `json:"index"`
 	Label int `json:"label"`
-	// Guess is what the first network takes it for, and Confidence its probability of that.
+	// Guess is what the first network takes it for, and Confidence the output that says so.
 	Guess      int     `json:"guess"`
 	Confidence float64 `json:"confidence"`
 	// Guesses are all networks'.
@@ -55,6 +57,9 @@ func NewMistakes(ctx context.Context, networks []Network, set *mnist.Images) (*M
 		p, err := n.Probabilities(ctx, set.Pixels)
 		if err != nil {
 			return nil, err
+		}
+		if k == 0 {
+			m.Softmax = n.Softmax()
 		}
 		wrong, own := 0, outputs(n)
 		for i, label := range set.Labels {
@@ -90,7 +95,7 @@ const (
 func (m *Mistakes) page() page {
 	p := page{
 		width: bodyWidth, height: mistakeRows*mistakePitchY + 278, body: m.draw,
-		caption: "Under each digit: what it is → what the network takes it for, and how sure it is. Many would puzzle a reader too; others are plain, and the network is sure all the same. " +
+		caption: "Under each digit: what it is → what the network takes it for, and " + m.sure() + ". " +
 			"The matrix counts images; its diagonal, the right ones, is left out of the colours.",
 	}
 	if len(m.Models) == 1 {
@@ -113,6 +118,23 @@ func (m *Mistakes) page() page {
 	return p
 }
 
+// sure says what the number under a digit is.
+func (m *Mistakes) sure() string {
+	if m.Softmax {
+		return "the probability that it gives"
+	}
+	return "its output for that, from 0 to 1"
+}
+
+// confidence prints the number under a digit, rounded down so that no mistake seems certain.
+func (m *Mistakes) confidence(w Mistake) string {
+	v := math.Floor(100 * w.Confidence)
+	if m.Softmax {
+		return fmt.Sprintf("%.0f %%", v)
+	}
+	return fmt.Sprintf("%.2f", v/100)
+}
+
 func (m *Mistakes) draw(c *canvas, _ int) {
 	wrong := slices.Clone(m.Wrong)
 	slices.SortStableFunc(wrong, func(a, b Mistake) int { return cmp.Compare(b.Confidence, a.Confidence) })
@@ -121,7 +143,7 @@ func (m *Mistakes) draw(c *canvas, _ int) {
 		x, y := float64(i%mistakeColumns)*mistakePitchX, float64(i/mistakeColumns)*mistakePitchY
 		tw, th := c.picture(x, y, cell, m.set.Rows, m.set.Cols, m.set.Image(w.Index))
 		c.text(x, y+th+9, fmt.Sprintf("%d → %d", w.Label, w.Guess), style{size: 8, bold: true})
-		c.text(x+tw, y+th+9, fmt.Sprintf("%.0f %%", math.Floor(100*w.Confidence)), style{size: 6.5, color: c.muted, align: right})
+		c.text(x+tw, y+th+9, m.confidence(w), style{size: 6.5, color: c.muted, align: right})
 	}
 	if len(wrong) == 0 {
 		c.text(0, 20, "No image is misclassified.", style{size: 10})

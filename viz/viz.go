@@ -5,7 +5,7 @@
 // images and nothing else; the same arguments give the same numbers. Its drawing shows these numbers and no others:
 //
 //	w, err := viz.NewWeights(ctx, network, 28, 28, viz.SharedScale)
-//	err = viz.Write(file, w, viz.PNG, viz.Light)
+//	err = viz.Write(ctx, file, w, viz.PNG, viz.Light)
 //
 // What runs a network is not this package's to know: whoever calls it says what the network makes of images, and along
 // which pixels its outputs rise.

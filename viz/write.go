@@ -3,6 +3,7 @@ package viz
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"image/color"
@@ -51,8 +52,12 @@ const (
 // Moves says whether a figure can be written as a GIF.
 func Moves(f Figure) bool { return f.page().frames > 0 }
 
-// Write draws a figure. It fails if the format is GIF and the figure does not move, and if w does.
-func Write(w io.Writer, f Figure, format Format, theme Theme) error {
+// Write draws a figure. It fails if the format is GIF and the figure does not move, if w fails, and if ctx is done before
+// the last frame is drawn; nothing is written then.
+func Write(ctx context.Context, w io.Writer, f Figure, format Format, theme Theme) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	p := f.page()
 	switch format {
 	case PNG:
@@ -67,7 +72,7 @@ func Write(w io.Writer, f Figure, format Format, theme Theme) error {
 		if p.frames == 0 {
 			return fmt.Errorf("expected a figure that moves for a %s, found one that does not", format)
 		}
-		return p.animate(w, theme)
+		return p.animate(ctx, w, theme)
 	}
 	return fmt.Errorf("expected the format png, svg or gif, found %q", format)
 }
@@ -140,13 +145,16 @@ const (
 )
 
 // animate writes the frames as a GIF that repeats. A GIF has 256 colours: those of the theme's scales and text.
-func (p *page) animate(w io.Writer, theme Theme) error {
+func (p *page) animate(ctx context.Context, w io.Writer, theme Theme) error {
 	colors := theme.colors()
 	palette := colors.palette()
 	nearest := map[color.RGBA]uint8{}
 	var g gif.GIF
 	var before *image.Paletted
 	for frame := range p.frames {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		drawn := p.image(theme, frame, pixelsPerPoint).(*image.RGBA)
 		reduced := image.NewPaletted(drawn.Rect, palette)
 		var last color.RGBA // of the pixel before, which most have too

@@ -145,7 +145,7 @@ func TestWrite(t *testing.T) {
 	for name, f := range all(t) {
 		for _, format := range []Format{PNG, SVG, GIF} {
 			var b, same bytes.Buffer
-			err := Write(&b, f, format, Light)
+			err := Write(t.Context(), &b, f, format, Light)
 			if format == GIF && !Moves(f) {
 				if err == nil || !strings.Contains(err.Error(), "expected a figure that moves") {
 					t.Errorf("%s as a GIF: %v", name, err)
@@ -155,7 +155,7 @@ func TestWrite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := Write(&same, again[name], format, Light); err != nil || !bytes.Equal(b.Bytes(), same.Bytes()) {
+			if err := Write(t.Context(), &same, again[name], format, Light); err != nil || !bytes.Equal(b.Bytes(), same.Bytes()) {
 				t.Errorf("%s: the same numbers gave another %s: %v", name, format, err)
 			}
 			p := f.page()
@@ -186,11 +186,11 @@ func TestWrite(t *testing.T) {
 			}
 		}
 	}
-	if err := Write(io.Discard, again["weights"], "bmp", Light); err == nil || !strings.Contains(err.Error(), `found "bmp"`) {
+	if err := Write(t.Context(), io.Discard, again["weights"], "bmp", Light); err == nil || !strings.Contains(err.Error(), `found "bmp"`) {
 		t.Errorf("found %v", err)
 	}
 	for _, format := range []Format{PNG, SVG, GIF} {
-		if err := Write(full{}, again["morph"], format, Light); err == nil {
+		if err := Write(t.Context(), full{}, again["morph"], format, Light); err == nil {
 			t.Errorf("%s onto a full disk: no error", format)
 		}
 	}
@@ -204,7 +204,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 func TestAnimation(t *testing.T) {
 	f := made[*Dream](t)(NewDream(t.Context(), bars(true), images(20), 1))
 	var b bytes.Buffer
-	if err := Write(&b, f, GIF, Light); err != nil {
+	if err := Write(t.Context(), &b, f, GIF, Light); err != nil {
 		t.Fatal(err)
 	}
 	g, err := gif.DecodeAll(&b)
@@ -305,7 +305,7 @@ func TestControlCharacters(t *testing.T) {
 		"blobs":       made[*Blobs](t)(NewBlobs(t.Context(), []Network{n, n}, []Start{nil, nil}, images(20).Pixels, side, side)),
 	} {
 		var b bytes.Buffer
-		if err := Write(&b, f, SVG, Light); err != nil {
+		if err := Write(t.Context(), &b, f, SVG, Light); err != nil {
 			t.Fatal(err)
 		}
 		for d := xml.NewDecoder(&b); ; {

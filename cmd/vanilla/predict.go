@@ -159,8 +159,8 @@ func (v *predictor) knownShapes(rows, cols int) (*mnist.Likeness, error) {
 }
 
 // draw draws what the network saw.
-func (v *predictor) draw(shown *viz.Pictures) error {
-	return store.Replace(v.show, func(w io.Writer) error { return viz.Write(w, shown, drawingOf(v.show), viz.Light) })
+func (v *predictor) draw(ctx context.Context, shown *viz.Pictures) error {
+	return store.Replace(v.show, func(w io.Writer) error { return viz.Write(ctx, w, shown, drawingOf(v.show), viz.Light) })
 }
 
 // drawingOf is the format that the name of a file for a drawing ends in, or "".
@@ -237,7 +237,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		shown.Seen = append(shown.Seen, viz.Seen{Name: filepath.Base(file), Class: r.Class, Probability: float64(probabilities[r.Class]), Pixels: pixels})
 	}
 	if v.show != "" && len(shown.Seen) > 0 {
-		if err := v.draw(&shown); err != nil {
+		if err := v.draw(ctx, &shown); err != nil {
 			return err
 		}
 	}

@@ -181,7 +181,7 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 	} else if err := writeJSON(stdout, found.Summary()); err != nil {
 		return err
 	}
-	written, err := r.write(found, rows, columns, best)
+	written, err := r.write(ctx, found, rows, columns, best)
 	// What was written is a result too, but for programs the object stands alone.
 	said := stdout
 	if r.json {
@@ -208,7 +208,7 @@ func (r *resultsFlags) dimensions(found *report.Report) (rows, columns string, e
 }
 
 // write writes the files that flags ask for, and says which.
-func (r *resultsFlags) write(found *report.Report, rows, columns string, best []*sweep.Variant) (written []string, err error) {
+func (r *resultsFlags) write(ctx context.Context, found *report.Report, rows, columns string, best []*sweep.Variant) (written []string, err error) {
 	save := func(what, path string, write func(io.Writer) error) error {
 		if err := store.Replace(path, write); err != nil {
 			return err
@@ -245,7 +245,7 @@ func (r *resultsFlags) write(found *report.Report, rows, columns string, best []
 		}
 		for _, f := range figures {
 			path := filepath.Join(r.figures, f.name+"."+r.format)
-			if err := save("figure", path, func(w io.Writer) error { return viz.Write(w, f.Figure, viz.Format(r.format), theme) }); err != nil {
+			if err := save("figure", path, func(w io.Writer) error { return viz.Write(ctx, w, f.Figure, viz.Format(r.format), theme) }); err != nil {
 				return written, err
 			}
 		}

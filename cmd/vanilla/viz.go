@@ -292,7 +292,7 @@ func (v *vizFlags) theme() viz.Theme {
 }
 
 func (v *vizFlags) save(path string, f viz.Figure, format viz.Format) error {
-	return store.Replace(path, func(w io.Writer) error { return viz.Write(w, f, format, v.theme()) })
+	return store.Replace(path, func(w io.Writer) error { return viz.Write(v.ctx, w, f, format, v.theme()) })
 }
 
 // dataset is what --data names, loaded once.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"math"
 	"slices"
@@ -179,7 +180,7 @@ func TestFigures(t *testing.T) {
 		}
 		for _, f := range figures {
 			var b bytes.Buffer
-			if err := viz.Write(&b, f, viz.SVG, viz.Light); err != nil || b.Len() == 0 {
+			if err := viz.Write(t.Context(), &b, f, viz.SVG, viz.Light); err != nil || b.Len() == 0 {
 				t.Errorf("%s: %T: %v", name, f, err)
 			}
 		}
@@ -231,7 +232,9 @@ func BenchmarkReport(b *testing.B) {
 		"json":    func(w *bytes.Buffer) error { return json.NewEncoder(w).Encode(r.Summary()) },
 		"parquet": func(w *bytes.Buffer) error { return r.WriteParquet(w) },
 		"html":    func(w *bytes.Buffer) error { return r.WriteHTML(w, "h1", "h2") },
-		"png":     func(w *bytes.Buffer) error { return viz.Write(w, r.Tradeoff(), viz.PNG, viz.Light) },
+		"png": func(w *bytes.Buffer) error {
+			return viz.Write(context.Background(), w, r.Tradeoff(), viz.PNG, viz.Light)
+		},
 	} {
 		b.Run("variants=100000/"+name, func(b *testing.B) {
 			for b.Loop() {
