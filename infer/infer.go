@@ -12,6 +12,7 @@ package infer
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -29,6 +30,7 @@ import (
 type Network struct {
 	program   *ir.Program
 	params    [][]float32 // the model's own, in the program's order
+	batch     int         // that it was trained in, 0 if the model does not say
 	inference kernels.Inference
 }
 
@@ -61,7 +63,10 @@ func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, 
 		}
 		source = network
 	}
-	n := &Network{program: source.Lowered()}
+	n := &Network{program: source.Lowered(), batch: batchOf(m)}
+	if err := memory.Check("running "+m.Title()+" in its batches", 4*uint64(n.batch)*width(n.program)); err != nil {
+		return nil, err
+	}
 	for i, q := range m.Params {
 		if own != nil && i < len(n.program.Params) {
 			if name := n.program.Value(n.program.Params[i].Value).Name; q.Name != name {
@@ -71,10 +76,46 @@ func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, 
 		n.params = append(n.params, q.Data)
 	}
 	var err error
-	if n.inference, err = exec.Infer(source, n.params); err != nil {
+	if n.inference, err = exec.Infer(source, n.params, n.batch); err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// batchOf is the batch size in a model's recipe, 0 if there is none.
+func batchOf(m *model.Model) int {
+	var r struct {
+		Batch int `json:"batch"`
+	}
+	if json.Unmarshal(m.Recipe, &r) != nil {
+		return 0
+	}
+	return max(0, r.Batch)
+}
+
+// width is about how many numbers a program that is run in its own batches computes
+// for an example, and 0 for others.
+func width(p *ir.Program) uint64 {
+	if p.Layers() {
+		return 0
+	}
+	numbers := p.Features()
+	for _, op := range p.Ops[:p.Forward] {
+		if s := p.Value(op.Out).Shape; s.Rows == ir.Batch {
+			numbers += s.Cols
+		}
+	}
+	return uint64(numbers)
+}
+
+// Batch is the batch size of an evaluation where what the network makes of an image
+// depends on the rest of its batch, as batch norm does: that of its training. It is
+// 0 for all others.
+func (n *Network) Batch() int {
+	if !n.program.Coupled() {
+		return 0
+	}
+	return n.batch
 }
 
 // chain builds the network that a model's architecture describes.
@@ -108,9 +149,32 @@ func (n *Network) Evaluate(ctx context.Context, images *mnist.Images) (kernels.S
 // Softmax is whether the network's probabilities are the softmax of its outputs,
 // and not the outputs as they are.
 func (n *Network) Softmax() bool {
-	return slices.ContainsFunc(n.program.Ops[:n.program.Forward], func(op ir.Op) bool {
-		return op.Code == ir.Xent && op.Args[0] == n.program.Output
-	})
+	p := n.program
+	made := map[ir.ID]*ir.Op{}
+	for i := range p.Ops[:p.Forward] {
+		op := &p.Ops[i]
+		made[op.Out] = op
+		if op.Code == ir.Xent && op.Args[0] == p.Output {
+			return true
+		}
+		// Where the loss is no layer operation, as with smoothed labels, its softmax
+		// is one of tensor operations: exp(z − max z), along the classes.
+		if op.Code != ir.Map || op.Fn != ir.FnExp {
+			continue
+		}
+		from := made[op.Args[0]]
+		if from == nil || from.Code != ir.Map || from.Fn != ir.FnSub || from.Args[0] != p.Output {
+			continue
+		}
+		most := made[from.Args[1]]
+		if most != nil && most.Code == ir.Repeat {
+			most = made[most.Args[0]]
+		}
+		if most != nil && most.Code == ir.Reduce && most.Fn == ir.FnMax && most.Args[0] == p.Output && slices.Equal(most.Axes, []int{1}) {
+			return true
+		}
+	}
+	return false
 }
 
 // Probabilities runs the network on images [n, inputs], bytes that it sees as

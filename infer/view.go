@@ -22,9 +22,13 @@ type View struct {
 	z, a    []ir.ID // what enters and what leaves each layer's units
 }
 
-// View is the network under a name.
+// View is the network under a name. It fails if there are no layers to show, and if
+// examples depend on each other (ir.Program.Coupled).
 func (n *Network) View(name string) (*View, error) {
 	p := n.program
+	if p.Coupled() {
+		return nil, fmt.Errorf("%s: what the network makes of an image depends on the rest of its batch: no figure shows it", name)
+	}
 	v := &View{network: n, name: name}
 	param := map[ir.ID][]float32{}
 	for i, q := range p.Params {
@@ -140,7 +144,11 @@ func (v *View) InputGradient(ctx context.Context, x, dz []float32) ([]float32, e
 	if err != nil {
 		return nil, err
 	}
-	return narrow(in.InputGradient(wide(dz))), nil
+	slopes, err := in.InputGradient(wide(dz))
+	if err != nil {
+		return nil, v.named(err)
+	}
+	return narrow(slopes), nil
 }
 
 func wide(values []float32) []float64 {

@@ -45,13 +45,21 @@ type Runner interface {
 
 // NewInference checks the parameters and runs the source's program with them on
 // runners: one for each core that has something to do. What comes of an example
-// depends on no other one and on no number of cores.
-func NewInference(source Source, params [][]float32, newRunner func(Source) (Runner, error)) (Inference, error) {
+// depends on no number of cores, and on no other example but those of its batch
+// where the program makes it so. batch is Executor.Infer's.
+func NewInference(source Source, params [][]float32, batch int, newRunner func(Source) (Runner, error)) (Inference, error) {
 	p, err := CheckSource(source, params)
 	if err != nil {
 		return nil, err
 	}
-	n := &inference{chunk: chunkOf(p), program: p, newRunner: func() (Runner, error) { return newRunner(source) }, params: clone(params)}
+	if batch < 0 {
+		return nil, fmt.Errorf("batch size %d", batch)
+	}
+	if batch == 0 && p.Coupled() {
+		return nil, fmt.Errorf("what program %q makes of an example depends on the rest of the batch, and the batch size that it was trained in is not known", p.Name)
+	}
+	chunk := Variant{Source: source, Batch: batch}.EvaluationBatch(chunkOf(p))
+	n := &inference{chunk: chunk, program: p, newRunner: func() (Runner, error) { return newRunner(source) }, params: clone(params)}
 	r, err := n.take() // whether the program runs at all
 	if err != nil {
 		return nil, err

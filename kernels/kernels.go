@@ -37,9 +37,12 @@ type Executor interface {
 	// the variant.
 	Prepare(data Data, variants []Variant) (Population, error)
 	// Infer makes a network ready to run forward with these parameters, as
-	// State.Params has them. It copies them. It fails if they are not the
-	// program's or the executor cannot run the program.
-	Infer(source Source, params [][]float32) (Inference, error)
+	// State.Params has them. It copies them. batch is the batch size that it was
+	// trained in, and 0 if that is not known: it is evaluated in such batches where
+	// a population would be (Variant.EvaluationBatch). It fails if the parameters are
+	// not the program's, if the executor cannot run the program, and if examples
+	// depend on each other in it (ir.Program.Coupled) and batch is 0.
+	Infer(source Source, params [][]float32, batch int) (Inference, error)
 	// Explain says how the executor trains a network, a line for each step of its
 	// plan. It fails if the executor cannot run the program.
 	Explain(source Source, o Optimizer) ([]string, error)

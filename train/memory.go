@@ -17,10 +17,9 @@ func (r Recipe) Bytes() uint64 {
 		return 0
 	}
 	const floatBytes, copies = 4, 4
-	floats := uint64(4*r.Batch) * uint64(widths[0])
-	for i, in := range widths[:len(widths)-1] {
-		out := uint64(widths[i+1])
-		floats += uint64(2+r.optimizer().Slots()+copies)*(uint64(in)+1)*out + uint64(4*r.Batch)*out
+	floats := uint64(2+r.optimizer().Slots()+copies) * uint64(r.Parameters())
+	for _, width := range widths {
+		floats += uint64(4*r.Batch) * uint64(width)
 	}
 	return floatBytes * floats
 }

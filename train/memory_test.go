@@ -21,6 +21,13 @@ func TestMemory(t *testing.T) {
 	if !errors.As(err, &short) || !strings.HasPrefix(err.Error(), "training 784-65536") || !strings.Contains(err.Error(), "GB of memory, ") {
 		t.Errorf("error %v", err)
 	}
+	wide := Default()
+	wide.Arch = "784-1000-1000-10"
+	gated := wide
+	gated.Block, gated.Norm = "gated", "layer"
+	if more := gated.Bytes() - wide.Bytes(); more < 4*6*(785*1000+1001*1000+4000) {
+		t.Errorf("gates and norms take %d bytes", more)
+	}
 	if need := Default().Bytes(); need < 4*13002 || need > 1<<20 {
 		t.Errorf("the default network takes %d bytes", need)
 	}

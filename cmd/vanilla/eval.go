@@ -84,7 +84,13 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err
 	if e.json {
 		return writeJSON(stdout, r)
 	}
-	return printScore(stdout, r, path, m, data.Name)
+	if err := printScore(stdout, r, path, m, data.Name); err != nil {
+		return err
+	}
+	if batch := network.Batch(); batch > 0 {
+		_, err = fmt.Fprintf(stdout, "\nWhat it makes of an image depends on the rest of its batch: evaluated in batches of %d, as in training.\n", batch)
+	}
+	return err
 }
 
 // fits reports data that a network does not take. The data may have fewer

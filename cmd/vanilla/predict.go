@@ -185,6 +185,9 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 			return err
 		}
 	}
+	if batch := v.network.Batch(); batch > 0 {
+		return fmt.Errorf("%s: what the network makes of an image depends on the rest of its batch of %d, so no image has an answer by itself: --data predicts the test images of a set in batches", v.name, batch)
+	}
 	shown := viz.Pictures{Model: v.name, Rows: rows, Cols: cols}
 	failures := 0
 	for i, file := range files {

@@ -445,7 +445,7 @@ func sameScore(score kernels.Score, p *ir.Program, want *ref.Interpreter[float64
 // Infer is the inference of a variant with parameters, closed when the test ends.
 func Infer(t *testing.T, exec kernels.Executor, v kernels.Variant, params [][]float32) kernels.Inference {
 	t.Helper()
-	inference, err := exec.Infer(v.Source, params)
+	inference, err := exec.Infer(v.Source, params, v.Batch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -727,7 +727,7 @@ func (s suite) errors(t *testing.T) {
 	}
 	short := good.InitialState()
 	short.Params[2] = short.Params[2][:5]
-	if inference, err := s.exec.Infer(good.Source, short.Params); err == nil {
+	if inference, err := s.exec.Infer(good.Source, short.Params, 0); err == nil {
 		inference.Close()
 		t.Error("a short parameter was accepted")
 	}

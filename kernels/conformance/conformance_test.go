@@ -258,7 +258,11 @@ func TestInputGradient(t *testing.T) {
 			in.Forward(x, labels)
 			dOutput := make([]float64, batch*p.Classes())
 			dOutput[row*p.Classes()+output] = 1
-			grad := in.InputGradient(dOutput)[row*p.Features()+pixel]
+			slopes, err := in.InputGradient(dOutput)
+			if err != nil {
+				t.Fatal(err)
+			}
+			grad := slopes[row*p.Features()+pixel]
 			value := func(v float64) float64 {
 				shifted := slices.Clone(x)
 				shifted[row*p.Features()+pixel] = v

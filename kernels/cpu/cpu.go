@@ -101,15 +101,19 @@ func (e executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string,
 
 // Infer reads all columns of the data as dense: what an example comes to does
 // not depend on the others.
-func (e executor) Infer(source kernels.Source, params [][]float32) (kernels.Inference, error) {
-	return kernels.NewInference(source, params, func(s kernels.Source) (kernels.Runner, error) {
+func (e executor) Infer(source kernels.Source, params [][]float32, batch int) (kernels.Inference, error) {
+	return kernels.NewInference(source, params, batch, func(s kernels.Source) (kernels.Runner, error) {
 		c, err := compileForward(s.Lowered())
 		if err != nil {
 			return nil, err
 		}
+		chunk := kernels.Variant{Source: s, Batch: batch}.EvaluationBatch(0)
 		r := e.choose().routines
 		data := kernels.Data{Train: kernels.Examples{Features: c.program.Features()}}
-		m := newRunner(c, newDataset(data, r), r, evaluationChunk)
+		m := newRunner(c, newDataset(data, r), r, max(evaluationChunk, chunk))
+		if chunk > 0 {
+			m.chunkSize = chunk
+		}
 		m.finish()
 		return m, nil
 	})

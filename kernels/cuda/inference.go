@@ -20,7 +20,7 @@ type inference struct {
 	worker  *worker
 }
 
-func (e *executor) Infer(source kernels.Source, params [][]float32) (kernels.Inference, error) {
+func (e *executor) Infer(source kernels.Source, params [][]float32, _ int) (kernels.Inference, error) {
 	p, err := kernels.CheckSource(source, params)
 	if err != nil {
 		return nil, err

@@ -320,7 +320,7 @@ func TestFailures(t *testing.T) {
 			if _, err := p.Evaluate(t.Context(), 0, kernels.Test); !errors.Is(err, driver.ErrDeviceLost) {
 				t.Errorf("%s: Evaluate afterwards: %v", name, err)
 			}
-			inference, err := e.Infer(variants[0].Source, after[0].Params)
+			inference, err := e.Infer(variants[0].Source, after[0].Params, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

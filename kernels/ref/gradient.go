@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"fmt"
 	"slices"
 
 	"vanilla/graph/ir"
@@ -11,8 +12,9 @@ import (
 // out. With a one-hot row it is the slope of one output along every pixel.
 //
 // Programs hold gradients of parameters only; this walks the forward operations
-// back, by the same rules.
-func (in *Interpreter[T]) InputGradient(dOutput []T) []T {
+// back, by the same rules. It fails if the output depends on the inputs by tensor
+// operations.
+func (in *Interpreter[T]) InputGradient(dOutput []T) ([]T, error) {
 	p, batch := in.p, len(in.labels)
 	d := make([][]T, len(p.Values)) // gradients so far, nil for zero
 	add := func(id ir.ID, i int, v T) {
@@ -47,10 +49,12 @@ func (in *Interpreter[T]) InputGradient(dOutput []T) []T {
 				add(op.Args[0], i, v)
 				add(op.Args[1], i, T(op.Scale)*v)
 			}
+		default:
+			return nil, fmt.Errorf("program %q: no gradient in the inputs is known of the tensor operation that computes %q", p.Name, p.Value(op.Out).Name)
 		}
 	}
 	if d[p.Input] == nil {
-		return make([]T, batch*p.Features())
+		return make([]T, batch*p.Features()), nil
 	}
-	return d[p.Input]
+	return d[p.Input], nil
 }

@@ -278,7 +278,7 @@ func prepare(t *testing.T, data kernels.Data, p *ir.Program) (kernels.Population
 // infer runs the population's network as it stands.
 func infer(t *testing.T, population kernels.Population, v kernels.Variant) kernels.Inference {
 	t.Helper()
-	n, err := New().Infer(v.Source, params(t, population))
+	n, err := New().Infer(v.Source, params(t, population), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

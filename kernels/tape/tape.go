@@ -59,9 +59,9 @@ func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.
 	})
 }
 
-func (executor) Infer(source kernels.Source, params [][]float32) (kernels.Inference, error) {
-	return kernels.NewInference(source, params, func(s kernels.Source) (kernels.Runner, error) {
-		return newMachine(kernels.Variant{Source: s})
+func (executor) Infer(source kernels.Source, params [][]float32, batch int) (kernels.Inference, error) {
+	return kernels.NewInference(source, params, batch, func(s kernels.Source) (kernels.Runner, error) {
+		return newMachine(kernels.Variant{Source: s, Batch: batch})
 	})
 }
 
