@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,6 +119,45 @@ func TestProbabilities(t *testing.T) {
 						}
 					}
 				}
+			}
+		}
+	}
+}
+
+// Probabilities sum to 1 after training with cross-entropy whatever the form of the layers, and with smoothed labels too,
+// whose loss is no operation of its own.
+func TestProbabilitiesOfGraphs(t *testing.T) {
+	for name, a := range map[string]graph.Arch{
+		"gated":                {Loss: graph.CrossEntropy, Block: graph.Gated},
+		"smoothed, gated":      {Loss: graph.CrossEntropy, Block: graph.Gated, LabelSmoothing: 0.1},
+		"smoothed, layer norm": {Loss: graph.CrossEntropy, LayerNorm: true, LabelSmoothing: 0.1},
+		"quadratic and gated":  {Loss: graph.Quadratic, Block: graph.Gated},
+	} {
+		a.Widths, a.Activation = []int{6, 4, 3}, ir.Sigmoid
+		network, err := graph.New(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &model.Model{Activation: a.Activation.String(), Loss: string(a.Loss), Program: network.Program.String()}
+		random := rand.New(rand.NewPCG(7, 8))
+		for _, q := range network.Program.Params {
+			v := network.Program.Value(q.Value)
+			p := model.Tensor{Name: v.Name, Shape: v.Shape.At(0), Data: make([]float32, v.Shape.Len(0))}
+			if q.Bias {
+				p.Shape = p.Shape[1:]
+			}
+			for i := range p.Data {
+				p.Data[i] = float32(3 * random.NormFloat64())
+			}
+			m.Params = append(m.Params, p)
+		}
+		p, err := ask(cpu.New(), m, []byte{0, 50, 100, 150, 200, 250, 250, 200, 150, 100, 50, 0})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for i := 0; i < len(p); i += 3 {
+			if sum := float64(p[i] + p[i+1] + p[i+2]); (math.Abs(sum-1) <= 1e-6) != (a.Loss == graph.CrossEntropy) || slices.Min(p[i:i+3]) < 0 || slices.Max(p[i:i+3]) > 1 {
+				t.Errorf("%s: found the probabilities %v", name, p[i:i+3])
 			}
 		}
 	}

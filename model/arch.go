@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -65,6 +66,15 @@ func JoinArch(widths []int, activations []string) string {
 		}
 	}
 	return strings.Join(parts, "-")
+}
+
+// Describe names a network for people: its architecture, and its activation where hidden layers have it.
+func Describe(arch, activation string) string {
+	_, own, _ := ParseArch(arch)
+	if len(own) > 2 && !slices.Contains(own[1:len(own)-1], "") {
+		return arch
+	}
+	return arch + " " + activation
 }
 
 // parseWidth takes a number from 1 to MaxWidth only as strconv.Itoa writes it ("016" and "+16" are not), so that equal

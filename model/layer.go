@@ -16,7 +16,7 @@ type Layer struct {
 // the network is not a chain of dense layers, or if the parameters do not fit the architecture.
 func (m *Model) Layers() ([]Layer, error) {
 	if m.Arch == "" {
-		return nil, fmt.Errorf("the network is not a chain of layers: eval and predict run it if its file holds a program, and this needs layers")
+		return nil, fmt.Errorf("the network is not a chain of layers with one activation, which this needs: eval and predict run it, if its file holds the program")
 	}
 	if err := m.check(); err != nil {
 		return nil, err

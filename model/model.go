@@ -187,7 +187,7 @@ func (m *Model) ParseProgram() (*ir.Program, error) {
 // Title names the network for people: the architecture with its activation, or the program's name.
 func (m *Model) Title() string {
 	if m.Arch != "" {
-		return m.Arch + " " + m.Activation
+		return Describe(m.Arch, m.Activation)
 	}
 	if p, err := m.ParseProgram(); err == nil {
 		return p.Name

@@ -335,6 +335,20 @@ func TestWidths(t *testing.T) {
 }
 
 // Hidden layers may have activations of their own.
+// The activation that no hidden layer has is not named.
+func TestDescribe(t *testing.T) {
+	for arch, want := range map[string]string{
+		"784-10":                     "784-10 sigmoid",
+		"784-16-16-10":               "784-16-16-10 sigmoid",
+		"784-32relu-16-10":           "784-32relu-16-10 sigmoid",
+		"784-32relu-16leaky-relu-10": "784-32relu-16leaky-relu-10",
+	} {
+		if got := Describe(arch, "sigmoid"); got != want {
+			t.Errorf("%s is called %q, want %q", arch, got, want)
+		}
+	}
+}
+
 func TestParseArch(t *testing.T) {
 	for arch, want := range map[string]string{
 		"784-16-10":              "[784 16 10] []",

@@ -347,7 +347,7 @@ func (r Recipe) archOf(widths []int) string {
 // Network names the network for people: architecture, activation, and what is not as
 // usual.
 func (r Recipe) Network() string {
-	text := r.Arch + " " + r.Activation
+	text := model.Describe(r.Arch, r.Activation)
 	if r.Block != "" {
 		text += ", " + r.Block
 	}

@@ -109,7 +109,7 @@ func printComparison(w io.Writer, c *report.Comparison) error {
 		if c.Paired {
 			kind = fmt.Sprintf("t-test of %d pairs of equal seeds and orders", c.Pairs)
 		}
-		fmt.Fprintf(&b, "B - A        %+.2f points of the %s, 95 %% interval %+.2f to %+.2f, p = %s (%s)\n",
+		fmt.Fprintf(&b, "B - A        %+.2f points of the %s, 95 %% interval %+.2f to %+.2f, p %s (%s)\n",
 			100*t.Difference, c.Measure, 100*t.Lower, 100*t.Upper, probability(t.P), kind)
 		switch {
 		case t.Settled():
@@ -131,10 +131,10 @@ func printComparison(w io.Writer, c *report.Comparison) error {
 	return err
 }
 
-// probability is p in a few digits.
+// probability says what p is, in a few digits.
 func probability(p float64) string {
 	if p < 1e-4 {
 		return "< 0.0001"
 	}
-	return fmt.Sprintf("%.2g", p)
+	return fmt.Sprintf("= %.2g", p)
 }

@@ -90,6 +90,14 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+func TestProbability(t *testing.T) {
+	for p, want := range map[float64]string{1e-5: "< 0.0001", 1e-4: "= 0.0001", 0.0123: "= 0.012", 1: "= 1"} {
+		if got := probability(p); got != want {
+			t.Errorf("%v is %q, want %q", p, got, want)
+		}
+	}
+}
+
 // Records, sweeps and points of them are compared, and nothing is trained.
 func TestResultsCompare(t *testing.T) {
 	inData(t)
@@ -97,7 +105,7 @@ func TestResultsCompare(t *testing.T) {
 	must(t, tiny("--seeds", "5", "--optimizer", "adam", "-o", "b.safetensors")...)
 	must(t, tinySweep("--out", "sweep")...)
 	text := must(t, "results", "--compare", "a.jsonl", "b.jsonl")
-	for _, part := range []string{"optimizer sgd → adam", "lr 1 → 0.001", "t-test of 5 pairs of equal seeds and orders", "p = "} {
+	for _, part := range []string{"optimizer sgd → adam", "lr 1 → 0.001", "t-test of 5 pairs of equal seeds and orders", ", p "} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in %s", part, text)
 		}

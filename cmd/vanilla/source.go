@@ -32,7 +32,7 @@ func (s *source) flags(c *cobra.Command) {
 func (s *source) chain(name string) (*model.Model, error) {
 	m, err := s.open(name)
 	if err == nil && m.Arch == "" {
-		return nil, fmt.Errorf("%s: the network is not a chain of layers, which this needs; eval and predict run it", name)
+		return nil, fmt.Errorf("%s: the network is not a chain of layers with one activation, which this needs: eval and predict run it, if its file holds the program", name)
 	}
 	return m, err
 }

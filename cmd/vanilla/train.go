@@ -71,6 +71,10 @@ and 0.1, and --momentum 0.9.
 The train loss is the mean over the images of the last epoch, each measured in the
 batch that trained it, so while the network was still learning.
 
+A network with --block or --norm, or whose hidden layers differ in activation, is for
+eval and predict: viz, serve and export, but to .npz, take chains of layers with one
+activation.
+
 Ctrl-C stops it after the current step; the network as it stands is evaluated and
 saved. A network whose loss is no longer finite has diverged and is not saved. The
 exit code is 1 in both cases. With --history a run can be gone on with where it was

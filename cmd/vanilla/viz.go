@@ -37,8 +37,8 @@ type figure struct {
 	name, arguments, short, long string
 	examples                     []string
 	flags                        func(v *vizFlags, c *cobra.Command) // besides those that all have
-	// several says that the figure compares models.
-	several bool
+	// several says that the figure compares models, moves that it can be a GIF.
+	several, moves bool
 	// make computes the figure's numbers. Of all figures of one model, none gets
 	// flags besides those that all have.
 	make func(v *vizFlags, names []string) (viz.Figure, error)
@@ -105,7 +105,7 @@ them, with the strongest connections, and takes one unit of the first layer apar
 			},
 			make: (*vizFlags).activations,
 		}, {
-			name: "morph", short: "One digit slowly becoming another",
+			name: "morph", short: "One digit slowly becoming another", moves: true,
 			long: `Morph mixes two test images in all proportions and shows the probabilities on the way,
 where the guess flips, and which hidden units change most. They are the first of their
 labels that the network gets right.`,
@@ -116,14 +116,14 @@ labels that the network gets right.`,
 			},
 			make: (*vizFlags).morph,
 		}, {
-			name: "dream", short: "The image that makes each output most certain",
+			name: "dream", short: "The image that makes each output most certain", moves: true,
 			long: `Dream climbs from near-black noise, along the gradient in the pixels, to the image that
 makes each output most certain, and shows it beside the mean of the class.`,
 			examples: []string{"dream default -o dream.png", "dream lesson --dark -o dream.gif"},
 			flags:    seed,
 			make:     (*vizFlags).dream,
 		}, {
-			name: "training", arguments: "DIR…", short: "How networks learned", several: true,
+			name: "training", arguments: "DIR…", short: "How networks learned", several: true, moves: true,
 			long: `Training draws the loss and the accuracy over the course of training runs, and the
 weight images on their way. DIR is what vanilla train --history DIR kept.`,
 			examples: []string{"training run -o training.png", "training run -o training.gif"},
@@ -194,7 +194,7 @@ func (f figure) command() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error { return v.run(c.Context(), f, args, c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVarP(&v.out, "out", "o", "", "`file` to draw to, whose name ends in .png, .svg or .gif")
+	c.Flags().StringVarP(&v.out, "out", "o", "", "`file` to draw to, whose name ends in "+f.endings())
 	if f.flags != nil {
 		f.flags(&v, c)
 	}
@@ -204,6 +204,14 @@ func (f figure) command() *cobra.Command {
 		v.source.flags(c)
 	}
 	return c
+}
+
+// endings are how the names of files end that the figure can be drawn to.
+func (f *figure) endings() string {
+	if f.moves {
+		return ".png, .svg or .gif"
+	}
+	return ".png or .svg"
 }
 
 // common are flags that all figures have.
@@ -237,7 +245,7 @@ func (v *vizFlags) Close() (err error) {
 }
 
 func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.Writer) (err error) {
-	format, err := v.format()
+	format, err := v.format(f)
 	if err != nil {
 		return err
 	}
@@ -273,13 +281,16 @@ func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.W
 }
 
 // format is what the output's name says.
-func (v *vizFlags) format() (viz.Format, error) {
+func (v *vizFlags) format(f figure) (viz.Format, error) {
 	if v.out == "" && v.json {
 		return "", nil
 	}
 	format := viz.Format(strings.TrimPrefix(strings.ToLower(filepath.Ext(v.out)), "."))
 	if !slices.Contains([]viz.Format{viz.PNG, viz.SVG, viz.GIF}, format) {
-		return "", &train.SettingError{Field: "out", Value: v.out, Problem: "want the name of a file that ends in .png, .svg or .gif, or --json"}
+		return "", &train.SettingError{Field: "out", Value: v.out, Problem: "want the name of a file that ends in " + f.endings() + ", or --json"}
+	}
+	if format == viz.GIF && !f.moves {
+		return "", &train.SettingError{Field: "out", Value: v.out, Problem: "this figure does not move: want a file that ends in " + f.endings()}
 	}
 	return format, nil
 }
