@@ -120,7 +120,7 @@ func CheckLayers(executor string, p *ir.Program) error {
 	if p == nil || p.Layers() {
 		return nil
 	}
-	return fmt.Errorf("program %q holds tensor operations, and the executor %s runs layer operations alone so far: the executor ref runs it", p.Name, executor)
+	return fmt.Errorf("program %q holds tensor operations, and the executor %s runs layer operations alone so far: the device cpu runs it", p.Name, executor)
 }
 
 // EvaluationBatch is how many examples an evaluation runs at a time, at most: as

@@ -101,7 +101,7 @@ func TestStandIn(t *testing.T) {
 		want string
 	}{
 		{tiny("--device", "cuda:1"), "--device cuda:1: the last GPU of this machine is cuda:0"},
-		{tiny("--device", "cuda", "--executor", "ref"), "--executor ref: it runs on the CPU: want --device cpu, or --executor fast"},
+		{tiny("--device", "cuda", "--executor", "ref"), "--executor ref: it runs on the CPU: want the device cpu, or the executor fast"},
 		{[]string{"bench", "--executors", "cpu,cuda"}, "--executors cuda: " + name},
 	} {
 		if _, stderr, code := command(t, nil, c.args...); code != misuse || !strings.Contains(stderr, c.want) {
