@@ -7,7 +7,7 @@
 // package ref is the definition, tape runs Gorgonia's own machine, cpu is the
 // fast one. Package device opens them by name.
 //
-// What all executors share is here, once: the random numbers behind initial
+// What all executors share is here, once: the random numbers of initial
 // weights and sample order, the optimizers, the step-size schedules, and the
 // loop that drives executors on the host.
 package kernels

@@ -11,7 +11,7 @@ import (
 const MaxWidth = 65536
 
 // Widths parses an architecture such as "784-16-16-10": the number of inputs, of each hidden layer's units and of
-// outputs; at least two widths, each from 1 to [MaxWidth], in plain decimal. Activations behind widths, see
+// outputs; at least two widths, each from 1 to [MaxWidth], in plain decimal. Activations after widths, see
 // [ParseArch], are left out. The error says what would be right.
 func Widths(arch string) ([]int, error) {
 	widths, _, err := ParseArch(arch)
@@ -50,7 +50,7 @@ func ParseArch(arch string) (widths []int, activations []string, err error) {
 	}
 	for _, end := range []int{0, len(widths) - 1} {
 		if activations[end] != "" {
-			return wrong("expected activations behind the widths of hidden layers alone, found %.20q behind %d", activations[end], widths[end])
+			return wrong("expected activations after the widths of hidden layers only, found %.20q after %d", activations[end], widths[end])
 		}
 	}
 	return widths, activations, nil

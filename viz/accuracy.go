@@ -30,7 +30,7 @@ type accuracyTicks struct{}
 // tickGap is how far ticks are apart, at least, as a share of the axis.
 const tickGap = 0.09
 
-// Ticks implements plot.Ticker: accuracies with round errors, the roundest first as long as there is room.
+// Ticks implements plot.Ticker: accuracies with round errors, the roundest first as long as they are far enough apart.
 func (accuracyTicks) Ticks(low, high float64) []plot.Tick {
 	var chosen []float64
 	add := func(accuracy float64) {
@@ -72,7 +72,7 @@ func shortPercent(fraction float64) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// accuracyRange is the range of an axis for accuracies: all of them, with some room.
+// accuracyRange is the range of an axis for accuracies: all of them, with some margin.
 func accuracyRange(values []float64) (low, high float64) {
 	if len(values) == 0 {
 		return 0, mostAccurate
@@ -87,7 +87,7 @@ func accuracyRange(values []float64) (low, high float64) {
 // AccuracyAxis is where figures place accuracies: an axis that is logarithmic in the error.
 type AccuracyAxis struct{ low, high float64 }
 
-// NewAccuracyAxis is an axis on which all of the values have room.
+// NewAccuracyAxis is an axis on which all of the values fit.
 func NewAccuracyAxis(values []float64) AccuracyAxis {
 	low, high := accuracyRange(values)
 	return AccuracyAxis{low, high}

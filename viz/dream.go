@@ -16,6 +16,7 @@ type Dream struct {
 	Rows    int           `json:"rows"`
 	Cols    int           `json:"cols"`
 	Seed    uint64        `json:"seed"`
+	Softmax bool          `json:"softmax"` // outputs are probabilities
 	Outputs []DreamOutput `json:"outputs"`
 }
 
@@ -62,7 +63,7 @@ func NewDream(ctx context.Context, n Network, training *mnist.Images, seed uint6
 	if err := checkSize(n, training.Rows, training.Cols); err != nil {
 		return nil, err
 	}
-	d := &Dream{Model: n.Name(), Rows: training.Rows, Cols: training.Cols, Seed: seed}
+	d := &Dream{Model: n.Name(), Rows: training.Rows, Cols: training.Cols, Seed: seed, Softmax: n.Softmax()}
 	random := rand.New(rand.NewPCG(seed, 0x647265616d)) // "dream"
 	var starts [][]float32
 	for _, limit := range dreamStarts() {
@@ -259,15 +260,26 @@ func (d *Dream) draw(c *canvas, frame int) {
 		w, h := c.grid(x, y, cell, d.Rows, d.Cols, of(image))
 		if o.MeanImage != nil {
 			_, mh := c.grid(x+w+4, y, small, d.Rows, d.Cols, of(o.MeanImage))
-			c.text(x+w+4, y+mh+9, fmt.Sprintf("%.0f %%", math.Floor(100*o.Mean)), style{size: 7.5, color: c.muted})
+			c.text(x+w+4, y+mh+9, d.rough(o.Mean), style{size: 7.5, color: c.muted})
 		}
-		c.text(x, y+h+11, certainty(end), style{size: 8.5})
+		c.text(x, y+h+11, d.certainty(end), style{size: 8.5})
 		c.text(x, y+h+22, signed("logit %.1f", o.Logits[0])+signed(" → %.1f", logit), style{size: 7.5, color: c.muted})
 	}
 }
 
-// certainty prints a probability that may come close to 1.
-func certainty(p float64) string {
+// rough prints an output in little space, rounded down.
+func (d *Dream) rough(p float64) string {
+	if d.Softmax {
+		return fmt.Sprintf("%.0f %%", math.Floor(100*p))
+	}
+	return fmt.Sprintf("%.2f", math.Floor(100*p)/100)
+}
+
+// certainty prints an output that may come close to 1.
+func (d *Dream) certainty(p float64) string {
+	if !d.Softmax {
+		return fmt.Sprintf("output %.4f", math.Floor(1e4*p)/1e4)
+	}
 	if p >= 0.9999 {
 		return "> 99.99 %"
 	}

@@ -45,7 +45,7 @@ func (h *Heat) left() float64 {
 	for _, name := range h.RowOf {
 		widest = math.Max(widest, heatTick.width(name))
 	}
-	return snap(heatAxis + math.Min(widest, heatLongest) + 6)
+	return snap(heatAxis + math.Min(widest, heatLongest) + 7)
 }
 
 func (h *Heat) cell() (w, height float64) {

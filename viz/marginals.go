@@ -55,7 +55,7 @@ func (m *Marginals) sides() (names, counts float64) {
 			counts = math.Max(counts, marginalCount.width(m.count(l)))
 		}
 	}
-	return snap(math.Min(names, marginalLongest) + 10), snap(counts + 14)
+	return snap(math.Min(names, marginalLongest) + 12), snap(counts + 14)
 }
 
 // count says how many points a level has: good, after the plus diverged, after the arrow trained to the end.

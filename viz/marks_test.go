@@ -108,4 +108,8 @@ func TestMistakesWithoutSoftmax(t *testing.T) {
 	if got := m.confidence(w); got != "0.97" {
 		t.Errorf("sigmoid: %q", got)
 	}
+	d := &Dream{}
+	if got := d.rough(0.9789) + ", " + d.certainty(0.97899); got != "0.97, output 0.9789" {
+		t.Errorf("a dream of sigmoid outputs: %q", got)
+	}
 }

@@ -11,7 +11,9 @@ type Pictures struct {
 	Model string `json:"model"`
 	Rows  int    `json:"rows"`
 	Cols  int    `json:"cols"`
-	Seen  []Seen `json:"seen"`
+	// Softmax says that the outputs are probabilities.
+	Softmax bool   `json:"softmax"`
+	Seen    []Seen `json:"seen"`
 }
 
 // Seen is one image with what the network takes it for.
@@ -46,6 +48,6 @@ func (p *Pictures) draw(c *canvas, _ int) {
 		x, y := float64(i%pictureColumns)*picturePitch, float64(i/pictureColumns)*(float64(p.Rows)*cell+pictureText)
 		_, h := c.picture(x, y, cell, p.Rows, p.Cols, s.Pixels)
 		c.text(x, y+h+11, name.cut(s.Name, picturePitch-12), name)
-		c.text(x, y+h+22, fmt.Sprintf("“%d”: %s", s.Class, percent(s.Probability)), style{size: 9, bold: true})
+		c.text(x, y+h+22, fmt.Sprintf("“%d”: %s", s.Class, share(s.Probability, p.Softmax)), style{size: 9, bold: true})
 	}
 }

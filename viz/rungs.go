@@ -55,7 +55,7 @@ func (r *Rungs) Selects() bool {
 
 func (r *Rungs) page() page {
 	p := page{title: "Learning curves", subtitle: r.About, width: bodyWidth, height: rungsHeight, body: r.draw}
-	p.caption = fmt.Sprintf("Left: %s, on an axis that is logarithmic in the error; grey, the points that were stopped or ended behind. "+
+	p.caption = fmt.Sprintf("Left: %s, on an axis that is logarithmic in the error; grey, the points that were stopped early or scored lower. "+
 		"Right: the loss of the batches as they were trained. Lines are means over seeds, shades ± one standard deviation (n−1).", r.Accuracy)
 	if !r.Selects() {
 		p.caption = "The loss of the batches as they were trained: geometric means over seeds."

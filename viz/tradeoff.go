@@ -184,7 +184,7 @@ func (countTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// spacedLabels writes names beside points: those with room, from the last on.
+// spacedLabels writes names beside points: those that overlap no other, from the last on.
 func (c *canvas) spacedLabels(names plotter.XYLabels) plot.Plotter {
 	return labels{names, style{size: 7}.text(c.ink), c.background}
 }

@@ -112,7 +112,7 @@ func project(weights []float32, images [][]float32) []float32 {
 // bodyWidth is the width of most figures, in points.
 const bodyWidth = 580
 
-// weightsWidth fits eight images of 28 x 28 weights with room between them.
+// weightsWidth fits eight images of 28 x 28 weights with gaps between them.
 const weightsWidth = 606
 
 // shownUnits is how many of a layer's units are drawn, those with the largest weights.

@@ -129,12 +129,12 @@ was built from a commit. What is there already, of the same commit, is not run a
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of the work: "+strings.Join(suiteNames(), ", "))
+	c.Flags().StringVar(&b.suite, "suite", "step", "`name` of what to measure: "+strings.Join(suiteNames(), ", "))
 	c.Flags().StringSliceVar(&b.executors, "executors", nil, "`names` of what to time: handrolled, tape, cpu, cuda (all GPUs), ref (default: the first three; of populations and wide networks cpu, with handrolled)")
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "`widths` of the layers, suite step (default \"784-16-16-10\")")
-	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "`images` in a step, suite step (default 10,32,128,1024)")
+	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "batch `sizes`, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "`sizes` of populations, suite population (default 1,4,16,64,256,1024,4096)")
-	c.Flags().IntVar(&b.rounds, "rounds", 0, "`times` that each is timed (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy 10, of accuracy 20, to --reproduce 2)")
+	c.Flags().IntVar(&b.rounds, "rounds", 0, "`number` of rounds, each of which times everything once (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy 10, of accuracy 20, to --reproduce 2)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")

@@ -20,8 +20,8 @@ type placement struct{ device, executor, precision string }
 func (p *placement) flags(c *cobra.Command) { p.addTo(c.Flags()) }
 
 func (p *placement) addTo(f *pflag.FlagSet) {
-	f.StringVar(&p.device, "device", "auto", "`name` of the hardware, see vanilla devices: auto, cpu, cuda (all GPUs) or cuda:N (one)")
-	f.StringVar(&p.executor, "executor", device.Fast, "`name` of what runs the network: fast, tape (Gorgonia's own machine) or ref (the definition)")
+	f.StringVar(&p.device, "device", "auto", "`name` of the hardware to run on, as vanilla devices lists it: auto, cpu, cuda (all GPUs) or cuda:N (one)")
+	f.StringVar(&p.executor, "executor", device.Fast, "`name` of what runs the network: fast, tape (Gorgonia's own machine) or ref (the reference definition)")
 }
 
 // trainingTo adds the flags of commands that train.

@@ -188,7 +188,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 	if batch := v.network.Batch(); batch > 0 {
 		return fmt.Errorf("%s: what the network makes of an image depends on the rest of its batch of %d, so no image has an answer by itself: --data predicts the test images of a set in batches", v.name, batch)
 	}
-	shown := viz.Pictures{Model: v.name, Rows: rows, Cols: cols}
+	shown := viz.Pictures{Model: v.name, Rows: rows, Cols: cols, Softmax: v.network.Softmax()}
 	failures := 0
 	for i, file := range files {
 		if ctx.Err() != nil {
@@ -232,7 +232,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		if v.json {
 			err = writeJSON(out, r)
 		} else {
-			err = printPrediction(out, r, i > failures)
+			err = printPrediction(out, r, v.network.Softmax(), i > failures)
 		}
 		if err != nil {
 			return err
@@ -270,7 +270,7 @@ func (v *predictor) predictSet(ctx context.Context, out *bufio.Writer, name stri
 		if v.json {
 			err = writeJSON(out, r)
 		} else {
-			_, err = fmt.Fprintf(out, "image %-5d label %d  predicted %d  %8s\n", i, label, r.Class, percent(float64(row[r.Class])))
+			_, err = fmt.Fprintf(out, "image %-5d label %d  predicted %d  %8s\n", i, label, r.Class, certainty(row[r.Class], v.network.Softmax()))
 		}
 		if err != nil {
 			return err
@@ -287,22 +287,35 @@ func (v *predictor) probabilities(ctx context.Context, pixels []byte) ([]float32
 	return p, nil
 }
 
+// certainty is what the network says of its class: a probability, or a sigmoid's
+// output, which is a share of nothing.
+func certainty(output float32, softmax bool) string {
+	if softmax {
+		return percent(float64(output))
+	}
+	return fmt.Sprintf("output %.4f", output)
+}
+
 // printPrediction is a prediction for people, after an empty line if it is not
 // the first.
-func printPrediction(w io.Writer, r prediction, next bool) error {
+func printPrediction(w io.Writer, r prediction, softmax, next bool) error {
 	var b bytes.Buffer
 	if next {
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "%s: %d (%s)\n", *r.File, r.Class, percent(float64(r.Probabilities[r.Class])))
+	fmt.Fprintf(&b, "%s: %d (%s)\n", *r.File, r.Class, certainty(r.Probabilities[r.Class], softmax))
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(rows, "class\t")
 	for class := range r.Probabilities {
 		fmt.Fprintf(rows, "%d\t", class)
 	}
-	fmt.Fprint(rows, "\n%\t")
+	unit, factor := "%", float32(100)
+	if !softmax {
+		unit, factor = "output", 1
+	}
+	fmt.Fprintf(rows, "\n%s\t", unit)
 	for _, p := range r.Probabilities {
-		fmt.Fprintf(rows, "%.2f\t", 100*p)
+		fmt.Fprintf(rows, "%.2f\t", factor*p)
 	}
 	fmt.Fprintln(rows)
 	rows.Flush()

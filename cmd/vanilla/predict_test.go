@@ -140,11 +140,18 @@ func TestPrintPrediction(t *testing.T) {
 		{File: &first, Class: 2, Probabilities: []float32{0.00001, 0.09999, 0.9}},
 		{File: &second, Class: 0, Probabilities: []float32{1, 0, 0}},
 	} {
-		if err := printPrediction(&b, p, i > 0); err != nil {
+		if err := printPrediction(&b, p, true, i > 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	golden(t, "predictions", b.String())
+	b.Reset()
+	if err := printPrediction(&b, prediction{File: &first, Class: 1, Probabilities: []float32{0.25, 0.9}}, false, false); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.String(); !strings.HasPrefix(text, "seven.png: 1 (output 0.9000)\n") || strings.Contains(text, "%") {
+		t.Errorf("sigmoid outputs are printed as %q", text)
+	}
 }
 
 // The test images of a data set are predicted as eval counts them.

@@ -136,12 +136,12 @@ func sweepGroups() []*pflag.FlagSet {
 	text(plan, "points", "`number` of points of the space to draw")
 	plan.Bool("grid", false, "take all points of the space")
 	text(plan, "seed", "`number` that determines what is drawn (default 1)")
-	text(plan, "seeds", "`times` that each point is trained, with weight seeds 1, 2, … (default 1)")
+	text(plan, "seeds", "`number` of seeds to train each point with: 1, 2, … (default 1)")
 	text(plan, "max-parameters", "`number` of weights and biases above which networks are left out")
 	text(plan, "halving", "`epochs` after which points are compared, joined by commas; none is to train all to the end, for --epochs")
 	text(plan, "brackets", "`groups` in which points are compared, and which a shard has whole (default: one for every 64 points)")
 	text(plan, "finalists", "`number` of the best points to train again and test")
-	text(plan, "final-seeds", "`times` that finalists are trained")
+	text(plan, "final-seeds", "`number` of new seeds to train each finalist with")
 	text(plan, "validation", "`fraction` of the training images to hold out and compare on")
 	return []*pflag.FlagSet{space, plan}
 }

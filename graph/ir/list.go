@@ -11,7 +11,7 @@ import (
 )
 
 // String lists the program as [Parse] reads it: what is given, then one line for
-// each operation, then what is asked for. Behind a semicolon stands what the line
+// each operation, then what is asked for. After a semicolon stands what the line
 // means and which of the graph's nodes it stands for; Parse does not read that.
 func (p *Program) String() string {
 	var b strings.Builder

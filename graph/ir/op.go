@@ -1,7 +1,7 @@
 package ir
 
 // Code says what an operation computes. The comments are the specification:
-// a value's shape stands behind its name, B is the batch size, s the
+// a value's shape stands after its name, B is the batch size, s the
 // operation's Scale, f its activation. kernels/ref computes exactly this.
 //
 // There are two levels. The tensor operations, from Const on, are what any graph

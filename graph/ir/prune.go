@@ -2,7 +2,7 @@ package ir
 
 // Prune drops the operations whose results nothing reads, puts those of the
 // forward pass first, and numbers the values that are left anew. Operations must
-// stand behind those that they read.
+// stand after those that they read.
 func (p *Program) Prune() {
 	by := make(map[ID]int, len(p.Ops))
 	for i := range p.Ops {

@@ -12,7 +12,7 @@ import (
 // Batch is the batch size of the committed gradients.
 const Batch = 6
 
-// The formulas behind the committed gradients: peers/pytorch.py has them too. All
+// The formulas of the committed gradients: peers/pytorch.py has them too. All
 // numbers are exact in float32 but the pixels, which are n/255.
 
 // Pixels are the inputs [batch, Features] as bytes, Labels the classes.

@@ -105,7 +105,7 @@ func keyOf(n ast.Node) string {
 const maxNesting = 8
 
 // nesting finds the line at which lists and mappings are nested too deep: by
-// brackets, or by the dashes of lists one behind or below the other.
+// brackets, or by the dashes of lists one after or below the other.
 func nesting(tokens token.Tokens) (line int, deep bool) {
 	brackets, dashes, column := 0, 0, 0
 	for _, t := range tokens {

@@ -70,7 +70,7 @@ func lines(root fs.FS, name string) func(yield func(string) bool) {
 	return strings.Lines(string(text))
 }
 
-// field is the number behind a word at the beginning of a line.
+// field is the number after a word at the beginning of a line.
 func field(root fs.FS, name, word string) (n uint64, ok bool) {
 	for line := range lines(root, name) {
 		if parts := strings.Fields(line); len(parts) > 1 && parts[0] == word {

@@ -133,7 +133,7 @@ func makeDir(path string) error {
 	return syncDir(above)
 }
 
-// sign writes which process this is. A longer line that was there stays behind the end of this one: on Windows a file
+// sign writes which process this is. A longer line that was there stays after the end of this one: on Windows a file
 // with a lock in it cannot be cut.
 func sign(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)

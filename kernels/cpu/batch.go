@@ -7,8 +7,8 @@ type batch struct {
 	input  *input
 	asked  []int32 // their rows in input, as they were given
 	rows   []int32 // the same in the order in which they run
-	labels []byte  // of rows, with room for whole panels
-	// samples are their records, if layers read these, and cold the room for the
+	labels []byte  // of rows, padded to whole panels
+	// samples are their records, if layers read these, and cold the buffer for the
 	// values of their cold columns.
 	samples []sample
 	cold    int
@@ -18,7 +18,7 @@ type batch struct {
 	ordered bool
 }
 
-// newBatch has room for so many examples.
+// newBatch holds up to so many examples.
 func newBatch(capacity int, reads bool) *batch {
 	b := &batch{asked: make([]int32, capacity), rows: make([]int32, capacity), labels: make([]byte, padded(capacity))}
 	if reads {
@@ -30,7 +30,7 @@ func newBatch(capacity int, reads bool) *batch {
 // forget makes the batch equal none.
 func (b *batch) forget() { b.input = nil }
 
-// take makes the batch of rows of in, for which there is room. Where records
+// take makes the batch of rows of in, at most as many as it holds. Where records
 // are read, it puts them in the order of their lengths, so that the loops over
 // them end where the processor expects it.
 func (b *batch) take(in *input, rows []int32) error {

@@ -22,10 +22,10 @@ const (
 	// measured.
 	densitySample = 4096
 	// encodeColumns is how many columns encode looks through at once, and
-	// encodeBehind how far it may read and write behind what it is given.
+	// encodeBehind how far it may read and write past what it is given.
 	encodeColumns = 64
 	encodeBehind  = 64
-	// uncounted is for how many cold pixels there may be room without asking how
+	// uncounted is for how many cold pixels there may be space without asking how
 	// many are not zero.
 	uncounted = 1 << 20
 )
@@ -53,8 +53,8 @@ type input struct {
 	encode  sync.Once
 	records []byte
 	samples []packedSample
-	index   []uint16 // room for those of one record's cold pixels
-	last    []byte   // room for pixels that have nothing behind them
+	index   []uint16 // buffer for those of one record's cold pixels
+	last    []byte   // buffer for pixels at the end of the data
 }
 
 // packedSample is an example's record, the number of its cold pixels and its
@@ -143,7 +143,7 @@ func (d *dataset) encode(in *input) { in.encode.Do(func() { d.write(in, nil) }) 
 func (d *dataset) write(in *input, fetch []int32) {
 	columns, n := d.columns(), in.Len()
 	// At most: the hot columns, three bytes for each of the others that is not
-	// zero, and padding. Not to count them takes more room and less time.
+	// zero, and padding. Not to count them takes more memory and less time.
 	used := n * (columns - min(d.hot, columns))
 	if used > uncounted {
 		used = len(in.Pixels) - bytes.Count(in.Pixels, []byte{0})

@@ -13,7 +13,7 @@ import (
 
 const half = lanes / 2
 
-// multiply is the matrix product behind Dense and DInput, for rows of a and
+// multiply is the matrix product of Dense and DInput, for rows of a and
 // panels of b:
 //
 //	dst[p][i] = start[p][i] + Σ_k a[i, k] · b[p][k]
@@ -48,7 +48,7 @@ func multiply(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, 
 	}
 }
 
-// accumulate is the matrix product behind DWeight, for columns of a and panels
+// accumulate is the matrix product of DWeight, for columns of a and panels
 // of d, added to weights or their gradient:
 //
 //	dst[p][k] = keep · dst[p][k] + alpha · Σ_i a[i, k] · d[p][i]
@@ -122,9 +122,9 @@ func scale(w []float32, factor float32) {
 // those of padding included. row begins with the example's pixels, runs are the
 // hot columns. By column, cold is 255 where it is cold and 0 elsewhere, and index
 // what records say for its row; both are padded to a multiple of encodeColumns,
-// and behind that index says 8 times what records say for the row of zeros.
+// and after them index says 8 times what records say for the row of zeros.
 //
-// Behind the pixels encodeBehind bytes may be read, and behind the record as many
+// encodeBehind bytes after the pixels may be read, and as many after the record
 // written. room holds encodeBehind numbers more than there are columns.
 func encode(record, row []byte, runs []run, cold []byte, index, room []uint16, hot int) (count int) {
 	to := 0

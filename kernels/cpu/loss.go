@@ -6,7 +6,7 @@ func (m *machine) crossEntropy(z, dz []float32, classes int, scale float32) floa
 	blocks, rows := panels(m.n), padded(classes)
 	t := m.transposed[:blocks*rows*lanes]
 	// The last block of a panel reads and writes beyond its rows: into the next
-	// panel, which comes later, or the room behind the last.
+	// panel, which comes later, or the padding after the last.
 	for p := range panels(classes) {
 		m.transpose(t[p*lanes*lanes:], z[p*m.n*lanes:], blocks, rows*lanes, lanes*lanes)
 	}

@@ -13,7 +13,7 @@ import (
 // buffers: enough to make an evaluation's overhead per chunk small.
 const evaluationChunk = 64
 
-// behind is the room behind a value that exists per example: blocks of 16
+// behind is the padding after a value that exists per example: blocks of 16
 // examples are written whole.
 const behind = lanes * lanes
 
@@ -27,7 +27,7 @@ type machine struct {
 	step, before, chunk, after []func()
 
 	// values are the buffers by ir.ID: parameters, and what kernels write, with
-	// room for capacity examples. Those that no kernel uses are nil.
+	// space for capacity examples. Those that no kernel uses are nil.
 	values   [][]float32
 	capacity int
 	// chunkSize is how many examples an evaluation runs at a time.
@@ -94,7 +94,7 @@ func newMachine(c *plan, batch int, d *dataset, r *routines) *machine {
 	return m
 }
 
-// newRunner makes a machine with room for batches of a capacity, which runs when
+// newRunner makes a machine for batches of a capacity, which runs when
 // it is finished.
 func newRunner(c *plan, d *dataset, r *routines, capacity int) *machine {
 	p := c.program
@@ -126,12 +126,12 @@ func (m *machine) finish() {
 	for _, list := range [][]kernel{c.step, c.before, c.chunk, c.after} {
 		m.allocate(list, m.capacity)
 	}
-	m.rooms(m.capacity)
+	m.makeBuffers(m.capacity)
 	m.step, m.before, m.chunk, m.after = m.bind(c.step), m.bind(c.before), m.bind(c.chunk), m.bind(c.after)
 }
 
-// rooms makes the rooms that kernels use.
-func (m *machine) rooms(batch int) {
+// makeBuffers makes the buffers that kernels use.
+func (m *machine) makeBuffers(batch int) {
 	p := m.plan.program
 	widest := 0
 	for _, v := range p.Values {
@@ -348,7 +348,7 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 	}
 	// A machine of its own: the same parameters, buffers of the size of x.
 	f := &machine{routines: m.routines, plan: m.plan, n: len(x) / p.Features(), values: make([][]float32, len(p.Values))}
-	f.rooms(f.n)
+	f.makeBuffers(f.n)
 	for _, q := range p.Params {
 		f.values[q.Value] = m.values[q.Value]
 	}

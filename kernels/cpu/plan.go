@@ -131,7 +131,7 @@ const (
 	matrixByDensity
 	// spread: a number per example, or one for all, in each of 16 columns.
 	spread
-	// plain: row-major, not in panels, with room for a last whole panel.
+	// plain: row-major, not in panels, padded to a last whole panel.
 	plain
 )
 

@@ -12,7 +12,7 @@ const (
 	gradientBlock = 128
 )
 
-// dense is the product behind Dense, for n rows:
+// dense is the product that Dense computes, for n rows:
 //
 //	z = bias + a · w
 //
@@ -28,7 +28,7 @@ func (m *machine) dense(z, a, w, bias []float32, depth, units, wPanel int) {
 	}
 }
 
-// denseInput is the product behind DInput: da = dz · wᵀ. Blocks of w are
+// denseInput is the product that DInput computes: da = dz · wᵀ. Blocks of w are
 // transposed before use.
 func (m *machine) denseInput(da, dz, w []float32, inputs, units, wPanel int) {
 	for k := 0; k < units; k += deepBlock {
@@ -62,7 +62,7 @@ func (m *machine) addProduct(r *products, dst, a, bias, b []float32, i, k, depth
 	}
 }
 
-// denseWeight is the product behind DWeight, added to w:
+// denseWeight is the product that DWeight computes, added to w:
 //
 //	w = keep · w + alpha · dzᵀ · a
 //

@@ -216,14 +216,14 @@ func (m *machine) clearBeyond(v []float32, cols int, k shapeKind) {
 func (m *machine) operand(id ir.ID, out shapeKind) func(at part) []float32 {
 	v := m.values[id]
 	of := kindOf(m.plan.program.Value(id).Shape)
-	room := m.room()
+	scratch := m.scratch()
 	switch {
 	case of == inNumber && out != inNumber:
-		var value float32 // that the room is filled with
+		var value float32 // that it is filled with
 		length := 0
 		return func(at part) []float32 {
 			n := at.to - at.from
-			filled := room(n)
+			filled := scratch(n)
 			if v[0] != value || n > length {
 				value, length = v[0], n
 				for i := range filled {
@@ -236,7 +236,7 @@ func (m *machine) operand(id ir.ID, out shapeKind) func(at part) []float32 {
 		return func(part) []float32 { return v[:m.n*lanes] }
 	case of == inRow && out == inPanels:
 		return func(at part) []float32 {
-			filled := room(at.to - at.from)
+			filled := scratch(at.to - at.from)
 			row := (*[lanes]float32)(v[at.panel*lanes:])
 			for i := 0; i < len(filled); i += lanes {
 				*(*[lanes]float32)(filled[i:]) = *row
@@ -247,14 +247,14 @@ func (m *machine) operand(id ir.ID, out shapeKind) func(at part) []float32 {
 	return func(at part) []float32 { return v[at.from:at.to] }
 }
 
-// room is memory of an operand's own, as long as it is asked for.
-func (m *machine) room() func(n int) []float32 {
-	var room []float32
+// scratch is memory of an operand's own, as long as it is asked for.
+func (m *machine) scratch() func(n int) []float32 {
+	var buffer []float32
 	return func(n int) []float32 {
-		if n > len(room) {
-			room = make([]float32, n)
+		if n > len(buffer) {
+			buffer = make([]float32, n)
 		}
-		return room[:n]
+		return buffer[:n]
 	}
 }
 

@@ -20,7 +20,7 @@ func (k product) line(p *ir.Program) string {
 
 func (k product) bind(m *machine) func() {
 	c, a, b := m.values[k.op.Out], m.values[k.op.Args[0]], m.values[k.op.Args[1]]
-	turned := m.room()
+	turned := m.scratch()
 	return func() {
 		result, left := m.plan.program.Value(k.op.Out).Shape.At(m.n), k.shapes[0].At(m.n)
 		r := len(result) - 2

@@ -108,7 +108,7 @@ func (w *worker) prepare(n *network, kind jobKind, sharedFloats int) (*launch, e
 	return &l, nil
 }
 
-// forward computes chunks of rows, whose values stay in the jobs' own rooms until
+// forward computes chunks of rows, whose values stay in the jobs' own buffers until
 // they are copied out.
 func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [][]float32, err error) {
 	p := n.variant.Program()
@@ -117,7 +117,7 @@ func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [
 		return nil, err
 	}
 	made := w.plans[planKey{p, forwardJob, evaluationChunk, 0, 0}]
-	l.workFloats = 0 // jobs have rooms of their own
+	l.workFloats = 0 // jobs have buffers of their own
 	rows := len(x) / p.Features()
 	values = make([][]float32, len(p.Values))
 	for _, op := range made.source {
@@ -125,7 +125,7 @@ func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [
 	}
 	stride := 4 * int(made.workFloats)
 	most := max(1, forwardBytes/stride)
-	var input, work room
+	var input, work buffer
 	defer func() { err = errors.Join(err, w.empty(&input), w.empty(&work)) }()
 	for from := 0; from < rows; from += most * evaluationChunk {
 		if ctx.Err() != nil {

@@ -271,7 +271,7 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 		}
 	}
 	for _, g := range e.gpus {
-		w := &worker{gpu: g, plans: plans{}, paces: map[class]*pace{}, rows: map[int]*room{}}
+		w := &worker{gpu: g, plans: plans{}, paces: map[class]*pace{}, rows: map[int]*buffer{}}
 		p.workers = append(p.workers, w)
 		p.free <- w
 		if err := w.load(&p.data); err != nil {

@@ -14,23 +14,23 @@ import (
 // worker is a population's part on one device.
 type worker struct {
 	*gpu
-	splits [3]struct{ pixels, labels room } // by kernels.Split
+	splits [3]struct{ pixels, labels buffer } // by kernels.Split
 	plans  plans
 	paces  map[class]*pace // of training
-	rows   map[int]*room   // by shift: the training images as resident kernels read them
+	rows   map[int]*buffer // by shift: the training images as resident kernels read them
 
-	state, program, jobs, scalars, results, losses, classes, work, control room
+	state, program, jobs, scalars, results, losses, classes, work, control buffer
 }
 
-// room is device memory that grows when more is needed. What was in it is then
+// buffer is device memory that grows when more is needed. What was in it is then
 // lost.
-type room struct {
+type buffer struct {
 	at    driver.Pointer
 	bytes int
 }
 
-// fit makes the room hold so many bytes.
-func (w *worker) fit(r *room, bytes int) error {
+// fit makes the buffer hold so many bytes.
+func (w *worker) fit(r *buffer, bytes int) error {
 	if bytes <= r.bytes {
 		return nil
 	}
@@ -39,22 +39,22 @@ func (w *worker) fit(r *room, bytes int) error {
 	}
 	at, err := w.context.Alloc(bytes)
 	if err == nil {
-		*r = room{at, bytes}
+		*r = buffer{at, bytes}
 	}
 	return err
 }
 
-func (w *worker) empty(r *room) error {
+func (w *worker) empty(r *buffer) error {
 	if r.bytes == 0 {
 		return nil
 	}
 	err := w.context.Free(r.at)
-	*r = room{}
+	*r = buffer{}
 	return err
 }
 
-// put copies to a room.
-func (w *worker) put(r *room, b []byte) error {
+// put copies to a buffer.
+func (w *worker) put(r *buffer, b []byte) error {
 	if err := w.fit(r, len(b)); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (w *worker) images(c class, data *kernels.Data, shift int) (driver.Pointer,
 	if r := w.rows[shift]; r != nil {
 		return r.at, nil
 	}
-	var r room
+	var r buffer
 	if err := w.fit(&r, copies(shift)*e.Len()*rowBytes(e.Features)); err != nil {
 		return 0, fmt.Errorf("images moved by up to %d pixels: %w", shift, err)
 	}
@@ -112,16 +112,16 @@ func (w *worker) loadSplit(s kernels.Split, e kernels.Examples) error {
 }
 
 func (w *worker) close() error {
-	rooms := []*room{&w.state, &w.program, &w.jobs, &w.scalars, &w.results, &w.losses, &w.classes, &w.work, &w.control}
+	buffers := []*buffer{&w.state, &w.program, &w.jobs, &w.scalars, &w.results, &w.losses, &w.classes, &w.work, &w.control}
 	for s := range w.splits {
-		rooms = append(rooms, &w.splits[s].pixels, &w.splits[s].labels)
+		buffers = append(buffers, &w.splits[s].pixels, &w.splits[s].labels)
 	}
 	for _, r := range w.rows {
-		rooms = append(rooms, r)
+		buffers = append(buffers, r)
 	}
 	var errs []error
-	for _, r := range rooms {
-		if err := w.empty(r); !errors.Is(err, driver.ErrDeviceLost) { // the rooms are lost with it
+	for _, r := range buffers {
+		if err := w.empty(r); !errors.Is(err, driver.ErrDeviceLost) { // the buffers are lost with it
 			errs = append(errs, err)
 		}
 	}
@@ -137,7 +137,7 @@ func (w *worker) fail(err error) error {
 	return err
 }
 
-// launch is jobs with what they refer to, and room for what they compute.
+// launch is jobs with what they refer to, and buffers for what they compute.
 type launch struct {
 	kernel  *driver.Function
 	program packedLaunch // with the addresses of the plans
@@ -198,23 +198,23 @@ func (w *worker) run(l *launch) error {
 			break
 		}
 		if !errors.Is(err, driver.ErrOutOfMemory) || grid == 1 {
-			return fmt.Errorf("room for values of %d blocks: %w", grid, err)
+			return fmt.Errorf("buffers for values of %d blocks: %w", grid, err)
 		}
 		grid /= 2
 	}
 	type part struct {
-		room  *room
-		bytes []byte
+		buffer *buffer
+		bytes  []byte
 	}
 	results := part{&w.results, driver.Bytes(l.results)} // they go in as zeros: a job that does not run shows
 	for _, in := range []part{{&w.jobs, driver.Bytes(l.jobs)}, {&w.scalars, driver.Bytes(l.scalars)}, results} {
-		if err := w.put(in.room, in.bytes); err != nil {
+		if err := w.put(in.buffer, in.bytes); err != nil {
 			return err
 		}
 	}
 	outs := []part{results, {&w.losses, driver.Bytes(l.losses)}, {&w.classes, l.classes}}
 	for _, out := range outs {
-		if err := w.fit(out.room, len(out.bytes)); err != nil {
+		if err := w.fit(out.buffer, len(out.bytes)); err != nil {
 			return err
 		}
 	}
@@ -242,7 +242,7 @@ func (w *worker) run(l *launch) error {
 		return err
 	}
 	for _, out := range outs {
-		if err := w.context.CopyOut(out.bytes, out.room.at); err != nil {
+		if err := w.context.CopyOut(out.bytes, out.buffer.at); err != nil {
 			return err
 		}
 	}

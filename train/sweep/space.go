@@ -119,7 +119,7 @@ func parseItem(word, text string) (it item, problem string) {
 		case err == nil && n >= 2 && n <= maxValues && it.count == 0 && i == len(parts)-2:
 			it.count = n
 		default:
-			return it, fmt.Sprintf("found %.60q behind the range: want log or linear, or a number of values from 2 to %d, as in %s", option, maxValues, example)
+			return it, fmt.Sprintf("found %.60q after the range: want log or linear, or a number of values from 2 to %d, as in %s", option, maxValues, example)
 		}
 	}
 	switch {
@@ -190,7 +190,7 @@ func (v *Values) grid() ([]string, error) {
 			continue
 		case n == 0:
 			return nil, &train.SettingError{Field: v.word, Value: formatted(it.lo) + ".." + formatted(it.hi),
-				Problem: fmt.Sprintf("a grid needs a number of values behind the range, as in %s..%s:5", formatted(it.lo), formatted(it.hi))}
+				Problem: fmt.Sprintf("a grid needs a number of values after the range, as in %s..%s:5", formatted(it.lo), formatted(it.hi))}
 		}
 		for k := range n {
 			values = append(values, it.at(float64(k)/float64(n-1), whole))
