@@ -50,7 +50,7 @@ func resultsCommand() *cobra.Command {
 	var r resultsFlags
 	c := &cobra.Command{
 		Use:   "results DIR",
-		Short: "Show what a sweep found",
+		Short: "Show what a sweep found, or compare two recipes",
 		Long: `Results reads the directory of a sweep, which may still be running, and shows its
 answer: the best points, the Pareto front of accuracy against parameters, and what each
 dimension of the space does. Points are ranked by accuracy on held-out training images;
@@ -105,6 +105,8 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 	files.StringVarP(&r.out, "out", "o", "", "`directory` for models (default: the current one), and for what --merge joins")
 	shards.BoolVar(&r.merge, "merge", false, "join the directories of shards to one in --out")
 	shards.BoolVar(&r.mixed, "allow-mixed", false, "join shards too that were trained in different arithmetic, on other executors or kinds of processors: results then say so")
+	shards.BoolP("help", "h", false, "help for results")
+
 	setFlagGroups(c, []*pflag.FlagSet{show, files, shards})
 	return c
 }

@@ -52,6 +52,10 @@ logarithmic axis; 8..128:linear is even itself, and 4..128:log:6 is six values.
 --points draws so many points of the space at random, --grid takes all. --spec reads
 the same words from a YAML file, which flags override.
 
+Where no flag says a space, it is 1,000 points of --layers 1..3 --hidden 8..128
+--activation relu,silu --init he --lr 0.03..0.3 --weight-decay 1e-6..1e-4 --shift 1, with
+--halving 1,4,16. A space of your own begins at --recipe, and wants --points or --grid.
+
 With --halving 1,3,9,27, all points are trained for one epoch, about the best third of
 them up to three, and so on. Step sizes follow the schedule of all 27 from the
 beginning. What is compared is the accuracy on held-out training images, among the
@@ -140,9 +144,9 @@ func sweepGroups() []*pflag.FlagSet {
 	text(plan, "max-parameters", "`number` of weights and biases above which networks are left out")
 	text(plan, "halving", "`epochs` after which points are compared, joined by commas; none is to train all to the end, for --epochs")
 	text(plan, "brackets", "`groups` in which points are compared, and which a shard has whole (default: one for every 64 points)")
-	text(plan, "finalists", "`number` of the best points to train again and test")
-	text(plan, "final-seeds", "`number` of new seeds to train each finalist with")
-	text(plan, "validation", "`fraction` of the training images to hold out and compare on")
+	text(plan, "finalists", "`number` of the best points to train again and test (default 4)")
+	text(plan, "final-seeds", "`number` of new seeds to train each finalist with (default 5)")
+	text(plan, "validation", "`fraction` of the training images to hold out and compare on (default 0.1)")
 	return []*pflag.FlagSet{space, plan}
 }
 

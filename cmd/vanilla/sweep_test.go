@@ -420,3 +420,20 @@ func TestStudies(t *testing.T) {
 		must(t, "sweep", "--spec", file, "--dry-run")
 	}
 }
+
+// The help says the space that is searched where no flag says one.
+func TestSweepHelpSaysDefaults(t *testing.T) {
+	help := strings.Join(strings.Fields(must(t, "sweep", "--help")), " ")
+	for word, value := range defaultSpace() {
+		if want := " --" + strings.ReplaceAll(word, "_", "-") + " " + value; !strings.Contains(help, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	words := defaultWords()
+	for _, want := range []string{"it is 1,000 points of", "--halving " + words["halving"], "train again and test (default " + words["finalists"] + ")",
+		"train each finalist with (default " + words["final_seeds"] + ")", "hold out and compare on (default " + words["validation"] + ")"} {
+		if !strings.Contains(help, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+}

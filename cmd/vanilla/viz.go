@@ -97,7 +97,7 @@ with another pen, and follows one digit to where it is first misclassified.`,
 		}, {
 			name: "activations", short: "One image on its way through a network",
 			long: `Activations draws the network as units that are lit as much as an image activates
-them, with the strongest connections, and takes one unit of the first layer apart.`,
+them, with the strongest connections, and takes one unit of the first hidden layer apart.`,
 			examples: []string{"activations default --index 7 --unit 2 -o activations.svg", "activations lesson --image digit.png -o mine.png"},
 			flags: func(v *vizFlags, c *cobra.Command) {
 				picture(v, c)
