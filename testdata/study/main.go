@@ -109,7 +109,7 @@ func study(executor, file string) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(viz.Write(f, weights, viz.SVG, viz.Light), f.Close(), network.Close()); err != nil {
+		if err := errors.Join(viz.Write(ctx, f, weights, viz.SVG, viz.Light), f.Close(), network.Close()); err != nil {
 			return err
 		}
 		fmt.Printf("%q: %d images, as many right as in training: %t, above 20 %%: %t; the first is a %d\n", m.Arch, score.N,
