@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"vanilla/kernels/device"
@@ -22,6 +23,14 @@ func again(r report.Rerun) string {
 	}
 	if r.DataPath != "" {
 		args = append(args, "--data", r.DataPath)
+	}
+	if r.Executor == "cuda" {
+		args = append(args, "--device", "cuda")
+		for _, precision := range device.Precisions()[1:] { // but for the default
+			if slices.Contains(strings.Split(r.Arithmetic, ", "), precision) {
+				args = append(args, "--precision", precision)
+			}
+		}
 	}
 	if r.Executor == device.Ref || r.Executor == device.Tape { // which are no device's
 		args = append(args, "--executor", r.Executor)

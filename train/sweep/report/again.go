@@ -15,12 +15,14 @@ type Rerun struct {
 	Seeds    int
 	DataPath string // "" for what is built in
 	Executor string
-	Out      string
+	// Arithmetic is the executor's, "" in sweeps of versions that did not write it down.
+	Arithmetic string
+	Out        string
 }
 
 // rerun is of so many seeds from one on.
 func (r *Report) rerun(recipe train.Recipe, seed uint64, seeds int, out string) Rerun {
-	return Rerun{recipe, seed, seeds, r.DataPath, r.Executor, out}
+	return Rerun{recipe, seed, seeds, r.DataPath, r.Executor, r.Arithmetic, out}
 }
 
 // Again is how to train a finalist's networks again.
