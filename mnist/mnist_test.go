@@ -272,11 +272,11 @@ func TestHostile(t *testing.T) {
 		{"trailing label", trainLabels, append(bytes.Clone(good[trainLabels]), 0),
 			11, "the end of the file after the data that the header promised", "more bytes"},
 		{"promises 2^40 pixels", trainImages, idx(make([]byte, 24), 1<<20, 1<<10, 1<<10),
-			12, "at most 17179869184 elements", "dimension 3 of 3 to be 1024, after 1073741824 elements"},
-		{"promises 2^96 pixels", trainImages, idx(make([]byte, 24), 1<<32-1, 1<<32-1, 1<<32-1),
-			8, "at most", "after 4294967295 elements"},
-		{"promises 2^64 pixels", trainImages, idx(make([]byte, 24), 1<<17, 1<<17, 1<<30),
-			12, "at most", "after 17179869184 elements"},
+			12, fmt.Sprintf("at most %d elements", uint64(maxSizeBytes)), "dimension 3 of 3 to be 1024, after 1073741824 elements"},
+		{"promises 2^93 pixels", trainImages, idx(make([]byte, 24), 1<<30, 1<<31, 1<<32-1),
+			8, "at most", "after 1073741824 elements"},
+		{"promises 2^62 pixels", trainImages, idx(make([]byte, 24), 1<<15, 1<<15, 1<<32-1),
+			12, "at most", "after 1073741824 elements"},
 		{"empty training set", trainImages, idx(nil, 0, 2, 4),
 			4, "dimension 1 of 3 to be at least 1", "0"},
 		{"no training labels", trainLabels, idx(nil, 0),
@@ -330,8 +330,8 @@ func TestHeadersFirst(t *testing.T) {
 // A promise alone gets no memory, where everything else agrees.
 func TestPromises(t *testing.T) {
 	for promise, file := range map[string][]byte{
-		"8589934592": idx(make([]byte, 24), 1<<13, 1<<10, 1<<10),
-		"4294967295": idx(make([]byte, 24), 1<<32-1),
+		"2013265920": idx(make([]byte, 24), 15<<7, 1<<10, 1<<10),
+		"2147483646": idx(make([]byte, 24), 1<<31-2),
 	} {
 		for _, stored := range [][]byte{file, gzipped(t, file)} {
 			var before, after runtime.MemStats

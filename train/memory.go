@@ -17,9 +17,9 @@ func (r Recipe) Bytes() uint64 {
 		return 0
 	}
 	const floatBytes, copies = 4, 4
-	floats := uint64(2+r.optimizer().Slots()+copies) * uint64(r.Parameters())
+	floats := uint64(2+r.optimizer().Slots()+copies) * r.parameters()
 	for _, width := range widths {
-		floats += uint64(4*r.Batch) * uint64(width)
+		floats += 4 * uint64(r.Batch) * uint64(width)
 	}
 	return floatBytes * floats
 }

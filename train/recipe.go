@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -366,15 +367,18 @@ func (r Recipe) Network() string {
 }
 
 // Parameters is how many numbers the network trains, 0 if the architecture cannot
-// be.
-func (r Recipe) Parameters() int {
+// be, and the largest int if there are more.
+func (r Recipe) Parameters() int { return int(min(r.parameters(), math.MaxInt)) }
+
+// parameters counts in 64 bits, whatever the size of an int.
+func (r Recipe) parameters() uint64 {
 	widths, err := model.Widths(r.Arch)
 	if err != nil {
 		return 0
 	}
-	n := 0
+	var n uint64
 	for l := 1; l < len(widths); l++ {
-		layer := (widths[l-1] + 1) * widths[l]
+		layer := (uint64(widths[l-1]) + 1) * uint64(widths[l])
 		if n += layer; l == len(widths)-1 {
 			break
 		}
@@ -382,7 +386,7 @@ func (r Recipe) Parameters() int {
 			n += layer
 		}
 		if r.Norm == layerNorm {
-			n += 2 * widths[l]
+			n += 2 * uint64(widths[l])
 		}
 	}
 	return n

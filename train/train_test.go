@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -93,7 +94,7 @@ func TestCheck(t *testing.T) {
 		{func(r *Recipe) { r.WeightDecay = math.Inf(1) }, "weight_decay +Inf: want zero or a positive number"},
 		{func(r *Recipe) { r.Batch = 0 }, "batch 0: want 1 or more examples"},
 		{func(r *Recipe) { r.Epochs = 0 }, "epochs 0: want 1 to 1000000"},
-		{func(r *Recipe) { r.Epochs = math.MaxInt }, "epochs 9223372036854775807: want 1 to 1000000"},
+		{func(r *Recipe) { r.Epochs = math.MaxInt }, fmt.Sprintf("epochs %d: want 1 to 1000000", math.MaxInt)},
 	} {
 		r := Default()
 		c.change(&r)

@@ -52,7 +52,7 @@ func outcome(v sweep.Identity, epochs int) (accuracy float64, diverged bool) {
 		e *= 1.1
 	}
 	e *= 1 + 0.15*math.Abs(math.Log(v.LR/0.5)) + 0.04*math.Sin(float64(v.Seed)*7+float64(v.Index)*3)
-	return math.Round(1e4*(1-e)) / 1e4, v.LR > 2
+	return math.Round(7e3*(1-e)) / 7e3, v.LR > 2
 }
 
 // simulate writes the directory of a sweep that ends as outcome says: the records that pass keep.
