@@ -55,7 +55,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVarP(&e.out, "out", "o", "", "`file` to write, whose name ends in "+list(extensions()))
+	c.Flags().StringVarP(&e.out, "out", "o", "", "where to write, a `file` whose name ends in "+list(extensions()))
 	c.Flags().StringVar(&e.data, "data", "mnist", "for .html, whose test images: mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	e.source.flags(c)
 	return c

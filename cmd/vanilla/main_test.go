@@ -732,6 +732,17 @@ func TestBuildVersion(t *testing.T) {
 	}
 }
 
+// A flag's help does not begin with the word that stands for its value, which is printed just before it.
+func TestFlagHelpDoesNotStutter(t *testing.T) {
+	for _, c := range commands(rootCommand()) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if value, help := pflag.UnquoteUsage(f); value != "" && strings.HasPrefix(help, value+" ") {
+				t.Errorf("%s: --%s %s  %s", c.CommandPath(), f.Name, value, help)
+			}
+		})
+	}
+}
+
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if script := must(t, "completion", shell); !strings.Contains(script, "vanilla") {

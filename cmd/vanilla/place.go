@@ -20,14 +20,14 @@ type placement struct{ device, executor, precision string }
 func (p *placement) flags(c *cobra.Command) { p.addTo(c.Flags()) }
 
 func (p *placement) addTo(f *pflag.FlagSet) {
-	f.StringVar(&p.device, "device", "auto", "`name` of the hardware to run on, as vanilla devices lists it: auto, cpu, cuda (all GPUs) or cuda:N (one)")
-	f.StringVar(&p.executor, "executor", device.Fast, "`name` of what runs the network: fast, tape (Gorgonia's own machine) or ref (the reference definition)")
+	f.StringVar(&p.device, "device", "auto", "hardware to run on, by `name`, as vanilla devices lists it: auto, cpu, cuda (all GPUs) or cuda:N (one)")
+	f.StringVar(&p.executor, "executor", device.Fast, "what runs the network, by `name`: fast, tape (Gorgonia's own machine) or ref (the reference definition)")
 }
 
 // trainingTo adds the flags of commands that train.
 func (p *placement) trainingTo(f *pflag.FlagSet) {
 	p.addTo(f)
-	f.StringVar(&p.precision, "precision", device.Precisions()[0], "`number` format of products on GPUs: fp32, or bf16, which is faster; weights and sums are float32 in both")
+	f.StringVar(&p.precision, "precision", device.Precisions()[0], "products on GPUs use this `number` format: fp32, or bf16, which is faster; weights and sums are float32 in both")
 }
 
 // openExecutor is device.OpenPrecise, but in tests, which count what is opened and closed.

@@ -64,7 +64,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().BoolVar(&p.raw, "raw", false, "take images as they are: of the network's own size, grey values from 0 (black) as pixels")
-	c.Flags().StringVar(&p.show, "show", "", "`file` to draw the images in as the network saw them, whose name ends in .png or .svg")
+	c.Flags().StringVar(&p.show, "show", "", "where to draw the images as the network saw them, a `file` whose name ends in .png or .svg")
 	c.Flags().StringVar(&p.data, "data", "", "instead of images, the test images of mnist or of a `directory` with four IDX files, plain or .gz")
 	p.placement.flags(c)
 	p.source.flags(c)

@@ -51,8 +51,8 @@ whoever reaches it can use it. Ctrl-C ends it.`,
 		RunE: func(c *cobra.Command, args []string) error { return s.run(c.Context(), args, c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&s.address, "addr", "127.0.0.1:8784", "`address` to serve the page at, host:port; port 0 is any that is free")
-	c.Flags().StringVar(&s.sweep, "sweep", "", "`directory` of a sweep to follow, which may be running")
+	c.Flags().StringVar(&s.address, "addr", "127.0.0.1:8784", "where to serve the page, an `address` host:port; port 0 is any that is free")
+	c.Flags().StringVar(&s.sweep, "sweep", "", "sweep to follow, by its `directory`, which may be running")
 	c.Flags().BoolVar(&s.open, "open", false, "open the page in a browser")
 	c.Flags().StringVar(&s.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	s.placement.flags(c)

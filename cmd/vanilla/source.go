@@ -24,8 +24,8 @@ import (
 type source struct{ activation, loss string }
 
 func (s *source) flags(c *cobra.Command) {
-	c.Flags().StringVar(&s.activation, "activation", "", "`name` of the hidden layers' activation where MODEL is a PyTorch state_dict: "+list(graph.ActivationNames()))
-	c.Flags().StringVar(&s.loss, "loss", "", "`name` of the loss where MODEL is a PyTorch state_dict: "+list(graph.LossNames()))
+	c.Flags().StringVar(&s.activation, "activation", "", "hidden layers' activation, by `name`, where MODEL is a PyTorch state_dict: "+list(graph.ActivationNames()))
+	c.Flags().StringVar(&s.loss, "loss", "", "loss, by `name`, where MODEL is a PyTorch state_dict: "+list(graph.LossNames()))
 }
 
 // chain is open of a chain of layers alone: what looks into layers needs one.

@@ -88,15 +88,15 @@ what it wrote trains the finalists.`,
 	where := group("Data and hardware")
 	where.StringVar(&s.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	s.placement.trainingTo(where)
-	where.Float64Var(&s.memoryGiB, "memory", 1, "`GiB` that the networks in training take at once, about")
-	where.StringVar(&s.shard, "shard", "1/1", "`part` of the plan to train, from 1, and how many parts there are")
+	where.Float64Var(&s.memoryGiB, "memory", 1, "approximate memory of the networks in training at once, in `GiB`")
+	where.StringVar(&s.shard, "shard", "1/1", "which which `part` of the plan to train, from 1, and how many parts there are")
 
 	output := group("Output")
-	output.StringVarP(&s.out, "out", "o", "", "`directory` for what is found")
+	output.StringVarP(&s.out, "out", "o", "", "where to keep the sweep, a `directory`")
 	output.BoolVar(&s.resume, "resume", false, "go on with the sweep in the directory, if there is one")
 	output.BoolVar(&s.repair, "repair", false, "with --resume, drop records and models that are damaged or lost, and train them again")
 	output.BoolVar(&s.allowMixed, "allow-mixed", false, "resume too where the sweep was begun in other arithmetic, on another executor or kind of processor: results then say so")
-	output.Float64Var(&s.checkpointSeconds, "checkpoint-every", 20, "`seconds` of training that a killed process loses, at most")
+	output.Float64Var(&s.checkpointSeconds, "checkpoint-every", 20, "training that a killed process loses at most, in `seconds`")
 	output.BoolVar(&s.dryRun, "dry-run", false, "print what the sweep is and costs, and do not train")
 	output.BoolVar(&s.json, "json", false, "print each record as one JSON object on a line of its own; with --dry-run, the plan")
 	output.BoolP("help", "h", false, "help for sweep")
@@ -126,9 +126,9 @@ func settings() []string {
 func sweepGroups() []*pflag.FlagSet {
 	space := group("Space")
 	text := func(f *pflag.FlagSet, name, usage string) { f.String(name, "", usage) }
-	text(space, "arch", "`widths` of all layers, several lists of them joined by commas, in place of --layers and --hidden")
-	text(space, "layers", "`numbers` of hidden layers")
-	text(space, "hidden", "`units` of each hidden layer")
+	text(space, "arch", "layer `widths`, several lists of them joined by commas, in place of --layers and --hidden")
+	text(space, "layers", "how many hidden layers, `numbers`")
+	text(space, "hidden", "width of each hidden layer, in `units`")
 	for _, f := range recipeFlags(new(train.Recipe)) {
 		f.VisitAll(func(f *pflag.Flag) {
 			if f.Name != "arch" && f.Name != "validation" && f.Name != "patience" {
@@ -137,16 +137,16 @@ func sweepGroups() []*pflag.FlagSet {
 		})
 	}
 	plan := group("Plan")
-	text(plan, "points", "`number` of points of the space to draw")
+	text(plan, "points", "how many points of the space to draw, a `number`")
 	plan.Bool("grid", false, "take all points of the space")
-	text(plan, "seed", "`number` that determines what is drawn (default 1)")
-	text(plan, "seeds", "`number` of seeds to train each point with: 1, 2, … (default 1)")
-	text(plan, "max-parameters", "`number` of weights and biases above which networks are left out")
-	text(plan, "halving", "`epochs` after which points are compared, joined by commas; none is to train all to the end, for --epochs")
-	text(plan, "brackets", "`groups` in which points are compared, and which a shard has whole (default: one for every 64 points)")
-	text(plan, "finalists", "`number` of the best points to train again and test (default 4)")
-	text(plan, "final-seeds", "`number` of new seeds to train each finalist with (default 5)")
-	text(plan, "validation", "`fraction` of the training images to hold out and compare on (default 0.1)")
+	text(plan, "seed", "seed `number` of the points that are drawn (default 1)")
+	text(plan, "seeds", "seeds to train each point with, a `number`: 1, 2, … (default 1)")
+	text(plan, "max-parameters", "largest `number` of weights and biases of a network; larger ones are left out")
+	text(plan, "halving", "when points are compared, after so many `epochs`, joined by commas; none is to train all to the end, for --epochs")
+	text(plan, "brackets", "how many `groups` points are compared in, and which a shard has whole (default: one for every 64 points)")
+	text(plan, "finalists", "how many of the best points to train again and test, a `number` (default 4)")
+	text(plan, "final-seeds", "new seeds to train each finalist with, a `number` (default 5)")
+	text(plan, "validation", "part of the training images to hold out and compare on, a `fraction` (default 0.1)")
 	return []*pflag.FlagSet{space, plan}
 }
 

@@ -101,27 +101,27 @@ the other flags. It ends with the same bytes.`,
 	groups := recipeFlags(&t.Recipe)
 
 	seeds := group("Seeds")
-	seeds.Uint64Var(&t.Seed, "seed", 1, "`number` that determines the initial weights")
-	seeds.IntVar(&t.seeds, "seeds", 1, "`number` of networks to train, with this seed and those that follow; -o m.safetensors then writes m-1.safetensors, …, and m.jsonl with a JSON object for each, which vanilla results --compare reads")
-	seeds.Uint64Var(&t.OrderSeed, "order-seed", 0, "`number` that determines the order of images and where they are moved (default: the seed)")
+	seeds.Uint64Var(&t.Seed, "seed", 1, "seed `number` of the initial weights")
+	seeds.IntVar(&t.seeds, "seeds", 1, "how many networks to train, a `number`, with this seed and those that follow; -o m.safetensors then writes m-1.safetensors, …, and m.jsonl with a JSON object for each, which vanilla results --compare reads")
+	seeds.Uint64Var(&t.OrderSeed, "order-seed", 0, "seed `number` of the order of the images and of their shifts (default: the seed)")
 
 	where := group("Data and hardware")
 	where.StringVar(&t.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	t.placement.trainingTo(where)
 
 	keep := group("History")
-	keep.StringVar(&t.history, "history", "", "`directory` to keep the run's course in: history.jsonl has a JSON object for each epoch, snapshots the network on its way, checkpoint.safetensors all to go on from")
-	keep.StringVar(&t.snapshots, "snapshots", "log", "`steps` after which to keep the network: log (0, 1, 2, 5, 10, 20, … and the last), epochs, numbers, or several of them joined by commas, or none")
-	keep.Float64Var(&t.checkpointSeconds, "checkpoint-every", 1, "`seconds` from checkpoint to checkpoint, at the end of an epoch; 0 is at the end of each")
+	keep.StringVar(&t.history, "history", "", "where to keep the run's course, a `directory`: history.jsonl has a JSON object for each epoch, snapshots the network on its way, checkpoint.safetensors all to go on from")
+	keep.StringVar(&t.snapshots, "snapshots", "log", "when to keep the network, in `steps`: log (0, 1, 2, 5, 10, 20, … and the last), epochs, numbers, or several of them joined by commas, or none")
+	keep.Float64Var(&t.checkpointSeconds, "checkpoint-every", 1, "time from checkpoint to checkpoint in `seconds`, at the end of an epoch; 0 is at the end of each")
 	keep.BoolVar(&t.resume, "resume", false, "go on from the checkpoint in --history, if there is one")
 	keep.BoolVar(&t.allowMixed, "allow-mixed", false, "resume even if the run was started in other arithmetic, on another executor or kind of processor; no single machine can then repeat the result, and it says so")
 
 	output := group("Output")
-	output.StringVarP(&t.out, "out", "o", "model.safetensors", "`file` to save the network in")
+	output.StringVarP(&t.out, "out", "o", "model.safetensors", "where to save the network, a `file`")
 	output.BoolVar(&t.json, "json", false, "print the result as one JSON object")
 	output.BoolVar(&t.printRecipe, "print-recipe", false, "print the recipe in YAML, and do not train")
 	output.BoolVar(&t.explain, "explain", false, "print the program and how it came about, and do not train")
-	output.StringVar(&t.dot, "dot", "", "`file` to write the graph to for Graphviz, and do not train")
+	output.StringVar(&t.dot, "dot", "", "where to write the graph for Graphviz, a `file`, and do not train")
 	output.BoolP("help", "h", false, "help for train")
 
 	setFlagGroups(c, append([]*pflag.FlagSet{baseFlag(&t.base)}, append(groups, seeds, where, keep, output)...))
@@ -131,7 +131,7 @@ the other flags. It ends with the same bytes.`,
 // baseFlag is --recipe, which comes before all that change it.
 func baseFlag(base *string) *pflag.FlagSet {
 	f := group("Recipe")
-	f.StringVar(base, "recipe", "default", "`name` of the recipe that the following flags change: default, lesson, a YAML file, or a model, whose recipe and seeds it has")
+	f.StringVar(base, "recipe", "default", "recipe that the following flags change, by `name`: default, lesson, a YAML file, or a model, whose recipe and seeds it has")
 	return f
 }
 
@@ -142,28 +142,28 @@ func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	network.StringVar(&r.Arch, "arch", r.Arch, "layer `widths`: inputs, hidden layers, outputs; if not given, inputs and outputs follow the data; hidden layers may have their own activation, as in 784-32relu-16tanh-10")
 	network.StringVar(&r.Activation, "activation", r.Activation, "hidden layers' activation `function`: "+list(graph.ActivationNames()))
 	network.StringVar(&r.Loss, "loss", r.Loss, "loss `function`: cross-entropy (of the softmax) or quadratic (of sigmoid outputs)")
-	network.StringVar(&r.Block, "block", r.Block, "`form` of the hidden layers: residual adds the layer's input to its output where both are equally wide, gated multiplies the output by a gate that has its own weights")
-	network.StringVar(&r.Norm, "norm", r.Norm, "`kind` of normalization before each hidden activation: layer")
+	network.StringVar(&r.Block, "block", r.Block, "hidden layers' `form`: residual adds the layer's input to its output where both are equally wide, gated multiplies the output by a gate that has its own weights")
+	network.StringVar(&r.Norm, "norm", r.Norm, "normalization before each hidden activation, of this `kind`: layer")
 	network.StringVar(&r.Init, "init", r.Init, "initial weight `distribution`, normal with standard deviation 1 (lesson), 1/√inputs (scaled), √(2/(inputs+outputs)) (xavier) or √(2/inputs) (he)")
 
 	training := group("Training")
-	training.StringVar(&r.Optimizer, "optimizer", r.Optimizer, "`name` of the optimizer: "+list(kernels.OptimizerNames()))
+	training.StringVar(&r.Optimizer, "optimizer", r.Optimizer, "optimizer, by `name`: "+list(kernels.OptimizerNames()))
 	training.Float64Var(&r.LR, "lr", r.LR, "peak learning `rate`")
 	training.Float64Var(&r.Momentum, "momentum", r.Momentum, "velocity `fraction` kept from step to step, below 1; momentum and nesterov only (default for them: 0.9)")
 	training.Float64Var(&r.WeightDecay, "weight-decay", r.WeightDecay, "decay `coefficient` of the weights; biases do not decay")
 	training.StringVar(&r.Schedule, "schedule", r.Schedule, "learning rate `schedule`: "+list(kernels.ScheduleNames()))
 	training.IntVar(&r.StepEpochs, "step-epochs", r.StepEpochs, "number of `epochs` between multiplications by --gamma; step schedule only (default for it: a third of --epochs)")
-	training.Float64Var(&r.Gamma, "gamma", r.Gamma, "`factor` of the step schedule, at most 1 (default for it: 0.1)")
+	training.Float64Var(&r.Gamma, "gamma", r.Gamma, "step schedule's `factor`, at most 1 (default for it: 0.1)")
 	training.Float64Var(&r.Warmup, "warmup", r.Warmup, "number of `epochs`, or a fraction of one, of linear warm-up before the schedule begins")
 	training.IntVar(&r.Batch, "batch", r.Batch, "batch `size`")
-	training.IntVar(&r.Epochs, "epochs", r.Epochs, "`number` of passes over the training images")
-	training.Float64Var(&r.Dropout, "dropout", r.Dropout, "`probability` of dropping each hidden unit in a training step")
-	training.Float64Var(&r.InputDropout, "input-dropout", r.InputDropout, "`probability` of dropping each input in a training step")
-	training.Float64Var(&r.LabelSmoothing, "label-smoothing", r.LabelSmoothing, "`share` of each target that is spread evenly over all classes; cross-entropy only")
+	training.IntVar(&r.Epochs, "epochs", r.Epochs, "training length, a `number` of passes over the training images")
+	training.Float64Var(&r.Dropout, "dropout", r.Dropout, "chance that a training step drops a hidden unit, a `probability`")
+	training.Float64Var(&r.InputDropout, "input-dropout", r.InputDropout, "chance that a training step drops an input, a `probability`")
+	training.Float64Var(&r.LabelSmoothing, "label-smoothing", r.LabelSmoothing, "part of each target that is spread evenly over all classes, a `share`; cross-entropy only")
 	training.IntVar(&r.Shift, "shift", r.Shift, "largest random translation in `pixels`, along both axes, drawn anew each epoch")
 
 	validation := group("Validation")
-	validation.Float64Var(&r.Validation, "validation", r.Validation, "`fraction` of the training images to hold out and evaluate after each epoch; the same ones in all runs")
+	validation.Float64Var(&r.Validation, "validation", r.Validation, "part of the training images to hold out, a `fraction`, and evaluate after each epoch; the same ones in all runs")
 	validation.IntVar(&r.Patience, "patience", r.Patience, "stop after this many `epochs` without a higher validation accuracy and keep the best epoch's network; 0 trains to the end")
 	return []*pflag.FlagSet{network, training, validation}
 }

@@ -50,11 +50,11 @@ wrote, or a state_dict of dense layers with --activation and --loss.`
 
 func figures() []figure {
 	seed := func(v *vizFlags, c *cobra.Command) {
-		c.Flags().Uint64Var(&v.seed, "seed", 1, "`number` that determines the noise")
+		c.Flags().Uint64Var(&v.seed, "seed", 1, "seed `number` of the noise")
 	}
 	picture := func(v *vizFlags, c *cobra.Command) {
-		c.Flags().StringVar(&v.image, "image", "", "`file` with a picture of a digit: "+mnist.Formats()+", see vanilla predict")
-		c.Flags().IntVar(&v.index, "index", 0, "`number` of a test image, from 0")
+		c.Flags().StringVar(&v.image, "image", "", "picture of a digit, from a `file`: "+mnist.Formats()+", see vanilla predict")
+		c.Flags().IntVar(&v.index, "index", 0, "test image, by its `number`, from 0")
 	}
 	return []figure{
 		{
@@ -63,8 +63,8 @@ func figures() []figure {
 and each deeper layer as a matrix and as what its units add up to on the pixels.`,
 			examples: []string{"weights lesson --scale unit --dark -o weights.svg", "weights default --unit 3 -o unit.png"},
 			flags: func(v *vizFlags, c *cobra.Command) {
-				c.Flags().StringVar(&v.scale, "scale", string(viz.SharedScale), "`name` of what the colours' scale is the same for: shared (all units) or unit (each has its own)")
-				v.unitFlag(c, "`number` of one unit to draw large, from 0 (default: all of them)")
+				c.Flags().StringVar(&v.scale, "scale", string(viz.SharedScale), "what shares a scale of colours, by `name`: shared (all units) or unit (each has its own)")
+				v.unitFlag(c, "one unit to draw large, by its `number`, from 0 (default: all of them)")
 			},
 			make: (*vizFlags).weights,
 		}, {
@@ -101,7 +101,7 @@ them, with the strongest connections, and takes one unit of the first hidden lay
 			examples: []string{"activations default --index 7 --unit 2 -o activations.svg", "activations lesson --image digit.png -o mine.png"},
 			flags: func(v *vizFlags, c *cobra.Command) {
 				picture(v, c)
-				v.unitFlag(c, "`number` of the unit to take apart, from 0 (default: the most active one)")
+				v.unitFlag(c, "unit to take apart, by its `number`, from 0 (default: the most active one)")
 			},
 			make: (*vizFlags).activations,
 		}, {
@@ -111,8 +111,8 @@ where the guess flips, and which hidden units change most. They are the first of
 labels that the network gets right.`,
 			examples: []string{"morph default -o morph.png", "morph default --from 4 --to 9 -o morph.gif"},
 			flags: func(v *vizFlags, c *cobra.Command) {
-				c.Flags().IntVar(&v.from, "from", defaultFrom, "`label` of the digit to begin with")
-				c.Flags().IntVar(&v.to, "to", defaultTo, "`label` of the digit to end with")
+				c.Flags().IntVar(&v.from, "from", defaultFrom, "digit to begin with, by its `label`")
+				c.Flags().IntVar(&v.to, "to", defaultTo, "digit to end with, by its `label`")
 			},
 			make: (*vizFlags).morph,
 		}, {
@@ -194,7 +194,7 @@ func (f figure) command() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error { return v.run(c.Context(), f, args, c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVarP(&v.out, "out", "o", "", "`file` to draw to, whose name ends in "+f.endings())
+	c.Flags().StringVarP(&v.out, "out", "o", "", "where to draw, a `file` whose name ends in "+f.endings())
 	if f.flags != nil {
 		f.flags(&v, c)
 	}

@@ -33,8 +33,8 @@ as JSON and an index.html that shows them and says what was left out, and why.
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVarP(&v.out, "out", "o", "", "`directory` to draw into, made if need be")
-	c.Flags().Uint64Var(&v.seed, "seed", 1, "`number` that determines the noise")
+	c.Flags().StringVarP(&v.out, "out", "o", "", "where to draw, a `directory`, created if there is none")
+	c.Flags().Uint64Var(&v.seed, "seed", 1, "seed `number` of the noise")
 	v.common(c)
 	c.Flags().BoolVar(&v.json, "json", false, "print what was drawn and what was left out as one JSON object")
 	v.source.flags(c)
