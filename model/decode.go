@@ -79,7 +79,7 @@ func fromMetadata(metadata map[string]string) (*Model, error) {
 		}
 	}
 	if _, ok := metadata["vanilla_checkpoint"]; ok {
-		return nil, errors.New("this is the checkpoint of a training run, which its run goes on from: its networks are in the directory snapshots beside it")
+		return nil, errors.New("this is the checkpoint of a training run, from which its run continues: its networks are in the directory snapshots beside it")
 	}
 	if missing.count > 0 {
 		return nil, fmt.Errorf("this safetensors file %w: its metadata has no %v", ErrPlain, missing)

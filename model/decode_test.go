@@ -70,7 +70,7 @@ func TestDecodeErrors(t *testing.T) {
 		"zip":               {[]byte("PK\x03\x04\x14\x00\x08\x00\x08\x00\x00"), `not a safetensors file: found a zip archive, as PyTorch's torch.save writes (.pt, .pth): in Python, safetensors.torch.save_file(`},
 		"pickle":            {[]byte("\x80\x02}q\x00X\x08\x00\x00\x00"), `found a Python pickle, as old versions`},
 		"Git LFS":           {[]byte("version https://git-lfs.github.com/spec/v1\n"), `found a Git LFS pointer: git lfs pull fetches`},
-		"checkpoint":        {frame(`{"__metadata__":{"vanilla_checkpoint":"{}"}}`), `this is the checkpoint of a training run, which its run goes on from`},
+		"checkpoint":        {frame(`{"__metadata__":{"vanilla_checkpoint":"{}"}}`), `this is the checkpoint of a training run, from which its run continues`},
 		"largest length":    {bytes.Repeat([]byte{0xff}, 100), `found a length of 18446744073709551615`},
 		"truncated header":  {good[:50], fmt.Sprintf(`not a safetensors file, or truncated: expected a header of %d bytes, found 42`, binary.LittleEndian.Uint64(good))},
 		"no header":         {frame(""), `expected a header that is a JSON object, found ""`},

@@ -57,7 +57,7 @@ func (l *loop) openHistory(exec kernels.Executor) error {
 		return err
 	}
 	if info, err := os.Stat(h.dir.Path(recordsFile)); err == nil && !begun && info.Size() > 0 {
-		return wrong("history", h.name, fmt.Sprintf("found %s, but no %s to go on from: want another directory", recordsFile, checkpointFile))
+		return wrong("history", h.name, fmt.Sprintf("found %s, but no %s to continue from: want another directory", recordsFile, checkpointFile))
 	}
 	if begun && !l.options.Resume {
 		return wrong("history", h.name, "holds a run: want \"resume\" to go on with it, or another directory")

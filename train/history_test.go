@@ -487,7 +487,7 @@ func TestBadHistory(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, checkpointFile), text, 0o644)
 		}},
 		{"records cut", "expected the", func(dir string) error { return os.Truncate(filepath.Join(dir, recordsFile), 10) }},
-		{"no checkpoint", "no checkpoint.safetensors to go on from", func(dir string) error { return os.Remove(filepath.Join(dir, checkpointFile)) }},
+		{"no checkpoint", "no checkpoint.safetensors to continue from", func(dir string) error { return os.Remove(filepath.Join(dir, checkpointFile)) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			options := Options{History: t.TempDir(), Resume: true}

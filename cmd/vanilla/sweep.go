@@ -126,7 +126,7 @@ func settings() []string {
 func sweepGroups() []*pflag.FlagSet {
 	space := group("Space")
 	text := func(f *pflag.FlagSet, name, usage string) { f.String(name, "", usage) }
-	text(space, "arch", "layer `widths`, several lists of them joined by commas, in place of --layers and --hidden")
+	text(space, "arch", "layer `widths`, several lists of them joined by commas, instead of --layers and --hidden")
 	text(space, "layers", "how many hidden layers, `numbers`")
 	text(space, "hidden", "width of each hidden layer, in `units`")
 	for _, f := range recipeFlags(new(train.Recipe)) {
@@ -183,7 +183,7 @@ func (s *sweepFlags) remember(ctx context.Context, flags *pflag.FlagSet) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.build(ctx, map[string]string{})
 	} else if err != nil {
-		return fmt.Errorf("--resume: %w: with --repair and the flags that the sweep was begun with, it can be gone on with", err)
+		return fmt.Errorf("--resume: %w: --repair, with the flags that the sweep was started with, resumes it", err)
 	}
 	s.spec = header.Spec
 	kept := map[string]string{"data": cmp.Or(header.DataPath, "mnist"), "shard": header.Shard.String()}
@@ -287,7 +287,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		set  bool
 	}{{"repair", s.repair}, {"allow_mixed", s.allowMixed}} {
 		if f.set && !s.resume {
-			return &train.SettingError{Field: f.name, Value: true, Problem: "it is for a sweep that is gone on with: want --resume too"}
+			return &train.SettingError{Field: f.name, Value: true, Problem: "it only applies to a sweep that is resumed: want --resume too"}
 		}
 	}
 	if s.out == "" && !s.dryRun {
@@ -325,7 +325,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	counts := d.Counts()
 	if err != nil {
-		return fmt.Errorf("interrupted after %d of %d variants: %s holds them; --resume goes on from there", counts.Done+counts.Diverged, counts.Planned, s.out)
+		return fmt.Errorf("interrupted after %d of %d variants: %s holds them; --resume continues from there", counts.Done+counts.Diverged, counts.Planned, s.out)
 	}
 	if failed != nil {
 		return failed

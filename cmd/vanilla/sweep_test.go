@@ -163,7 +163,7 @@ func TestSweepInterrupted(t *testing.T) {
 	}()
 	stderr := new(bytes.Buffer)
 	code := run(ctx, line, nil, new(bytes.Buffer), stderr)
-	if code != failed || !strings.Contains(stderr.String(), "vanilla sweep: interrupted after ") || !strings.Contains(stderr.String(), "--resume goes on from there") {
+	if code != failed || !strings.Contains(stderr.String(), "vanilla sweep: interrupted after ") || !strings.Contains(stderr.String(), "--resume continues from there") {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
 	must(t, append(line, "--resume")...)

@@ -77,7 +77,7 @@ activation.
 
 Ctrl-C stops it after the current step; the network as it stands is evaluated and
 saved. A network whose loss is no longer finite has diverged and is not saved. The
-exit code is 1 in both cases. With --history a run can be gone on with where it was
+exit code is 1 in both cases. With --history a run can be continued where it was
 stopped, however it was: --history DIR --resume is enough, because the directory knows
 the other flags. It ends with the same bytes.`,
 		Example: `  vanilla train
@@ -110,10 +110,10 @@ the other flags. It ends with the same bytes.`,
 	t.placement.trainingTo(where)
 
 	keep := group("History")
-	keep.StringVar(&t.history, "history", "", "where to keep the run's course, a `directory`: history.jsonl has a JSON object for each epoch, snapshots the network on its way, checkpoint.safetensors all to go on from")
+	keep.StringVar(&t.history, "history", "", "where to keep the run's course, a `directory`: history.jsonl has a JSON object for each epoch, snapshots the network on its way, checkpoint.safetensors everything needed to continue")
 	keep.StringVar(&t.snapshots, "snapshots", "log", "when to keep the network, in `steps`: log (0, 1, 2, 5, 10, 20, … and the last), epochs, numbers, or several of them joined by commas, or none")
 	keep.Float64Var(&t.checkpointSeconds, "checkpoint-every", 1, "time from checkpoint to checkpoint in `seconds`, at the end of an epoch; 0 is at the end of each")
-	keep.BoolVar(&t.resume, "resume", false, "go on from the checkpoint in --history, if there is one")
+	keep.BoolVar(&t.resume, "resume", false, "continue from the checkpoint in --history, if there is one")
 	keep.BoolVar(&t.allowMixed, "allow-mixed", false, "resume even if the run was started in other arithmetic, on another executor or kind of processor; no single machine can then repeat the result, and it says so")
 
 	output := group("Output")
@@ -160,7 +160,7 @@ func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	training.Float64Var(&r.Dropout, "dropout", r.Dropout, "chance that a training step drops a hidden unit, a `probability`")
 	training.Float64Var(&r.InputDropout, "input-dropout", r.InputDropout, "chance that a training step drops an input, a `probability`")
 	training.Float64Var(&r.LabelSmoothing, "label-smoothing", r.LabelSmoothing, "part of each target that is spread evenly over all classes, a `share`; cross-entropy only")
-	training.IntVar(&r.Shift, "shift", r.Shift, "largest random translation in `pixels`, along both axes, drawn anew each epoch")
+	training.IntVar(&r.Shift, "shift", r.Shift, "largest random translation in `pixels`, along both axes, drawn again each epoch")
 
 	validation := group("Validation")
 	validation.Float64Var(&r.Validation, "validation", r.Validation, "part of the training images to hold out, a `fraction`, and evaluate after each epoch; the same ones in all runs")
@@ -435,7 +435,7 @@ func (t *trainFlags) checkOut() error {
 func (t *trainFlags) outcome(r train.Result) error {
 	var again string
 	if t.history != "" {
-		again = "; --resume goes on from there"
+		again = "; --resume continues from there"
 	}
 	switch {
 	case r.Diverged:
@@ -580,7 +580,7 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	row("data", "%s, %s training images", data.Name, images)
 	row("executor", "%s: %s", exec.Name(), exec.Device())
 	if len(r.Mixed) > 0 {
-		row("mixed", "begun in one arithmetic, gone on with in another (%s): no other run comes to this network", list(r.Mixed))
+		row("mixed", "started in one arithmetic, continued in another (%s): no single run reproduces this network", list(r.Mixed))
 	}
 	epochs := strconv.Itoa(r.Epochs)
 	if r.Epochs < t.Recipe.Epochs {

@@ -152,7 +152,7 @@ func TestInterruptedHistory(t *testing.T) {
 	defer cancel()
 	stderr := &cancelling{text: "epoch ", cancel: cancel}
 	code := run(ctx, append(line, "-o", "half"), nil, io.Discard, stderr)
-	if want := "half holds the network of the best epoch so far; --resume goes on from there\n"; code != failed || !strings.HasSuffix(stderr.String(), want) {
+	if want := "half holds the network of the best epoch so far; --resume continues from there\n"; code != failed || !strings.HasSuffix(stderr.String(), want) {
 		t.Fatalf("exit code %d, %s; want %s", code, stderr, want)
 	}
 	_, resumed, code := vanilla(t, append(line, "--resume", "-o", "resumed")...)

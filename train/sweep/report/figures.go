@@ -54,7 +54,7 @@ func (r *Report) Tradeoff() *viz.Tradeoff {
 func (r *Report) seedsInWords() string {
 	text := words.Plural(r.Spec.Seeds, "seed") + " each"
 	if n := len(r.Finalists()); n > 0 {
-		text += fmt.Sprintf("; %s anew with %d", words.Plural(n, "finalist"), r.Spec.FinalSeeds)
+		text += fmt.Sprintf("; %s trained again with %d", words.Plural(n, "finalist"), r.Spec.FinalSeeds)
 	}
 	return text
 }
