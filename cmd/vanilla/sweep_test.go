@@ -430,8 +430,8 @@ func TestSweepHelpSaysDefaults(t *testing.T) {
 		}
 	}
 	words := defaultWords()
-	for _, want := range []string{"it is 1,000 points of", "--halving " + words["halving"], "train again and test (default " + words["finalists"] + ")",
-		"train each finalist with (default " + words["final_seeds"] + ")", "hold out and compare on (default " + words["validation"] + ")"} {
+	for _, want := range []string{"it is 1,000 points of", "--halving " + words["halving"], "train again and test, a number (default " + words["finalists"] + ")",
+		"train each finalist with, a number (default " + words["final_seeds"] + ")", "hold out and compare on, a fraction (default " + words["validation"] + ")"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("no %q", want)
 		}
