@@ -174,6 +174,9 @@ func TestAsk(t *testing.T) {
 		if got[c.activation] == "" {
 			t.Errorf("%s: found %v, want what %s makes of it", c.heading, got, c.activation)
 		}
+		if percent := strings.HasSuffix(got[c.activation], " %"); percent != (c.activation == "softmax") {
+			t.Errorf("%s: %s makes %s of it, want per cent of probabilities alone", c.heading, c.activation, got[c.activation])
+		}
 		said := Ask[string](tab, fmt.Sprintf(`document.querySelectorAll(".stage")[%d].querySelector(".tip").textContent`, c.network))
 		if !strings.Contains(said, "sum "+got["sum z"]) {
 			t.Errorf("%s: under the pointer the page says %q", c.heading, said)

@@ -8,7 +8,7 @@ import {Inspector} from "./inspector.js";
 import {Challenge} from "./challenge.js";
 import {Share} from "./share.js";
 import {startTheme} from "./colors.js";
-import {byId, percent, say} from "./dom.js";
+import {byId, output, say} from "./dom.js";
 
 /** App is started with the page's document: palettes, networks and images, see package page. */
 export class App {
@@ -140,7 +140,7 @@ export class App {
     this.cards.forEach(({network}, i) => {
       const [answer, words] = list.children[i].children, best = argmax(network.probabilities);
       say(answer, network.lits ? network.className(best) : "–");
-      say(words, network.lits ? `${network.name}, ${percent(network.probabilities[best])}` : network.name);
+      say(words, network.lits ? `${network.name}, ${output(network, network.probabilities[best])}` : network.name);
     });
   }
 

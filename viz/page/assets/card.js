@@ -2,7 +2,7 @@
 
 import {Diagram} from "./diagram.js";
 import {argmax} from "./network.js";
-import {el, percent, plain, say} from "./dom.js";
+import {el, output, outputName, plain, say} from "./dom.js";
 
 /** Card shows one network of app. */
 export class Card {
@@ -94,7 +94,7 @@ export class Card {
     const {network} = this;
     if (layer === 0) return `pixel in row ${Math.floor(unit / network.cols)}, column ${unit % network.cols}: ${(network.pixels[unit] / 255).toFixed(2)}`;
     const z = network.z[layer - 1][unit], a = network.a[layer - 1][unit];
-    if (layer === network.layers.length) return `class ${network.className(unit)}: sum ${plain(z)}, probability ${percent(a)}`;
+    if (layer === network.layers.length) return `class ${network.className(unit)}: sum ${plain(z)}, ${outputName(network)} ${output(network, a)}`;
     return `unit ${unit} of layer ${layer + 1}: sum ${plain(z)}, activation ${plain(a)}`;
   }
 
@@ -124,7 +124,7 @@ export class Card {
     if (this.hovered) say(this.tip, this.text(this.hovered));
     const best = argmax(this.network.probabilities), there = this.network.lits > 0;
     say(this.answer.firstChild, there ? this.network.className(best) : "–");
-    say(this.answer.lastChild, there ? percent(this.network.probabilities[best]) : "");
+    say(this.answer.lastChild, there ? output(this.network, this.network.probabilities[best]) : "");
   }
 
   paint() {
@@ -143,5 +143,5 @@ export class Card {
 export function answerOf(network) {
   if (!network.lits) return "nothing";
   const best = argmax(network.probabilities);
-  return `${network.className(best)} (${percent(network.probabilities[best])})`;
+  return `${network.className(best)} (${output(network, network.probabilities[best])})`;
 }

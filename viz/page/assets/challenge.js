@@ -3,7 +3,7 @@
 import {argmax, largest} from "./network.js";
 import {answerOf} from "./card.js";
 import {Picture} from "./pictures.js";
-import {byId, el, percent, plain, say, signed} from "./dom.js";
+import {byId, el, output, outputName, plain, say, signed} from "./dom.js";
 
 const UNITS = 6; // that changed most, which are shown
 const MARK = 40; // pixels of ink that are marked as what flipped the answer
@@ -135,7 +135,7 @@ export class Challenge {
     this.path = app.pad.path = lastPart(app.drawing, after);
     app.pad.paintMarks();
     say(byId("challenge-say"), `Here it flips: from ${network.className(from)} to ${network.className(to)}. The red piece on the pad is the stroke that did it. From your ${network.className(from)} to there, ` +
-      `the probability of ${network.className(from)} went from ${percent(start.p[from])} to ${percent(end.p[from])}, that of ${network.className(to)} from ${percent(start.p[to])} to ${percent(end.p[to])}.`);
+      `the ${outputName(network)} of ${network.className(from)} went from ${output(network, start.p[from])} to ${output(network, end.p[from])}, that of ${network.className(to)} from ${output(network, start.p[to])} to ${output(network, end.p[to])}.`);
     const order = [...start.a.keys()].sort((i, j) => Math.abs(end.a[j] - start.a[j]) - Math.abs(end.a[i] - start.a[i])).slice(0, UNITS);
     byId("challenge-units").replaceChildren(...order.map(j => {
       const image = new Picture(network.rows, network.cols);

@@ -4,7 +4,7 @@
 import {theme, shade} from "./colors.js";
 import {Picture} from "./pictures.js";
 import {argmax, largest} from "./network.js";
-import {percent, thousands} from "./dom.js";
+import {output, thousands} from "./dom.js";
 
 const CAPTION = 22; // height of what is written above the layers
 const HEIGHT = 300; // of the layers, unless there are many classes
@@ -188,7 +188,7 @@ export class Diagram {
       if (figures) {
         ctx.fillStyle = j === answer ? theme.ink : theme.muted;
         ctx.textAlign = "right";
-        ctx.fillText(percent(v).replace("> ", ">").replace(" %", "%"), x - r + p.column, y + 0.5, figures);
+        ctx.fillText(output(network, v).replace("> ", ">").replace(" %", "%"), x - r + p.column, y + 0.5, figures);
         ctx.textAlign = "left";
       }
     }

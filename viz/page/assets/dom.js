@@ -33,6 +33,15 @@ export function percent(p) {
   return `${(100 * p).toFixed(1)} %`;
 }
 
+/** output writes an output of a network: a softmax makes probabilities, a sigmoid numbers from 0 to 1 that sum to anything. */
+export function output(network, p) {
+  if (network.softmax) return percent(p);
+  return p > 0.9995 && p < 1 ? "> 0.999" : p.toFixed(3);
+}
+
+/** outputName is what an output is called. */
+export const outputName = network => network.softmax ? "probability" : "output";
+
 export const thousands = n => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
 
 export const plural = (n, noun) => `${thousands(n)} ${noun}${n === 1 ? "" : "s"}`;

@@ -4,7 +4,7 @@ import {ACTIVATIONS, largest} from "./network.js";
 import {strongestInto} from "./diagram.js";
 import {Picture} from "./pictures.js";
 import {theme} from "./colors.js";
-import {byId, el, percent, plain, plural, say, signed} from "./dom.js";
+import {byId, el, output, percent, plain, plural, say, signed} from "./dom.js";
 
 const TILES = 64; // weight images of the first layer that are offered
 const TERMS = 12; // incoming weights that are listed
@@ -142,8 +142,8 @@ function arithmetic(sentence, sums, network, k, unit, row) {
     rows.push(["softmax: eᶻ / sum of all eᶻ", percent(a)]);
     say(sentence, `Its sum is ${plain(z)}. The softmax compares the sums of all ${network.widths.at(-1)} classes, and gives this one ${percent(a)}.`);
   } else {
-    rows.push(["sigmoid: 1 / (1 + e⁻ᶻ)", percent(a)]);
-    say(sentence, `Its sum is ${plain(z)}, of which a sigmoid makes ${percent(a)}: each class for itself, so they need not sum to 100 %.`);
+    rows.push(["sigmoid: 1 / (1 + e⁻ᶻ)", output(network, a)]);
+    say(sentence, `Its sum is ${plain(z)}, of which a sigmoid makes ${output(network, a)}: each class for itself, so the outputs need not sum to 1 and are no probabilities.`);
   }
   if (sums.childElementCount !== 2 * rows.length) sums.replaceChildren(...rows.flatMap(() => [el("dt"), el("dd")]));
   rows.forEach(([name, value], i) => {
