@@ -366,9 +366,9 @@ func TestDivergence(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	inData(t)
-	for _, executor := range []string{"fast", "tape", "ref"} {
+	for executor, opened := range map[string]string{"fast": "cpu", "tape": "tape", "ref": "ref"} {
 		stdout := must(t, "train", "--explain", "--dot", "graph.dot", "--executor", executor)
-		for _, part := range []string{"program \"784-16-16-10 sigmoid cross-entropy\"", "13,002 parameters", "dense", "dweight", "executor " + executor} {
+		for _, part := range []string{"program \"784-16-16-10 sigmoid cross-entropy\"", "13,002 parameters", "dense", "dweight", "\nexecutor " + opened + ": "} {
 			if !strings.Contains(stdout, part) {
 				t.Errorf("--executor %s: no %q in %s", executor, part, stdout)
 			}

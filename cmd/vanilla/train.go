@@ -453,14 +453,17 @@ func (t *trainFlags) outcome(r train.Result) error {
 	return nil
 }
 
-// plan says how the executor would train a network.
+// plan says which executor would train a network, and how.
 func (t *trainFlags) plan(network *graph.Network) (lines []string, err error) {
 	exec, err := t.open()
 	if err != nil {
 		return nil, err
 	}
 	defer closing(exec, &err)
-	return exec.Explain(network, t.Spec.Variant(network).Optimizer)
+	if lines, err = exec.Explain(network, t.Spec.Variant(network).Optimizer); err != nil {
+		return nil, err
+	}
+	return append([]string{fmt.Sprintf("executor %s: %s", exec.Name(), exec.Device())}, lines...), nil
 }
 
 // show is --print-recipe, --explain and --dot.
@@ -486,8 +489,8 @@ func (t *trainFlags) show(stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&explanation, "%s\nexecutor %s, device %s:\n", network.Explain(), t.executor, t.device)
-		for _, line := range plan {
+		fmt.Fprintf(&explanation, "%s\n%s\n", network.Explain(), plan[0])
+		for _, line := range plan[1:] {
 			fmt.Fprintf(&explanation, "    %s\n", line)
 		}
 	}
