@@ -133,7 +133,7 @@ func (l *loop) close() error {
 	return err
 }
 
-// epochs is how many every network has behind it.
+// epochs is how many every network has trained.
 func (l *loop) epochs() int {
 	least := math.MaxInt
 	for i := range l.members {
@@ -375,7 +375,7 @@ func (l *loop) snapshotFile(i, step int) string {
 	return fmt.Sprintf("%s/step-%09d.safetensors", dir, step)
 }
 
-// checkSnapshots fails if a snapshot that network i left behind is damaged: it
+// checkSnapshots fails if a snapshot that network i has written is damaged: it
 // would not be written again. One that is not there was taken away by somebody.
 func (l *loop) checkSnapshots(m *member, i int) error {
 	for step := 0; step <= m.Step; step++ {

@@ -47,7 +47,7 @@ type Spec struct {
 // Options are what a run does besides training. The zero value is nothing.
 type Options struct {
 	// Start, if not nil, is called when all has been checked and prepared, with
-	// the number of epochs that every network has behind it: 0 but for a run that
+	// the number of epochs that every network has trained: 0 but for a run that
 	// is resumed.
 	Start func(epochs int)
 	// Observe, if not nil, gets the record of each epoch. Calls do not overlap.

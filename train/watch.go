@@ -27,7 +27,7 @@ type Pace struct {
 // for that too.
 func (v View) Done() <-chan struct{} { return v.ctx.Done() }
 
-// Step is how many steps network i has behind it, of how many, and how many an
+// Step is how many steps network i has trained, of how many, and how many an
 // epoch has.
 func (v View) Step(i int) (step, total, perEpoch int) {
 	m := &v.loop.members[i]

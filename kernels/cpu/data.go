@@ -22,9 +22,9 @@ const (
 	// measured.
 	densitySample = 4096
 	// encodeColumns is how many columns encode looks through at once, and
-	// encodeBehind how far it may read and write past what it is given.
+	// encodePadding how far it may read and write past what it is given.
 	encodeColumns = 64
-	encodeBehind  = 64
+	encodePadding = 64
 	// uncounted is for how many cold pixels there may be space without asking how
 	// many are not zero.
 	uncounted = 1 << 20
@@ -156,16 +156,16 @@ func (d *dataset) write(in *input, fetch []int32) {
 		in.samples = make([]packedSample, n)
 	}
 	if in.index == nil {
-		in.index = make([]uint16, columns+encodeBehind)
-		in.last = make([]byte, columns+encodeBehind)
+		in.index = make([]uint16, columns+encodePadding)
+		in.last = make([]byte, columns+encodePadding)
 	}
 	records := in.records[:most]
 	in.samples = in.samples[:n]
 	at := 0
 	for i := range in.samples {
 		row := in.Pixels[i*columns:]
-		if len(row) < columns+encodeBehind {
-			row = in.last[:copy(in.last, row[:columns])+encodeBehind]
+		if len(row) < columns+encodePadding {
+			row = in.last[:copy(in.last, row[:columns])+encodePadding]
 		}
 		count := d.routines.encode(records[at:], row, d.runs, d.cold, d.index, in.index, d.hot)
 		if i < len(fetch) {

@@ -124,8 +124,8 @@ func scale(w []float32, factor float32) {
 // what records say for its row; both are padded to a multiple of encodeColumns,
 // and after them index says 8 times what records say for the row of zeros.
 //
-// encodeBehind bytes after the pixels may be read, and as many after the record
-// written. room holds encodeBehind numbers more than there are columns.
+// encodePadding bytes after the pixels may be read, and as many after the record
+// written. room holds encodePadding numbers more than there are columns.
 func encode(record, row []byte, runs []run, cold []byte, index, room []uint16, hot int) (count int) {
 	to := 0
 	for _, r := range runs {

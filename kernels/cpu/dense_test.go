@@ -625,10 +625,10 @@ func TestEncode(t *testing.T) {
 					want, count := recordOf(d, row)
 					offset := 1 + (columns+13*i)%64
 					pixels := append(bytes.Repeat([]byte{255}, offset), row...)
-					pixels = append(pixels, bytes.Repeat([]byte{255}, encodeBehind)...)
-					got := bytes.Repeat([]byte{guard}, offset+len(want)+2*encodeBehind)
-					room := slices.Repeat([]uint16{guard}, columns+2*encodeBehind)
-					n := r.encode(got[offset:][:len(want)+encodeBehind], pixels[offset:], d.runs, d.cold, d.index, room[:columns+encodeBehind], d.hot)
+					pixels = append(pixels, bytes.Repeat([]byte{255}, encodePadding)...)
+					got := bytes.Repeat([]byte{guard}, offset+len(want)+2*encodePadding)
+					room := slices.Repeat([]uint16{guard}, columns+2*encodePadding)
+					n := r.encode(got[offset:][:len(want)+encodePadding], pixels[offset:], d.runs, d.cold, d.index, room[:columns+encodePadding], d.hot)
 					if n != count {
 						t.Fatalf("%s: %d cold pixels, want %d", what, n, count)
 					}
@@ -638,11 +638,11 @@ func TestEncode(t *testing.T) {
 						}
 					}
 					for k, v := range got {
-						if (k < offset || k >= offset+len(want)+encodeBehind) && v != guard {
+						if (k < offset || k >= offset+len(want)+encodePadding) && v != guard {
 							t.Fatalf("%s: byte %d of %d is written", what, k-offset, len(want))
 						}
 					}
-					for k, v := range room[columns+encodeBehind:] {
+					for k, v := range room[columns+encodePadding:] {
 						if v != guard {
 							t.Fatalf("%s: number %d behind the room is written", what, k)
 						}
@@ -682,7 +682,7 @@ func TestWrite(t *testing.T) {
 					}
 					end = from + len(want)
 				}
-				if len(in.records) < end+encodeBehind {
+				if len(in.records) < end+encodePadding {
 					t.Fatalf("%d examples: %d bytes behind the records", n, len(in.records)-end)
 				}
 			}

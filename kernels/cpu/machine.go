@@ -13,9 +13,9 @@ import (
 // buffers: enough to make an evaluation's overhead per chunk small.
 const evaluationChunk = 64
 
-// behind is the padding after a value that exists per example: blocks of 16
+// padding follows a value that exists per example: blocks of 16
 // examples are written whole.
-const behind = lanes * lanes
+const padding = lanes * lanes
 
 // machine trains one network at a time.
 type machine struct {
@@ -159,11 +159,11 @@ func (m *machine) size(id ir.ID, batch int) int {
 	s := m.plan.program.Value(id).Shape
 	switch {
 	case m.plan.layout[id] == plain:
-		return padded(s.Len(batch)) + behind
+		return padded(s.Len(batch)) + padding
 	case m.plan.layout[id] == matrix || m.plan.layout[id] == matrixByDensity:
 		return panels(s.Rows) * m.weightPanel(id)
 	case s.Rows == ir.Batch:
-		return batch*padded(s.Cols) + behind
+		return batch*padded(s.Cols) + padding
 	}
 	return padded(s.Cols)
 }

@@ -224,7 +224,7 @@ func (t *tensorPlan) onPanels(op ir.Op) bool {
 	return false
 }
 
-// operand is what a map of that kind reads in the place of a value: behind a
+// operand is what a map of that kind reads in the place of a value: for a
 // repetition, what is repeated.
 func (t *tensorPlan) operand(id ir.ID, out shapeKind) ir.ID {
 	id = t.source(id)

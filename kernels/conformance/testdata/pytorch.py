@@ -5,7 +5,7 @@
 
 Everything is float64. Optimizers, schedules and losses are PyTorch's own. The
 initial weights and the order of examples are functions of a seed, computed here
-a second time from their papers (see kernels/random.go): a witness of those too.
+a second time from their papers (see kernels/random.go): a check of those too.
 """
 
 import gzip

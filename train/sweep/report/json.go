@@ -20,7 +20,7 @@ type Summary struct {
 type VariantEntry struct {
 	sweep.Identity
 	Status sweep.Status `json:"status"`
-	// Rung is the last one with a record, Epoch the epochs behind it.
+	// Rung is the last one with a record, Epoch the epochs trained by then.
 	Rung      int        `json:"rung"`
 	Epoch     int        `json:"epoch"`
 	TrainLoss train.Loss `json:"train_loss"`

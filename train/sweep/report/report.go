@@ -41,7 +41,7 @@ type Point struct {
 	Parameters int
 	// Settings are what of the recipe differs between points, but for the architecture: "relu lr 0.1".
 	Settings string
-	// Rung is the last one that a variant of the search has behind it, of which Epochs are known, and Search what it had
+	// Rung is the last one that a variant of the search has finished, of which Epochs are known, and Search what it had
 	// reached there, nil if all its variants diverged.
 	Rung, Epochs int
 	Search       *Estimate
