@@ -24,8 +24,9 @@ FUZZ_INPUTS := 5000
 # Where goroutines share memory.
 CONCURRENT := ./graph ./kernels ./kernels/cpu ./kernels/tape ./mnist ./train/... ./cmd/...
 
-# What there runs in one goroutine, at a tenth of the speed under the race detector: make test has it.
-SEQUENTIAL := ^TestFromImage|^TestConformance/Trajectories|^TestConformance/.*/Trajectories
+# What there runs in one goroutine, or again what other tests run, at a tenth of the speed under the race detector: make test
+# has it.
+SEQUENTIAL := ^TestFromImage|^TestConformance/Trajectories|^TestConformance/.*/Trajectories|^TestExamples$$
 
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
