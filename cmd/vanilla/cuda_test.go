@@ -62,7 +62,7 @@ func TestWithoutGPU(t *testing.T) {
 		t.Errorf("auto: on stderr %s", stderr)
 	}
 	_, stderr, code = command(t, nowhere, tiny("--device", "cuda")...)
-	if code != misuse || !strings.Contains(stderr, "--device cuda: "+reason+": want --device cpu\n") {
+	if code != misuse || !strings.Contains(stderr, "--device cuda: "+reason+": want cpu\n") {
 		t.Errorf("cuda: exit code %d, on stderr %s", code, stderr)
 	}
 	_, stderr, code = command(t, nowhere, "bench", "--executors", "cuda")
