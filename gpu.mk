@@ -61,7 +61,7 @@ vet-gpu: cuda ## go vet and staticcheck with the tag gpu
 	$(GPU) go vet -tags gpu ./...
 	$(GPU) go run $(STATICCHECK) -tags gpu $(GPU_PACKAGES) ./cmd/...
 
-check-gpu: check-kernels check-model gpu vet-gpu test-gpu check-bundle ## all that must hold with the tag gpu: the parts above
+check-gpu: check-kernels check-model gpu vet-gpu test-gpu gpu-bundle ## what must hold with the tag gpu for every commit: the parts above; check-bundle rehearses the bundle besides
 
 race-gpu: cuda ## the driver's tests under the race detector
 	$(GPU) go test $(TIMEOUT) -race -tags gpu ./kernels/cuda/driver
