@@ -7,7 +7,7 @@ CUDA := $(CURDIR)/.cache/cuda
 # With these, the go command builds with -tags gpu. The directory link holds the
 # empty libcuda.so that the binary is linked with.
 CUDA_CFLAGS  := -O2 -g -I$(CUDA)/nvidia/cuda_runtime/include
-CUDA_LDFLAGS := -L$(CURDIR)/kernels/cuda/driver/link
+CUDA_LDFLAGS := -L$(CURDIR)/internal/cuda/driver/link
 GPU := CGO_ENABLED=1 CGO_CFLAGS="$(CUDA_CFLAGS)" CGO_LDFLAGS="$(CUDA_LDFLAGS)"
 
 .PHONY: cuda cuda-anew gpu gpu-env functions kernels check-kernels model check-model test-gpu vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
@@ -31,17 +31,17 @@ gpu-env: cuda ## print what the go command needs in its environment for -tags gp
 	@echo 'export $(GPU)'
 
 functions: cuda ## list anew the driver's functions that the binary calls
-	$(GPU) kernels/cuda/driver/functions.sh >functions.h.new
-	mv functions.h.new kernels/cuda/driver/functions.h
+	$(GPU) internal/cuda/driver/functions.sh >functions.h.new
+	mv functions.h.new internal/cuda/driver/functions.h
 
-kernels: cuda ## compile kernels/cuda/*.cu into kernels/cuda/image, which is committed
-	go run ./kernels/cuda/image/compile
+kernels: cuda ## compile kernels/cuda/*.cu into internal/cuda/image, which is committed
+	go run ./internal/cuda/image/compile
 
 check-kernels: cuda ## fail unless the committed kernels are what the sources compile to, byte for byte
-	go run ./kernels/cuda/image/compile -check
+	go run ./internal/cuda/image/compile -check
 
 # What the kernels would take on an H100, by a model that reads their machine code.
-MODEL = python3 kernels/cuda/model/table.py --nvcc $(CUDA)/nvidia/cu13/bin/nvcc --sources $$(sed -n 's/^sources: //p' kernels/cuda/image/stamp.txt)
+MODEL = python3 kernels/cuda/model/table.py --nvcc $(CUDA)/nvidia/cu13/bin/nvcc --sources $$(sed -n 's/^sources: //p' internal/cuda/image/stamp.txt)
 
 model: cuda ## model the kernels' time anew, into kernels/cuda/model/cycles.txt, which is committed
 	$(MODEL)
@@ -50,7 +50,7 @@ check-model: cuda ## fail if a kernel got more than 5 % slower in the model
 	$(MODEL) --check
 
 # The packages that are different, or tested differently, with the tag gpu.
-GPU_PACKAGES := ./kernels/cuda/... ./kernels/device
+GPU_PACKAGES := ./internal/cuda/... ./kernels/cuda/... ./kernels/device
 
 # -count=1: go test does not see that the stand-in's library changes with the kernels.
 test-gpu: cuda ## run the tests of the tag gpu, with kernels on the CPU in the place of a GPU
@@ -64,11 +64,11 @@ vet-gpu: cuda ## go vet and staticcheck with the tag gpu
 check-gpu: check-kernels check-model gpu vet-gpu test-gpu gpu-bundle ## what must hold with the tag gpu for every commit: the parts above; check-bundle rehearses the bundle besides
 
 race-gpu: cuda ## the driver's tests under the race detector
-	$(GPU) go test $(TIMEOUT) -race -tags gpu ./kernels/cuda/driver
+	$(GPU) go test $(TIMEOUT) -race -tags gpu ./internal/cuda/driver
 
 # What a machine with a GPU, and without Go, needs: see kernels/cuda/bundle/README.md.
 BUNDLE := bin/vanilla-gpu-bundle
-GPU_TESTS := kernels/cuda kernels/cuda/driver kernels/device
+GPU_TESTS := kernels/cuda internal/cuda/driver kernels/device
 SANITIZER := $(CUDA)/nvidia/cu13
 
 bundle-files: gpu
@@ -103,7 +103,7 @@ gpu-bench: bundle-files ## time the CUDA executor on this machine's GPU
 check-bundle: gpu-bundle test-gpu ## try the bundle's scripts on a machine without a GPU, which they must refuse
 	! $(BUNDLE)/gpu-check
 	! $(BUNDLE)/gpu-bench
-	set -e; library=$$(ls -t $(CURDIR)/.cache/standin/cuda-*.so | head -1); \
+	set -e; library=$$(ls -t $(CURDIR)/.cache/standin/cuda-[0-9a-f]*.so | head -1); \
 		if VANILLA_LIBCUDA=$$library $(BUNDLE)/gpu-check; then exit 1; fi; \
 		if VANILLA_LIBCUDA=$$library $(BUNDLE)/gpu-bench; then exit 1; fi; \
 		$(BUNDLE)/gpu-check --rehearse $$library

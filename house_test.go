@@ -41,14 +41,14 @@ var imports = map[string][]string{
 	"kernels/ref":         {"graph/ir", "kernels"},
 	"kernels/cpu":         {"graph/ir", "kernels"},
 	"kernels/tape":        {"graph/ir", "kernels", "graph"},
-	"kernels/conformance": {"graph/ir", "kernels", "graph", "graph/samples", "kernels/ref", "mnist"},
-	"kernels/device":      {"kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "kernels/cuda/driver"},
+	"internal/conformance": {"graph/ir", "kernels", "graph", "graph/samples", "kernels/ref", "mnist"},
+	"kernels/device":      {"kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "internal/cuda/driver"},
 
-	"kernels/cuda":               {"internal/store", "graph/ir", "kernels", "kernels/cuda/driver", "kernels/cuda/image"},
-	"kernels/cuda/driver":        {},
-	"kernels/cuda/image":         {},
-	"kernels/cuda/image/compile": {"kernels/cuda/image"},
-	"kernels/cuda/standin":       {},
+	"kernels/cuda":               {"internal/store", "graph/ir", "kernels", "internal/cuda/driver", "internal/cuda/image"},
+	"internal/cuda/driver":        {},
+	"internal/cuda/image":         {},
+	"internal/cuda/image/compile": {"internal/cuda/image"},
+	"internal/cuda/standin":       {},
 
 	"internal/sample":  {},
 	"internal/words":   {},
@@ -88,7 +88,7 @@ var standardOnly = []string{"internal/memory", "graph/ir", "graph/fuse", "kernel
 // gorgonians are the packages that may import Gorgonia and what belongs to it:
 // graph lowers its graphs, tape runs them, the conformance suite writes some by
 // hand, and driver stands on its binding of CUDA.
-var gorgonians = []string{"graph", "graph/samples", "kernels/tape", "kernels/conformance", "kernels/cuda/driver"}
+var gorgonians = []string{"graph", "graph/samples", "kernels/tape", "internal/conformance", "internal/cuda/driver"}
 
 // listed is a package as go list describes it.
 type listed struct {
@@ -228,7 +228,7 @@ func TestImportDirectionRules(t *testing.T) {
 var flag = regexp.MustCompile("(?:[ :(]|\"|`)--[a-z][a-z-]*(?:[ ,;)]|\"|`)")
 
 // speakers may name flags: commands, and what talks to them.
-var speakers = []string{"cmd/", "bench/", "kernels/cuda/image/compile/", "kernels/cuda/standin/", "internal/browser/", "kernels/cuda/driver/"}
+var speakers = []string{"cmd/", "bench/", "internal/cuda/image/compile/", "internal/cuda/standin/", "internal/browser/", "internal/cuda/driver/"}
 
 // Packages speak of fields. The command alone turns them into flags.
 func TestFlagsAreTheCommands(t *testing.T) {

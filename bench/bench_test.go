@@ -16,7 +16,7 @@ import (
 	"vanilla/graph/ir"
 	"vanilla/internal/sample"
 	"vanilla/kernels"
-	"vanilla/kernels/conformance"
+	"vanilla/internal/conformance"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 	"vanilla/mnist"

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"vanilla/kernels/cuda/driver"
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/standin"
 )
 
 // command runs this binary as the command, with environment variables set.

@@ -25,7 +25,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"

@@ -3,7 +3,7 @@ package cpu_test
 import (
 	"testing"
 
-	"vanilla/kernels/conformance"
+	"vanilla/internal/conformance"
 	"vanilla/kernels/cpu"
 )
 

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"vanilla/graph/ir"
-	"vanilla/kernels/conformance"
+	"vanilla/internal/conformance"
 	"vanilla/kernels/cpu"
 )
 

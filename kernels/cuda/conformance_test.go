@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"vanilla/kernels"
-	"vanilla/kernels/conformance"
-	"vanilla/kernels/cuda/driver"
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/conformance"
+	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/standin"
 )
 
 // newExecutor opens devices, the stand-in's, or GPUs if they are required, for

@@ -8,7 +8,7 @@ import (
 	"fmt"
 
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 )
 
 // forwardBytes bounds the values that a launch of forward computes.

@@ -11,8 +11,8 @@ import (
 	"sync"
 
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
-	"vanilla/kernels/cuda/image"
+	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/image"
 )
 
 // New opens the GPUs with these indices, or all there are, for training in a

@@ -7,7 +7,7 @@ import (
 
 	"vanilla/graph/ir"
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 )
 
 // What resident.cuh says.

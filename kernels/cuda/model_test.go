@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"vanilla/kernels/cuda/image"
+	"vanilla/internal/cuda/image"
 )
 
 // The model's table is of the committed kernels, has every one that trains on
 // tensor cores, and says what the documents do: at least 50,000 network-epochs a
 // second in bf16 and 12,000 in fp32 for 784-16-16-10. Modelled, not measured.
 func TestModelTable(t *testing.T) {
-	stamp, err := image.ParseStamp(source(t, "image/stamp.txt"))
+	stamp, err := image.ParseStamp(source(t, "../../internal/cuda/image/stamp.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ package cuda
 
 import (
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 )
 
 // New fails: this binary was built without CUDA.

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"vanilla/kernels/cuda/driver"
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/standin"
 )
 
 // mistake is a wrong line that a test must find. In new, PLANTED is true when this

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 )
 
 // population keeps the states of its networks on the host. They are on a device

@@ -17,8 +17,8 @@ import (
 	"vanilla/graph/ir"
 	"vanilla/internal/store"
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
-	"vanilla/kernels/cuda/image"
+	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/image"
 )
 
 // proofSteps is for how long a class trains beside the generic kernel before it is

@@ -12,7 +12,7 @@ import (
 	"vanilla/graph/ir"
 	"vanilla/internal/store"
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 )
 
 // careful opens an executor as users have it: classes are tried before they are

@@ -12,9 +12,9 @@ import (
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
-	"vanilla/kernels/conformance"
-	"vanilla/kernels/cuda/driver"
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/conformance"
+	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/standin"
 )
 
 // TestRaceSubjects is what the race checker watches, in a build of its own: every

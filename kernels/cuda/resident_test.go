@@ -12,7 +12,7 @@ import (
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
-	"vanilla/kernels/conformance"
+	"vanilla/internal/conformance"
 )
 
 // residentShapes are chains that resident kernels take: every activation and

@@ -11,7 +11,7 @@ import (
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
-	"vanilla/kernels/conformance"
+	"vanilla/internal/conformance"
 	"vanilla/kernels/ref"
 	"vanilla/mnist"
 )

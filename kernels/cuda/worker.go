@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 )
 
 // worker is a population's part on one device.

@@ -12,8 +12,8 @@ import (
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/standin"
 )
 
 func TestMain(m *testing.M) { standin.Main(m) }

@@ -11,7 +11,7 @@ import (
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/cuda"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 	"vanilla/kernels/ref"
 	"vanilla/kernels/tape"
 )

@@ -11,7 +11,7 @@ import (
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 )
 
 func TestOpen(t *testing.T) {

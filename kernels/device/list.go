@@ -9,7 +9,7 @@ import (
 	features "golang.org/x/sys/cpu"
 
 	"vanilla/kernels/cpu"
-	"vanilla/kernels/cuda/driver"
+	"vanilla/internal/cuda/driver"
 )
 
 // Info is a device, or a kind of device that there is none of.

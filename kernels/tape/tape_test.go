@@ -3,7 +3,7 @@ package tape_test
 import (
 	"testing"
 
-	"vanilla/kernels/conformance"
+	"vanilla/internal/conformance"
 	"vanilla/kernels/tape"
 )
 

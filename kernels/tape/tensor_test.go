@@ -11,7 +11,7 @@ import (
 	"vanilla/graph/ir"
 	"vanilla/graph/samples"
 	"vanilla/kernels"
-	"vanilla/kernels/conformance"
+	"vanilla/internal/conformance"
 	"vanilla/kernels/tape"
 )
 

@@ -1,7 +1,7 @@
 """Writes pytorch.json: how PyTorch trains the lesson's network, by recipe.
 
     pip install torch==2.15.0 numpy
-    python kernels/conformance/testdata/pytorch.py > kernels/conformance/testdata/pytorch.json
+    python internal/conformance/testdata/pytorch.py > internal/conformance/testdata/pytorch.json
 
 Everything is float64. Optimizers, schedules and losses are PyTorch's own. The
 initial weights and the order of examples are functions of a seed, computed here

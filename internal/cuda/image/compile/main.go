@@ -1,4 +1,4 @@
-// Command compile compiles the kernels of kernels/cuda into kernels/cuda/image
+// Command compile compiles the kernels of kernels/cuda into internal/cuda/image
 // (make kernels). With -check it compiles them elsewhere and fails unless
 // everything comes out byte for byte as it is committed (make check-kernels).
 package main
@@ -17,7 +17,7 @@ import (
 	"sync"
 	"text/tabwriter"
 
-	"vanilla/kernels/cuda/image"
+	"vanilla/internal/cuda/image"
 )
 
 // flags compile for Turing, for Ampere and Ada, and for Hopper; and to PTX, which
@@ -32,16 +32,17 @@ var flags = []string{
 
 func main() {
 	nvcc := flag.String("nvcc", ".cache/cuda/nvidia/cu13/bin/nvcc", "the CUDA `compiler`")
-	dir := flag.String("dir", "kernels/cuda", "`directory` of the .cu files; the results go to image in it")
+	dir := flag.String("dir", "kernels/cuda", "`directory` of the .cu files")
+	to := flag.String("to", "internal/cuda/image", "`directory` of the results")
 	check := flag.Bool("check", false, "compare with what is there instead of replacing it")
 	flag.Parse()
-	if err := run(*nvcc, *dir, *check); err != nil {
+	if err := run(*nvcc, *dir, *to, *check); err != nil {
 		fmt.Fprintln(os.Stderr, "compile:", err)
 		os.Exit(1)
 	}
 }
 
-func run(nvcc, dir string, check bool) error {
+func run(nvcc, dir, to string, check bool) error {
 	nvcc, err := filepath.Abs(nvcc)
 	if err != nil {
 		return err
@@ -55,7 +56,6 @@ func run(nvcc, dir string, check bool) error {
 	if err != nil {
 		return err
 	}
-	to := filepath.Join(dir, "image")
 	if check {
 		return compare(made, to)
 	}

@@ -6,8 +6,8 @@ import (
 	"context"
 	"testing"
 
-	"vanilla/kernels/cuda/image"
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/cuda/image"
+	"vanilla/internal/cuda/standin"
 )
 
 // open opens the first device: the stand-in's, or a GPU if one is required.

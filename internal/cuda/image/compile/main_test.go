@@ -74,7 +74,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestNoCompiler(t *testing.T) {
-	if err := run("nowhere/nvcc", "../..", true); err == nil || !strings.Contains(err.Error(), "make cuda installs it") {
+	if err := run("nowhere/nvcc", "../../../../kernels/cuda", "..", true); err == nil || !strings.Contains(err.Error(), "make cuda installs it") {
 		t.Errorf("without nvcc: %v", err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"vanilla/kernels/cuda/driver"
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/standin"
 )
 
 // TestMain builds the stand-in with the kernels of testdata.

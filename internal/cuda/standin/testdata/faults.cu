@@ -1,6 +1,6 @@
 // Kernels with one mistake each, which the stand-in must notice, and the ways in
 // which it notices. standin_test.go launches them with one block of 64 threads.
-#include "../../cuda.cuh"
+#include "../../../../kernels/cuda/cuda.cuh"
 
 extern "C" __global__ void far_outside(float *x, long long n) { x[n + threadIdx.x] = 1; }
 

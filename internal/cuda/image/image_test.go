@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const sources = ".."
+const sources = "../../../kernels/cuda"
 
 func stamp(t *testing.T) Stamp {
 	t.Helper()

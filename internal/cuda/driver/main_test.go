@@ -5,7 +5,7 @@ package driver
 import (
 	"testing"
 
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/cuda/standin"
 )
 
 func TestMain(m *testing.M) { standin.Main(m) }

@@ -48,20 +48,26 @@ func buildLibrary(kernels string, races bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	root := filepath.Join(here, "../../..")
+	ours := filepath.Join(root, "kernels/cuda")
 	if kernels == "" {
-		kernels = filepath.Dir(here)
+		kernels = ours
 	}
-	cache := filepath.Join(here, "../../../.cache")
+	cache := filepath.Join(root, ".cache")
 	headers := filepath.Join(cache, "cuda/nvidia/cuda_runtime/include")
 	if _, err := os.Stat(filepath.Join(headers, "cuda.h")); err != nil {
 		return "", fmt.Errorf("the stand-in needs cuda.h, which make cuda installs: %w", err)
 	}
 	key, err := key(races, filepath.Join(here, "*.go"), filepath.Join(here, "src/*"), filepath.Join(kernels, "*.cu"), filepath.Join(kernels, "*.cuh"),
-		filepath.Join(filepath.Dir(here), "requirements.txt"))
+		filepath.Join(ours, "requirements.txt"))
 	if err != nil {
 		return "", err
 	}
-	library := filepath.Join(cache, "standin", filepath.Base(kernels)+"-"+key+".so")
+	name := filepath.Base(kernels)
+	if races {
+		name += "-races"
+	}
+	library := filepath.Join(cache, "standin", name+"-"+key+".so")
 	if _, err := os.Stat(library); err == nil {
 		return library, nil
 	}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"vanilla/kernels/cuda/standin"
+	"vanilla/internal/cuda/standin"
 )
 
 // needStandIn skips tests of what only the stand-in does on demand.
