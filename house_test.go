@@ -38,13 +38,13 @@ var imports = map[string][]string{
 
 	"kernels": {"graph/ir", "internal/words"},
 
-	"kernels/ref":         {"graph/ir", "kernels"},
-	"kernels/cpu":         {"graph/ir", "kernels"},
-	"kernels/tape":        {"graph/ir", "kernels", "graph"},
+	"kernels/ref":          {"graph/ir", "kernels"},
+	"kernels/cpu":          {"graph/ir", "kernels"},
+	"kernels/tape":         {"graph/ir", "kernels", "graph"},
 	"internal/conformance": {"graph/ir", "kernels", "graph", "graph/samples", "kernels/ref", "mnist"},
-	"kernels/device":      {"kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "internal/cuda/driver"},
+	"kernels/device":       {"kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "internal/cuda/driver"},
 
-	"kernels/cuda":               {"internal/store", "graph/ir", "kernels", "internal/cuda/driver", "internal/cuda/image"},
+	"kernels/cuda":                {"internal/store", "graph/ir", "kernels", "internal/cuda/driver", "internal/cuda/image"},
 	"internal/cuda/driver":        {},
 	"internal/cuda/image":         {},
 	"internal/cuda/image/compile": {"internal/cuda/image"},

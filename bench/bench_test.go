@@ -14,9 +14,9 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/internal/conformance"
 	"vanilla/internal/sample"
 	"vanilla/kernels"
-	"vanilla/internal/conformance"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 	"vanilla/mnist"

@@ -24,8 +24,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
+	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"

@@ -8,8 +8,8 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
-	"vanilla/kernels"
 	"vanilla/internal/conformance"
+	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 )
 

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"testing"
 
-	"vanilla/kernels"
 	"vanilla/internal/conformance"
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/cuda/standin"
+	"vanilla/kernels"
 )
 
 // newExecutor opens devices, the stand-in's, or GPUs if they are required, for

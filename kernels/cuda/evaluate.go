@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
+	"vanilla/kernels"
 )
 
 // forwardBytes bounds the values that a launch of forward computes.

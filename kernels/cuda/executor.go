@@ -10,9 +10,9 @@ import (
 	"strings"
 	"sync"
 
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/cuda/image"
+	"vanilla/kernels"
 )
 
 // New opens the GPUs with these indices, or all there are, for training in a

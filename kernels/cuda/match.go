@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"vanilla/graph/ir"
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
+	"vanilla/kernels"
 )
 
 // What resident.cuh says.

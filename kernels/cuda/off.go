@@ -3,8 +3,8 @@
 package cuda
 
 import (
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
+	"vanilla/kernels"
 )
 
 // New fails: this binary was built without CUDA.

@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
+	"vanilla/kernels"
 )
 
 // population keeps the states of its networks on the host. They are on a device

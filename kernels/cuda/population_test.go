@@ -18,10 +18,10 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
-	"vanilla/kernels"
 	"vanilla/internal/conformance"
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/cuda/standin"
+	"vanilla/kernels"
 	"vanilla/kernels/ref"
 )
 

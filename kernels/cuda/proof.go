@@ -15,10 +15,10 @@ import (
 	"strings"
 
 	"vanilla/graph/ir"
-	"vanilla/internal/store"
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/cuda/image"
+	"vanilla/internal/store"
+	"vanilla/kernels"
 )
 
 // proofSteps is for how long a class trains beside the generic kernel before it is

@@ -10,9 +10,9 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/internal/cuda/driver"
 	"vanilla/internal/store"
 	"vanilla/kernels"
-	"vanilla/internal/cuda/driver"
 )
 
 // careful opens an executor as users have it: classes are tried before they are

@@ -11,10 +11,10 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
-	"vanilla/kernels"
 	"vanilla/internal/conformance"
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/cuda/standin"
+	"vanilla/kernels"
 )
 
 // TestRaceSubjects is what the race checker watches, in a build of its own: every

@@ -11,8 +11,8 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
-	"vanilla/kernels"
 	"vanilla/internal/conformance"
+	"vanilla/kernels"
 )
 
 // residentShapes are chains that resident kernels take: every activation and

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"unsafe"
 
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
+	"vanilla/kernels"
 )
 
 // worker is a population's part on one device.

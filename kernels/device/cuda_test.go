@@ -11,9 +11,9 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/cuda/standin"
+	"vanilla/kernels"
 )
 
 func TestMain(m *testing.M) { standin.Main(m) }

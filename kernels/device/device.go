@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"strings"
 
+	"vanilla/internal/cuda/driver"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/cuda"
-	"vanilla/internal/cuda/driver"
 	"vanilla/kernels/ref"
 	"vanilla/kernels/tape"
 )

@@ -10,8 +10,8 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
-	"vanilla/kernels"
 	"vanilla/internal/cuda/driver"
+	"vanilla/kernels"
 )
 
 func TestOpen(t *testing.T) {

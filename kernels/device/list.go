@@ -8,8 +8,8 @@ import (
 
 	features "golang.org/x/sys/cpu"
 
-	"vanilla/kernels/cpu"
 	"vanilla/internal/cuda/driver"
+	"vanilla/kernels/cpu"
 )
 
 // Info is a device, or a kind of device that there is none of.

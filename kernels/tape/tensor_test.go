@@ -10,8 +10,8 @@ import (
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/graph/samples"
-	"vanilla/kernels"
 	"vanilla/internal/conformance"
+	"vanilla/kernels"
 	"vanilla/kernels/tape"
 )
 
