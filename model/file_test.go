@@ -118,7 +118,7 @@ func TestReadSparse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(path, 3<<30); err != nil {
-		t.Skip(err) // a file system without room for it
+		t.Skip(err) // a file system that is too small for it
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -78,8 +78,8 @@ func (f *factor) append(b []byte) []byte {
 func (f *factor) key() string { return string(f.append(nil)) }
 
 func keyOf(factors []factor) string {
-	var room [128]byte
-	b := room[:0]
+	var buffer [128]byte
+	b := buffer[:0]
 	for i := range factors {
 		b = factors[i].append(b)
 	}

@@ -10,15 +10,15 @@ func TestCeilingRoutine(t *testing.T) {
 	eachSet(t, func(t *testing.T, r *routines) {
 		for turns := range 130 {
 			got := newGuarded(r.ceilingSums, offsets[turns%len(offsets)], random)
-			want := slices.Clone(got.room)
-			r.ceiling(got.room, 0.75, 0.5, turns)
+			want := slices.Clone(got.data)
+			r.ceiling(got.data, 0.75, 0.5, turns)
 			for i := range want {
 				for range turns {
 					want[i] = want[i]*0.75 + 0.5
 				}
 			}
 			// A rounding or two a turn, of which a quarter fades each turn; sums up to 2.
-			same(t, "sums", got.room, want, 4*4*ulp, 0)
+			same(t, "sums", got.data, want, 4*4*ulp, 0)
 			if !got.intact() {
 				t.Fatal("guards are overwritten")
 			}

@@ -229,4 +229,4 @@ func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, sa
 func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 
 //go:noescape
-func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, room []uint16, hot int) int
+func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, scratch []uint16, hot int) int

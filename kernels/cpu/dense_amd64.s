@@ -10123,7 +10123,7 @@ end2:
 	VZEROUPPER
 	RET
 
-// func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, room []uint16, hot int) int
+// func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, scratch []uint16, hot int) int
 // Requires: AVX, AVX2, BMI, CMOV, POPCNT
 TEXT ·encodeAVX2(SB), NOSPLIT, $64-160
 	VPXOR   Y15, Y15, Y15
@@ -10153,7 +10153,7 @@ copied2:
 	MOVQ    cold_base+72(FP), DX
 	MOVQ    cold_len+80(FP), BX
 	MOVQ    index_base+96(FP), SI
-	MOVQ    room_base+120(FP), DI
+	MOVQ    scratch_base+120(FP), DI
 	LEAQ    compactions<>+0(SB), R9
 	LEAQ    (SP), R10
 	XORQ    R8, R8

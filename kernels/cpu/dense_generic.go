@@ -125,8 +125,8 @@ func scale(w []float32, factor float32) {
 // and after them index says 8 times what records say for the row of zeros.
 //
 // encodePadding bytes after the pixels may be read, and as many after the record
-// written. room holds encodePadding numbers more than there are columns.
-func encode(record, row []byte, runs []run, cold []byte, index, room []uint16, hot int) (count int) {
+// written. scratch holds encodePadding numbers more than there are columns.
+func encode(record, row []byte, runs []run, cold []byte, index, scratch []uint16, hot int) (count int) {
 	to := 0
 	for _, r := range runs {
 		to += copy(record[to:hot], row[r[0]:][:r[1]])
@@ -144,15 +144,15 @@ func encode(record, row []byte, runs []run, cold []byte, index, room []uint16, h
 		at := (*[encodeColumns]uint16)(index[c:])
 		for ; used != 0; used &= used - 1 {
 			k := bits.TrailingZeros64(used) % encodeColumns
-			values[count], room[count] = pixels[k], at[k]
+			values[count], scratch[count] = pixels[k], at[k]
 			count++
 		}
 	}
 	for ; count%coldStep != 0; count++ {
-		values[count], room[count] = 0, index[len(cold)]
+		values[count], scratch[count] = 0, index[len(cold)]
 	}
 	to16 := values[count:]
-	for e, k := range room[:count] {
+	for e, k := range scratch[:count] {
 		binary.LittleEndian.PutUint16(to16[2*e:], k)
 	}
 	return count

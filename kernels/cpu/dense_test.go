@@ -24,10 +24,10 @@ const guard = float32(-12345)
 // ulp bounds the rounding of one float32 operation on numbers of about one.
 const ulp = 0x1p-23
 
-// guarded is n numbers from f with guards before and behind them, offset by
+// guarded is n numbers from f with guards before and after them, offset by
 // some elements from a cache line.
 type guarded struct {
-	all, room []float32
+	all, data []float32
 	at        int
 }
 
@@ -39,15 +39,15 @@ func newGuarded(n, offset int, f func(i int) float32) guarded {
 		all[i] = guard
 	}
 	g := guarded{all, all[at : at+n : at+n], at}
-	for i := range g.room {
-		g.room[i] = f(i)
+	for i := range g.data {
+		g.data[i] = f(i)
 	}
 	return g
 }
 
 func (g guarded) intact() bool {
 	for i, v := range g.all {
-		if (i < g.at || i >= g.at+len(g.room)) && v != guard {
+		if (i < g.at || i >= g.at+len(g.data)) && v != guard {
 			return false
 		}
 	}
@@ -133,21 +133,21 @@ func TestMultiply(t *testing.T) {
 				a := newGuarded(panels(depth+1)*aRows*lanes, offset, random)
 				b, bias := newGuarded(n*bPanel, offset, random), newGuarded(n*lanes, offset, random)
 				got := newGuarded((n*aRows)*lanes, offset, random)
-				want := append([]float32(nil), got.room...)
+				want := append([]float32(nil), got.data...)
 				what := fmt.Sprintf("rows %d depth %d panels %d", rows, depth, n)
 				check := func(start, from []float32, startRow, startP int) {
 					t.Helper()
-					before := slices.Clone(got.room)
-					routine.multiply(got.room, start, a.room, b.room, rows, aRows, depth, n, startRow, startP, bPanel)
-					multiply(want, from, a.room, b.room, rows, aRows, depth, n, startRow, startP, bPanel)
+					before := slices.Clone(got.data)
+					routine.multiply(got.data, start, a.data, b.data, rows, aRows, depth, n, startRow, startP, bPanel)
+					multiply(want, from, a.data, b.data, rows, aRows, depth, n, startRow, startP, bPanel)
 					// depth+2 roundings on each side, of sums up to 2·depth+2
-					same(t, what, got.room, leave(want, got.room, before, used), float64(depth+2)*float64(2*depth+2)*ulp, 0)
+					same(t, what, got.data, leave(want, got.data, before, used), float64(depth+2)*float64(2*depth+2)*ulp, 0)
 				}
-				check(bias.room, bias.room, 0, lanes)
-				check(got.room, want, lanes, aRows*lanes)
+				check(bias.data, bias.data, 0, lanes)
+				check(got.data, want, lanes, aRows*lanes)
 				if k := depth - 1; k >= 0 {
-					a.room[(k/lanes*aRows+rows-1)*lanes+k%lanes] = notFinite[(rows+depth)%len(notFinite)]
-					check(bias.room, bias.room, 0, lanes)
+					a.data[(k/lanes*aRows+rows-1)*lanes+k%lanes] = notFinite[(rows+depth)%len(notFinite)]
+					check(bias.data, bias.data, 0, lanes)
 				}
 				if !got.intact() {
 					t.Fatalf("%s: guards are overwritten", what)
@@ -169,16 +169,16 @@ func TestAccumulate(t *testing.T) {
 				a := newGuarded(panels(columns)*aRows*lanes, offset, random)
 				d := newGuarded(n*aRows*lanes, offset, random)
 				got := newGuarded(n*dstPanel, offset, random)
-				want := slices.Clone(got.room)
+				want := slices.Clone(got.data)
 				what := fmt.Sprintf("rows %d columns %d panels %d", rows, columns, n)
 				for _, special := range []bool{false, true} {
 					if special {
-						d.room[(rows-1)*lanes+columns%used] = notFinite[(rows+columns)%len(notFinite)]
+						d.data[(rows-1)*lanes+columns%used] = notFinite[(rows+columns)%len(notFinite)]
 					}
-					before := slices.Clone(got.room)
-					routine.accumulate(got.room, a.room, d.room, rows, aRows, columns, n, dstPanel, 0.5, -2)
-					accumulate(want, a.room, d.room, rows, aRows, columns, n, dstPanel, 0.5, -2)
-					same(t, what, got.room, leave(want, got.room, before, used), float64(rows+3)*float64(2*rows+1)*ulp, 0)
+					before := slices.Clone(got.data)
+					routine.accumulate(got.data, a.data, d.data, rows, aRows, columns, n, dstPanel, 0.5, -2)
+					accumulate(want, a.data, d.data, rows, aRows, columns, n, dstPanel, 0.5, -2)
+					same(t, what, got.data, leave(want, got.data, before, used), float64(rows+3)*float64(2*rows+1)*ulp, 0)
 				}
 				if !got.intact() {
 					t.Fatalf("%s: guards are overwritten", what)
@@ -191,11 +191,11 @@ func TestAccumulate(t *testing.T) {
 // TestProducts: the portable products against their definitions in float64.
 func TestProducts(t *testing.T) {
 	const rows, aRows, depth, n, bPanel = 5, 6, 21, 2, 24 * lanes
-	a, b := newGuarded(panels(depth)*aRows*lanes, 0, random).room, newGuarded(n*bPanel, 0, random).room
+	a, b := newGuarded(panels(depth)*aRows*lanes, 0, random).data, newGuarded(n*bPanel, 0, random).data
 	element := func(i, k int) float64 { return float64(a[(k/lanes*aRows+i)*lanes+k%lanes]) }
-	bias, z := newGuarded(n*lanes, 0, random).room, make([]float32, n*aRows*lanes)
+	bias, z := newGuarded(n*lanes, 0, random).data, make([]float32, n*aRows*lanes)
 	multiply(z, bias, a, b, rows, aRows, depth, n, 0, lanes, bPanel)
-	dz := newGuarded(n*aRows*lanes, 0, random).room
+	dz := newGuarded(n*aRows*lanes, 0, random).data
 	w := append([]float32(nil), b...)
 	accumulate(w, a, dz, rows, aRows, depth, n, bPanel, 0.5, -2)
 	for p := range n {
@@ -229,16 +229,16 @@ func TestTranspose(t *testing.T) {
 			for _, offset := range offsets {
 				src := newGuarded(blocks*300+1, offset, random)
 				got := newGuarded(blocks*260+1, offset, random)
-				want := append([]float32(nil), got.room...)
-				r.transpose(got.room, src.room, blocks, 260, 300)
+				want := append([]float32(nil), got.data...)
+				r.transpose(got.data, src.data, blocks, 260, 300)
 				for b := range blocks {
 					for i := range lanes {
 						for j := range lanes {
-							want[b*260+j*lanes+i] = src.room[b*300+i*lanes+j]
+							want[b*260+j*lanes+i] = src.data[b*300+i*lanes+j]
 						}
 					}
 				}
-				same(t, "transpose", got.room, want, 0, 0)
+				same(t, "transpose", got.data, want, 0, 0)
 				if !got.intact() {
 					t.Error("guards are overwritten")
 				}
@@ -252,14 +252,14 @@ func TestColumnSumsAndScale(t *testing.T) {
 		for rows := 0; rows <= 129; rows++ {
 			offset := offsets[rows%len(offsets)]
 			d, got := newGuarded(rows*lanes, offset, random), newGuarded(lanes, offset, random)
-			want, before := slices.Clone(got.room), slices.Clone(got.room)
-			routine.columnSums(got.room, d.room, rows, 0.5, -2)
-			columnSums(want, d.room, rows, 0.5, -2)
-			same(t, "column sums", got.room, leave(want, got.room, before, used), float64(rows+3)*float64(2*rows+1)*ulp, 0)
-			want = append([]float32(nil), d.room...)
-			r.scale(d.room, 0.75)
+			want, before := slices.Clone(got.data), slices.Clone(got.data)
+			routine.columnSums(got.data, d.data, rows, 0.5, -2)
+			columnSums(want, d.data, rows, 0.5, -2)
+			same(t, "column sums", got.data, leave(want, got.data, before, used), float64(rows+3)*float64(2*rows+1)*ulp, 0)
+			want = append([]float32(nil), d.data...)
+			r.scale(d.data, 0.75)
 			scale(want, 0.75)
-			same(t, "scale", d.room, want, 0, 0)
+			same(t, "scale", d.data, want, 0, 0)
 			if !got.intact() || !d.intact() {
 				t.Errorf("%d rows: guards are overwritten", rows)
 			}
@@ -328,12 +328,12 @@ func TestElementwise(t *testing.T) {
 				}
 				got := newGuarded(n, offset, random)
 				want := make([]float32, n)
-				c.got(got.room, a.room, b.room)
-				c.want(want, a.room, b.room)
+				c.got(got.data, a.data, b.data)
+				c.want(want, a.data, b.data)
 				// Up to ulps of half a unit on both sides.
-				same(t, c.name, got.room, want, absolute, relative)
-				c.got(a.room, a.room, b.room) // the result may take an operand's place
-				same(t, c.name+" in place", a.room, got.room, 0, 0)
+				same(t, c.name, got.data, want, absolute, relative)
+				c.got(a.data, a.data, b.data) // the result may take an operand's place
+				same(t, c.name+" in place", a.data, got.data, 0, 0)
 				if !got.intact() || !a.intact() {
 					t.Fatalf("%s, %d vectors: guards are overwritten", c.name, vectors)
 				}
@@ -368,31 +368,31 @@ func TestOptimizerRoutines(t *testing.T) {
 				arrays := []guarded{newGuarded(n, offset, random), newGuarded(n, offset, random),
 					newGuarded(n, offset, random), newGuarded(n, offset, func(int) float32 { return 0.1 + rand.Float32() })}
 				machineOf := func(r *routines, copied bool) (*machine, [][]float32) {
-					var rooms [][]float32
+					var scratches [][]float32
 					for _, a := range arrays {
 						if copied {
-							a.room = slices.Clone(a.room)
+							a.data = slices.Clone(a.data)
 						}
-						rooms = append(rooms, a.room)
+						scratches = append(scratches, a.data)
 					}
-					return &machine{routines: r, plan: &plan{program: p}, slots: rooms[2:], rates: newRates(o, 0.5, 3)}, rooms
+					return &machine{routines: r, plan: &plan{program: p}, slots: scratches[2:], rates: newRates(o, 0.5, 3)}, scratches
 				}
 				decay, _ := o.Decay(bias)
 				k := update{optimizer: o, bias: bias, decay: decay}
 
-				m, rooms := machineOf(&portable, true)
+				m, scratches := machineOf(&portable, true)
 				var want [][]float64
-				for _, room := range rooms {
+				for _, scratch := range scratches {
 					wide := make([]float64, n)
-					for i, v := range room {
+					for i, v := range scratch {
 						wide[i] = float64(v)
 					}
 					want = append(want, wide)
 				}
-				m.apply(k, rooms[0], rooms[1], 0)
+				m.apply(k, scratches[0], scratches[1], 0)
 				kernels.Update(o, 0.5, 3, bias, want[0], want[1], want[2:])
-				for a, room := range rooms {
-					for i, v := range room {
+				for a, scratch := range scratches {
+					for i, v := range scratch {
 						// The update is a quotient of at most 1 and at least 0.3.
 						if math.Abs(float64(v)-want[a][i]) > 32*ulp {
 							t.Fatalf("%s, array %d: element %d is %v, want %v", name, a, i, v, want[a][i])
@@ -400,9 +400,9 @@ func TestOptimizerRoutines(t *testing.T) {
 					}
 				}
 
-				for i := range arrays[1].room {
+				for i := range arrays[1].data {
 					if k := i*7 + vectors; k%3 == 0 {
-						arrays[1].room[i] = special[k%len(special)]
+						arrays[1].data[i] = special[k%len(special)]
 					}
 				}
 				m, wanted := machineOf(&portable, true)
@@ -432,15 +432,15 @@ func TestSoftmax(t *testing.T) {
 				got := newGuarded(blocks*block, offset, func(i int) float32 { return float32(20 * rand.NormFloat64()) })
 				losses := newGuarded(blocks*lanes, offset, random)
 				if blocks == 2 { // an example that is not finite, and one that is far off
-					got.room[3], got.room[5], got.room[6] = float32(math.NaN()), 1e30, float32(math.Inf(1))
+					got.data[3], got.data[5], got.data[6] = float32(math.NaN()), 1e30, float32(math.Inf(1))
 				}
-				want, wantLosses := append([]float32(nil), got.room...), make([]float32, blocks*lanes)
-				r.softmax(got.room, losses.room, labels, block, classes, 0.25)
+				want, wantLosses := append([]float32(nil), got.data...), make([]float32, blocks*lanes)
+				r.softmax(got.data, losses.data, labels, block, classes, 0.25)
 				softmax(want, wantLosses, labels, block, classes, 0.25)
 				what := fmt.Sprintf("%d classes", classes)
 				// The exponential of a difference of about 100 is off by as many units.
-				same(t, what, got.room, want, 2*ulp, 0)
-				same(t, what+", losses", losses.room, wantLosses, float64(classes+4)*ulp, 4*ulp)
+				same(t, what, got.data, want, 2*ulp, 0)
+				same(t, what+", losses", losses.data, wantLosses, float64(classes+4)*ulp, 4*ulp)
 				if !got.intact() || !losses.intact() {
 					t.Fatalf("%s: guards are overwritten", what)
 				}
@@ -496,10 +496,10 @@ func testRecordRoutines(t *testing.T, r *routines, routine *products, used, pane
 					continue
 				}
 				what := fmt.Sprintf("%d columns, density %v, %d examples, %d panels", columns, density, n, panels)
-				d, in, samples, room := testRecords(r, columns, n, density, 0.4)
+				d, in, samples, scratch := testRecords(r, columns, n, density, 0.4)
 				offset := offsets[n%len(offsets)]
-				x, cold := newGuarded(d.hot*n, offset, random), newGuarded(room, offset, random)
-				r.convert(x.room, cold.room, in.records, samples, d.hot)
+				x, cold := newGuarded(d.hot*n, offset, random), newGuarded(scratch, offset, random)
+				r.convert(x.data, cold.data, in.records, samples, d.hot)
 				pixelAt := func(i, k int) float64 { // of column k in the data set's order
 					if k >= columns {
 						return 0
@@ -508,7 +508,7 @@ func testRecordRoutines(t *testing.T, r *routines, routine *products, used, pane
 				}
 				for i := range n {
 					for k := range d.hot {
-						if got := float64(x.room[(k/lanes*n+i)*lanes+k%lanes]); math.Abs(got-pixelAt(i, k)) > ulp {
+						if got := float64(x.data[(k/lanes*n+i)*lanes+k%lanes]); math.Abs(got-pixelAt(i, k)) > ulp {
 							t.Fatalf("%s: example %d, column %d is %v, want %v", what, i, k, got, pixelAt(i, k))
 						}
 					}
@@ -517,39 +517,39 @@ func testRecordRoutines(t *testing.T, r *routines, routine *products, used, pane
 				wPanel := rows*lanes + 5*lanes
 				w, z := newGuarded(panels*wPanel, offset, random), newGuarded(panels*n*lanes, offset, random)
 				for p := range panels {
-					clear(w.room[p*wPanel+(rows-1)*lanes:][:lanes])
+					clear(w.data[p*wPanel+(rows-1)*lanes:][:lanes])
 					// What is not finite meets a pixel that is not zero, or is not met.
 					if cold := columns - d.hot; cold > 0 && n != 33 {
-						w.room[p*wPanel+columns%cold*lanes] = notFinite[(columns+p)%len(notFinite)]
-						z.room[p*n*lanes+used-1] = notFinite[(n+p)%len(notFinite)]
+						w.data[p*wPanel+columns%cold*lanes] = notFinite[(columns+p)%len(notFinite)]
+						z.data[p*n*lanes+used-1] = notFinite[(n+p)%len(notFinite)]
 					}
 				}
-				before := append([]float32(nil), z.room...)
-				routine.gather(z.room, w.room, cold.room, in.records, samples, samples[:n/2], d.hot, panels, wPanel)
+				before := append([]float32(nil), z.data...)
+				routine.gather(z.data, w.data, cold.data, in.records, samples, samples[:n/2], d.hot, panels, wPanel)
 				g := newGuarded(panels*n*lanes, offset, random)
-				updated := newGuarded(panels*wPanel, offset, func(i int) float32 { return w.room[i] })
-				routine.scatter(updated.room, g.room, cold.room, in.records, samples, d.hot, panels, wPanel, -2)
+				updated := newGuarded(panels*wPanel, offset, func(i int) float32 { return w.data[i] })
+				routine.scatter(updated.data, g.data, cold.data, in.records, samples, d.hot, panels, wPanel, -2)
 				for p := range panels {
 					for l := range used {
 						for i := range n {
 							want := float64(before[(p*n+i)*lanes+l])
 							for k := d.hot; k < columns; k++ {
 								if v := pixelAt(i, k); v != 0 {
-									want += v * float64(w.room[p*wPanel+(k-d.hot)*lanes+l])
+									want += v * float64(w.data[p*wPanel+(k-d.hot)*lanes+l])
 								}
 							}
-							if got := float64(z.room[(p*n+i)*lanes+l]); !agree(got, want, float64((columns+1)*(columns+1))*ulp) {
+							if got := float64(z.data[(p*n+i)*lanes+l]); !agree(got, want, float64((columns+1)*(columns+1))*ulp) {
 								t.Fatalf("%s: gather: panel %d, example %d, lane %d is %v, want %v", what, p, i, l, got, want)
 							}
 						}
 						for k := range wPanel / lanes {
-							want := float64(w.room[p*wPanel+k*lanes+l])
+							want := float64(w.data[p*wPanel+k*lanes+l])
 							for i := range n {
 								if v := pixelAt(i, d.hot+k); k < rows && v != 0 {
-									want -= 2 * v * float64(g.room[(p*n+i)*lanes+l])
+									want -= 2 * v * float64(g.data[(p*n+i)*lanes+l])
 								}
 							}
-							if got := float64(updated.room[p*wPanel+k*lanes+l]); !agree(got, want, float64(2*(n+1)*(n+1))*ulp) {
+							if got := float64(updated.data[p*wPanel+k*lanes+l]); !agree(got, want, float64(2*(n+1)*(n+1))*ulp) {
 								t.Fatalf("%s: scatter: panel %d, row %d, lane %d is %v, want %v", what, p, k, l, got, want)
 							}
 						}
@@ -627,8 +627,8 @@ func TestEncode(t *testing.T) {
 					pixels := append(bytes.Repeat([]byte{255}, offset), row...)
 					pixels = append(pixels, bytes.Repeat([]byte{255}, encodePadding)...)
 					got := bytes.Repeat([]byte{guard}, offset+len(want)+2*encodePadding)
-					room := slices.Repeat([]uint16{guard}, columns+2*encodePadding)
-					n := r.encode(got[offset:][:len(want)+encodePadding], pixels[offset:], d.runs, d.cold, d.index, room[:columns+encodePadding], d.hot)
+					scratch := slices.Repeat([]uint16{guard}, columns+2*encodePadding)
+					n := r.encode(got[offset:][:len(want)+encodePadding], pixels[offset:], d.runs, d.cold, d.index, scratch[:columns+encodePadding], d.hot)
 					if n != count {
 						t.Fatalf("%s: %d cold pixels, want %d", what, n, count)
 					}
@@ -642,9 +642,9 @@ func TestEncode(t *testing.T) {
 							t.Fatalf("%s: byte %d of %d is written", what, k-offset, len(want))
 						}
 					}
-					for k, v := range room[columns+encodePadding:] {
+					for k, v := range scratch[columns+encodePadding:] {
 						if v != guard {
-							t.Fatalf("%s: number %d behind the room is written", what, k)
+							t.Fatalf("%s: number %d past the scratch is written", what, k)
 						}
 					}
 				}

@@ -68,7 +68,7 @@ type routines struct {
 	transpose func(dst, src []float32, blocks, dstBlock, srcBlock int)
 	scale     func(w []float32, factor float32)
 
-	encode  func(record, row []byte, runs []run, cold []byte, index, room []uint16, hot int) (count int)
+	encode  func(record, row []byte, runs []run, cold []byte, index, scratch []uint16, hot int) (count int)
 	convert func(x, cold []float32, records []byte, samples []sample, hot int)
 
 	// Of the functions backward, the first two and rectifyBackward read the

@@ -56,7 +56,7 @@ func intervals(l *plan) map[space][]interval {
 	return found
 }
 
-// Everything has a place of its own within the plan's rooms, whatever the room.
+// Every value has memory of its own within the plan's spaces, however little shared memory there is.
 func TestPlaces(t *testing.T) {
 	for _, p := range networks(t) {
 		for _, k := range []planKey{
@@ -101,7 +101,7 @@ func TestPlaces(t *testing.T) {
 				t.Errorf("%s: %d places, want %d", p.Name, count+inState, want)
 			}
 			if k.sharedFloats == 1<<20 && (l.workFloats != 0 || inState != 0) {
-				t.Errorf("%s: with room for all, %d floats are in global memory and %d arrays in the state", p.Name, l.workFloats, inState)
+				t.Errorf("%s: with memory for all, %d floats are in global memory and %d arrays in the state", p.Name, l.workFloats, inState)
 			}
 			if want := int64(p.Parameters() * (1 + k.slots)); l.stateFloats != want {
 				t.Errorf("%s: a state of %d floats, want %d", p.Name, l.stateFloats, want)

@@ -44,14 +44,14 @@ func compactions() Mem {
 //	clear(record to hot)
 //	for c, mask := range cold {
 //		if v := row[c] & mask; v != 0 {
-//			record[hot+n], room[n] = v, index[c]
+//			record[hot+n], scratch[n] = v, index[c]
 //			n++
 //		}
 //	}
 //	for ; n%4 != 0; n++ {
-//		record[hot+n], room[n] = 0, index[len(cold)]
+//		record[hot+n], scratch[n] = 0, index[len(cold)]
 //	}
-//	copy(record[hot+n:], room[:n])
+//	copy(record[hot+n:], scratch[:n])
 //
 // Columns are looked at in groups of 8. Those in which something is left are
 // compacted by table, all pixels of a group at once: a branch for each pixel would
@@ -61,7 +61,7 @@ func compactions() Mem {
 // It writes whole vectors: hot columns before the cold ones that follow them, and
 // indices when it is known where they begin.
 func encode(compactions Mem) {
-	r := avx2.begin("encode", "(record, row []byte, runs [][2]uint32, cold []byte, index, room []uint16, hot int) int")
+	r := avx2.begin("encode", "(record, row []byte, runs [][2]uint32, cold []byte, index, scratch []uint16, hot int) int")
 	zero, odd := reg.Y15, reg.X14
 	VPXOR(zero, zero, zero)
 	VMOVDQU(constantBits(0x01000100), odd) // 1 in every second byte
@@ -85,7 +85,7 @@ func encode(compactions Mem) {
 	VMOVDQU(zero.AsX(), at(to, 0))
 
 	ADDQ(number("hot"), values)
-	cold, left, index, room, n := slice("cold"), length("cold"), slice("index"), slice("room"), GP64()
+	cold, left, index, scratch, n := slice("cold"), length("cold"), slice("index"), slice("scratch"), GP64()
 	table, masks := GP64(), GP64()
 	LEAQ(compactions, table)
 	LEAQ(AllocLocal(blockGroups), masks)
@@ -141,7 +141,7 @@ func encode(compactions Mem) {
 	ADDQ(c, c)
 	VMOVDQU(indexed(index, c, 8, 0), reg.X0)
 	VPSHUFB(order, reg.X0, reg.X0)
-	VMOVDQU(reg.X0, indexed(room, n, 2, 0))
+	VMOVDQU(reg.X0, indexed(scratch, n, 2, 0))
 	ADDQ(mask, n)
 	TESTQ(groups, groups)
 	JNZ(LabelRef(compact))
@@ -153,9 +153,9 @@ func encode(compactions Mem) {
 	JMP(LabelRef(block))
 
 	Label(done)
-	// left <= 0 columns are left, so index + 2·left is behind the last of them.
+	// left <= 0 columns are left, so index + 2·left is past the last of them.
 	VMOVDQU(indexed(index, left, 2, 0), reg.X0)
-	VMOVDQU(reg.X0, indexed(room, n, 2, 0))
+	VMOVDQU(reg.X0, indexed(scratch, n, 2, 0))
 	VMOVQ(zero.AsX(), indexed(values, n, 1, 0))
 	ADDQ(Imm(turn-1), n)
 	ANDQ(I32(-turn), n)
@@ -165,13 +165,13 @@ func encode(compactions Mem) {
 	Label(storing)
 	SUBQ(Imm(16), n)
 	JLE(LabelRef(stored))
-	VMOVDQU(at(room, 0), reg.Y0)
+	VMOVDQU(at(scratch, 0), reg.Y0)
 	VMOVDQU(reg.Y0, at(values, 0))
-	ADDQ(Imm(32), room)
+	ADDQ(Imm(32), scratch)
 	ADDQ(Imm(32), values)
 	JMP(LabelRef(storing))
 	Label(stored) // but for the last vector
-	VMOVDQU(at(room, 0), reg.Y0)
+	VMOVDQU(at(scratch, 0), reg.Y0)
 	VMOVDQU(reg.Y0, at(values, 0))
 	r.end()
 }

@@ -56,9 +56,9 @@ func main() {
 // setControl sets MXCSR and returns what it was.
 func setControl() {
 	TEXT("setControl", NOSPLIT, "func(control uint32) (before uint32)")
-	room, before := AllocLocal(8), GP32()
-	STMXCSR(room)
-	MOVL(room, before)
+	scratch, before := AllocLocal(8), GP32()
+	STMXCSR(scratch)
+	MOVL(scratch, before)
 	LDMXCSR(scalar("control"))
 	Store(before, Return("before"))
 	RET()
