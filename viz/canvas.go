@@ -270,6 +270,19 @@ func (c *canvas) newPlot(title, x, y string) *plot.Plot {
 		a.Color, a.Width = c.muted, 0.5
 		a.Tick.Color, a.Tick.Width, a.Tick.Length = c.muted, 0.5, 3
 		a.Padding = 2
+		a.Tick.Marker = minusTicks{a.Tick.Marker}
 	}
 	return p
+}
+
+// minusTicks labels negative numbers with a minus sign in place of a hyphen.
+type minusTicks struct{ plot.Ticker }
+
+// Ticks implements plot.Ticker.
+func (m minusTicks) Ticks(low, high float64) []plot.Tick {
+	ticks := m.Ticker.Ticks(low, high)
+	for i, t := range ticks {
+		ticks[i].Label = strings.Replace(t.Label, "-", "−", 1)
+	}
+	return ticks
 }

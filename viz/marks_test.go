@@ -23,6 +23,20 @@ func TestWholeTicks(t *testing.T) {
 	}
 }
 
+// Negative numbers have a minus sign, as in the rest of a figure.
+func TestMinusTicks(t *testing.T) {
+	p := (&canvas{colors: Light.colors()}).newPlot("", "", "")
+	var labels []string
+	for _, tick := range p.X.Tick.Marker.Ticks(-60, 60) {
+		if tick.Label != "" {
+			labels = append(labels, tick.Label)
+		}
+	}
+	if got := strings.Join(labels, " "); got != "−50 0 50" {
+		t.Errorf("found %s", got)
+	}
+}
+
 // A range that is wider than its cell stands on two lines, and is not cut.
 func TestTwoLines(t *testing.T) {
 	s := style{size: 8}

@@ -229,9 +229,9 @@ type tint struct {
 	n   int
 }
 
-// galleryColors are enough for two hues and grey, in files a third smaller than
-// those of 256 colours.
-const galleryColors = 64
+// galleryColors is what a palette holds. With 64, files are a third smaller, and
+// single cells of a heat map get another's colour.
+const galleryColors = 256
 
 // paletted reduces a picture to a palette of so many colours, at most 256, by median cut: the box
 // of colours with the most pixels times the square of its longest side is cut in
