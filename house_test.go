@@ -42,7 +42,7 @@ var imports = map[string][]string{
 	"kernels/cpu":          {"graph/ir", "kernels"},
 	"kernels/tape":         {"graph/ir", "kernels", "graph"},
 	"internal/conformance": {"graph/ir", "kernels", "graph", "graph/samples", "kernels/ref", "mnist"},
-	"kernels/device":       {"kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "internal/cuda/driver"},
+	"kernels/device":       {"graph/ir", "kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "internal/cuda/driver"},
 
 	"kernels/cuda":                {"internal/store", "graph/ir", "kernels", "internal/cuda/driver", "internal/cuda/image"},
 	"internal/cuda/driver":        {},

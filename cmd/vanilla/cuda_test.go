@@ -118,6 +118,29 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
+// Programs that CUDA does not run are trained by the CPU where it may, and a line
+// says so.
+func TestStandInRefuses(t *testing.T) {
+	inData(t)
+	standIn(t)
+	for _, c := range []struct{ device, executor, line string }{
+		{"auto", "cpu", "the CPU trains the network: program"},
+		{"cuda", "", "vanilla train: "},
+	} {
+		stdout, stderr, code := command(t, nil, tiny("--json", "--device", c.device, "--dropout", "0.2")...)
+		var trained trainReport
+		if err := json.Unmarshal([]byte(stdout), &trained); (code == done) != (c.executor != "") || code == done && (err != nil || trained.Executor != c.executor) {
+			t.Errorf("%s: exit code %d, executor %q, err %v: %s", c.device, code, trained.Executor, err, stderr)
+		}
+		if !strings.Contains(stderr, c.line) {
+			t.Errorf("%s: on stderr %s", c.device, stderr)
+		}
+	}
+	if stdout, stderr, code := command(t, nil, tiny("--device", "auto", "--dropout", "0.2", "--explain")...); code != done || !strings.Contains(stdout, "executor cpu: ") {
+		t.Errorf("explained: exit code %d, printed %s%s", code, stdout, stderr)
+	}
+}
+
 // A GPU that fails is an error, and no model.
 func TestLostGPU(t *testing.T) {
 	inData(t)

@@ -38,8 +38,10 @@ func (p *placement) open() (kernels.Executor, error) {
 	return openExecutor(p.device, p.executor, cmp.Or(p.precision, device.Precisions()[0]))
 }
 
-// note says why auto means the CPU, if the binary was built for GPUs too.
-func (p *placement) note(stderr io.Writer) {
+// note says why auto means the CPU, if the binary was built for GPUs too, or why it
+// means both.
+func (p *placement) note(exec kernels.Executor, stderr io.Writer) {
+	device.Tell(exec, func(line string) { fmt.Fprintln(stderr, line) })
 	if !device.ForGPUs || p.device != "auto" || p.executor != device.Fast {
 		return
 	}

@@ -316,7 +316,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	options.Told = func(r sweep.Repairs) { tell(stderr, s.out, r) }
 	board := newLeaderboard(stderr)
 	options.Progress = board.show
-	s.note(stderr)
+	s.note(exec, stderr)
 	fmt.Fprintf(stderr, "sweeping over %s with %s: %s\n", data.Name, exec.Name(), exec.Device())
 	d, err := sweep.Run(ctx, exec, data, s.out, s.spec, options)
 	board.finish()

@@ -25,6 +25,7 @@ import (
 	"vanilla/internal/store"
 	"vanilla/internal/words"
 	"vanilla/kernels"
+	"vanilla/kernels/device"
 	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/model/zoo"
@@ -321,12 +322,12 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		}
 		return t.show(stdout)
 	}
-	exec, err := t.open()
+	opened, err := t.open()
 	if err != nil {
 		return err
 	}
-	defer closing(exec, &err)
-	t.note(stderr)
+	defer closing(opened, &err)
+	t.note(opened, stderr)
 	// Better now than when there is something to lose.
 	if err := t.checkSeeds(); err != nil {
 		return err
@@ -342,6 +343,13 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	t.adapt(data)
 	if err := t.Recipe.Fits(data); err != nil {
+		return err
+	}
+	exec, err := device.For(opened, func() ([]kernels.Variant, error) {
+		network, err := t.Recipe.Build(new(graph.Cache))
+		return []kernels.Variant{t.Spec.Variant(network)}, err
+	})
+	if err != nil {
 		return err
 	}
 	var replaced []string
@@ -455,12 +463,17 @@ func (t *trainFlags) outcome(r train.Result) error {
 
 // plan says which executor would train a network, and how.
 func (t *trainFlags) plan(network *graph.Network) (lines []string, err error) {
-	exec, err := t.open()
+	opened, err := t.open()
 	if err != nil {
 		return nil, err
 	}
-	defer closing(exec, &err)
-	if lines, err = exec.Explain(network, t.Spec.Variant(network).Optimizer); err != nil {
+	defer closing(opened, &err)
+	variant := t.Spec.Variant(network)
+	exec, err := device.For(opened, func() ([]kernels.Variant, error) { return []kernels.Variant{variant}, nil })
+	if err != nil {
+		return nil, err
+	}
+	if lines, err = exec.Explain(network, variant.Optimizer); err != nil {
 		return nil, err
 	}
 	return append([]string{fmt.Sprintf("executor %s: %s", exec.Name(), exec.Device())}, lines...), nil

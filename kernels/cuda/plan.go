@@ -172,6 +172,10 @@ func (l *plan) lines() []string {
 	return lines
 }
 
+// Refuses says why the executor cannot train a program in batches of that size, nil
+// if it can.
+func Refuses(p *ir.Program, batch int) error { return kernels.CheckLayers("cuda", p) }
+
 // explainedBatch is the batch for which Explain shows the places of values.
 const explainedBatch = 32
 

@@ -26,7 +26,8 @@ const (
 
 // Open returns the named executor for the named device: "auto", "cpu", "cuda",
 // which is all GPUs together, or "cuda:N", which is one of them. auto is the best
-// device of this machine that this binary can use: the GPUs if there are any.
+// device of this machine that this binary can use: the GPUs if there are any, and
+// beside them the CPU for programs that they cannot run, which [For] and [Tell] say.
 // It fails with a *kernels.SettingError if there is no such name, if the binary or
 // the machine has no such device, or if the executor does not run on it: nothing
 // else is opened in its place. Whoever opens an executor closes it.
@@ -52,6 +53,12 @@ func OpenPrecise(device, executor, precision string) (kernels.Executor, error) {
 		return nil, &kernels.SettingError{Field: "precision", Value: precision, Problem: "only GPUs have it: want the device cuda, or the precision " + cuda.FP32}
 	}
 	switch {
+	case gpus != nil && device == "auto" && precision == cuda.FP32:
+		exec, err := cuda.New(precision, gpus...)
+		if err != nil {
+			return nil, err
+		}
+		return &auto{Executor: exec, cpu: cpu.New(), refuses: cuda.Refuses}, nil
 	case gpus != nil:
 		return cuda.New(precision, gpus...)
 	case executor == Tape:
