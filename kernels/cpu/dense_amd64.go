@@ -100,16 +100,52 @@ func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 
 func ceilingAVX2(sums []float32, factor float32, addend float32, turns int)
 
 //go:noescape
-func mapAddAVX2(out []float32, a []float32, b []float32)
+func mapAddAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
 
 //go:noescape
-func mapSubAVX2(out []float32, a []float32, b []float32)
+func mapSubAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
 
 //go:noescape
-func mapMulAVX2(out []float32, a []float32, b []float32)
+func mapMulAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
 
 //go:noescape
-func mapDivAVX2(out []float32, a []float32, b []float32)
+func mapDivAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapMulAddAVX2(out []float32, a []float32, b []float32, c []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int, cRow int, cNext int)
+
+//go:noescape
+func mapMulSubAVX2(out []float32, a []float32, b []float32, c []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int, cRow int, cNext int)
+
+//go:noescape
+func mapGtAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapGeAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapLtAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapLeAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapNegAVX2(out []float32, a []float32)
+
+//go:noescape
+func mapAbsAVX2(out []float32, a []float32)
+
+//go:noescape
+func mapSqrtAVX2(out []float32, a []float32)
+
+//go:noescape
+func mapInvAVX2(out []float32, a []float32)
+
+//go:noescape
+func mapExpAVX2(out []float32, a []float32)
+
+//go:noescape
+func rowSumsAVX2(out []float32, a []float32, used []uint32, rows int, panels int)
 
 //go:noescape
 func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
@@ -202,16 +238,52 @@ func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta
 func ceilingAVX512(sums []float32, factor float32, addend float32, turns int)
 
 //go:noescape
-func mapAddAVX512(out []float32, a []float32, b []float32)
+func mapAddAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
 
 //go:noescape
-func mapSubAVX512(out []float32, a []float32, b []float32)
+func mapSubAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
 
 //go:noescape
-func mapMulAVX512(out []float32, a []float32, b []float32)
+func mapMulAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
 
 //go:noescape
-func mapDivAVX512(out []float32, a []float32, b []float32)
+func mapDivAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapMulAddAVX512(out []float32, a []float32, b []float32, c []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int, cRow int, cNext int)
+
+//go:noescape
+func mapMulSubAVX512(out []float32, a []float32, b []float32, c []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int, cRow int, cNext int)
+
+//go:noescape
+func mapGtAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapGeAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapLtAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapLeAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+
+//go:noescape
+func mapNegAVX512(out []float32, a []float32)
+
+//go:noescape
+func mapAbsAVX512(out []float32, a []float32)
+
+//go:noescape
+func mapSqrtAVX512(out []float32, a []float32)
+
+//go:noescape
+func mapInvAVX512(out []float32, a []float32)
+
+//go:noescape
+func mapExpAVX512(out []float32, a []float32)
+
+//go:noescape
+func rowSumsAVX512(out []float32, a []float32, used []uint32, rows int, panels int)
 
 //go:noescape
 func multiplyAVX2Half(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)

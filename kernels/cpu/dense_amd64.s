@@ -630,15 +630,47 @@ DATA constants<>+1456(SB)/4, $0xbf000000
 DATA constants<>+1460(SB)/4, $0xbf000000
 DATA constants<>+1464(SB)/4, $0xbf000000
 DATA constants<>+1468(SB)/4, $0xbf000000
-DATA constants<>+1472(SB)/4, $0x01000100
-DATA constants<>+1476(SB)/4, $0x01000100
-DATA constants<>+1480(SB)/4, $0x01000100
-DATA constants<>+1484(SB)/4, $0x01000100
-DATA constants<>+1488(SB)/4, $0x01000100
-DATA constants<>+1492(SB)/4, $0x01000100
-DATA constants<>+1496(SB)/4, $0x01000100
-DATA constants<>+1500(SB)/4, $0x01000100
-GLOBL constants<>(SB), RODATA|NOPTR, $1504
+DATA constants<>+1472(SB)/4, $0x80000000
+DATA constants<>+1476(SB)/4, $0x80000000
+DATA constants<>+1480(SB)/4, $0x80000000
+DATA constants<>+1484(SB)/4, $0x80000000
+DATA constants<>+1488(SB)/4, $0x80000000
+DATA constants<>+1492(SB)/4, $0x80000000
+DATA constants<>+1496(SB)/4, $0x80000000
+DATA constants<>+1500(SB)/4, $0x80000000
+DATA constants<>+1504(SB)/4, $0xc2ad496b
+DATA constants<>+1508(SB)/4, $0xc2ad496b
+DATA constants<>+1512(SB)/4, $0xc2ad496b
+DATA constants<>+1516(SB)/4, $0xc2ad496b
+DATA constants<>+1520(SB)/4, $0xc2ad496b
+DATA constants<>+1524(SB)/4, $0xc2ad496b
+DATA constants<>+1528(SB)/4, $0xc2ad496b
+DATA constants<>+1532(SB)/4, $0xc2ad496b
+DATA constants<>+1536(SB)/4, $0x42b171aa
+DATA constants<>+1540(SB)/4, $0x42b171aa
+DATA constants<>+1544(SB)/4, $0x42b171aa
+DATA constants<>+1548(SB)/4, $0x42b171aa
+DATA constants<>+1552(SB)/4, $0x42b171aa
+DATA constants<>+1556(SB)/4, $0x42b171aa
+DATA constants<>+1560(SB)/4, $0x42b171aa
+DATA constants<>+1564(SB)/4, $0x42b171aa
+DATA constants<>+1568(SB)/4, $0x7f800000
+DATA constants<>+1572(SB)/4, $0x7f800000
+DATA constants<>+1576(SB)/4, $0x7f800000
+DATA constants<>+1580(SB)/4, $0x7f800000
+DATA constants<>+1584(SB)/4, $0x7f800000
+DATA constants<>+1588(SB)/4, $0x7f800000
+DATA constants<>+1592(SB)/4, $0x7f800000
+DATA constants<>+1596(SB)/4, $0x7f800000
+DATA constants<>+1600(SB)/4, $0x01000100
+DATA constants<>+1604(SB)/4, $0x01000100
+DATA constants<>+1608(SB)/4, $0x01000100
+DATA constants<>+1612(SB)/4, $0x01000100
+DATA constants<>+1616(SB)/4, $0x01000100
+DATA constants<>+1620(SB)/4, $0x01000100
+DATA constants<>+1624(SB)/4, $0x01000100
+DATA constants<>+1628(SB)/4, $0x01000100
+GLOBL constants<>(SB), RODATA|NOPTR, $1632
 
 // func setControl(control uint32) (before uint32)
 // Requires: SSE
@@ -3389,115 +3421,910 @@ end2:
 	VZEROUPPER
 	RET
 
-// func mapAddAVX2(out []float32, a []float32, b []float32)
+// func mapAddAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
 // Requires: AVX
-TEXT ·mapAddAVX2(SB), NOSPLIT, $0-72
+TEXT ·mapAddAVX2(SB), NOSPLIT, $0-120
 	MOVQ out_base+0(FP), AX
 	MOVQ a_base+24(FP), CX
-	MOVQ b_base+48(FP), DX
-	MOVQ out_len+8(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
+	MOVQ aRow+88(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+104(FP), SI
+	MOVQ panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS (CX)(DX*1), Y4
+	VMOVUPS 32(CX)(DX*1), Y5
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	VMOVUPS (BX)(SI*1), Y6
+	VMOVUPS 32(BX)(SI*1), Y7
+	LEAQ    (BX)(SI*2), BX
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y3, Y1, Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VADDPS  Y6, Y4, Y4
+	VADDPS  Y7, Y5, Y5
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	ADDQ    SI, BX
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y3, Y1, Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapSubAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX
+TEXT ·mapSubAVX2(SB), NOSPLIT, $0-120
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+88(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+104(FP), SI
+	MOVQ panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS (CX)(DX*1), Y4
+	VMOVUPS 32(CX)(DX*1), Y5
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	VMOVUPS (BX)(SI*1), Y6
+	VMOVUPS 32(BX)(SI*1), Y7
+	LEAQ    (BX)(SI*2), BX
+	VSUBPS  Y2, Y0, Y0
+	VSUBPS  Y3, Y1, Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VSUBPS  Y6, Y4, Y4
+	VSUBPS  Y7, Y5, Y5
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	ADDQ    SI, BX
+	VSUBPS  Y2, Y0, Y0
+	VSUBPS  Y3, Y1, Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapMulAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX
+TEXT ·mapMulAVX2(SB), NOSPLIT, $0-120
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+88(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+104(FP), SI
+	MOVQ panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS (CX)(DX*1), Y4
+	VMOVUPS 32(CX)(DX*1), Y5
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	VMOVUPS (BX)(SI*1), Y6
+	VMOVUPS 32(BX)(SI*1), Y7
+	LEAQ    (BX)(SI*2), BX
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y3, Y1, Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMULPS  Y6, Y4, Y4
+	VMULPS  Y7, Y5, Y5
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	ADDQ    SI, BX
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y3, Y1, Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapDivAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX
+TEXT ·mapDivAVX2(SB), NOSPLIT, $0-120
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+88(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+104(FP), SI
+	MOVQ panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS (CX)(DX*1), Y4
+	VMOVUPS 32(CX)(DX*1), Y5
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	VMOVUPS (BX)(SI*1), Y6
+	VMOVUPS 32(BX)(SI*1), Y7
+	LEAQ    (BX)(SI*2), BX
+	VDIVPS  Y2, Y0, Y0
+	VDIVPS  Y3, Y1, Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VDIVPS  Y6, Y4, Y4
+	VDIVPS  Y7, Y5, Y5
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	ADDQ    SI, BX
+	VDIVPS  Y2, Y0, Y0
+	VDIVPS  Y3, Y1, Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapMulAddAVX2(out []float32, a []float32, b []float32, c []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int, cRow int, cNext int)
+// Requires: AVX, FMA3
+TEXT ·mapMulAddAVX2(SB), NOSPLIT, $0-160
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+112(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+128(FP), SI
+	MOVQ c_base+72(FP), DI
+	MOVQ cRow+144(FP), R8
+	MOVQ panels+104(FP), R10
+
+panel1:
+	MOVQ rows+96(FP), R9
+
+pair2:
+	SUBQ        $0x02, R9
+	JL          last3
+	VMOVUPS     (CX), Y0
+	VMOVUPS     32(CX), Y1
+	VMOVUPS     (CX)(DX*1), Y6
+	VMOVUPS     32(CX)(DX*1), Y7
+	LEAQ        (CX)(DX*2), CX
+	VMOVUPS     (BX), Y2
+	VMOVUPS     32(BX), Y3
+	VMOVUPS     (BX)(SI*1), Y8
+	VMOVUPS     32(BX)(SI*1), Y9
+	LEAQ        (BX)(SI*2), BX
+	VMOVUPS     (DI), Y4
+	VMOVUPS     32(DI), Y5
+	VMOVUPS     (DI)(R8*1), Y10
+	VMOVUPS     32(DI)(R8*1), Y11
+	LEAQ        (DI)(R8*2), DI
+	VFMADD231PS Y2, Y0, Y4
+	VFMADD231PS Y3, Y1, Y5
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	VFMADD231PS Y8, Y6, Y10
+	VFMADD231PS Y9, Y7, Y11
+	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     Y11, 96(AX)
+	ADDQ        $0x00000080, AX
+	JMP         pair2
+
+last3:
+	ADDQ        $0x02, R9
+	JZ          next4
+	VMOVUPS     (CX), Y0
+	VMOVUPS     32(CX), Y1
+	ADDQ        DX, CX
+	VMOVUPS     (BX), Y2
+	VMOVUPS     32(BX), Y3
+	ADDQ        SI, BX
+	VMOVUPS     (DI), Y4
+	VMOVUPS     32(DI), Y5
+	ADDQ        R8, DI
+	VFMADD231PS Y2, Y0, Y4
+	VFMADD231PS Y3, Y1, Y5
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	ADDQ        $0x40, AX
+
+next4:
+	ADDQ aNext+120(FP), CX
+	ADDQ bNext+136(FP), BX
+	ADDQ cNext+152(FP), DI
+	DECQ R10
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapMulSubAVX2(out []float32, a []float32, b []float32, c []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int, cRow int, cNext int)
+// Requires: AVX, FMA3
+TEXT ·mapMulSubAVX2(SB), NOSPLIT, $0-160
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+112(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+128(FP), SI
+	MOVQ c_base+72(FP), DI
+	MOVQ cRow+144(FP), R8
+	MOVQ panels+104(FP), R10
+
+panel1:
+	MOVQ rows+96(FP), R9
+
+pair2:
+	SUBQ         $0x02, R9
+	JL           last3
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      (CX)(DX*1), Y6
+	VMOVUPS      32(CX)(DX*1), Y7
+	LEAQ         (CX)(DX*2), CX
+	VMOVUPS      (BX), Y2
+	VMOVUPS      32(BX), Y3
+	VMOVUPS      (BX)(SI*1), Y8
+	VMOVUPS      32(BX)(SI*1), Y9
+	LEAQ         (BX)(SI*2), BX
+	VMOVUPS      (DI), Y4
+	VMOVUPS      32(DI), Y5
+	VMOVUPS      (DI)(R8*1), Y10
+	VMOVUPS      32(DI)(R8*1), Y11
+	LEAQ         (DI)(R8*2), DI
+	VFNMADD231PS Y2, Y0, Y4
+	VFNMADD231PS Y3, Y1, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VFNMADD231PS Y8, Y6, Y10
+	VFNMADD231PS Y9, Y7, Y11
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      Y11, 96(AX)
+	ADDQ         $0x00000080, AX
+	JMP          pair2
+
+last3:
+	ADDQ         $0x02, R9
+	JZ           next4
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	ADDQ         DX, CX
+	VMOVUPS      (BX), Y2
+	VMOVUPS      32(BX), Y3
+	ADDQ         SI, BX
+	VMOVUPS      (DI), Y4
+	VMOVUPS      32(DI), Y5
+	ADDQ         R8, DI
+	VFNMADD231PS Y2, Y0, Y4
+	VFNMADD231PS Y3, Y1, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         $0x40, AX
+
+next4:
+	ADDQ aNext+120(FP), CX
+	ADDQ bNext+136(FP), BX
+	ADDQ cNext+152(FP), DI
+	DECQ R10
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapGtAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX
+TEXT ·mapGtAVX2(SB), NOSPLIT, $0-120
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+32(SB), Y8
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         aRow+88(FP), DX
+	MOVQ         b_base+48(FP), BX
+	MOVQ         bRow+104(FP), SI
+	MOVQ         panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ      $0x02, DI
+	JL        last3
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	VMOVUPS   (CX)(DX*1), Y4
+	VMOVUPS   32(CX)(DX*1), Y5
+	LEAQ      (CX)(DX*2), CX
+	VMOVUPS   (BX), Y2
+	VMOVUPS   32(BX), Y3
+	VMOVUPS   (BX)(SI*1), Y6
+	VMOVUPS   32(BX)(SI*1), Y7
+	LEAQ      (BX)(SI*2), BX
+	VCMPPS    $0x1e, Y2, Y0, Y0
+	VCMPPS    $0x1e, Y3, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VBLENDVPS Y0, Y8, Y2, Y2
+	VBLENDVPS Y1, Y8, Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	VCMPPS    $0x1e, Y6, Y4, Y4
+	VCMPPS    $0x1e, Y7, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VXORPS    Y7, Y7, Y7
+	VBLENDVPS Y4, Y8, Y6, Y6
+	VBLENDVPS Y5, Y8, Y7, Y7
+	VMOVUPS   Y6, 64(AX)
+	VMOVUPS   Y7, 96(AX)
+	ADDQ      $0x00000080, AX
+	JMP       pair2
+
+last3:
+	ADDQ      $0x02, DI
+	JZ        next4
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	ADDQ      DX, CX
+	VMOVUPS   (BX), Y2
+	VMOVUPS   32(BX), Y3
+	ADDQ      SI, BX
+	VCMPPS    $0x1e, Y2, Y0, Y0
+	VCMPPS    $0x1e, Y3, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VBLENDVPS Y0, Y8, Y2, Y2
+	VBLENDVPS Y1, Y8, Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapGeAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX
+TEXT ·mapGeAVX2(SB), NOSPLIT, $0-120
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+32(SB), Y8
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         aRow+88(FP), DX
+	MOVQ         b_base+48(FP), BX
+	MOVQ         bRow+104(FP), SI
+	MOVQ         panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ      $0x02, DI
+	JL        last3
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	VMOVUPS   (CX)(DX*1), Y4
+	VMOVUPS   32(CX)(DX*1), Y5
+	LEAQ      (CX)(DX*2), CX
+	VMOVUPS   (BX), Y2
+	VMOVUPS   32(BX), Y3
+	VMOVUPS   (BX)(SI*1), Y6
+	VMOVUPS   32(BX)(SI*1), Y7
+	LEAQ      (BX)(SI*2), BX
+	VCMPPS    $0x1d, Y2, Y0, Y0
+	VCMPPS    $0x1d, Y3, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VBLENDVPS Y0, Y8, Y2, Y2
+	VBLENDVPS Y1, Y8, Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	VCMPPS    $0x1d, Y6, Y4, Y4
+	VCMPPS    $0x1d, Y7, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VXORPS    Y7, Y7, Y7
+	VBLENDVPS Y4, Y8, Y6, Y6
+	VBLENDVPS Y5, Y8, Y7, Y7
+	VMOVUPS   Y6, 64(AX)
+	VMOVUPS   Y7, 96(AX)
+	ADDQ      $0x00000080, AX
+	JMP       pair2
+
+last3:
+	ADDQ      $0x02, DI
+	JZ        next4
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	ADDQ      DX, CX
+	VMOVUPS   (BX), Y2
+	VMOVUPS   32(BX), Y3
+	ADDQ      SI, BX
+	VCMPPS    $0x1d, Y2, Y0, Y0
+	VCMPPS    $0x1d, Y3, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VBLENDVPS Y0, Y8, Y2, Y2
+	VBLENDVPS Y1, Y8, Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapLtAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX
+TEXT ·mapLtAVX2(SB), NOSPLIT, $0-120
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+32(SB), Y8
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         aRow+88(FP), DX
+	MOVQ         b_base+48(FP), BX
+	MOVQ         bRow+104(FP), SI
+	MOVQ         panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ      $0x02, DI
+	JL        last3
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	VMOVUPS   (CX)(DX*1), Y4
+	VMOVUPS   32(CX)(DX*1), Y5
+	LEAQ      (CX)(DX*2), CX
+	VMOVUPS   (BX), Y2
+	VMOVUPS   32(BX), Y3
+	VMOVUPS   (BX)(SI*1), Y6
+	VMOVUPS   32(BX)(SI*1), Y7
+	LEAQ      (BX)(SI*2), BX
+	VCMPPS    $0x11, Y2, Y0, Y0
+	VCMPPS    $0x11, Y3, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VBLENDVPS Y0, Y8, Y2, Y2
+	VBLENDVPS Y1, Y8, Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	VCMPPS    $0x11, Y6, Y4, Y4
+	VCMPPS    $0x11, Y7, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VXORPS    Y7, Y7, Y7
+	VBLENDVPS Y4, Y8, Y6, Y6
+	VBLENDVPS Y5, Y8, Y7, Y7
+	VMOVUPS   Y6, 64(AX)
+	VMOVUPS   Y7, 96(AX)
+	ADDQ      $0x00000080, AX
+	JMP       pair2
+
+last3:
+	ADDQ      $0x02, DI
+	JZ        next4
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	ADDQ      DX, CX
+	VMOVUPS   (BX), Y2
+	VMOVUPS   32(BX), Y3
+	ADDQ      SI, BX
+	VCMPPS    $0x11, Y2, Y0, Y0
+	VCMPPS    $0x11, Y3, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VBLENDVPS Y0, Y8, Y2, Y2
+	VBLENDVPS Y1, Y8, Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapLeAVX2(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX
+TEXT ·mapLeAVX2(SB), NOSPLIT, $0-120
+	VBROADCASTSS constants<>+32(SB), Y8
+	VBROADCASTSS constants<>+32(SB), Y8
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         aRow+88(FP), DX
+	MOVQ         b_base+48(FP), BX
+	MOVQ         bRow+104(FP), SI
+	MOVQ         panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ      $0x02, DI
+	JL        last3
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	VMOVUPS   (CX)(DX*1), Y4
+	VMOVUPS   32(CX)(DX*1), Y5
+	LEAQ      (CX)(DX*2), CX
+	VMOVUPS   (BX), Y2
+	VMOVUPS   32(BX), Y3
+	VMOVUPS   (BX)(SI*1), Y6
+	VMOVUPS   32(BX)(SI*1), Y7
+	LEAQ      (BX)(SI*2), BX
+	VCMPPS    $0x12, Y2, Y0, Y0
+	VCMPPS    $0x12, Y3, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VBLENDVPS Y0, Y8, Y2, Y2
+	VBLENDVPS Y1, Y8, Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	VCMPPS    $0x12, Y6, Y4, Y4
+	VCMPPS    $0x12, Y7, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VXORPS    Y7, Y7, Y7
+	VBLENDVPS Y4, Y8, Y6, Y6
+	VBLENDVPS Y5, Y8, Y7, Y7
+	VMOVUPS   Y6, 64(AX)
+	VMOVUPS   Y7, 96(AX)
+	ADDQ      $0x00000080, AX
+	JMP       pair2
+
+last3:
+	ADDQ      $0x02, DI
+	JZ        next4
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	ADDQ      DX, CX
+	VMOVUPS   (BX), Y2
+	VMOVUPS   32(BX), Y3
+	ADDQ      SI, BX
+	VCMPPS    $0x12, Y2, Y0, Y0
+	VCMPPS    $0x12, Y3, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VBLENDVPS Y0, Y8, Y2, Y2
+	VBLENDVPS Y1, Y8, Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapNegAVX2(out []float32, a []float32)
+// Requires: AVX
+TEXT ·mapNegAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+1472(SB), Y4
+	VBROADCASTSS constants<>+1472(SB), Y4
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         out_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
 
 loop1:
-	CMPQ    SI, BX
+	CMPQ    BX, DX
 	JGE     end2
-	VMOVUPS (CX)(SI*1), Y0
-	VMOVUPS 32(CX)(SI*1), Y1
-	VMOVUPS (DX)(SI*1), Y2
-	VMOVUPS 32(DX)(SI*1), Y3
-	VADDPS  Y2, Y0, Y4
-	VADDPS  Y3, Y1, Y5
-	VMOVUPS Y4, (AX)(SI*1)
-	VMOVUPS Y5, 32(AX)(SI*1)
-	ADDQ    $0x40, SI
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVUPS 32(CX)(BX*1), Y1
+	VXORPS  Y0, Y4, Y2
+	VXORPS  Y1, Y4, Y3
+	VMOVUPS Y2, (AX)(BX*1)
+	VMOVUPS Y3, 32(AX)(BX*1)
+	ADDQ    $0x40, BX
 	JMP     loop1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func mapSubAVX2(out []float32, a []float32, b []float32)
+// func mapAbsAVX2(out []float32, a []float32)
 // Requires: AVX
-TEXT ·mapSubAVX2(SB), NOSPLIT, $0-72
-	MOVQ out_base+0(FP), AX
-	MOVQ a_base+24(FP), CX
-	MOVQ b_base+48(FP), DX
-	MOVQ out_len+8(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
+TEXT ·mapAbsAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+416(SB), Y4
+	VBROADCASTSS constants<>+416(SB), Y4
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         out_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
 
 loop1:
-	CMPQ    SI, BX
+	CMPQ    BX, DX
 	JGE     end2
-	VMOVUPS (CX)(SI*1), Y0
-	VMOVUPS 32(CX)(SI*1), Y1
-	VMOVUPS (DX)(SI*1), Y2
-	VMOVUPS 32(DX)(SI*1), Y3
-	VSUBPS  Y2, Y0, Y4
-	VSUBPS  Y3, Y1, Y5
-	VMOVUPS Y4, (AX)(SI*1)
-	VMOVUPS Y5, 32(AX)(SI*1)
-	ADDQ    $0x40, SI
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVUPS 32(CX)(BX*1), Y1
+	VANDPS  Y0, Y4, Y2
+	VANDPS  Y1, Y4, Y3
+	VMOVUPS Y2, (AX)(BX*1)
+	VMOVUPS Y3, 32(AX)(BX*1)
+	ADDQ    $0x40, BX
 	JMP     loop1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func mapMulAVX2(out []float32, a []float32, b []float32)
+// func mapSqrtAVX2(out []float32, a []float32)
 // Requires: AVX
-TEXT ·mapMulAVX2(SB), NOSPLIT, $0-72
+TEXT ·mapSqrtAVX2(SB), NOSPLIT, $0-48
 	MOVQ out_base+0(FP), AX
 	MOVQ a_base+24(FP), CX
-	MOVQ b_base+48(FP), DX
-	MOVQ out_len+8(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
+	MOVQ out_len+8(FP), DX
+	XORQ BX, BX
+	SHLQ $0x02, DX
 
 loop1:
-	CMPQ    SI, BX
+	CMPQ    BX, DX
 	JGE     end2
-	VMOVUPS (CX)(SI*1), Y0
-	VMOVUPS 32(CX)(SI*1), Y1
-	VMOVUPS (DX)(SI*1), Y2
-	VMOVUPS 32(DX)(SI*1), Y3
-	VMULPS  Y2, Y0, Y4
-	VMULPS  Y3, Y1, Y5
-	VMOVUPS Y4, (AX)(SI*1)
-	VMOVUPS Y5, 32(AX)(SI*1)
-	ADDQ    $0x40, SI
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVUPS 32(CX)(BX*1), Y1
+	VSQRTPS Y0, Y2
+	VSQRTPS Y1, Y3
+	VMOVUPS Y2, (AX)(BX*1)
+	VMOVUPS Y3, 32(AX)(BX*1)
+	ADDQ    $0x40, BX
 	JMP     loop1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func mapDivAVX2(out []float32, a []float32, b []float32)
+// func mapInvAVX2(out []float32, a []float32)
 // Requires: AVX
-TEXT ·mapDivAVX2(SB), NOSPLIT, $0-72
-	MOVQ out_base+0(FP), AX
-	MOVQ a_base+24(FP), CX
-	MOVQ b_base+48(FP), DX
-	MOVQ out_len+8(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
+TEXT ·mapInvAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Y4
+	VBROADCASTSS constants<>+32(SB), Y4
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         out_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
 
 loop1:
-	CMPQ    SI, BX
+	CMPQ    BX, DX
 	JGE     end2
-	VMOVUPS (CX)(SI*1), Y0
-	VMOVUPS 32(CX)(SI*1), Y1
-	VMOVUPS (DX)(SI*1), Y2
-	VMOVUPS 32(DX)(SI*1), Y3
-	VDIVPS  Y2, Y0, Y4
-	VDIVPS  Y3, Y1, Y5
-	VMOVUPS Y4, (AX)(SI*1)
-	VMOVUPS Y5, 32(AX)(SI*1)
-	ADDQ    $0x40, SI
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVUPS 32(CX)(BX*1), Y1
+	VDIVPS  Y0, Y4, Y2
+	VDIVPS  Y1, Y4, Y3
+	VMOVUPS Y2, (AX)(BX*1)
+	VMOVUPS Y3, 32(AX)(BX*1)
+	ADDQ    $0x40, BX
 	JMP     loop1
 
 end2:
+	VZEROUPPER
+	RET
+
+// func mapExpAVX2(out []float32, a []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mapExpAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+1504(SB), Y10
+	VBROADCASTSS constants<>+1504(SB), Y10
+	VBROADCASTSS constants<>+1536(SB), Y11
+	VBROADCASTSS constants<>+1536(SB), Y11
+	VBROADCASTSS constants<>+1568(SB), Y12
+	VBROADCASTSS constants<>+1568(SB), Y12
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         out_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ         BX, DX
+	JGE          end2
+	VMOVUPS      (CX)(BX*1), Y0
+	VMOVUPS      32(CX)(BX*1), Y1
+	VMAXPS       Y0, Y10, Y4
+	VMAXPS       Y1, Y10, Y5
+	VMINPS       Y4, Y11, Y4
+	VMINPS       Y5, Y11, Y5
+	VMULPS       constants<>+128(SB), Y4, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VFNMADD231PS constants<>+160(SB), Y6, Y4
+	VFNMADD231PS constants<>+192(SB), Y6, Y4
+	VMULPS       constants<>+128(SB), Y5, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VFNMADD231PS constants<>+160(SB), Y7, Y5
+	VFNMADD231PS constants<>+192(SB), Y7, Y5
+	VBROADCASTSS constants<>+224(SB), Y2
+	VBROADCASTSS constants<>+224(SB), Y3
+	VFMADD213PS  constants<>+256(SB), Y4, Y2
+	VFMADD213PS  constants<>+256(SB), Y5, Y3
+	VFMADD213PS  constants<>+288(SB), Y4, Y2
+	VFMADD213PS  constants<>+288(SB), Y5, Y3
+	VFMADD213PS  constants<>+320(SB), Y4, Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y3
+	VFMADD213PS  constants<>+352(SB), Y4, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y3
+	VFMADD213PS  constants<>+384(SB), Y4, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y3
+	VFMADD213PS  constants<>+32(SB), Y4, Y2
+	VFMADD213PS  constants<>+32(SB), Y5, Y3
+	VFMADD213PS  constants<>+32(SB), Y4, Y2
+	VFMADD213PS  constants<>+32(SB), Y5, Y3
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       Y6, Y2, Y2
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCMPPS       $0x1e, Y0, Y10, Y6
+	VCMPPS       $0x1e, Y1, Y10, Y7
+	VBLENDVPS    Y6, Y4, Y2, Y2
+	VBLENDVPS    Y7, Y5, Y3, Y3
+	VCMPPS       $0x1e, Y11, Y0, Y6
+	VCMPPS       $0x1e, Y11, Y1, Y7
+	VBLENDVPS    Y6, Y12, Y2, Y2
+	VBLENDVPS    Y7, Y12, Y3, Y3
+	VMOVUPS      Y2, (AX)(BX*1)
+	VMOVUPS      Y3, 32(AX)(BX*1)
+	ADDQ         $0x40, BX
+	JMP          loop1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func rowSumsAVX2(out []float32, a []float32, used []uint32, rows int, panels int)
+// Requires: AVX
+TEXT ·rowSumsAVX2(SB), NOSPLIT, $0-88
+	MOVQ    out_base+0(FP), AX
+	MOVQ    a_base+24(FP), CX
+	MOVQ    rows+72(FP), DX
+	MOVQ    panels+80(FP), BX
+	MOVQ    used_base+48(FP), SI
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	MOVQ    DX, SI
+	SHLQ    $0x06, SI
+
+row1:
+	MOVQ   CX, DI
+	MOVQ   BX, R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+panel2:
+	DECQ   R8
+	JZ     last3
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   SI, DI
+	JMP    panel2
+
+last3:
+	VMOVUPS    (DI), Y2
+	VMOVUPS    32(DI), Y3
+	VANDPS     Y2, Y4, Y2
+	VANDPS     Y3, Y5, Y3
+	VADDPS     Y2, Y0, Y0
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (AX)
+	VMOVUPS    Y0, 32(AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	DECQ       DX
+	JNZ        row1
 	VZEROUPPER
 	RET
 
@@ -8749,99 +9576,709 @@ end2:
 	VZEROUPPER
 	RET
 
-// func mapAddAVX512(out []float32, a []float32, b []float32)
+// func mapAddAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
 // Requires: AVX, AVX512F
-TEXT ·mapAddAVX512(SB), NOSPLIT, $0-72
+TEXT ·mapAddAVX512(SB), NOSPLIT, $0-120
 	MOVQ out_base+0(FP), AX
 	MOVQ a_base+24(FP), CX
-	MOVQ b_base+48(FP), DX
-	MOVQ out_len+8(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
+	MOVQ aRow+88(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+104(FP), SI
+	MOVQ panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Z0
+	VMOVUPS (CX)(DX*1), Z2
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z3
+	LEAQ    (BX)(SI*2), BX
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (BX), Z1
+	ADDQ    SI, BX
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapSubAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX, AVX512F
+TEXT ·mapSubAVX512(SB), NOSPLIT, $0-120
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+88(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+104(FP), SI
+	MOVQ panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Z0
+	VMOVUPS (CX)(DX*1), Z2
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z3
+	LEAQ    (BX)(SI*2), BX
+	VSUBPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VSUBPS  Z3, Z2, Z2
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (BX), Z1
+	ADDQ    SI, BX
+	VSUBPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapMulAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX, AVX512F
+TEXT ·mapMulAVX512(SB), NOSPLIT, $0-120
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+88(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+104(FP), SI
+	MOVQ panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Z0
+	VMOVUPS (CX)(DX*1), Z2
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z3
+	LEAQ    (BX)(SI*2), BX
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VMULPS  Z3, Z2, Z2
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (BX), Z1
+	ADDQ    SI, BX
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapDivAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX, AVX512F
+TEXT ·mapDivAVX512(SB), NOSPLIT, $0-120
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+88(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+104(FP), SI
+	MOVQ panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Z0
+	VMOVUPS (CX)(DX*1), Z2
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z3
+	LEAQ    (BX)(SI*2), BX
+	VDIVPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VDIVPS  Z3, Z2, Z2
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (BX), Z1
+	ADDQ    SI, BX
+	VDIVPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapMulAddAVX512(out []float32, a []float32, b []float32, c []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int, cRow int, cNext int)
+// Requires: AVX, AVX512F
+TEXT ·mapMulAddAVX512(SB), NOSPLIT, $0-160
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+112(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+128(FP), SI
+	MOVQ c_base+72(FP), DI
+	MOVQ cRow+144(FP), R8
+	MOVQ panels+104(FP), R10
+
+panel1:
+	MOVQ rows+96(FP), R9
+
+pair2:
+	SUBQ        $0x02, R9
+	JL          last3
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (CX)(DX*1), Z3
+	LEAQ        (CX)(DX*2), CX
+	VMOVUPS     (BX), Z1
+	VMOVUPS     (BX)(SI*1), Z4
+	LEAQ        (BX)(SI*2), BX
+	VMOVUPS     (DI), Z2
+	VMOVUPS     (DI)(R8*1), Z5
+	LEAQ        (DI)(R8*2), DI
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z2, (AX)
+	VFMADD231PS Z4, Z3, Z5
+	VMOVUPS     Z5, 64(AX)
+	ADDQ        $0x00000080, AX
+	JMP         pair2
+
+last3:
+	ADDQ        $0x02, R9
+	JZ          next4
+	VMOVUPS     (CX), Z0
+	ADDQ        DX, CX
+	VMOVUPS     (BX), Z1
+	ADDQ        SI, BX
+	VMOVUPS     (DI), Z2
+	ADDQ        R8, DI
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $0x40, AX
+
+next4:
+	ADDQ aNext+120(FP), CX
+	ADDQ bNext+136(FP), BX
+	ADDQ cNext+152(FP), DI
+	DECQ R10
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapMulSubAVX512(out []float32, a []float32, b []float32, c []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int, cRow int, cNext int)
+// Requires: AVX, AVX512F
+TEXT ·mapMulSubAVX512(SB), NOSPLIT, $0-160
+	MOVQ out_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ aRow+112(FP), DX
+	MOVQ b_base+48(FP), BX
+	MOVQ bRow+128(FP), SI
+	MOVQ c_base+72(FP), DI
+	MOVQ cRow+144(FP), R8
+	MOVQ panels+104(FP), R10
+
+panel1:
+	MOVQ rows+96(FP), R9
+
+pair2:
+	SUBQ         $0x02, R9
+	JL           last3
+	VMOVUPS      (CX), Z0
+	VMOVUPS      (CX)(DX*1), Z3
+	LEAQ         (CX)(DX*2), CX
+	VMOVUPS      (BX), Z1
+	VMOVUPS      (BX)(SI*1), Z4
+	LEAQ         (BX)(SI*2), BX
+	VMOVUPS      (DI), Z2
+	VMOVUPS      (DI)(R8*1), Z5
+	LEAQ         (DI)(R8*2), DI
+	VFNMADD231PS Z1, Z0, Z2
+	VMOVUPS      Z2, (AX)
+	VFNMADD231PS Z4, Z3, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         $0x00000080, AX
+	JMP          pair2
+
+last3:
+	ADDQ         $0x02, R9
+	JZ           next4
+	VMOVUPS      (CX), Z0
+	ADDQ         DX, CX
+	VMOVUPS      (BX), Z1
+	ADDQ         SI, BX
+	VMOVUPS      (DI), Z2
+	ADDQ         R8, DI
+	VFNMADD231PS Z1, Z0, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $0x40, AX
+
+next4:
+	ADDQ aNext+120(FP), CX
+	ADDQ bNext+136(FP), BX
+	ADDQ cNext+152(FP), DI
+	DECQ R10
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapGtAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mapGtAVX512(SB), NOSPLIT, $0-120
+	VBROADCASTSS constants<>+32(SB), Z4
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         aRow+88(FP), DX
+	MOVQ         b_base+48(FP), BX
+	MOVQ         bRow+104(FP), SI
+	MOVQ         panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Z0
+	VMOVUPS (CX)(DX*1), Z2
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z3
+	LEAQ    (BX)(SI*2), BX
+	VCMPPS  $0x1e, Z1, Z0, K1
+	VXORPS  Z1, Z1, Z1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS Z1, (AX)
+	VCMPPS  $0x1e, Z3, Z2, K1
+	VXORPS  Z3, Z3, Z3
+	VMOVAPS Z4, K1, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (BX), Z1
+	ADDQ    SI, BX
+	VCMPPS  $0x1e, Z1, Z0, K1
+	VXORPS  Z1, Z1, Z1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapGeAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mapGeAVX512(SB), NOSPLIT, $0-120
+	VBROADCASTSS constants<>+32(SB), Z4
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         aRow+88(FP), DX
+	MOVQ         b_base+48(FP), BX
+	MOVQ         bRow+104(FP), SI
+	MOVQ         panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Z0
+	VMOVUPS (CX)(DX*1), Z2
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z3
+	LEAQ    (BX)(SI*2), BX
+	VCMPPS  $0x1d, Z1, Z0, K1
+	VXORPS  Z1, Z1, Z1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS Z1, (AX)
+	VCMPPS  $0x1d, Z3, Z2, K1
+	VXORPS  Z3, Z3, Z3
+	VMOVAPS Z4, K1, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (BX), Z1
+	ADDQ    SI, BX
+	VCMPPS  $0x1d, Z1, Z0, K1
+	VXORPS  Z1, Z1, Z1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapLtAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mapLtAVX512(SB), NOSPLIT, $0-120
+	VBROADCASTSS constants<>+32(SB), Z4
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         aRow+88(FP), DX
+	MOVQ         b_base+48(FP), BX
+	MOVQ         bRow+104(FP), SI
+	MOVQ         panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Z0
+	VMOVUPS (CX)(DX*1), Z2
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z3
+	LEAQ    (BX)(SI*2), BX
+	VCMPPS  $0x11, Z1, Z0, K1
+	VXORPS  Z1, Z1, Z1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS Z1, (AX)
+	VCMPPS  $0x11, Z3, Z2, K1
+	VXORPS  Z3, Z3, Z3
+	VMOVAPS Z4, K1, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (BX), Z1
+	ADDQ    SI, BX
+	VCMPPS  $0x11, Z1, Z0, K1
+	VXORPS  Z1, Z1, Z1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapLeAVX512(out []float32, a []float32, b []float32, rows int, panels int, aRow int, aNext int, bRow int, bNext int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mapLeAVX512(SB), NOSPLIT, $0-120
+	VBROADCASTSS constants<>+32(SB), Z4
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         aRow+88(FP), DX
+	MOVQ         b_base+48(FP), BX
+	MOVQ         bRow+104(FP), SI
+	MOVQ         panels+80(FP), R8
+
+panel1:
+	MOVQ rows+72(FP), DI
+
+pair2:
+	SUBQ    $0x02, DI
+	JL      last3
+	VMOVUPS (CX), Z0
+	VMOVUPS (CX)(DX*1), Z2
+	LEAQ    (CX)(DX*2), CX
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z3
+	LEAQ    (BX)(SI*2), BX
+	VCMPPS  $0x12, Z1, Z0, K1
+	VXORPS  Z1, Z1, Z1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS Z1, (AX)
+	VCMPPS  $0x12, Z3, Z2, K1
+	VXORPS  Z3, Z3, Z3
+	VMOVAPS Z4, K1, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $0x00000080, AX
+	JMP     pair2
+
+last3:
+	ADDQ    $0x02, DI
+	JZ      next4
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (BX), Z1
+	ADDQ    SI, BX
+	VCMPPS  $0x12, Z1, Z0, K1
+	VXORPS  Z1, Z1, Z1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+
+next4:
+	ADDQ aNext+96(FP), CX
+	ADDQ bNext+112(FP), BX
+	DECQ R8
+	JNZ  panel1
+	VZEROUPPER
+	RET
+
+// func mapNegAVX512(out []float32, a []float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mapNegAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+1472(SB), Z2
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         out_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
 
 loop1:
-	CMPQ    SI, BX
+	CMPQ    BX, DX
 	JGE     end2
-	VMOVUPS (CX)(SI*1), Z0
-	VMOVUPS (DX)(SI*1), Z1
-	VADDPS  Z1, Z0, Z2
-	VMOVUPS Z2, (AX)(SI*1)
-	ADDQ    $0x40, SI
+	VMOVUPS (CX)(BX*1), Z0
+	VXORPS  Z0, Z2, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	ADDQ    $0x40, BX
 	JMP     loop1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func mapSubAVX512(out []float32, a []float32, b []float32)
-// Requires: AVX, AVX512F
-TEXT ·mapSubAVX512(SB), NOSPLIT, $0-72
-	MOVQ out_base+0(FP), AX
-	MOVQ a_base+24(FP), CX
-	MOVQ b_base+48(FP), DX
-	MOVQ out_len+8(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
+// func mapAbsAVX512(out []float32, a []float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mapAbsAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+416(SB), Z2
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         out_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
 
 loop1:
-	CMPQ    SI, BX
+	CMPQ    BX, DX
 	JGE     end2
-	VMOVUPS (CX)(SI*1), Z0
-	VMOVUPS (DX)(SI*1), Z1
-	VSUBPS  Z1, Z0, Z2
-	VMOVUPS Z2, (AX)(SI*1)
-	ADDQ    $0x40, SI
+	VMOVUPS (CX)(BX*1), Z0
+	VANDPS  Z0, Z2, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	ADDQ    $0x40, BX
 	JMP     loop1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func mapMulAVX512(out []float32, a []float32, b []float32)
+// func mapSqrtAVX512(out []float32, a []float32)
 // Requires: AVX, AVX512F
-TEXT ·mapMulAVX512(SB), NOSPLIT, $0-72
+TEXT ·mapSqrtAVX512(SB), NOSPLIT, $0-48
 	MOVQ out_base+0(FP), AX
 	MOVQ a_base+24(FP), CX
-	MOVQ b_base+48(FP), DX
-	MOVQ out_len+8(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
+	MOVQ out_len+8(FP), DX
+	XORQ BX, BX
+	SHLQ $0x02, DX
 
 loop1:
-	CMPQ    SI, BX
+	CMPQ    BX, DX
 	JGE     end2
-	VMOVUPS (CX)(SI*1), Z0
-	VMOVUPS (DX)(SI*1), Z1
-	VMULPS  Z1, Z0, Z2
-	VMOVUPS Z2, (AX)(SI*1)
-	ADDQ    $0x40, SI
+	VMOVUPS (CX)(BX*1), Z0
+	VSQRTPS Z0, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	ADDQ    $0x40, BX
 	JMP     loop1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func mapDivAVX512(out []float32, a []float32, b []float32)
+// func mapInvAVX512(out []float32, a []float32)
 // Requires: AVX, AVX512F
-TEXT ·mapDivAVX512(SB), NOSPLIT, $0-72
-	MOVQ out_base+0(FP), AX
-	MOVQ a_base+24(FP), CX
-	MOVQ b_base+48(FP), DX
-	MOVQ out_len+8(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
+TEXT ·mapInvAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+32(SB), Z2
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         out_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
 
 loop1:
-	CMPQ    SI, BX
+	CMPQ    BX, DX
 	JGE     end2
-	VMOVUPS (CX)(SI*1), Z0
-	VMOVUPS (DX)(SI*1), Z1
-	VDIVPS  Z1, Z0, Z2
-	VMOVUPS Z2, (AX)(SI*1)
-	ADDQ    $0x40, SI
+	VMOVUPS (CX)(BX*1), Z0
+	VDIVPS  Z0, Z2, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	ADDQ    $0x40, BX
 	JMP     loop1
 
 end2:
+	VZEROUPPER
+	RET
+
+// func mapExpAVX512(out []float32, a []float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mapExpAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+1504(SB), Z5
+	VBROADCASTSS constants<>+1536(SB), Z6
+	VBROADCASTSS constants<>+1568(SB), Z7
+	MOVQ         out_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         out_len+8(FP), DX
+	XORQ         BX, BX
+	SHLQ         $0x02, DX
+
+loop1:
+	CMPQ              BX, DX
+	JGE               end2
+	VMOVUPS           (CX)(BX*1), Z0
+	VMAXPS            Z0, Z5, Z2
+	VMINPS            Z2, Z6, Z2
+	VMULPS.BCST       constants<>+128(SB), Z2, Z3
+	VRNDSCALEPS       $0x08, Z3, Z3
+	VFNMADD231PS.BCST constants<>+160(SB), Z3, Z2
+	VFNMADD231PS.BCST constants<>+192(SB), Z3, Z2
+	VBROADCASTSS      constants<>+224(SB), Z1
+	VFMADD213PS.BCST  constants<>+256(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+288(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+320(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+352(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+384(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z1
+	VFMADD213PS.BCST  constants<>+32(SB), Z2, Z1
+	VCVTPS2DQ         Z3, Z3
+	VPSLLD            $0x17, Z3, Z3
+	VPADDD            Z3, Z1, Z1
+	VXORPS            Z2, Z2, Z2
+	VCMPPS            $0x1e, Z0, Z5, K1
+	VMOVAPS           Z2, K1, Z1
+	VCMPPS            $0x1e, Z6, Z0, K1
+	VMOVAPS           Z7, K1, Z1
+	VMOVUPS           Z1, (AX)(BX*1)
+	ADDQ              $0x40, BX
+	JMP               loop1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func rowSumsAVX512(out []float32, a []float32, used []uint32, rows int, panels int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·rowSumsAVX512(SB), NOSPLIT, $0-88
+	MOVQ    out_base+0(FP), AX
+	MOVQ    a_base+24(FP), CX
+	MOVQ    rows+72(FP), DX
+	MOVQ    panels+80(FP), BX
+	MOVQ    used_base+48(FP), SI
+	VMOVUPS (SI), Z2
+	MOVQ    DX, SI
+	SHLQ    $0x06, SI
+
+row1:
+	MOVQ   CX, DI
+	MOVQ   BX, R8
+	VXORPS Z0, Z0, Z0
+
+panel2:
+	DECQ   R8
+	JZ     last3
+	VADDPS (DI), Z0, Z0
+	ADDQ   SI, DI
+	JMP    panel2
+
+last3:
+	VMOVUPS       (DI), Z1
+	VANDPS        Z1, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERM2F128    $0x01, Y0, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VMOVUPS       Y0, (AX)
+	VMOVUPS       Y0, 32(AX)
+	ADDQ          $0x40, AX
+	ADDQ          $0x40, CX
+	DECQ          DX
+	JNZ           row1
 	VZEROUPPER
 	RET
 
@@ -10127,7 +11564,7 @@ end2:
 // Requires: AVX, AVX2, BMI, CMOV, POPCNT
 TEXT ·encodeAVX2(SB), NOSPLIT, $64-160
 	VPXOR   Y15, Y15, Y15
-	VMOVDQU constants<>+1472(SB), X14
+	VMOVDQU constants<>+1600(SB), X14
 	MOVQ    row_base+24(FP), AX
 	MOVQ    record_base+0(FP), CX
 	MOVQ    runs_base+48(FP), DX

@@ -39,7 +39,10 @@ var avx2 = routines{
 	softmax: softmaxAVX2,
 	descend: descendAVX2, momentum: momentumAVX2, nesterov: nesterovAVX2, adam: adamAVX2,
 	ceiling: ceilingAVX2, ceilingSums: 12 * 8,
-	mapAdd: mapAddAVX2, mapSub: mapSubAVX2, mapMul: mapMulAVX2, mapDiv: mapDivAVX2,
+	maps: mapRoutines{neg: mapNegAVX2, abs: mapAbsAVX2, sqrt: mapSqrtAVX2, inv: mapInvAVX2, exp: mapExpAVX2,
+		add: mapAddAVX2, sub: mapSubAVX2, mul: mapMulAVX2, div: mapDivAVX2, gt: mapGtAVX2, ge: mapGeAVX2, lt: mapLtAVX2, le: mapLeAVX2,
+		mulAdd: mapMulAddAVX2, mulSub: mapMulSubAVX2},
+	rowSums: rowSumsAVX2,
 }
 
 // A register of AVX-512 is a whole panel: half of one would be no faster.
@@ -60,5 +63,8 @@ var avx512 = routines{
 	softmax: softmaxAVX512,
 	descend: descendAVX512, momentum: momentumAVX512, nesterov: nesterovAVX512, adam: adamAVX512,
 	ceiling: ceilingAVX512, ceilingSums: 12 * 16,
-	mapAdd: mapAddAVX512, mapSub: mapSubAVX512, mapMul: mapMulAVX512, mapDiv: mapDivAVX512,
+	maps: mapRoutines{neg: mapNegAVX512, abs: mapAbsAVX512, sqrt: mapSqrtAVX512, inv: mapInvAVX512, exp: mapExpAVX512,
+		add: mapAddAVX512, sub: mapSubAVX512, mul: mapMulAVX512, div: mapDivAVX512, gt: mapGtAVX512, ge: mapGeAVX512, lt: mapLtAVX512, le: mapLeAVX512,
+		mulAdd: mapMulAddAVX512, mulSub: mapMulSubAVX512},
+	rowSums: rowSumsAVX512,
 }

@@ -77,6 +77,7 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 		fuseLossGradient,
 		fuseInputActivationGradient,
 		fuseUpdates,
+		fuseMulAdd,
 		groupMaps,
 		expandInput,
 		expandTarget,

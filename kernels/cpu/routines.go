@@ -84,8 +84,8 @@ type routines struct {
 	momentum, nesterov func(w, g, velocity []float32, decay, keep, stepSize float32)
 	adam               func(w, g, mean, square []float32, beta1, rest1, beta2, rest2, root, epsilon, rate, shrink, decay float32)
 
-	// The arithmetic of maps: out = a ∘ b. out may be an operand.
-	mapAdd, mapSub, mapMul, mapDiv func(out, a, b []float32)
+	maps    mapRoutines
+	rowSums func(out, a []float32, used []uint32, rows, panels int)
 
 	// ceiling is what Ceiling measures, on ceilingSums numbers.
 	ceiling     func(sums []float32, factor, addend float32, turns int)
@@ -128,7 +128,7 @@ var portable = routines{
 	softmax: softmax,
 	descend: descend, momentum: momentum, nesterov: nesterov, adam: adam,
 	ceiling: ceiling, ceilingSums: 12,
-	mapAdd: mapAdd, mapSub: mapSub, mapMul: mapMul, mapDiv: mapDiv,
+	maps: portableMaps, rowSums: rowSums,
 }
 
 func forwardOf(f ir.Activation) func(h, z []float32) {

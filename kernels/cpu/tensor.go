@@ -71,7 +71,9 @@ type tensorPlan struct {
 	copies map[ir.ID]map[layout]ir.ID
 	// views are values that are another one with other axes.
 	views map[ir.ID]ir.ID
-	by    map[ir.ID]ir.Op
+	// inverses are the values' inverses so far.
+	inverses map[ir.ID]ir.ID
+	by       map[ir.ID]ir.Op
 	// read are the shapes that operations see their operands in: a view's, not
 	// those of what it shows.
 	read map[ir.ID][]ir.Shape
@@ -80,7 +82,7 @@ type tensorPlan struct {
 func layOut(program *ir.Program) *tensorPlan {
 	p := *program
 	p.Values, p.Params = slices.Clone(p.Values), slices.Clone(p.Params)
-	t := &tensorPlan{p: &p, layout: layouts(program), copies: map[ir.ID]map[layout]ir.ID{}, views: map[ir.ID]ir.ID{},
+	t := &tensorPlan{p: &p, layout: layouts(program), copies: map[ir.ID]map[layout]ir.ID{}, views: map[ir.ID]ir.ID{}, inverses: map[ir.ID]ir.ID{},
 		by: map[ir.ID]ir.Op{}, read: map[ir.ID][]ir.Shape{}}
 	touched := make([]bool, len(p.Values)) // by layer operations
 	for _, op := range p.Ops {
@@ -186,6 +188,9 @@ func (t *tensorPlan) add(op ir.Op) {
 		for k, a := range op.Args {
 			op.Args[k] = t.operand(a, out)
 		}
+		if op.Fn == ir.FnDiv && out == inPanels && kindOf(t.shape(op.Args[1])) != inPanels {
+			op.Fn, op.Args[1] = ir.FnMul, t.inverse(op.Args[1])
+		}
 	case op.Code == ir.Repeat && out != inPlain && kindOf(t.shape(op.Args[0])) != inPlain:
 		op.Args[0] = t.operand(op.Args[0], out)
 	case op.Code == ir.Reduce && t.reduces(op) != byIndex:
@@ -201,6 +206,22 @@ func (t *tensorPlan) add(op ir.Op) {
 		t.layout[op.Out] = plain
 	}
 	t.emit(op)
+}
+
+// inverse is 1/v of a value that divides whole panels: a multiplication by it takes
+// a tenth of a division's time, and rounds once more.
+func (t *tensorPlan) inverse(id ir.ID) ir.ID {
+	if inv, ok := t.inverses[id]; ok {
+		return inv
+	}
+	v := t.p.Value(id)
+	inv := ir.ID(len(t.p.Values))
+	t.p.Values = append(t.p.Values, ir.Value{Name: "1/" + v.Name, Shape: v.Shape})
+	t.layout = append(t.layout, t.layout[id])
+	t.inverses[id] = inv
+	t.read[inv] = []ir.Shape{v.Shape}
+	t.emit(ir.Op{Code: ir.Map, Fn: ir.FnInv, Out: inv, Args: []ir.ID{id}})
+	return inv
 }
 
 // sameKind reports whether a Reshape changes nothing of a value's layout.
@@ -320,7 +341,7 @@ func compileTensor(program *ir.Program) *plan {
 		evaluated = append(slices.Clone(evaluated), p.Ops[p.Forward+i]) // a copy of the output
 	}
 	kept := []ir.ID{p.Output, p.Loss}
-	c.chunk = c.schedule(evaluated, kept, selectKernels, dropUnread, fuseDenseActivation, groupMaps, expandInput, expandTarget)
+	c.chunk = c.schedule(evaluated, kept, selectKernels, dropUnread, fuseDenseActivation, fuseMulAdd, groupMaps, expandInput, expandTarget)
 	c.forward = c.schedule(forward, kept, selectKernels, dropUnread)
 	return c
 }

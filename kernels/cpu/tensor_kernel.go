@@ -32,91 +32,171 @@ type elementwise struct {
 	kind shapeKind // of the result
 }
 
-// part is a run of numbers that one call of a routine writes: a panel, or all.
-type part struct{ from, to, panel int }
-
 func (k elementwise) bind(m *machine) func() { return mapGroup{[]elementwise{k}}.bind(m) }
 
-// bound is a map ready to run, part by part.
-type bound struct {
-	out  []float32
-	run  func(out []float32, in [][]float32)
-	read []func(at part) []float32
-	in   [][]float32
-	// clear zeroes the columns beyond the width afterwards.
-	clear bool
+// A group of maps runs on so many numbers of each value at a time, so that what
+// one map writes is in the first-level cache when the next one reads it.
+const groupChunk = 2048
+
+// chunk is a part of a value on which maps run: rows of some panels, all if there
+// are several.
+type chunk struct{ panel, panels, row, rows int }
+
+// mapped is an operand of a map that is ready to run: whether it moves from row
+// to row and from panel to panel.
+type mapped struct {
+	v            []float32
+	rows, panels bool
 }
 
-func (k elementwise) ready(m *machine) *bound {
-	cols := m.cols(k.out)
-	b := &bound{out: m.values[k.out], run: m.mapRoutine(k.fn, len(k.args)), in: make([][]float32, len(k.args)),
-		clear: k.kind == inRow || k.kind == inPanels && cols%lanes != 0 && risky[k.fn]}
-	if k.kind == inColumn && len(k.args) == 1 && k.fn.Unary() != nil {
-		b.run = oncePerExample(m.unary(k.fn))
+// in returns where the operand begins in a chunk of n rows a panel, and its
+// steps.
+func (o *mapped) in(c chunk, n int) (at []float32, row, next int) {
+	switch {
+	case o.rows && o.panels:
+		return o.v[(c.panel*n+c.row)*lanes:], rowBytes, 0 // a chunk of several panels has all rows
+	case o.rows:
+		return o.v[c.row*lanes:], rowBytes, -c.rows * rowBytes
+	case o.panels:
+		return o.v[c.panel*lanes:], 0, rowBytes
 	}
-	for _, a := range k.args {
-		b.read = append(b.read, m.operand(a, k.kind))
-	}
-	return b
+	return o.v, 0, 0
 }
+
+// operand is a value for a map whose result is of that kind.
+func (m *machine) operand(id ir.ID, out shapeKind) mapped {
+	of := kindOf(m.plan.program.Value(id).Shape)
+	o := mapped{v: m.values[id], rows: true, panels: true}
+	switch {
+	case of == inNumber && out != inNumber:
+		o.rows, o.panels = false, false
+	case of == inColumn && out == inPanels:
+		o.panels = false
+	case of == inRow && out == inPanels:
+		o.rows = false
+	}
+	return o
+}
+
+// ready is the map as a function of the chunk and the rows of a panel.
+func (k elementwise) ready(m *machine) func(c chunk, n int) {
+	out := m.values[k.out]
+	var in []mapped
+	for _, a := range k.args {
+		in = append(in, m.operand(a, k.kind))
+	}
+	result := func(c chunk, n int) []float32 { return out[(c.panel*n+c.row)*lanes:][:c.panels*c.rows*lanes] }
+	switch len(in) {
+	case 1:
+		f, a := m.unary(k.fn), in[0]
+		if k.kind == inColumn && k.fn.Unary() != nil && !vectorised[k.fn] {
+			f = oncePerExample(f)
+		}
+		if a.rows && a.panels {
+			return func(c chunk, n int) {
+				to := result(c, n)
+				at, _, _ := a.in(c, n)
+				f(to, at[:len(to)])
+			}
+		}
+		one := slices.Repeat([]float32{1}, lanes)
+		return func(c chunk, n int) {
+			to := result(c, n)
+			at, row, next := a.in(c, n)
+			m.maps.mul(to, at, one, c.rows, c.panels, row, next, 0, 0)
+			if k.fn != "" {
+				f(to, to)
+			}
+		}
+	case 2:
+		f, a, b := m.binary(k.fn), in[0], in[1]
+		return func(c chunk, n int) {
+			a, aRow, aNext := a.in(c, n)
+			b, bRow, bNext := b.in(c, n)
+			f(result(c, n), a, b, c.rows, c.panels, aRow, aNext, bRow, bNext)
+		}
+	}
+	f, a, b, d := m.maps.mulAdd, in[0], in[1], in[2]
+	if k.fn == fnMulSub {
+		f = m.maps.mulSub
+	}
+	return func(c chunk, n int) {
+		a, aRow, aNext := a.in(c, n)
+		b, bRow, bNext := b.in(c, n)
+		d, dRow, dNext := d.in(c, n)
+		f(result(c, n), a, b, d, c.rows, c.panels, aRow, aNext, bRow, bNext, dRow, dNext)
+	}
+}
+
+// vectorised are functions of one operand that take little more than a copy, so
+// that they may as well run on 16 columns that hold one number.
+var vectorised = map[ir.Fn]bool{ir.FnNeg: true, ir.FnAbs: true, ir.FnSqrt: true, ir.FnInv: true, ir.FnSquare: true, ir.FnCube: true}
 
 // oncePerExample computes a function once for the 16 columns that hold one number.
-func oncePerExample(f func(out, a []float32)) func(out []float32, in [][]float32) {
+func oncePerExample(f map1) map1 {
 	var all []float32
-	return func(out []float32, in [][]float32) {
+	return func(out, a []float32) {
 		n := len(out) / lanes
 		if len(all) < padded(n) {
 			all = make([]float32, padded(n))
 		}
 		for i := range n {
-			all[i] = in[0][i*lanes]
+			all[i] = a[i*lanes]
 		}
 		f(all[:padded(n)], all[:padded(n)])
 		for i, v := range all[:n] {
-			row := (*[lanes]float32)(out[i*lanes:])
-			for j := range row {
-				row[j] = v
-			}
+			*(*[lanes]float32)(out[i*lanes:]) = [lanes]float32{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v}
 		}
 	}
 }
 
-// mapGroup is maps of one kind and extent, one after the other: they run panel by
-// panel, so that what one writes is in the first-level cache when the next one reads
-// it.
+// mapGroup is maps of one kind and extent, one after the other.
 type mapGroup struct{ maps []elementwise }
 
 func (g mapGroup) bind(m *machine) func() {
 	first := g.maps[0]
 	cols, kind := m.cols(first.out), first.kind
-	var all []*bound
+	var run []func(c chunk, n int)
+	var clear []ir.ID // values whose columns beyond the width may hold anything
+	risk := kind == inRow
 	for _, k := range g.maps {
-		all = append(all, k.ready(m))
+		run = append(run, k.ready(m))
+		risk = risk || kind == inPanels && risky[k.fn]
+		if risk && cols%lanes != 0 {
+			clear = append(clear, k.out)
+		}
 	}
-	length := m.plan.program.Value(first.out).Shape
+	shape := m.plan.program.Value(first.out).Shape
+	single := len(run) == 1
 	return func() {
-		at := part{to: m.n * lanes}
-		count := 1
+		n, count := m.n, 1 // rows of a panel, and panels
 		switch kind {
 		case inPanels:
 			count = panels(cols)
 		case inRow:
-			at.to = padded(cols)
+			n = panels(cols)
 		case inNumber:
-			at.to = lanes
+			n = 1
 		case inPlain:
-			at.to = padded(length.Len(m.n))
+			n = panels(shape.Len(m.n))
 		}
-		for ; at.panel < count; at = (part{at.to, at.to + m.n*lanes, at.panel + 1}) {
-			for _, b := range all {
-				for i, read := range b.read {
-					b.in[i] = read(at)
-				}
-				b.run(b.out[at.from:at.to], b.in)
-				if b.clear && at.panel == count-1 {
-					m.clearBeyond(b.out, cols, kind)
+		for c := (chunk{panels: count, rows: n}); c.panel < count; {
+			if !single {
+				c.panels = min(max(1, groupChunk/(n*lanes)), count-c.panel)
+				c.rows = n
+				if n*lanes > groupChunk {
+					c.rows = min(groupChunk/lanes, n-c.row)
 				}
 			}
+			for _, f := range run {
+				f(c, n)
+			}
+			if c.row += c.rows; c.row == n {
+				c.row, c.panel = 0, c.panel+c.panels
+			}
+		}
+		for _, id := range clear {
+			m.clearBeyond(m.values[id], cols, kind)
 		}
 	}
 }
@@ -167,7 +247,38 @@ func dropUnread(s *schedule) {
 	s.compact()
 }
 
-// groupMaps joins neighbouring maps on panels of one extent.
+// fuseMulAdd joins a product with the sum or difference that alone reads it.
+func fuseMulAdd(s *schedule) {
+	for i, k := range s.kernels {
+		product, ok := k.(elementwise)
+		if !ok || product.fn != ir.FnMul || product.kind != inPanels {
+			continue
+		}
+		j := s.onlyReader(product.out)
+		if j < 0 {
+			continue
+		}
+		sum, ok := s.kernels[j].(elementwise)
+		if !ok || sum.kind != inPanels {
+			continue
+		}
+		fused := elementwise{out: sum.out, kind: inPanels, fn: fnMulAdd}
+		switch {
+		case sum.fn == ir.FnAdd && sum.args[0] == product.out:
+			fused.args = append(slices.Clone(product.args), sum.args[1])
+		case sum.fn == ir.FnAdd:
+			fused.args = append(slices.Clone(product.args), sum.args[0])
+		case sum.fn == ir.FnSub && sum.args[1] == product.out:
+			fused.fn, fused.args = fnMulSub, append(slices.Clone(product.args), sum.args[0])
+		default:
+			continue
+		}
+		s.kernels[i], s.kernels[j] = nil, fused
+	}
+	s.compact()
+}
+
+// groupMaps joins neighbouring maps on panels of one width.
 func groupMaps(s *schedule) {
 	extent := func(k elementwise) ir.Shape { return s.program.Value(k.out).Shape }
 	for i := 0; i < len(s.kernels); i++ {
@@ -194,7 +305,7 @@ func groupMaps(s *schedule) {
 // risky are functions that may make what is not finite of the numbers beyond a
 // matrix's width, which weights of zero would not stop.
 var risky = map[ir.Fn]bool{ir.FnDiv: true, ir.FnInv: true, ir.FnLn: true, ir.FnLog1p: true, ir.FnPow: true, ir.FnSqrt: true,
-	ir.FnExp: true, ir.FnExpm1: true, ir.FnCube: true, ir.FnSquare: true, ir.FnMul: true}
+	ir.FnExp: true, ir.FnExpm1: true, ir.FnCube: true, ir.FnSquare: true, ir.FnMul: true, fnMulAdd: true, fnMulSub: true}
 
 // clearBeyond zeroes the columns beyond a value's width.
 func (m *machine) clearBeyond(v []float32, cols int, k shapeKind) {
@@ -210,41 +321,6 @@ func (m *machine) clearBeyond(v []float32, cols int, k shapeKind) {
 	for i := range m.n {
 		clear(v[last+i*lanes+first : last+(i+1)*lanes])
 	}
-}
-
-// operand reads a value for a map of that kind.
-func (m *machine) operand(id ir.ID, out shapeKind) func(at part) []float32 {
-	v := m.values[id]
-	of := kindOf(m.plan.program.Value(id).Shape)
-	scratch := m.scratch()
-	switch {
-	case of == inNumber && out != inNumber:
-		var value float32 // that it is filled with
-		length := 0
-		return func(at part) []float32 {
-			n := at.to - at.from
-			filled := scratch(n)
-			if v[0] != value || n > length {
-				value, length = v[0], n
-				for i := range filled {
-					filled[i] = value
-				}
-			}
-			return filled
-		}
-	case of == inColumn && out == inPanels:
-		return func(part) []float32 { return v[:m.n*lanes] }
-	case of == inRow && out == inPanels:
-		return func(at part) []float32 {
-			filled := scratch(at.to - at.from)
-			row := (*[lanes]float32)(v[at.panel*lanes:])
-			for i := 0; i < len(filled); i += lanes {
-				*(*[lanes]float32)(filled[i:]) = *row
-			}
-			return filled
-		}
-	}
-	return func(at part) []float32 { return v[at.from:at.to] }
 }
 
 // scratch is memory of an operand's own, as long as it is asked for.
@@ -314,13 +390,9 @@ func (k reduce) bind(m *machine) func() {
 	}
 	switch k.how {
 	case ofColumns:
-		if !maximum { // a product with ones: each of the 16 columns of one panel is the sum
-			ones := make([]float32, (padded(cols)+1)*lanes)
-			for i := range ones[:cols*lanes] {
-				ones[i] = 1
-			}
-			zeros := make([]float32, lanes)
-			return func() { m.dense(out, in, ones, zeros, cols, lanes, padded(cols)*lanes) }
+		if !maximum {
+			used := usedLanes(cols)
+			return func() { m.rowSums(out, in, used, m.n, panels(cols)) }
 		}
 		return func() {
 			ofPanels(func(i int, v float32) {

@@ -43,6 +43,7 @@ func main() {
 		s.adam()
 		s.ceiling()
 		s.maps()
+		s.rowSums()
 	}
 	avx2Half.multiply()
 	avx2Half.accumulate()

@@ -172,6 +172,8 @@ func (v vector) set(c float64) { v.broadcast(constant(c)) }
 const (
 	greaterThan = 30
 	atLeast     = 29
+	lessThan    = 17
+	atMost      = 18
 )
 
 // compare fills mask with ones in the lanes where a is to b as the predicate
