@@ -25,7 +25,7 @@ const module = "vanilla"
 // module. Data flows one way:
 //
 //	ir <- graph <- tape,  ir <- kernels <- executors <- device,  driver, image <- cuda
-//	mnist, model, kernels <- infer, train <- cmd, bench
+//	dataset, mnist, model, kernels <- infer, train <- cmd, bench
 //
 // A new package gets a line here, which is the moment to think about where it
 // stands. Tests may import more.
@@ -58,7 +58,8 @@ var imports = map[string][]string{
 	"internal/memory": {},
 	"internal/store":  {},
 
-	"mnist": {"internal/memory"},
+	"dataset": {"kernels", "internal/memory", "internal/store", "internal/words"},
+	"mnist":   {"dataset"},
 	"model": {"graph/ir", "internal/memory", "internal/store"},
 
 	"model/export": {"graph/ir", "model"},
@@ -66,13 +67,13 @@ var imports = map[string][]string{
 
 	"infer": {"internal/memory", "graph/ir", "kernels", "graph", "kernels/ref", "mnist", "model"},
 
-	"train": {"graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
+	"train": {"dataset", "graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
 
 	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words", "internal/sample"},
 
 	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz", "internal/words", "internal/sample"},
 
-	"viz": {"mnist", "model", "internal/memory", "internal/words"},
+	"viz": {"dataset", "mnist", "model", "internal/memory", "internal/words"},
 
 	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "train/sweep", "train/sweep/report", "viz"},
 

@@ -30,6 +30,7 @@ import (
 type Network struct {
 	program   *ir.Program
 	params    [][]float32 // the model's own, in the program's order
+	names     []string    // of the classes, nil if they have none
 	batch     int         // that it was trained in, 0 if the model does not say
 	inference kernels.Inference
 }
@@ -63,7 +64,7 @@ func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, 
 		}
 		source = network
 	}
-	n := &Network{program: source.Lowered(), batch: batchOf(m)}
+	n := &Network{program: source.Lowered(), batch: batchOf(m), names: m.Classes}
 	if err := memory.Check("running "+m.Title()+" in its batches", 4*uint64(n.batch)*width(n.program)); err != nil {
 		return nil, err
 	}

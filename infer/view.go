@@ -76,6 +76,9 @@ func (n *Network) logits() ir.ID {
 // Name is what figures call the network.
 func (v *View) Name() string { return v.name }
 
+// ClassNames are what its outputs are called, nil if by their numbers.
+func (v *View) ClassNames() []string { return v.network.names }
+
 // Layers are the network's dense layers. Weights and biases are not copies.
 func (v *View) Layers() []model.Layer { return v.layers }
 

@@ -100,8 +100,18 @@ func fromMetadata(metadata map[string]string) (*Model, error) {
 	if m.TestAccuracy, err = strconv.ParseFloat(metadata["test_accuracy"], 64); err != nil {
 		return nil, fmt.Errorf("test accuracy: expected a fraction from 0 to 1, found %.60q", metadata["test_accuracy"])
 	}
-	if m.Recipe, err = compact(json.RawMessage(metadata["recipe"])); err != nil {
+	if m.Recipe, err = compact("recipe", json.RawMessage(metadata["recipe"])); err != nil {
 		return nil, err
+	}
+	if classes, ok := metadata["classes"]; ok {
+		if err := json.Unmarshal([]byte(classes), &m.Classes); err != nil || m.Classes == nil {
+			return nil, fmt.Errorf("classes: expected a JSON array of names, found %.60q", classes)
+		}
+	}
+	if data, ok := metadata["data"]; ok {
+		if m.Data, err = compact("data", json.RawMessage(data)); err != nil {
+			return nil, err
+		}
 	}
 	if image, ok := metadata["image"]; ok {
 		rows, cols, _ := strings.Cut(image, "x")

@@ -34,7 +34,7 @@ func (m *Model) encode() ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	recipe, err := compact(m.Recipe)
+	recipe, err := compact("recipe", m.Recipe)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +50,20 @@ func (m *Model) encode() ([]byte, error) {
 	}
 	if m.ImageRows != 0 {
 		metadata["image"] = fmt.Sprintf("%dx%d", m.ImageRows, m.ImageCols)
+	}
+	if m.Classes != nil {
+		classes, err := json.Marshal(m.Classes)
+		if err != nil {
+			return nil, err
+		}
+		metadata["classes"] = string(classes)
+	}
+	if m.Data != nil {
+		data, err := compact("data", m.Data)
+		if err != nil {
+			return nil, err
+		}
+		metadata["data"] = string(data)
 	}
 
 	names := m.Names()

@@ -11,6 +11,8 @@
 //	activation     the hidden layers' activation
 //	loss           the loss it was trained with
 //	image          rows x columns of an input, "28x28"; absent if the inputs are not images
+//	classes        what the outputs are called, a JSON array; absent if by their numbers
+//	data           what was done to the images before training, one JSON object; absent if nothing
 //	seed           decimal
 //	test_accuracy  a fraction
 //	recipe         the complete recipe, one JSON object
@@ -28,6 +30,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"vanilla/internal/store"
@@ -51,6 +56,12 @@ type Model struct {
 
 	ImageRows, ImageCols int // 28, 28 for MNIST; 0, 0 if the inputs are not images
 
+	// Classes are what the outputs are called, one name for each; nil if by their numbers.
+	Classes []string
+	// Data is what was done to the images before the network was trained on them, one JSON object that is kept verbatim
+	// but for the space between its tokens; nil if nothing was. Package dataset reads it as a Preparation.
+	Data json.RawMessage
+
 	Seed         uint64
 	TestAccuracy float64         // fraction 0..1
 	Recipe       json.RawMessage // the complete recipe: one JSON object, kept verbatim but for the space between its tokens
@@ -73,11 +84,15 @@ const metadataTensor = "__metadata__"
 func (m *Model) check() error {
 	for _, field := range []struct{ name, value string }{
 		{"program", m.Program}, {"arch", m.Arch}, {"activation", m.Activation}, {"loss", m.Loss}, {"version", m.Version}, {"recipe", string(m.Recipe)},
+		{"data", string(m.Data)},
 	} {
 		// JSON would put U+FFFD in the place of other bytes, and the model would come back changed.
 		if !utf8.ValidString(field.value) {
 			return fmt.Errorf("%s: expected UTF-8, found %.60q", field.name, field.value)
 		}
+	}
+	if err := m.checkClasses(); err != nil {
+		return err
 	}
 	if !(m.TestAccuracy >= 0 && m.TestAccuracy <= 1) { // NaN fails too
 		return fmt.Errorf("test accuracy: expected a fraction from 0 to 1, found %v", m.TestAccuracy)
@@ -95,6 +110,38 @@ func (m *Model) check() error {
 		}
 	}
 	return nil
+}
+
+// checkClasses compares the names of the outputs with the outputs, and demands that they tell them apart and can be
+// printed.
+func (m *Model) checkClasses() error {
+	if m.Classes == nil {
+		return nil
+	}
+	if _, outputs, err := m.Extent(); err != nil {
+		return err
+	} else if outputs != len(m.Classes) {
+		return fmt.Errorf("classes: expected a name for each of the %d outputs, found %d", outputs, len(m.Classes))
+	}
+	first := make(map[string]int, len(m.Classes))
+	for c, name := range m.Classes {
+		if name == "" || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return fmt.Errorf("classes: expected names that can be printed, found %.60q", name)
+		}
+		if other, twice := first[name]; twice {
+			return fmt.Errorf("classes: expected names that differ, found %.60q for %d and %d", name, other, c)
+		}
+		first[name] = c
+	}
+	return nil
+}
+
+// ClassName is what an output is called: its number if it has no name.
+func (m *Model) ClassName(class int) string {
+	if class >= 0 && class < len(m.Classes) {
+		return m.Classes[class]
+	}
+	return strconv.Itoa(class)
 }
 
 // checkChain compares images and parameters with what the architecture says.
@@ -243,14 +290,14 @@ func (t *Tensor) check() error {
 	return nil
 }
 
-// compact returns the recipe without the space between its tokens.
-func compact(recipe json.RawMessage) (json.RawMessage, error) {
+// compact returns a field that is one JSON object without the space between its tokens.
+func compact(field string, object json.RawMessage) (json.RawMessage, error) {
 	var b bytes.Buffer
-	if err := json.Compact(&b, recipe); err != nil {
-		return nil, fmt.Errorf("recipe: expected one JSON object, found %.60q: %w", recipe, err)
+	if err := json.Compact(&b, object); err != nil {
+		return nil, fmt.Errorf("%s: expected one JSON object, found %.60q: %w", field, object, err)
 	}
 	if b.Bytes()[0] != '{' {
-		return nil, fmt.Errorf("recipe: expected one JSON object, found %.60q", recipe)
+		return nil, fmt.Errorf("%s: expected one JSON object, found %.60q", field, object)
 	}
 	return b.Bytes(), nil
 }

@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
@@ -233,10 +234,16 @@ func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy floa
 		Loss:         a.Loss,
 		ImageRows:    images.Rows,
 		ImageCols:    images.Cols,
+		Classes:      images.Names,
 		Seed:         s.Seed,
 		TestAccuracy: accuracy,
 		Recipe:       recipe,
 		Version:      version,
+	}
+	if images.Prepared != (dataset.Preparation{}) {
+		if trained.Data, err = json.Marshal(images.Prepared); err != nil {
+			return nil, err
+		}
 	}
 	if !chain {
 		trained.Arch, trained.Program = "", p.String()

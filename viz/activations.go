@@ -14,7 +14,9 @@ import (
 
 // Activations is one image on its way through a network.
 type Activations struct {
-	Model   string  `json:"model"`
+	Model string `json:"model"`
+	// Classes are what the classes are called, if not by their numbers.
+	Classes Classes `json:"classes,omitempty"`
 	Arch    string  `json:"arch"`
 	Rows    int     `json:"rows"`
 	Cols    int     `json:"cols"`
@@ -80,7 +82,7 @@ func NewActivations(ctx context.Context, n Network, picture Picture, rows, cols,
 		return nil, fmt.Errorf("%s: expected a unit from 0 to %d, found %d", n.Name(), layers[0].Out-1, unit)
 	}
 	r := &Activations{Model: n.Name(), Arch: arch(layers), Rows: rows, Cols: cols, Picture: picture, Layers: a,
-		Probabilities: a[len(a)-1], Softmax: n.Softmax(), pixels: x}
+		Probabilities: a[len(a)-1], Softmax: n.Softmax(), Classes: n.ClassNames(), pixels: x}
 	r.Guess, _ = top(r.Probabilities)
 	from := x
 	for k, l := range layers {
@@ -141,12 +143,12 @@ func reads(l model.Layer, from, z []float32) bool {
 func (r *Activations) page() page {
 	what := r.Picture.Name
 	if r.Picture.Label >= 0 {
-		what += fmt.Sprintf(", a %d", r.Picture.Label)
+		what += ", " + r.Classes.article(r.Picture.Label)
 	}
 	return page{
 		title:    "An image on its way: " + r.Model,
-		subtitle: fmt.Sprintf("%s · %s · taken for %s (%s)", r.Arch, what, article(r.Guess), share(float64(r.Probabilities[r.Guess]), r.Softmax)),
-		caption: "Units are drawn in ink, as the digit is: the more active, the stronger. Lines are weight times activation, the strongest ones of each layer: blue pushes the next unit up, red down. " +
+		subtitle: fmt.Sprintf("%s · %s · taken for %s (%s)", r.Arch, what, r.Classes.article(r.Guess), share(float64(r.Probabilities[r.Guess]), r.Softmax)),
+		caption: "Units are drawn in ink, as the " + r.Classes.thing() + " is: the more active, the stronger. Lines are weight times activation, the strongest ones of each layer: blue pushes the next unit up, red down. " +
 			"Below, one unit taken apart: its weights, what of them meets ink, and the sum that makes it what it is.",
 		width: bodyWidth, height: 300 + 152, body: r.draw,
 	}
@@ -191,12 +193,16 @@ func newColumn(x float64, units []int) column {
 	return c
 }
 
+// longestOutput is the room that the name of an output has.
+const longestOutput = 90.
+
 func (r *Activations) draw(c *canvas, _ int) {
 	cell := fit(r.Rows, r.Cols, 112)
 	iw, ih := float64(r.Cols)*cell, float64(r.Rows)*cell
 	top := columnTop + columnHeight/2 - ih/2
 	last := len(r.Layers) - 1
-	left, outX := iw+100, bodyWidth-118.
+	names := r.Classes.widest(len(r.Probabilities), style{size: 10, bold: true}, longestOutput)
+	left, outX := iw+100, bodyWidth-108-math.Max(10, names)
 	var columns []column
 	for k := range r.Layers {
 		x := outX
@@ -249,10 +255,11 @@ func (r *Activations) draw(c *canvas, _ int) {
 		if u != r.Guess {
 			s.color = c.muted
 		}
-		c.text(out.x+15, y+3.5, fmt.Sprint(u), s)
-		c.fill(out.x+30, y-4, 50, 8, blend(c.colors.grid, c.background, 0.6))
-		c.fill(out.x+30, y-4, 50*math.Min(1, p), 8, c.good)
-		c.text(out.x+84, y+2.8, share(p, r.Softmax), style{size: 7.5, color: c.muted})
+		c.text(out.x+15, y+3.5, r.Classes.shown(u, s, longestOutput), s)
+		bar := out.x + 20 + math.Max(10, names)
+		c.fill(bar, y-4, 50, 8, blend(c.colors.grid, c.background, 0.6))
+		c.fill(bar, y-4, 50*math.Min(1, p), 8, c.good)
+		c.text(bar+54, y+2.8, share(p, r.Softmax), style{size: 7.5, color: c.muted})
 	}
 	r.reveal(c, 306)
 }

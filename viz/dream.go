@@ -12,7 +12,9 @@ import (
 
 // Dream is the image that makes each output most certain, found by gradient ascent on the pixels.
 type Dream struct {
-	Model   string        `json:"model"`
+	Model string `json:"model"`
+	// Classes are what the classes are called, if not by their numbers.
+	Classes Classes       `json:"classes,omitempty"`
 	Rows    int           `json:"rows"`
 	Cols    int           `json:"cols"`
 	Seed    uint64        `json:"seed"`
@@ -63,7 +65,7 @@ func NewDream(ctx context.Context, n Network, training *mnist.Images, seed uint6
 	if err := checkSize(n, training.Rows, training.Cols); err != nil {
 		return nil, err
 	}
-	d := &Dream{Model: n.Name(), Rows: training.Rows, Cols: training.Cols, Seed: seed, Softmax: n.Softmax()}
+	d := &Dream{Model: n.Name(), Rows: training.Rows, Cols: training.Cols, Seed: seed, Softmax: n.Softmax(), Classes: n.ClassNames()}
 	random := rand.New(rand.NewPCG(seed, 0x647265616d)) // "dream"
 	var starts [][]float32
 	for _, limit := range dreamStarts() {
@@ -255,7 +257,7 @@ func (d *Dream) draw(c *canvas, frame int) {
 		of := func(image []float32) func(int) color.RGBA {
 			return func(i int) color.RGBA { return c.digit(float64(image[i])) }
 		}
-		c.text(x, y+12, fmt.Sprint(o.Class), style{size: 13, bold: true})
+		c.text(x, y+12, d.Classes.shown(o.Class, style{size: 13, bold: true}, dreamPitch-8), style{size: 13, bold: true})
 		y += 20
 		w, h := c.grid(x, y, cell, d.Rows, d.Cols, of(image))
 		if o.MeanImage != nil {

@@ -15,7 +15,9 @@ import (
 // Mistakes are the test images that a network, or each of several networks, takes for something else.
 type Mistakes struct {
 	Models []string `json:"models"`
-	N      int      `json:"n"` // images
+	// Classes are what the classes are called, if not by their numbers.
+	Classes Classes `json:"classes,omitempty"`
+	N       int     `json:"n"` // images
 	// Errors is how many images each network gets wrong, and AllWrong how many all of them do.
 	Errors   []int `json:"errors"`
 	AllWrong int   `json:"all_wrong"`
@@ -41,7 +43,7 @@ type Mistake struct {
 
 // NewMistakes classifies a set of images.
 func NewMistakes(ctx context.Context, networks []Network, set *mnist.Images) (*Mistakes, error) {
-	m := &Mistakes{N: set.Len(), set: set, Wrong: []Mistake{}}
+	m := &Mistakes{N: set.Len(), set: set, Wrong: []Mistake{}, Classes: Classes(set.Names)}
 	classes := set.Classes
 	for _, n := range networks {
 		classes = max(classes, outputs(n))
@@ -60,6 +62,9 @@ func NewMistakes(ctx context.Context, networks []Network, set *mnist.Images) (*M
 		}
 		if k == 0 {
 			m.Softmax = n.Softmax()
+			if names := n.ClassNames(); names != nil {
+				m.Classes = names
+			}
 		}
 		wrong, own := 0, outputs(n)
 		for i, label := range set.Labels {
@@ -94,8 +99,8 @@ const (
 
 func (m *Mistakes) page() page {
 	p := page{
-		width: bodyWidth, height: mistakeRows*mistakePitchY + 278, body: m.draw,
-		caption: "Under each digit: what it is → what the network takes it for, and " + m.sure() + ". " +
+		width: bodyWidth, height: mistakeRows*m.pitchY() + 278 + m.above(), body: m.draw,
+		caption: "Under each " + m.Classes.thing() + ": what it is → what the network takes it for, and " + m.sure() + ". " +
 			"The matrix counts images; its diagonal, the right ones, is left out of the colours.",
 	}
 	if len(m.Models) == 1 {
@@ -140,16 +145,44 @@ func (m *Mistakes) draw(c *canvas, _ int) {
 	slices.SortStableFunc(wrong, func(a, b Mistake) int { return cmp.Compare(b.Confidence, a.Confidence) })
 	cell := fit(m.set.Rows, m.set.Cols, mistakePitchX-9)
 	for i, w := range wrong[:min(len(wrong), mistakeColumns*mistakeRows)] {
-		x, y := float64(i%mistakeColumns)*mistakePitchX, float64(i/mistakeColumns)*mistakePitchY
+		x, y := float64(i%mistakeColumns)*mistakePitchX, float64(i/mistakeColumns)*m.pitchY()
 		tw, th := c.picture(x, y, cell, m.set.Rows, m.set.Cols, m.set.Image(w.Index))
-		c.text(x, y+th+9, fmt.Sprintf("%d → %d", w.Label, w.Guess), style{size: 8, bold: true})
-		c.text(x+tw, y+th+9, m.confidence(w), style{size: 6.5, color: c.muted, align: right})
+		m.under(c, x, y+th+9, tw, w)
 	}
 	if len(wrong) == 0 {
 		c.text(0, 20, "No image is misclassified.", style{size: 10})
 	}
-	m.matrix(c, 60, mistakeRows*mistakePitchY+34)
-	m.perClass(c, 390, mistakeRows*mistakePitchY+34)
+	top := mistakeRows*m.pitchY() + 34
+	m.matrix(c, 48+m.beside(), top+m.above())
+	m.perClass(c, 390, top)
+}
+
+// under writes what an image is and what it is taken for. Names need a line each, and numbers have room for the
+// confidence beside them.
+func (m *Mistakes) under(c *canvas, x, y, width float64, w Mistake) {
+	sure := style{size: 6.5, color: c.muted, align: right}
+	if m.Classes == nil {
+		c.text(x, y, fmt.Sprintf("%d → %d", w.Label, w.Guess), style{size: 8, bold: true})
+		c.text(x+width, y, m.confidence(w), sure)
+		return
+	}
+	const room = mistakePitchX - 5
+	s := style{size: 6.5}
+	c.text(x, y, m.Classes.shown(w.Label, s, room), s)
+	s.bold = true
+	share := sure.width(m.confidence(w))
+	guess := s.cut("→ "+printable(m.Classes.name(w.Guess)), room-share-3)
+	c.text(x, y+8, guess, s)
+	sure.align = 0
+	c.text(x+s.width(guess)+3, y+8, m.confidence(w), sure)
+}
+
+// pitchY is the height of a row of images: names take a line more.
+func (m *Mistakes) pitchY() float64 {
+	if m.Classes != nil {
+		return mistakePitchY + 8
+	}
+	return mistakePitchY
 }
 
 // matrix draws the confusion matrix. The largest count off the diagonal has the strongest colour.
@@ -185,14 +218,45 @@ func (m *Mistakes) matrix(c *canvas, x, y float64) {
 			}
 		}
 	}
-	if cell >= 7 {
+	if cell >= 7 && m.Classes == nil {
 		for k := range n {
 			c.text(x+(float64(k)+0.5)*cell, y-4, fmt.Sprint(k), small)
 			c.text(x-8, y+(float64(k)+0.5)*cell+2.7, fmt.Sprint(k), small)
 		}
+	} else if cell >= 7 {
+		s := style{size: math.Min(7.5, cell), color: c.muted}
+		for k := range n {
+			name := m.Classes.shown(k, s, longestBeside)
+			c.rotated(x+(float64(k)+0.5)*cell+2.7, y-5-s.width(name)/2, name, style{size: s.size, color: c.muted, align: centred})
+			s.align = right
+			c.text(x-4, y+(float64(k)+0.5)*cell+2.7, name, s)
+			s.align = 0
+		}
 	}
-	c.text(x+w/2, y-15, "taken for", style{size: 8, align: centred})
-	c.text(x-16, y+h/2, "digit", style{size: 8, align: right})
+	c.text(x+w/2, y-15-m.above(), "taken for", style{size: 8, align: centred})
+	if m.Classes == nil {
+		c.text(x-16, y+h/2, m.Classes.thing(), style{size: 8, align: right})
+	} else {
+		c.text(x-4, y-5, "is", style{size: 8, align: right})
+	}
+}
+
+// longestBeside is the room that a class's name has beside the matrix.
+const longestBeside = 74.
+
+// above and beside are the room that names take over the matrix and to its left, and above is how much more than numbers.
+func (m *Mistakes) above() float64 {
+	if m.Classes == nil {
+		return 0
+	}
+	return m.beside() - 6
+}
+
+func (m *Mistakes) beside() float64 {
+	if m.Classes == nil {
+		return 12
+	}
+	return m.Classes.widest(len(m.Confusion), style{size: 7.5}, longestBeside)
 }
 
 // perClass draws how many images of each class are wrong.
@@ -212,12 +276,18 @@ func (m *Mistakes) perClass(c *canvas, x, y float64) {
 		}
 		most = math.Max(most, shares[r])
 	}
+	label := style{size: 8, color: c.muted}
+	left := 6 + m.Classes.widest(n, label, longestBeside)
+	if m.Classes == nil {
+		left = 14
+	}
+	bar := 124 - left
 	for r, s := range shares {
 		ly := y + float64(r)*step
 		if step >= 8 {
-			c.text(x, ly+step/2+2.7, fmt.Sprint(r), style{size: 8, color: c.muted})
-			c.text(x+20+ratio(s, most)*110, ly+step/2+2.7, percent(s), style{size: 7.5, color: c.muted})
+			c.text(x, ly+step/2+2.7, m.Classes.shown(r, label, longestBeside), label)
+			c.text(x+left+6+ratio(s, most)*bar, ly+step/2+2.7, percent(s), style{size: 7.5, color: c.muted})
 		}
-		c.fill(x+14, ly+step*0.2, ratio(s, most)*110, step*0.6, c.good)
+		c.fill(x+left, ly+step*0.2, ratio(s, most)*bar, step*0.6, c.good)
 	}
 }

@@ -17,11 +17,13 @@ import (
 
 // Morph is one image becoming another: x = (1-t)·from + t·to, for t from 0 to 1.
 type Morph struct {
-	Model string  `json:"model"`
-	Rows  int     `json:"rows"`
-	Cols  int     `json:"cols"`
-	From  Picture `json:"from"`
-	To    Picture `json:"to"`
+	Model string `json:"model"`
+	// Classes are what the classes are called, if not by their numbers.
+	Classes Classes `json:"classes,omitempty"`
+	Rows    int     `json:"rows"`
+	Cols    int     `json:"cols"`
+	From    Picture `json:"from"`
+	To      Picture `json:"to"`
 	// T are the steps, Probabilities the outputs [step][class], Guesses the largest ones.
 	T             []float64   `json:"t"`
 	Probabilities [][]float32 `json:"probabilities"`
@@ -62,7 +64,7 @@ func NewMorph(ctx context.Context, n Network, from, to Picture, rows, cols int) 
 	if err := checkSize(n, rows, cols); err != nil {
 		return nil, err
 	}
-	m := &Morph{Model: n.Name(), Rows: rows, Cols: cols, From: from, To: to, Softmax: n.Softmax(), Flips: []Flip{}, Changed: []Change{}}
+	m := &Morph{Model: n.Name(), Rows: rows, Cols: cols, From: from, To: to, Softmax: n.Softmax(), Classes: n.ClassNames(), Flips: []Flip{}, Changed: []Change{}}
 	layers := n.Layers()
 	for k, l := range layers[:len(layers)-1] {
 		for u := range l.Out {
@@ -133,7 +135,7 @@ func (m *Morph) page() page {
 			if i > 0 {
 				subtitle += ","
 			}
-			subtitle += fmt.Sprintf(" at t = %.2f from %d to %d", f.T, f.From, f.To)
+			subtitle += fmt.Sprintf(" at t = %.2f from %s to %s", f.T, m.Classes.name(f.From), m.Classes.name(f.To))
 		}
 	}
 	caption := "Every image on the way is a mixture of the two, with a share t of the second one. The image changes evenly. Dashed: where the guess flips."
@@ -141,18 +143,18 @@ func (m *Morph) page() page {
 		caption += " On the right, the hidden units that travel farthest."
 	}
 	return page{
-		title:    fmt.Sprintf("%s becomes %s: %s", upper(name(m.From)), name(m.To), m.Model),
+		title:    fmt.Sprintf("%s becomes %s: %s", upper(m.shows(m.From)), m.shows(m.To), m.Model),
 		subtitle: subtitle, caption: caption,
 		width: bodyWidth, height: 86 + 230, frames: morphSteps, body: m.draw,
 	}
 }
 
-// name is what an image shows, if that is known.
-func name(p Picture) string {
+// shows is what an image shows, if that is known.
+func (m *Morph) shows(p Picture) string {
 	if p.Label < 0 {
 		return p.Name
 	}
-	return article(p.Label)
+	return m.Classes.article(p.Label)
 }
 
 // upper writes the first letter of a sentence.
@@ -174,6 +176,11 @@ func (m *Morph) draw(c *canvas, frame int) {
 		guess := m.Guesses[step]
 		c.text(x, h+10, fmt.Sprintf("t = %.2f", m.T[step]), style{size: 7, color: c.muted})
 		s := style{size: 8, bold: true, align: right, color: c.ink}
+		if m.Classes != nil { // which takes a line of its own
+			s.align = 0
+			c.text(x, h+19, "“"+m.Classes.shown(guess, s, pitch-11)+"”", s)
+			continue
+		}
 		c.text(x+w, h+10, fmt.Sprintf("“%d”", guess), s)
 	}
 	width := 0.
@@ -182,7 +189,7 @@ func (m *Morph) draw(c *canvas, frame int) {
 		image := m.at(m.T[frame])
 		_, h := c.grid(0, 100, big, m.Rows, m.Cols, func(i int) color.RGBA { return c.digit(float64(image[i])) })
 		guess := m.Guesses[frame]
-		c.text(0, 100+h+18, fmt.Sprintf("“%d”: %s", guess, share(float64(m.Probabilities[frame][guess]), m.Softmax)), style{size: 12, bold: true})
+		c.text(0, 100+h+18, fmt.Sprintf("“%s”: %s", m.Classes.shown(guess, style{size: 12, bold: true}, 90), share(float64(m.Probabilities[frame][guess]), m.Softmax)), style{size: 12, bold: true})
 		c.text(0, 100+h+32, fmt.Sprintf("t = %.3f", m.T[frame]), style{size: 9, color: c.muted})
 		width = 155
 	}
@@ -222,7 +229,7 @@ func (m *Morph) chances(c *canvas, frame int) (p *plot.Plot, key []string) {
 		drawn++
 		most = math.Max(most, peak)
 		p.Add(line)
-		key = append(key, fmt.Sprint(class))
+		key = append(key, m.Classes.shown(class, style{size: 8}, 60))
 	}
 	for _, f := range m.Flips {
 		c.mark(p, f.T, most, c.muted)

@@ -15,10 +15,12 @@ import (
 // Noise is what networks make of images that show nothing, beside test images.
 type Noise struct {
 	Model string `json:"model"`
-	Rows  int    `json:"rows"`
-	Cols  int    `json:"cols"`
-	Seed  uint64 `json:"seed"`
-	Kinds []Kind `json:"kinds"`
+	// Classes are what the classes are called, if not by their numbers.
+	Classes Classes `json:"classes,omitempty"`
+	Rows    int     `json:"rows"`
+	Cols    int     `json:"cols"`
+	Seed    uint64  `json:"seed"`
+	Kinds   []Kind  `json:"kinds"`
 	// Softmax says that the outputs are probabilities; otherwise each is an output by itself.
 	Softmax bool `json:"softmax"`
 }
@@ -52,7 +54,7 @@ func NewNoise(ctx context.Context, n Network, set *mnist.Images, seed uint64) (*
 	if err := checkSize(n, set.Rows, set.Cols); err != nil {
 		return nil, err
 	}
-	r := &Noise{Model: n.Name(), Rows: set.Rows, Cols: set.Cols, Seed: seed, Softmax: n.Softmax()}
+	r := &Noise{Model: n.Name(), Rows: set.Rows, Cols: set.Cols, Seed: seed, Softmax: n.Softmax(), Classes: n.ClassNames()}
 	count, size := min(noiseCount, set.Len()), set.Features()
 	random := rand.New(rand.NewPCG(seed, 0x6e6f697365)) // "noise"
 	digits := set.Pixels[:count*size]
@@ -143,7 +145,7 @@ func (r *Noise) page() page {
 	w := r.worst()
 	return page{
 		title:    "What it makes of nothing: " + r.Model,
-		subtitle: fmt.Sprintf("The highest %s for an image that shows nothing is %s: one of %s, taken for %s", r.axis(), share(w.Confidence, r.Softmax), w.Name, article(w.Guess)),
+		subtitle: fmt.Sprintf("The highest %s for an image that shows nothing is %s: one of %s, taken for %s", r.axis(), share(w.Confidence, r.Softmax), w.Name, r.Classes.article(w.Guess)),
 		caption: "Top: the image that the network is most sure about. Middle: how sure it is, over all images of the kind (dashed: 0.9). Bottom: what it takes them for. " +
 			"It has an output for each class and none for an image that belongs to no class.",
 		width: 5*noiseColumn - 15, height: 366, body: r.draw,
@@ -157,7 +159,7 @@ func (r *Noise) draw(c *canvas, _ int) {
 		c.text(x, 8, k.Name, style{size: 9.5, bold: true})
 		c.text(x, 19, words.Plural(k.N, "image"), style{size: 7.5, color: c.muted})
 		_, th := c.picture(x, 27, cell, r.Rows, r.Cols, k.best)
-		c.text(x, 27+th+11, fmt.Sprintf("“%s”: %s", article(k.Guess), share(k.Confidence, r.Softmax)), style{size: 8.5})
+		c.text(x, 27+th+11, r.sure(k, w+8), style{size: 8.5})
 		y := 27 + th + 28
 		hue := c.series[1]
 		if i == 0 {
@@ -166,6 +168,17 @@ func (r *Noise) draw(c *canvas, _ int) {
 		r.bars(c, x, y, w, 95, k, hue)
 		r.guesses(c, x, y+148, w, 62, k, hue)
 	}
+}
+
+// sure and taken name a class in a width: the name is cut, and not what is said of it.
+func (r *Noise) sure(k Kind, width float64) string {
+	s, end := style{size: 8.5}, "”: "+share(k.Confidence, r.Softmax)
+	return "“" + s.cut(printable(r.Classes.article(k.Guess)), width-s.width("“"+end)) + end
+}
+
+func (r *Noise) taken(class int, share string, width float64) string {
+	s, start, end := style{size: 7.5}, "taken for ", ": "+share
+	return start + s.cut(printable(r.Classes.article(class)), width-s.width(start+end)) + end
 }
 
 // axis is what the outputs are called.
@@ -200,13 +213,13 @@ func (r *Noise) bars(c *canvas, x, y, w, h float64, k Kind, hue color.RGBA) {
 // guesses draws how many images are taken for each class.
 func (r *Noise) guesses(c *canvas, x, y, w, h float64, k Kind, hue color.RGBA) {
 	g, most := top(k.Guesses)
-	c.text(x, y, fmt.Sprintf("taken for %s: %s", article(g), percent(float64(most)/float64(max(1, k.N)))), style{size: 7.5, color: c.muted})
+	c.text(x, y, r.taken(g, percent(float64(most)/float64(max(1, k.N))), w+12), style{size: 7.5, color: c.muted})
 	y += 6
 	step := w / float64(len(k.Guesses))
 	for i, n := range k.Guesses {
 		bar := h * ratio(float64(n), float64(most))
 		c.fill(x+float64(i)*step+0.6, y+h-bar, math.Max(0.5, step-1.2), bar, hue)
-		if step >= 6 {
+		if step >= 6 && r.Classes == nil {
 			c.text(x+(float64(i)+0.5)*step, y+h+9, fmt.Sprint(i), style{size: 7, color: c.muted, align: centred})
 		}
 	}

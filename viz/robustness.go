@@ -20,9 +20,11 @@ import (
 // Robustness is a network's accuracy on images that were moved, scaled, turned, and drawn with another pen.
 type Robustness struct {
 	Model string `json:"model"`
-	Rows  int    `json:"rows"`
-	Cols  int    `json:"cols"`
-	N     int    `json:"n"` // images
+	// Classes are what the classes are called, if not by their numbers.
+	Classes Classes `json:"classes,omitempty"`
+	Rows    int     `json:"rows"`
+	Cols    int     `json:"cols"`
+	N       int     `json:"n"` // images
 	// Shift is the largest shift, and Shifts the accuracies [down][right] by -Shift to Shift pixels.
 	Shift  int         `json:"shift"`
 	Shifts [][]float64 `json:"shifts"`
@@ -67,7 +69,7 @@ func NewRobustness(ctx context.Context, n Network, set *mnist.Images, example Pi
 		return nil, err
 	}
 	shift := min(largestShift, set.Rows-1, set.Cols-1)
-	r := &Robustness{Model: n.Name(), Rows: set.Rows, Cols: set.Cols, N: set.Len(), Shift: shift, Example: example}
+	r := &Robustness{Model: n.Name(), Rows: set.Rows, Cols: set.Cols, N: set.Len(), Shift: shift, Example: example, Classes: n.ClassNames()}
 	var jobs []job
 	for dy := -shift; dy <= shift; dy++ {
 		r.Shifts = append(r.Shifts, make([]float64, 2*shift+1))
@@ -362,9 +364,9 @@ func (r *Robustness) draw(c *canvas, _ int) {
 		c.plot(r.curve(c, names[i], axes[i], s), 300, float64(i)*91, 280, 91)
 	}
 	y = 292
-	known := fmt.Sprintf("%s, a %d", r.Example.Name, r.Example.Label)
-	if r.Example.Label < 0 {
-		known = r.Example.Name
+	known := r.Example.Name
+	if r.Example.Label >= 0 {
+		known += ", " + r.Classes.article(r.Example.Label)
 	}
 	c.heading(0, y, "One image", known)
 	y += 12
@@ -388,9 +390,14 @@ func (r *Robustness) draw(c *canvas, _ int) {
 				s.color = c.muted
 			}
 			c.text(x, y+h+10, amountOf(t.Amounts[i], t.Unit), style{size: 7, color: c.muted})
-			c.text(x+w, y+h+10, fmt.Sprintf("“%d”", t.Guesses[i]), s)
+			c.text(x+w, y+h+10, r.quoted(t.Guesses[i], s, trialPitch+5-style{size: 7}.width(amountOf(t.Amounts[i], t.Unit))), s)
 		}
 	}
+}
+
+// quoted is a class's name in a width.
+func (r *Robustness) quoted(class int, s style, width float64) string {
+	return "“" + s.cut(printable(r.Classes.name(class)), width-s.width("“”")) + "”"
 }
 
 // amountOf prints an amount with its unit.

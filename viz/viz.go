@@ -25,6 +25,8 @@ import (
 type Network interface {
 	// Name is what figures call it.
 	Name() string
+	// ClassNames are what its outputs are called, nil if by their numbers.
+	ClassNames() []string
 	// Layers are its layers, first to last.
 	Layers() []model.Layer
 	// Probabilities runs images [n, inputs], bytes of which the network sees byte/255, and returns the probability, by
@@ -152,14 +154,6 @@ func signed(format string, v float64) string {
 		s = strings.TrimPrefix(s, "-")
 	}
 	return strings.ReplaceAll(s, "-", "−")
-}
-
-// article is a class with the article that it is read with: a 3, an 8.
-func article(class int) string {
-	if class == 8 || class == 11 || class == 18 || class >= 80 && class < 90 {
-		return fmt.Sprintf("an %d", class)
-	}
-	return fmt.Sprintf("a %d", class)
 }
 
 // capital is a text with its first letter, of ASCII's, in upper case.

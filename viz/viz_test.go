@@ -18,6 +18,7 @@ type chain struct {
 	name    string
 	layers  []model.Layer
 	softmax bool
+	classes []string
 
 	// signal, if not nil, is called when before images have been run; after counts those that are asked for then.
 	signal        context.CancelFunc
@@ -25,6 +26,7 @@ type chain struct {
 }
 
 func (n *chain) Name() string          { return n.name }
+func (n *chain) ClassNames() []string  { return n.classes }
 func (n *chain) Layers() []model.Layer { return n.layers }
 func (n *chain) Softmax() bool         { return n.softmax }
 

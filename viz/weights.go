@@ -23,10 +23,12 @@ const (
 // Weights are a network's weights, seen as images.
 type Weights struct {
 	Model string `json:"model"`
-	Arch  string `json:"arch"`
-	Rows  int    `json:"rows"` // of an image
-	Cols  int    `json:"cols"`
-	Scale Scale  `json:"scale"`
+	// Classes are what the classes are called, if not by their numbers.
+	Classes Classes `json:"classes,omitempty"`
+	Arch    string  `json:"arch"`
+	Rows    int     `json:"rows"` // of an image
+	Cols    int     `json:"cols"`
+	Scale   Scale   `json:"scale"`
 	// First is the layer that sees the pixels, whose units' weights are images.
 	First Layer `json:"first"`
 	// Deeper are the layers after it.
@@ -61,7 +63,7 @@ func NewWeights(ctx context.Context, n Network, rows, cols int, scale Scale) (*W
 		return nil, err
 	}
 	layers := n.Layers()
-	w := &Weights{Model: n.Name(), Arch: arch(layers), Rows: rows, Cols: cols, Scale: scale}
+	w := &Weights{Model: n.Name(), Arch: arch(layers), Rows: rows, Cols: cols, Scale: scale, Classes: n.ClassNames()}
 	var onPixels [][]float32 // of the last layer's units
 	for k, l := range layers {
 		layer := Layer{Number: k + 2, Largest: largest(l.Weight)}
@@ -205,7 +207,12 @@ func (w *Weights) draw(c *canvas, _ int) {
 	y += float64((len(units)+perRow-1)/perRow) * tileRow
 	for i := range w.Deeper {
 		l := &w.Deeper[i]
-		l.draw(c, y, w.Rows, w.Cols, i == len(w.Deeper)-1)
+		last := i == len(w.Deeper)-1
+		var names Classes
+		if last {
+			names = w.Classes
+		}
+		l.draw(c, y, w.Rows, w.Cols, last, names)
 		y += l.height()
 	}
 }
@@ -229,7 +236,10 @@ func (l *Layer) drawn() (cols, rows int) {
 	return min(len(l.Units[0].Weights), matrixMost), min(len(l.Units), matrixMost)
 }
 
-func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool) {
+// longestRow is the room that the name of a matrix's row has.
+const longestRow = 60.
+
+func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool, names Classes) {
 	y += 20
 	from, to := len(l.Units[0].Weights), len(l.Units)
 	m, n := l.drawn()
@@ -240,12 +250,15 @@ func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool) {
 	c.heading(0, y, fmt.Sprintf("Layer %d", l.Number), about)
 	y += 22
 	cell := fit(n, m, matrixSide)
-	left := 26.
-	w, h := c.grid(left, y, cell, n, m, func(i int) color.RGBA { return c.diverging(ratio(float64(l.Units[i/m].Weights[i%m]), l.Largest)) })
 	tick := style{size: 7, color: c.muted, align: right}
+	left := 26.
+	if names != nil {
+		left = 6 + names.widest(n, tick, longestRow)
+	}
+	w, h := c.grid(left, y, cell, n, m, func(i int) color.RGBA { return c.diverging(ratio(float64(l.Units[i/m].Weights[i%m]), l.Largest)) })
 	if cell >= 7 {
 		for j := range n {
-			c.text(left-4, y+(float64(j)+0.5)*cell+2.5, fmt.Sprint(j), tick)
+			c.text(left-4, y+(float64(j)+0.5)*cell+2.5, names.shown(j, tick, longestRow), tick)
 		}
 		for j := range m {
 			c.text(left+(float64(j)+0.5)*cell, y-3, fmt.Sprint(j), style{size: 7, color: c.muted, align: centred})
@@ -263,7 +276,8 @@ func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool) {
 	for i, u := range l.shown() {
 		x, y := x0+float64(i%projectionsPerRow)*smallPitch, y+float64(i/projectionsPerRow)*(smallPitch+9)
 		tw, th := c.weights(x, y, tile, rows, cols, u.OnPixels, l.LargestOnPixels)
-		c.text(x+tw/2, y+th+8, fmt.Sprint(u.Unit), style{size: 7.5, bold: true, align: centred})
+		s := style{size: 7.5, bold: true, align: centred}
+		c.text(x+tw/2, y+th+8, names.shown(u.Unit, s, smallPitch-3), s)
 	}
 	count := len(l.shown())
 	end := y + float64((count+projectionsPerRow-1)/projectionsPerRow)*(smallPitch+9)

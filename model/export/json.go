@@ -10,10 +10,11 @@ import (
 
 // network is a model as JSON.
 type network struct {
-	Arch       string  `json:"arch"`
-	Activation string  `json:"activation"`
-	Loss       string  `json:"loss"`
-	Layers     []layer `json:"layers"`
+	Arch       string   `json:"arch"`
+	Activation string   `json:"activation"`
+	Loss       string   `json:"loss"`
+	Classes    []string `json:"classes,omitempty"` // what the outputs are called, if not by their numbers
+	Layers     []layer  `json:"layers"`
 }
 
 type layer struct {
@@ -21,7 +22,7 @@ type layer struct {
 	Bias   []float32   `json:"bias"`
 }
 
-// JSON writes a chain of layers as one JSON object with arch, activation, loss and layers, each of which has weight
+// JSON writes a chain of layers as one JSON object with arch, activation, loss, the classes' names if they have any, and layers, each of which has weight
 // [out][in] and bias [out]. Numbers have as few digits as give back the same float32. It fails if the network is not a
 // chain, and for values that are not finite, which JSON has no numbers for.
 func JSON(m *model.Model) ([]byte, error) {
@@ -36,7 +37,7 @@ func JSON(m *model.Model) ([]byte, error) {
 			}
 		}
 	}
-	n := network{Arch: m.Arch, Activation: m.Activation, Loss: m.Loss}
+	n := network{Arch: m.Arch, Activation: m.Activation, Loss: m.Loss, Classes: m.Classes}
 	for _, l := range layers {
 		rows := make([][]float32, l.Out)
 		for i := range rows {

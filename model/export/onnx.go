@@ -1,6 +1,7 @@
 package export
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -64,6 +65,14 @@ func ONNX(m *model.Model) ([]byte, error) {
 		g.node("Softmax", onnxOutput, []string{x}, attribute{"axis", 1})
 	}
 
+	classes := ""
+	if m.Classes != nil {
+		names, err := json.Marshal(m.Classes)
+		if err != nil {
+			return nil, err
+		}
+		classes = string(names)
+	}
 	var file message // ModelProto
 	file.int(1, onnxVersion)
 	file.text(2, "vanilla")
@@ -81,7 +90,12 @@ func ONNX(m *model.Model) ([]byte, error) {
 		{"seed", strconv.FormatUint(m.Seed, 10)},
 		{"test_accuracy", strconv.FormatFloat(m.TestAccuracy, 'g', -1, 64)},
 		{"recipe", string(m.Recipe)},
+		{"classes", classes},
+		{"data", string(m.Data)},
 	} {
+		if optional := property[0] == "classes" || property[0] == "data"; optional && property[1] == "" {
+			continue
+		}
 		var entry message // StringStringEntryProto
 		entry.text(1, property[0])
 		entry.text(2, property[1])

@@ -1,4 +1,4 @@
-package mnist
+package dataset
 
 import (
 	"bufio"
@@ -17,6 +17,34 @@ const (
 	magicSize     = 4
 	dimensionSize = 4
 	unsignedByte  = 0x08
+)
+
+// elements are the types of an IDX file's elements, by the byte that stands for them.
+var elements = map[byte]element{
+	unsignedByte: {1, func(b []byte) float64 { return float64(b[0]) }},
+	0x09:         {1, func(b []byte) float64 { return float64(int8(b[0])) }},
+	0x0b:         {2, func(b []byte) float64 { return float64(int16(binary.BigEndian.Uint16(b))) }},
+	0x0c:         {4, func(b []byte) float64 { return float64(int32(binary.BigEndian.Uint32(b))) }},
+	0x0d:         {4, func(b []byte) float64 { return float64(math.Float32frombits(binary.BigEndian.Uint32(b))) }},
+	0x0e:         {8, func(b []byte) float64 { return math.Float64frombits(binary.BigEndian.Uint64(b)) }},
+}
+
+// element is a type of numbers: how many bytes one has, and what they mean.
+type element struct {
+	bytes int
+	value func([]byte) float64
+}
+
+// role is what an IDX file is of: images have three dimensions, or a fourth of three colours; labels have one, or a second
+// of which the first column is the label, as in QMNIST.
+type role struct {
+	rank, alternative int
+	ranks             string
+}
+
+var (
+	imageRole = role{3, 4, "rank 3, or rank 4 for images in colour"}
+	labelRole = role{1, 2, "rank 1, or rank 2 where the first column is the label"}
 )
 
 // gzipMagic starts every gzip file (RFC 1952, 2.3.1). No IDX file starts so, hence the content tells them apart, not the name.
@@ -47,20 +75,34 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// array is the content of one IDX file of unsigned bytes.
+// array is the content of one IDX file.
 type array struct {
 	file  string
+	kind  byte // of its elements
 	shape []int
-	data  []byte // shape[0]*shape[1]*... elements, row-major
+	data  []byte // shape[0]*shape[1]*... elements, row-major, as they are stored
+}
+
+// values are the elements as numbers.
+func (a *array) values() *values {
+	if a.kind == unsignedByte {
+		return &values{bytes: a.data}
+	}
+	e := elements[a.kind]
+	v := &values{floats: make([]float32, len(a.data)/e.bytes)}
+	for i := range v.floats {
+		v.floats[i] = float32(e.value(a.data[i*e.bytes:]))
+	}
+	return v
 }
 
 // dimensionOffset is where a file says how long dimension i is.
 func dimensionOffset(i int) int64 { return int64(magicSize + dimensionSize*i) }
 
-// readArray reads an IDX file of unsigned bytes with rank dimensions, none of them zero, plain or compressed with gzip, to
+// readArray reads an IDX file whose dimensions are those of a role, none of them zero, plain or compressed with gzip, to
 // the end of r. The file has sizeBytes as it is stored, which matters for speed alone: a right guess saves growing.
-func readArray(r io.Reader, sizeBytes int64, file string, rank int) (*array, error) {
-	in, err := openArray(r, sizeBytes, file, rank)
+func readArray(r io.Reader, sizeBytes int64, file string, of role) (*array, error) {
+	in, err := openArray(r, sizeBytes, file, of)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +110,7 @@ func readArray(r io.Reader, sizeBytes int64, file string, rank int) (*array, err
 }
 
 // openArray reads no more than the header.
-func openArray(r io.Reader, sizeBytes int64, file string, rank int) (*reader, error) {
+func openArray(r io.Reader, sizeBytes int64, file string, of role) (*reader, error) {
 	buffered := bufio.NewReaderSize(r, firstRead)
 	in := &reader{stream: buffered, file: file, ahead: sizeBytes}
 	start, _ := buffered.Peek(len(lfsMagic)) // a failure comes back at the next read, which reports it
@@ -85,7 +127,7 @@ func openArray(r io.Reader, sizeBytes int64, file string, rank int) (*reader, er
 		in.stream, in.ahead = &members{decompressor, buffered}, expectedRatio*min(sizeBytes, maxSizeBytes)
 	}
 	var err error
-	in.shape, in.count, err = in.header(rank)
+	in.shape, in.count, err = in.header(of)
 	return in, err
 }
 
@@ -128,8 +170,9 @@ type reader struct {
 	offset int64
 
 	ahead int64 // bytes that may be allocated before they were seen
+	kind  byte  // of elements
 	shape []int // as the header says
-	count int   // of elements
+	count int   // of the elements' bytes
 }
 
 // array reads what follows the header, to the end of the stream.
@@ -141,40 +184,43 @@ func (in *reader) array() (*array, error) {
 	if err := in.end(); err != nil {
 		return nil, err
 	}
-	return &array{file: in.file, shape: in.shape, data: data}, nil
+	return &array{file: in.file, kind: in.kind, shape: in.shape, data: data}, nil
 }
 
-// header reads the shape, and the number of elements that it stands for.
-func (in *reader) header(rank int) (shape []int, count int, err error) {
+// header reads the shape, and the number of bytes that it stands for.
+func (in *reader) header(of role) (shape []int, count int, err error) {
 	var magic [magicSize]byte
 	if err := in.fill(magic[:], "the magic number of an IDX file"); err != nil {
 		return nil, 0, err
 	}
+	e, known := elements[magic[2]]
+	rank := int(magic[3])
 	switch {
 	case magic[0] != 0 || magic[1] != 0:
 		return nil, 0, &FormatError{
 			File:     in.file,
 			Offset:   0,
-			Expected: fmt.Sprintf("the magic number 00 00 %02x %02x", unsignedByte, rank),
+			Expected: fmt.Sprintf("the magic number 00 00 %02x %02x", unsignedByte, of.rank),
 			Found:    fmt.Sprintf("% x", magic),
 		}
-	case magic[2] != unsignedByte:
+	case !known:
 		return nil, 0, &FormatError{
 			File:     in.file,
 			Offset:   2,
-			Expected: fmt.Sprintf("element type %02x (unsigned byte)", unsignedByte),
+			Expected: fmt.Sprintf("element type %02x (unsigned byte), or 09, 0b, 0c, 0d or 0e", unsignedByte),
 			Found:    fmt.Sprintf("%02x", magic[2]),
 		}
-	case int(magic[3]) != rank:
+	case rank != of.rank && rank != of.alternative:
 		return nil, 0, &FormatError{
 			File:     in.file,
 			Offset:   3,
-			Expected: fmt.Sprintf("rank %d", rank),
-			Found:    fmt.Sprint(magic[3]),
+			Expected: of.ranks,
+			Found:    fmt.Sprint(rank),
 		}
 	}
+	in.kind = magic[2]
 
-	total := uint64(1)
+	total := uint64(e.bytes)
 	for i := range rank {
 		offset := in.offset
 		var field [dimensionSize]byte
@@ -194,8 +240,8 @@ func (in *reader) header(rank int) (shape []int, count int, err error) {
 			return nil, 0, &FormatError{
 				File:     in.file,
 				Offset:   offset,
-				Expected: fmt.Sprintf("at most %d elements", uint64(maxSizeBytes)),
-				Found:    fmt.Sprintf("dimension %d of %d to be %d, after %d elements", i+1, rank, length, total),
+				Expected: fmt.Sprintf("at most %d bytes", uint64(maxSizeBytes)),
+				Found:    fmt.Sprintf("dimension %d of %d to be %d, after %d bytes", i+1, rank, length, total),
 			}
 		}
 		total *= uint64(length)
