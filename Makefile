@@ -14,19 +14,22 @@ TIMEOUT := -timeout 60m
 BROWSER := internal/browser
 
 # What depends on the processor's instruction set, or on the size of an int.
-ARITHMETIC := ./kernels/... ./model/... ./train/... ./bench ./cmd/vanilla
-WORDS := ./graph/ir ./kernels ./kernels/ref ./mnist ./model/... ./train/... ./internal/...
+ARITHMETIC := ./kernels/... ./internal/conformance ./model/... ./train/... ./bench ./cmd/vanilla
+WORDS := ./graph/ir ./kernels ./kernels/ref ./mnist ./dataset ./model/... ./train/... ./internal/...
+
+# What there takes long and shows the same with any instruction set.
+ANY_SET := ^(TestExamples|TestBenchSuites|TestBenchAgainst|TestFigureFiles|TestVizAll|TestGallery|TestPredictBadImages)$$
 
 # How long, and on how many inputs at least, each fuzz target runs.
 FUZZ_TIME := 5s
 FUZZ_INPUTS := 5000
 
 # Where goroutines share memory.
-CONCURRENT := ./graph ./kernels ./kernels/cpu ./kernels/tape ./mnist ./train/... ./cmd/...
+CONCURRENT := ./graph ./kernels ./kernels/cpu ./kernels/tape ./mnist ./dataset ./train/... ./cmd/...
 
 # What there runs in one goroutine, or again what other tests run, at a tenth of the speed under the race detector: make test
 # has it.
-SEQUENTIAL := ^TestFromImage|^TestConformance/Trajectories|^TestConformance/.*/Trajectories|^TestExamples$$
+SEQUENTIAL := ^TestFromImage|^TestDoubts|^TestConformance/Trajectories|^TestConformance/.*/Trajectories|^TestGallery|^TestLessonsClaims$$|$(ANY_SET)
 
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
@@ -48,7 +51,7 @@ test: ## run all tests: about 2 minutes on two cores
 	cd $(BROWSER) && go test $(TIMEOUT) ./...
 
 test-sets: ## run what depends on the instruction set with every set that this processor has
-	.ci/sets go test $(TIMEOUT) -tags cpu $(ARITHMETIC)
+	.ci/sets --slower '-skip=$(ANY_SET)' go test $(TIMEOUT) -tags cpu $(ARITHMETIC)
 
 test-32: ## run what depends on the size of an int as a 32-bit program, on amd64
 	CGO_ENABLED=0 GOARCH=386 go vet ./...
