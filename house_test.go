@@ -36,7 +36,9 @@ var imports = map[string][]string{
 	"graph/fuse":    {"graph/ir"},
 	"graph/samples": {"graph", "graph/ir"},
 
-	"kernels": {"graph/ir", "internal/words"},
+	"kernels": {"graph/ir", "internal/words", "kernels/warp"},
+
+	"kernels/warp": {},
 
 	"kernels/ref":          {"graph/ir", "kernels"},
 	"kernels/cpu":          {"graph/ir", "kernels"},

@@ -64,6 +64,7 @@ type host struct {
 	data       Data
 	newMachine func(Variant, *Data) (Machine, error)
 	nets       []network
+	shared     shared
 }
 
 // network is a variant and where it stands.
@@ -163,7 +164,10 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 	for i := range rows {
 		rows[i] = make([]int32, min(v.Batch, examples))
 	}
-	var shifted shifter
+	var augmented *augmenter
+	if v.augments() {
+		augmented = newAugmenter(&h.data, v, &h.shared)
+	}
 	done := ctx.Done()
 	for n.step < until {
 		epoch := n.step / perEpoch
@@ -187,10 +191,10 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 			}
 			stepSize := v.Schedule.At(n.step, perEpoch, v.Epochs)
 			var loss float64
-			if v.Shift == 0 {
+			if augmented == nil {
 				loss, err = n.machine.Step(batch, next, stepSize, n.step)
 			} else {
-				loss, err = n.machine.StepOn(shifted.batch(&h.data, v, epoch, batch), next, stepSize, n.step)
+				loss, err = n.machine.StepOn(augmented.batch(epoch, (n.step-epoch*perEpoch)*v.Batch, batch), next, stepSize, n.step)
 			}
 			if err != nil {
 				return fmt.Errorf("variant %d, step %d: %w", i, n.step, err)

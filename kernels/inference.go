@@ -198,6 +198,9 @@ func (n *inference) Evaluate(ctx context.Context, e Examples) (Score, error) {
 	parts := make([]Score, (e.Len()+n.chunk-1)/n.chunk)
 	err := n.chunks(ctx, e.Len(), func(r Runner, from, to int) error {
 		part := Examples{Pixels: e.Pixels[from*e.Features : to*e.Features], Labels: e.Labels[from:to], Features: e.Features}
+		if e.Targets != nil {
+			part.Targets = e.Targets[from*n.program.Classes() : to*n.program.Classes()]
+		}
 		outputs, loss, err := r.Outputs(part)
 		if err == nil {
 			parts[from/n.chunk] = scoreOf(outputs, loss, part.Labels, n.program.Classes())
@@ -225,6 +228,9 @@ func CheckExamples(p *ir.Program, e Examples) error {
 	if e.Features != p.Features() || len(e.Pixels) != e.Len()*e.Features {
 		return fmt.Errorf("%d examples of %d features in %d pixels, the network takes %d inputs",
 			e.Len(), e.Features, len(e.Pixels), p.Features())
+	}
+	if err := e.checkTargets(p.Classes()); err != nil {
+		return err
 	}
 	for i, l := range e.Labels {
 		if int(l) >= p.Classes() {

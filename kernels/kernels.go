@@ -15,6 +15,7 @@ package kernels
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"vanilla/graph/ir"
 )
@@ -99,7 +100,57 @@ type Examples struct {
 	Pixels   []byte // [N, features] row-major
 	Labels   []byte // [N], each below the number of classes
 	Features int
+	// Targets are what outputs are to be, [N, classes] row-major, each row
+	// probabilities whose sum is one; nil if they are the labels with certainty. A
+	// label is then what an output is counted as right by.
+	Targets []float32
 }
+
+// Target is the target of an example by class.
+func (e Examples) Target(i, class, classes int) float32 {
+	if e.Targets != nil {
+		return e.Targets[i*classes+class]
+	}
+	if int(e.Labels[i]) == class {
+		return 1
+	}
+	return 0
+}
+
+// AppendTarget appends an example's row of targets.
+func (e Examples) AppendTarget(to []float32, i, classes int) []float32 {
+	for c := range classes {
+		to = append(to, e.Target(i, c, classes))
+	}
+	return to
+}
+
+// checkTargets reports what targets cannot be.
+func (e Examples) checkTargets(classes int) error {
+	if e.Targets == nil {
+		return nil
+	}
+	if len(e.Targets) != e.Len()*classes {
+		return fmt.Errorf("%d targets for %d examples of %d classes", len(e.Targets), e.Len(), classes)
+	}
+	for i := range e.Len() {
+		sum := 0.0
+		for _, t := range e.Targets[i*classes : (i+1)*classes] {
+			if !(t >= 0 && t <= 1) {
+				return fmt.Errorf("target %g of example %d, want 0 to 1", t, i)
+			}
+			sum += float64(t)
+		}
+		if math.Abs(sum-1) > targetTolerance {
+			return fmt.Errorf("the targets of example %d add up to %g, want 1", i, sum)
+		}
+	}
+	return nil
+}
+
+// targetTolerance is how far the sum of a row of targets may be from one: float32
+// and decimal numbers of six digits are not exact.
+const targetTolerance = 1e-4
 
 // Len is the number of examples.
 func (e Examples) Len() int { return len(e.Labels) }
@@ -141,6 +192,9 @@ func (d *Data) Check() error {
 		}
 		if e.Len() > 0 && e.Features != d.Train.Features {
 			return fmt.Errorf("%s: %d features, the training set has %d", s, e.Features, d.Train.Features)
+		}
+		if err := e.checkTargets(d.Classes); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
 		}
 		for i, l := range e.Labels {
 			if int(l) >= d.Classes {

@@ -31,6 +31,9 @@ func philox(ctr [4]uint32, key [2]uint32) [4]uint32 {
 const (
 	streamOrder  = 0
 	streamShift  = 1
+	streamWarp   = 2
+	streamField  = 3
+	streamNoise  = 4
 	streamParam  = 1 << 16
 	streamRandom = 1 << 24
 )

@@ -18,10 +18,12 @@ type Variant struct {
 	// Epochs is the horizon that schedules are stretched over.
 	Epochs int
 	Init   Init
-	// Shift moves every image, each time it is trained on, by up to so many
-	// pixels in either direction along both axes; what enters is zero. Where to
-	// is a function of (OrderSeed, epoch, example).
-	Shift int
+	// Augment is what happens to images each time they are trained on.
+	Augment
+	// NoiseShare is the share of positions in an epoch's order that have an image of
+	// noise in place of an example, with all classes equally likely as its target.
+	// Which ones is a function of (OrderSeed, epoch, position).
+	NoiseShare float64
 	// Seed determines the initial weights, OrderSeed the order of examples.
 	Seed, OrderSeed uint64
 }
@@ -61,15 +63,9 @@ func (v Variant) CheckSettings() error {
 		checkThat(v.Batch >= 1, "batch", v.Batch, "want 1 or more examples"),
 		checkThat(v.Epochs >= 1 && v.Epochs <= MaxEpochs, "epochs", v.Epochs, fmt.Sprintf("want 1 to %d", MaxEpochs)),
 		v.Schedule.Check(v.Epochs),
-		checkThat(v.Shift >= 0, "shift", v.Shift, "want zero or more pixels"),
+		v.Augment.Check(),
+		checkThat(v.NoiseShare >= 0 && v.NoiseShare < 1, "noise_share", v.NoiseShare, "want a share from 0 to below 1"),
 		v.Init.Check())
-}
-
-// CheckShift reports a shift that images of this extent cannot be moved by, as a
-// *SettingError.
-func CheckShift(shift, rows, cols int) error {
-	return checkThat(shift == 0 || shift < rows && shift < cols, "shift", shift,
-		fmt.Sprintf("the images have %dx%d pixels, so want less than that", rows, cols))
 }
 
 // Check reports the first thing about the variant that cannot be, or does not
@@ -88,7 +84,7 @@ func (v Variant) Check(data *Data) error {
 	if p.Classes() != data.Classes {
 		return fmt.Errorf("the network has %d outputs, the data has %d classes", p.Classes(), data.Classes)
 	}
-	if err := firstError(v.CheckSettings(), CheckShift(v.Shift, data.Rows, data.Cols)); err != nil {
+	if err := firstError(v.CheckSettings(), v.Augment.Fits(data.Rows, data.Cols)); err != nil {
 		return err
 	}
 	return v.checkBatches(data)

@@ -63,6 +63,8 @@ func (r *Recipe) Has(field string) bool {
 		return kernels.Optimizer{Name: r.Optimizer}.Rule().HasVelocity()
 	case "step_epochs", "gamma":
 		return kernels.Schedule{Name: r.Schedule}.Kind().Stepped
+	case "elastic_sigma":
+		return r.Elastic > 0
 	case "activation":
 		return strings.Count(r.Arch, "-") != 1
 	}

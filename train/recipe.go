@@ -41,7 +41,18 @@ type Recipe struct {
 	Dropout        float64 `json:"dropout,omitempty"`
 	InputDropout   float64 `json:"input_dropout,omitempty"`
 	LabelSmoothing float64 `json:"label_smoothing,omitempty"`
-	Shift          int     `json:"shift,omitempty"` // pixels by which images are moved at random, at most
+	// What happens to images each time they are trained on, see [kernels.Augment]:
+	// pixels, degrees, a share, a share, pixels, pixels, pixels.
+	Shift        int     `json:"shift,omitempty"`
+	Rotate       float64 `json:"rotate,omitempty"`
+	Scale        float64 `json:"scale,omitempty"`
+	Shear        float64 `json:"shear,omitempty"`
+	Stroke       float64 `json:"stroke,omitempty"`
+	Elastic      float64 `json:"elastic,omitempty"`
+	ElasticSigma float64 `json:"elastic_sigma,omitempty"`
+	// NoiseShare of the places in a batch have an image of noise, with all classes
+	// equally likely as its target.
+	NoiseShare float64 `json:"noise_share,omitempty"`
 	// Validation is the fraction of the training images that is held out.
 	Validation float64 `json:"validation,omitempty"`
 	// Patience, if not 0, ends training after so many epochs in which the
@@ -106,13 +117,18 @@ const (
 	defaultSteps = 3
 )
 
+// defaultSigma is the smoothness of elastic bending in pixels, that of Simard,
+// Steinkraus and Platt.
+const defaultSigma = 4
+
 // Follow sets what depends on the optimizer and the schedule and was not given
 // itself, after fields of r, a copy of base, have been changed. given says
 // whether a field was, by its name in JSON.
 //
 // Another optimizer than that of base comes with the step size, weight decay and
 // momentum of its [kernels.OptimizerKind]. The schedule step comes with gamma 0.1
-// after each third of the epochs, and any other one has neither.
+// after each third of the epochs, and any other one has neither. Elastic bending
+// comes with a sigma of 4.
 func (r *Recipe) Follow(base Recipe, given func(field string) bool) {
 	set := func(field string, change func()) {
 		if !given(field) {
@@ -133,6 +149,13 @@ func (r *Recipe) Follow(base Recipe, given func(field string) bool) {
 		}
 		set("step_epochs", func() { r.StepEpochs = epochs })
 		set("gamma", func() { r.Gamma = gamma })
+	}
+	if (r.Elastic > 0) != (base.Elastic > 0) {
+		sigma := 0.0
+		if r.Elastic > 0 {
+			sigma = defaultSigma
+		}
+		set("elastic_sigma", func() { r.ElasticSigma = sigma })
 	}
 }
 
@@ -312,7 +335,7 @@ func (r Recipe) networkFits(set extent) error {
 
 // trainingFits is Fits of all but the network.
 func (r Recipe) trainingFits(set extent) error {
-	if err := kernels.CheckShift(r.Shift, set.rows, set.cols); err != nil {
+	if err := r.augment().Fits(set.rows, set.cols); err != nil {
 		return err
 	}
 	n := set.images
@@ -337,6 +360,11 @@ func (r Recipe) optimizer() kernels.Optimizer {
 	o := kernels.Optimizer{Name: r.Optimizer}.Kind().Defaults // for the name, see Check
 	o.Name, o.WeightDecay, o.Momentum = r.Optimizer, r.WeightDecay, r.Momentum
 	return o
+}
+
+func (r Recipe) augment() kernels.Augment {
+	return kernels.Augment{Shift: r.Shift, Rotate: r.Rotate, Scale: r.Scale, Shear: r.Shear, Stroke: r.Stroke,
+		Elastic: r.Elastic, ElasticSigma: r.ElasticSigma}
 }
 
 // archOf is the recipe's architecture with other widths.

@@ -177,15 +177,16 @@ func (s Spec) check(data *mnist.Dataset) error {
 func (s Spec) Variant(source kernels.Source) kernels.Variant {
 	r := s.Recipe
 	return kernels.Variant{
-		Source:    source,
-		Optimizer: r.optimizer(),
-		Schedule:  r.schedule(),
-		Batch:     r.Batch,
-		Epochs:    r.Epochs,
-		Init:      kernels.Init(r.Init),
-		Shift:     r.Shift,
-		Seed:      s.Seed,
-		OrderSeed: s.OrderSeed,
+		Source:     source,
+		Optimizer:  r.optimizer(),
+		Schedule:   r.schedule(),
+		Batch:      r.Batch,
+		Epochs:     r.Epochs,
+		Init:       kernels.Init(r.Init),
+		Augment:    r.augment(),
+		NoiseShare: r.NoiseShare,
+		Seed:       s.Seed,
+		OrderSeed:  s.OrderSeed,
 	}
 }
 

@@ -56,7 +56,7 @@ func trainCommand() *cobra.Command {
 		Short: "Train a network, evaluate it, and save it",
 		Long: `Train trains a network on labelled images, evaluates it on the test images, and saves it.
 
-The flags of the groups Network, Training and Validation make a recipe. --recipe names
+The flags of the groups Network, Training, Images and Validation make a recipe. --recipe names
 one to start from, which they change: default, lesson (as the lesson's network is
 trained), or a YAML file with the same words, as --print-recipe prints it:
 
@@ -161,12 +161,25 @@ func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	training.Float64Var(&r.Dropout, "dropout", r.Dropout, "chance that a training step drops a hidden unit, a `probability`")
 	training.Float64Var(&r.InputDropout, "input-dropout", r.InputDropout, "chance that a training step drops an input, a `probability`")
 	training.Float64Var(&r.LabelSmoothing, "label-smoothing", r.LabelSmoothing, "part of each target that is spread evenly over all classes, a `share`; cross-entropy only")
-	training.IntVar(&r.Shift, "shift", r.Shift, "largest random translation in `pixels`, along both axes, drawn again each epoch")
 
 	validation := group("Validation")
 	validation.Float64Var(&r.Validation, "validation", r.Validation, "part of the training images to hold out, a `fraction`, and evaluate after each epoch; the same ones in all runs")
 	validation.IntVar(&r.Patience, "patience", r.Patience, "stop after this many `epochs` without a higher validation accuracy and keep the best epoch's network; 0 trains to the end")
-	return []*pflag.FlagSet{network, training, validation}
+	return []*pflag.FlagSet{network, training, imageFlags(r), validation}
+}
+
+// imageFlags are those that change images, or what stands in their place.
+func imageFlags(r *train.Recipe) *pflag.FlagSet {
+	images := group("Images")
+	images.IntVar(&r.Shift, "shift", r.Shift, "largest random translation in `pixels`, along both axes, drawn again each epoch, as are the following")
+	images.Float64Var(&r.Rotate, "rotate", r.Rotate, "largest rotation about the middle in `degrees`, either way")
+	images.Float64Var(&r.Scale, "scale", r.Scale, "largest `share` by which images are stretched or shrunk, along each axis by itself")
+	images.Float64Var(&r.Shear, "shear", r.Shear, "largest slant: a row moves sideways by this `share` of its distance from the middle one")
+	images.Float64Var(&r.Stroke, "stroke", r.Stroke, "by how many `pixels`, at most 1, each side of a stroke moves out or in")
+	images.Float64Var(&r.Elastic, "elastic", r.Elastic, "elastic bending: pixels move by up to so many `pixels` before that is averaged with --elastic-sigma; 34 is Simard's")
+	images.Float64Var(&r.ElasticSigma, "elastic-sigma", r.ElasticSigma, "standard deviation in `pixels` of the Gaussian that elastic bending is averaged with (default with --elastic: 4)")
+	images.Float64Var(&r.NoiseShare, "noise-share", r.NoiseShare, "part of each batch that is images of noise, a `share`, of which the network is to be unsure: all classes are equally likely")
+	return images
 }
 
 // resolve puts the recipe together: the one that --recipe names, changed by the

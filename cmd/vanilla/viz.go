@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vanilla/internal/store"
 	"vanilla/kernels"
@@ -25,6 +26,7 @@ type vizFlags struct {
 	seed                    uint64
 	index, unit, from, to   int
 	dark, json              bool
+	changes                 *pflag.FlagSet // of a recipe
 
 	ctx    context.Context
 	exec   kernels.Executor
@@ -47,6 +49,9 @@ type figure struct {
 const models = `
 MODEL is default or lesson, which are built in, or a safetensors file: one that vanilla
 wrote, or a state_dict of dense layers with --activation and --loss.`
+
+// directories is what a figure takes that shows the course of training.
+const directories = "DIR…"
 
 func figures() []figure {
 	seed := func(v *vizFlags, c *cobra.Command) {
@@ -123,11 +128,19 @@ makes each output most certain, and shows it beside the mean of the class.`,
 			flags:    seed,
 			make:     (*vizFlags).dream,
 		}, {
-			name: "training", arguments: "DIR…", short: "How networks learned", several: true, moves: true,
+			name: "training", arguments: directories, short: "How networks learned", several: true, moves: true,
 			long: `Training draws the loss and the accuracy over the course of training runs, and the
 weight images on their way. DIR is what vanilla train --history DIR kept.`,
 			examples: []string{"training run -o training.png", "training run -o training.gif"},
 			make:     (*vizFlags).training,
+		}, {
+			name: "augment", arguments: "RECIPE", short: "What a recipe does to images",
+			long: `Augment draws training images as a recipe changes them from epoch to epoch: moved,
+turned, stretched, slanted, with other strokes, bent. RECIPE is what vanilla train
+--recipe takes: default, lesson, a YAML file or a model; flags change it.`,
+			examples: []string{"augment default --rotate 15 --scale 0.15 --elastic 34 -o augment.png", "augment recipe.yaml --order-seed 2 -o augment.svg"},
+			flags:    augmentFlags,
+			make:     (*vizFlags).augment,
 		},
 	}
 }
@@ -183,10 +196,10 @@ func (f figure) command() *cobra.Command {
 		Long:    long,
 		Example: "  vanilla viz " + strings.Join(f.examples, "\n  vanilla viz "),
 		Args: func(c *cobra.Command, args []string) error {
-			if !f.several {
+			if !f.several && f.arguments == "" {
 				return modelArgument(c, args)
 			}
-			if len(args) == 0 {
+			if len(args) == 0 || !f.several && len(args) > 1 {
 				return fmt.Errorf("want %s", arguments)
 			}
 			return nil

@@ -82,7 +82,7 @@ func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) (err 
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted after %d figures", len(g.Drawn))
 		}
-		if f.arguments != "" {
+		if f.arguments == directories {
 			g.Left = append(g.Left, left{f.name, "it shows the course of training, which a model does not hold: vanilla train --history DIR keeps it, vanilla viz training DIR draws it"})
 			continue
 		}

@@ -179,7 +179,10 @@ func largest[T float32 | float64](a []T) float64 {
 // Trajectory trains for Steps steps from a random state and returns the loss
 // of each batch before its update.
 func Trajectory(exec kernels.Executor, v kernels.Variant) ([]float64, error) {
-	data := Data(v.Program(), 22)
+	return trajectory(exec, v, Data(v.Program(), 22))
+}
+
+func trajectory(exec kernels.Executor, v kernels.Variant, data kernels.Data) ([]float64, error) {
 	pop, err := exec.Prepare(data, []kernels.Variant{v})
 	if err != nil {
 		return nil, err
@@ -237,6 +240,7 @@ func Run(t *testing.T, exec kernels.Executor) {
 		{"Gradients", suite.gradients},
 		{"Trajectories", suite.trajectories},
 		{"Recipes", suite.recipes},
+		{"Augmentation", suite.augmentation},
 		{"Values", suite.values},
 		{"Slices", suite.slices},
 		{"Population", suite.population},

@@ -81,6 +81,20 @@ func (b *batch) take(in *input, rows []int32) error {
 	return nil
 }
 
+// target is what the outputs for example i are to be, by class; nil if that is its
+// label with certainty.
+func (b *batch) target(i, classes int) []float32 {
+	targets := b.input.Targets
+	if targets == nil {
+		return nil
+	}
+	at := int(b.rows[i]) * classes
+	if targets[at+int(b.labels[i])] == 1 {
+		return nil
+	}
+	return targets[at : at+classes]
+}
+
 // class orders the examples: those of one class keep their order.
 func (b *batch) class(s packedSample) int {
 	if b.ordered {

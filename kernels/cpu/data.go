@@ -126,7 +126,8 @@ func (d *dataset) columns() int { return len(d.order) }
 func (d *dataset) find(e kernels.Examples) *input {
 	for s := range d.splits {
 		in := &d.splits[s]
-		if e.Len() == in.Len() && e.Len() > 0 && &e.Pixels[0] == &in.Pixels[0] && &e.Labels[0] == &in.Labels[0] {
+		if e.Len() == in.Len() && e.Len() > 0 && &e.Pixels[0] == &in.Pixels[0] && &e.Labels[0] == &in.Labels[0] && len(e.Targets) == len(in.Targets) &&
+			(e.Targets == nil || &e.Targets[0] == &in.Targets[0]) {
 			return in
 		}
 	}

@@ -10,7 +10,8 @@ import (
 	"vanilla/kernels"
 )
 
-// expandY writes the batch's labels as one-hot rows.
+// expandY writes the batch's targets: its labels as one-hot rows, if it has no
+// others.
 type expandY struct{ y ir.ID }
 
 func (k expandY) bind(m *machine) func() {
@@ -19,7 +20,13 @@ func (k expandY) bind(m *machine) func() {
 		clear(y[:m.n*padded(classes)])
 		for i, l := range m.now.labels[:m.n] {
 			c := int(l)
-			y[(c/lanes*m.n+i)*lanes+c%lanes] = 1
+			if t := m.now.target(i, classes); t == nil {
+				y[(c/lanes*m.n+i)*lanes+c%lanes] = 1
+			} else {
+				for c, v := range t {
+					y[(c/lanes*m.n+i)*lanes+c%lanes] = v
+				}
+			}
 		}
 	}
 }
@@ -600,7 +607,7 @@ func (k relayout) reads() []ir.ID     { return []ir.ID{k.in} }
 func (k relayout) writes() []ir.ID    { return []ir.ID{k.out} }
 
 func (k expandY) line(p *ir.Program) string {
-	return "labels as rows of zeros and ones -> " + p.Value(k.y).Name
+	return "targets, or labels as rows of zeros and ones -> " + p.Value(k.y).Name
 }
 
 func (k elementwise) line(p *ir.Program) string {

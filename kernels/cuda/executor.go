@@ -260,6 +260,9 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 		if err := kernels.CheckLayers(e.Name(), v.Program()); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
+		if err := checkPlain(v, &data); err != nil {
+			return nil, fmt.Errorf("variant %d: %w", i, err)
+		}
 	}
 	p := &population{data: data, nets: make([]network, len(variants)), free: make(chan *worker, len(e.gpus))}
 	for i, v := range variants {

@@ -79,7 +79,7 @@ func (m *machine) StepOn(e kernels.Examples, _ []int32, stepSize float32, step i
 
 func (m *machine) step(e kernels.Examples, rows []int32, stepSize float32, step int) (float64, error) {
 	p := m.variant.Program()
-	x, labels := gather[float32](e, rows)
+	x, labels := m.gather(e, rows)
 	m.interp.Draw = func(k int, out []float32) {
 		n := m.noises[k].At(step)
 		n.Fill(out, 0)
@@ -113,7 +113,7 @@ func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, 
 		for i := range rows {
 			rows[i] = int32(from + i)
 		}
-		x, labels := gather[float32](e, rows)
+		x, labels := m.gather(e, rows)
 		m.interp.Forward(x, labels)
 		// A chunk's loss is a mean; chunks weigh by their size. Penalties on
 		// parameters are the same in each and keep their weight of one.
@@ -125,6 +125,7 @@ func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, 
 
 func (m *machine) Forward(x []float32) ([][]float32, error) {
 	p := m.variant.Program()
+	m.interp.Targets = nil
 	m.interp.Forward(x, make([]byte, len(x)/p.Features()))
 	out := make([][]float32, len(p.Values))
 	for _, op := range p.Ops[:p.Forward] {
@@ -161,13 +162,18 @@ func (m *machine) Rest() {}
 
 func (m *machine) Close() error { return nil }
 
-// gather copies examples out of a set: x [len(rows), features], pixel / 255.
-func gather[T float32 | float64](e kernels.Examples, rows []int32) (x []T, labels []byte) {
+// gather copies examples out of a set: x [len(rows), features], pixel / 255, and
+// their labels. It sets the interpreter's targets.
+func (m *machine) gather(e kernels.Examples, rows []int32) (x []float32, labels []byte) {
+	m.interp.Targets = nil
 	for _, r := range rows {
 		for _, pixel := range e.Row(int(r)) {
-			x = append(x, T(pixel)/255)
+			x = append(x, float32(pixel)/255)
 		}
 		labels = append(labels, e.Labels[r])
+		if e.Targets != nil {
+			m.interp.Targets = e.AppendTarget(m.interp.Targets, int(r), m.variant.Program().Classes())
+		}
 	}
 	return x, labels
 }
@@ -179,6 +185,9 @@ type Interpreter[T float32 | float64] struct {
 	// Parameters are set by writing to them.
 	Values [][]T
 	labels []byte
+	// Targets are what outputs are to be [B, classes]; nil if they are the labels with
+	// certainty.
+	Targets []T
 	// Draw fills the result of the program's k-th Random operation. Where it is
 	// nil, as in evaluation, every element is the mean.
 	Draw func(k int, out []T)
@@ -204,7 +213,10 @@ func (in *Interpreter[T]) run(ops []ir.Op, x []T, labels []byte) {
 	in.Values[in.p.Input] = x
 	in.labels = labels
 	if !in.p.Layers() {
-		in.Values[in.p.Target] = oneHot[T](labels, in.p.Classes())
+		in.Values[in.p.Target] = in.Targets
+		if in.Targets == nil {
+			in.Values[in.p.Target] = oneHot[T](labels, in.p.Classes())
+		}
 	}
 	random := 0
 	for i := range ops {
@@ -339,10 +351,11 @@ func (in *Interpreter[T]) op(op *ir.Op) []T {
 
 // head computes a loss over the batch and its gradient, both scaled by s/B.
 func (in *Interpreter[T]) head(op *ir.Op, a []T, classes int) (loss float64, d []float64) {
-	row := ir.QuadraticRow
+	row, soft := ir.QuadraticRow, ir.QuadraticTargets
 	if op.Code == ir.Xent || op.Code == ir.DXent {
-		row = ir.CrossEntropyRow
+		row, soft = ir.CrossEntropyRow, ir.CrossEntropyTargets
 	}
+	target := make([]float64, classes)
 	scale := op.Scale / float64(len(in.labels))
 	d = make([]float64, len(a))
 	for i, v := range a {
@@ -350,7 +363,14 @@ func (in *Interpreter[T]) head(op *ir.Op, a []T, classes int) (loss float64, d [
 	}
 	for i, label := range in.labels {
 		r := d[i*classes : (i+1)*classes]
-		loss += scale * row(r, int(label), r)
+		if in.Targets == nil {
+			loss += scale * row(r, int(label), r)
+		} else {
+			for j := range target {
+				target[j] = float64(in.Targets[i*classes+j])
+			}
+			loss += scale * soft(r, target, r)
+		}
 		for j := range r {
 			r[j] *= scale
 		}

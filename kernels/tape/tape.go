@@ -165,17 +165,18 @@ func (r *run) run(fill func(x, y []float32)) (err error) {
 	return r.vm.RunAll()
 }
 
-// fill writes examples as the graph's inputs: pixel / 255 and one-hot rows.
+// fill writes examples as the graph's inputs: pixel / 255 and rows of targets.
 func (m *machine) fill(e kernels.Examples, row func(i int) int) func(x, y []float32) {
 	classes := m.variant.Program().Classes()
 	return func(x, y []float32) {
-		clear(y)
 		for i := range len(y) / classes {
 			r := row(i)
 			for j, pixel := range e.Row(r) {
 				x[i*e.Features+j] = float32(pixel) / 255
 			}
-			y[i*classes+int(e.Labels[r])] = 1
+			for c := range classes {
+				y[i*classes+c] = e.Target(r, c, classes)
+			}
 		}
 	}
 }

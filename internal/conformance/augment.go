@@ -1,0 +1,75 @@
+package conformance
+
+import (
+	"testing"
+
+	"vanilla/graph/ir"
+	"vanilla/kernels"
+	"vanilla/kernels/ref"
+)
+
+// Soft gives all examples of a data set targets: the label with 0.7 and the classes
+// after it with what is left, but for every third, which stays certain.
+func Soft(d kernels.Data) kernels.Data {
+	soften := func(e kernels.Examples) kernels.Examples {
+		e.Targets = make([]float32, e.Len()*d.Classes)
+		for i, label := range e.Labels {
+			row := e.Targets[i*d.Classes:][:d.Classes]
+			if row[label] = 1; i%3 == 0 {
+				continue
+			}
+			row[label] = 0.7
+			row[(int(label)+1)%d.Classes] += 0.2
+			row[(int(label)+2)%d.Classes] += 0.1
+		}
+		return e
+	}
+	d.Train, d.Validation, d.Test = soften(d.Train), soften(d.Validation), soften(d.Test)
+	return d
+}
+
+// augmentation: images changed in all ways, noise among them, and targets that are no
+// labels mean the same as on the reference.
+func (s suite) augmentation(t *testing.T) {
+	hard := func(p *ir.Program) kernels.Data { return Data(p, 22) }
+	soft := func(p *ir.Program) kernels.Data { return Soft(Data(p, 22)) }
+	for _, c := range []struct {
+		name string
+		data func(p *ir.Program) kernels.Data
+		of   func(v *kernels.Variant)
+	}{
+		{"moved, turned, stretched, slanted", hard, func(v *kernels.Variant) {
+			v.Augment = kernels.Augment{Shift: 2, Rotate: 20, Scale: 0.2, Shear: 0.2}
+		}},
+		{"strokes, bent", hard, func(v *kernels.Variant) {
+			v.Augment = kernels.Augment{Stroke: 0.6, Elastic: 34, ElasticSigma: 4}
+		}},
+		{"noise", hard, func(v *kernels.Variant) { v.NoiseShare = 0.3 }},
+		{"soft targets", soft, func(v *kernels.Variant) {}},
+		{"all", soft, func(v *kernels.Variant) {
+			v.Augment = kernels.Augment{Shift: 1, Rotate: 10, Scale: 0.1, Shear: 0.1, Stroke: 0.3, Elastic: 60, ElasticSigma: 6}
+			v.NoiseShare = 0.2
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, n := range s.nets {
+				v := Variant(n, 10)
+				if c.of(&v); v.Augment != (kernels.Augment{}) && n.Program.Features() != 784 {
+					continue // no images
+				}
+				data := c.data(n.Program)
+				got, err := trajectory(s.exec, v, data)
+				if err != nil {
+					t.Fatalf("%s: %v", n.Program.Name, err)
+				}
+				want, err := trajectory(ref.New(), v, data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := SameTrajectory(got, want); err != nil {
+					t.Errorf("%s: %v", n.Program.Name, err)
+				}
+			}
+		})
+	}
+}
