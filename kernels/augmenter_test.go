@@ -138,11 +138,11 @@ func TestAugmentedBytes(t *testing.T) {
 		a    Augment
 		want uint32
 	}{
-		{"shift", Augment{Shift: 2}, 0},
-		{"shift, rotation, scale", Augment{Shift: 1, Rotate: 15, Scale: 0.15}, 0},
-		{"stroke", Augment{Stroke: 0.5}, 0},
-		{"elastic", Augment{Elastic: 34, ElasticSigma: 4}, 0},
-		{"all", everything, 0},
+		{"shift", Augment{Shift: 2}, 0x9cf5d1d9},
+		{"shift, rotation, scale", Augment{Shift: 1, Rotate: 15, Scale: 0.15}, 0x5353b6},
+		{"stroke", Augment{Stroke: 0.5}, 0xcdef238},
+		{"elastic", Augment{Elastic: 34, ElasticSigma: 4}, 0x315449d},
+		{"all", everything, 0x9bd86116},
 	} {
 		digest := uint32(0)
 		for epoch := range 3 {
@@ -243,7 +243,7 @@ func TestNoiseShare(t *testing.T) {
 		t.Error("noise depends on the batch")
 	}
 	digest := crc32.ChecksumIEEE(newAugmenter(&d, &v, &shared{}).batch(1, 300, rows).Pixels)
-	if want := uint32(0); digest != want {
+	if want := uint32(0x7f0c07c7); digest != want {
 		t.Errorf("digest %#x, want %#x", digest, want)
 	}
 }
@@ -304,12 +304,15 @@ func TestField(t *testing.T) {
 		}
 		const n = fieldSide * fieldSide
 		deviation := math.Sqrt(squares/n - sum/n*sum/n)
-		// Of uniform noise 1/√3; of its averages as much by 1/(2σ√π). The field has some
-		// (256/2σ√π)² independent values.
-		want := 1 / math.Sqrt(3) / (2 * sigma * math.Sqrt(math.Pi))
-		if sigma < 1 { // samples of the Gaussian are far between
-			want *= 1.02
+		// Of uniform noise 1/√3, of averages that times the root of the sum of the squared
+		// weights, which are products of those along the axes. The field has some (256/2σ√π)²
+		// independent values.
+		weights, squared := 0.0, 0.0
+		for k := -math.Ceil(3 * sigma); k <= 3*sigma+1; k++ {
+			w := math.Exp(-k * k / (2 * sigma * sigma))
+			weights, squared = weights+w, squared+w*w
 		}
+		want := 1 / math.Sqrt(3) * squared / (weights * weights)
 		allowed := 0.02 + 3*(2*sigma*math.Sqrt(math.Pi))/fieldSide/math.Sqrt2
 		if math.Abs(deviation/want-1) > allowed {
 			t.Errorf("σ %g: deviation %.4f, want %.4f within %.0f %%", sigma, deviation, want, 100*allowed)

@@ -15,6 +15,7 @@ type noiseImages struct {
 	threshold uint64
 	// gaussian is the pixels of Gaussian noise by 16 bits.
 	gaussian []byte
+	words    []uint32 // room
 }
 
 // The kinds of images that show nothing.
@@ -43,27 +44,31 @@ func (n *noiseImages) draw(to, from []byte, seed uint64, epoch, position int) bo
 	if uint64(first[0]) >= n.threshold {
 		return false
 	}
-	var words [4]uint32
-	word := func(i int) uint32 {
-		if i%4 == 0 {
-			words = noiseWords(seed, epoch, position, 1+i/4)
+	words := func(count int) []uint32 {
+		n.words = n.words[:0]
+		for block := 1; len(n.words) < count; block++ {
+			w := noiseWords(seed, epoch, position, block)
+			n.words = append(n.words, w[:]...)
 		}
-		return words[i%4]
+		return n.words
 	}
 	switch kind := uint64(first[1]) * noiseKinds >> 32; kind {
 	case uniformNoise:
+		random := words((len(to) + 3) / 4)
 		for i := range to {
-			to[i] = byte(word(i/4) >> (i % 4 * 8))
+			to[i] = byte(random[i/4] >> (i % 4 * 8))
 		}
 	case shuffledPixels:
 		copy(to, from)
+		random := words(len(to))
 		for i := len(to) - 1; i > 0; i-- {
-			k := int(uint64(word(len(to)-1-i)) * uint64(i+1) >> 32)
+			k := int(uint64(random[len(to)-1-i]) * uint64(i+1) >> 32)
 			to[i], to[k] = to[k], to[i]
 		}
 	case gaussianNoise:
+		random := words((len(to) + 1) / 2)
 		for i := range to {
-			to[i] = n.gaussian[uint16(word(i/2)>>(i%2*16))]
+			to[i] = n.gaussian[uint16(random[i/2]>>(i%2*16))]
 		}
 	case blankGrey:
 		grey := byte(first[2] >> 24)

@@ -36,7 +36,8 @@ func TestRecipeFlags(t *testing.T) {
 	mine := with(train.Lesson(), func(r *train.Recipe) { r.Epochs, r.Schedule, r.StepEpochs, r.Gamma = 7, "step", 2, 0.1 })
 	all := strings.Fields("--arch 784-9-10 --activation relu --loss cross-entropy --optimizer nesterov --lr 0.3 --weight-decay 0.01 " +
 		"--schedule step --batch 9 --epochs 11 --init he --momentum 0.7 --step-epochs 3 --gamma 0.2 --warmup 1.5 --shift 2 " +
-		"--validation 0.3 --patience 4 --block gated --norm layer --dropout 0.1 --input-dropout 0.2 --label-smoothing 0.05")
+		"--validation 0.3 --patience 4 --block gated --norm layer --dropout 0.1 --input-dropout 0.2 --label-smoothing 0.05 " +
+		"--rotate 15 --scale 0.1 --shear 0.2 --stroke 0.3 --elastic 34 --elastic-sigma 5 --noise-share 0.06")
 	for _, c := range []struct {
 		args []string
 		want train.Recipe
@@ -57,7 +58,9 @@ func TestRecipeFlags(t *testing.T) {
 			with(train.Default(), func(r *train.Recipe) { r.Schedule, r.Epochs, r.StepEpochs, r.Gamma = "step", 9, 3, 0.1 })},
 		{all, train.Recipe{Arch: "784-9-10", Activation: "relu", Loss: "cross-entropy", Optimizer: "nesterov", LR: 0.3, WeightDecay: 0.01,
 			Schedule: "step", Batch: 9, Epochs: 11, Init: "he", Momentum: 0.7, StepEpochs: 3, Gamma: 0.2, Warmup: 1.5, Shift: 2,
-			Validation: 0.3, Patience: 4, Block: "gated", Norm: "layer", Dropout: 0.1, InputDropout: 0.2, LabelSmoothing: 0.05}},
+			Validation: 0.3, Patience: 4, Block: "gated", Norm: "layer", Dropout: 0.1, InputDropout: 0.2, LabelSmoothing: 0.05,
+			Rotate: 15, Scale: 0.1, Shear: 0.2, Stroke: 0.3, Elastic: 34, ElasticSigma: 5, NoiseShare: 0.06}},
+		{[]string{"--elastic", "30"}, with(train.Default(), func(r *train.Recipe) { r.Elastic, r.ElasticSigma = 30, 4 })},
 	} {
 		if r := resolved(t, c.args...); r != c.want {
 			t.Errorf("%q: found %+v, want %+v", c.args, r, c.want)
@@ -82,7 +85,7 @@ func TestRecipeFlags(t *testing.T) {
 // A printed recipe trains the same network.
 func TestPrintedRecipe(t *testing.T) {
 	inData(t)
-	flags := tiny("--optimizer", "adam", "--lr", "0.01", "--schedule", "step", "--validation", "0.2", "--patience", "3", "--shift", "1")
+	flags := tiny("--optimizer", "adam", "--lr", "0.01", "--schedule", "step", "--validation", "0.2", "--patience", "3", "--shift", "1", "--rotate", "10", "--elastic", "20", "--noise-share", "0.1")
 	must(t, append(flags, "-o", "flags.safetensors")...)
 	recipe := must(t, append(flags, "--print-recipe", "-o", "none")...)
 	if err := os.WriteFile("recipe.yaml", []byte(recipe), 0o600); err != nil {

@@ -65,7 +65,7 @@ func (v *vizFlags) augment(names []string) (viz.Figure, error) {
 		}
 	}
 	if a.Changes == nil {
-		return nil, &train.SettingError{Field: "recipe", Value: names[0], Problem: "it changes no images: want one that does, or --rotate 15"}
+		return nil, usagef("the recipe %s changes no images: want one that does, or flags, as in --rotate 15", names[0])
 	}
 	variant := train.Spec{Recipe: r, OrderSeed: v.seed}.Variant(nil)
 	rows := make([]int32, min(viz.AugmentedRows, data.Train.Len()))

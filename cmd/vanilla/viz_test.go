@@ -188,8 +188,11 @@ func TestFigureFiles(t *testing.T) {
 	must(t, tiny("--history", "run", "--snapshots", "log,epochs")...)
 	for _, f := range figures() {
 		name := "model.safetensors"
-		if f.name == "training" {
+		switch f.name {
+		case "training":
 			name = "run"
+		case "augment":
+			name = "default"
 		}
 		args := []string{"viz", f.name, name, "-o", "a.png"}
 		if f.name != "weights" {
@@ -197,6 +200,9 @@ func TestFigureFiles(t *testing.T) {
 		}
 		if f.name == "morph" {
 			args = append(args, "--from", "0", "--to", "2")
+		}
+		if f.name == "augment" {
+			args = append(args, "--rotate", "20", "--elastic", "5")
 		}
 		if stdout := must(t, args...); !strings.HasSuffix(stdout, "saved in a.png\n") {
 			t.Errorf("%s printed %q", f.name, stdout)
@@ -270,7 +276,7 @@ func TestVizAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Three classes have no 8 to become.
-		if len(g.Drawn) != 7 || len(g.Left) != 2 || g.Left[0].Figure != "morph" || g.Left[1].Figure != "training" {
+		if len(g.Drawn) != 7 || len(g.Left) != 3 || g.Left[0].Figure != "morph" || g.Left[1].Figure != "training" || g.Left[2].Figure != "augment" {
 			t.Fatalf("%s: drew %+v, left out %+v", arch, g.Drawn, g.Left)
 		}
 		index := string(read(t, filepath.Join("figures", "index.html")))
@@ -321,7 +327,7 @@ func TestVizWrongUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, misuse, "vanilla viz: want a figure: weights, blobs, mistakes, noise, robustness, activations, morph, dream, training or all"},
+		{nil, misuse, "vanilla viz: want a figure: weights, blobs, mistakes, noise, robustness, activations, morph, dream, training, augment or all"},
 		{[]string{"paint", "default"}, misuse, `found the figure "paint": want weights, blobs`},
 		{[]string{"weights"}, misuse, "vanilla viz weights: want a model file"},
 		{[]string{"weights", "default", "lesson"}, misuse, `unexpected argument "lesson": want one model file`},

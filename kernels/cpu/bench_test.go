@@ -84,7 +84,7 @@ func narrowed(set *routines) executor {
 func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch, shift int, o kernels.Optimizer, stepSize float64) {
 	population, err := narrowed(set).Prepare(data, []kernels.Variant{{
 		Source: p, Optimizer: o,
-		Schedule: kernels.Schedule{StepSize: stepSize, Name: "constant"}, Batch: batch, Epochs: 40, Shift: shift,
+		Schedule: kernels.Schedule{StepSize: stepSize, Name: "constant"}, Batch: batch, Epochs: 40, Augment: kernels.Augment{Shift: shift},
 		Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 	}})
 	if err != nil {

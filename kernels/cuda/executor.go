@@ -256,11 +256,14 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	if err := kernels.Check(&data, variants); err != nil {
 		return nil, err
 	}
+	if data.Train.Targets != nil {
+		return nil, errors.New("the data's targets are other than labels, which the executor cuda does not take so far: the device cpu does")
+	}
 	for i, v := range variants {
 		if err := kernels.CheckLayers(e.Name(), v.Program()); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
-		if err := checkPlain(v, &data); err != nil {
+		if err := RefusesImages(v); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 	}

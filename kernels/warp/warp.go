@@ -26,7 +26,7 @@ const (
 type Map struct{ U, UX, UY, V, VX, VY int32 }
 
 // Field moves each place further, by (DX, DY)·Gain/32768 in 256ths of a pixel,
-// rounded to whole ones. DX and DY have rows of Stride numbers, of which the first
+// rounded to whole ones. Gain is not negative. DX and DY have rows of Stride numbers, of which the first
 // columns are the image's; there must be seven more after the last.
 type Field struct {
 	DX, DY []int16
@@ -36,7 +36,7 @@ type Field struct {
 
 // job is what resample reads besides images: vectors of eight, most of them of
 // equal numbers. Its rows are numbered by the constants that follow.
-type job [10][8]int32
+type job = [10][8]int32
 
 const (
 	jobU     = iota // places of the first eight pixels

@@ -202,9 +202,9 @@ const (
 // VPMADDWD's of the two.
 func resample(name string, bent bool) {
 	if bent {
-		begin(name, "to []byte, quads []uint32, dx, dy []int16, j *job, rows, cols, stride, fieldStride int")
+		begin(name, "to []byte, quads []uint32, dx, dy []int16, j *[10][8]int32, rows, cols, stride, fieldStride int")
 	} else {
-		begin(name, "to []byte, quads []uint32, j *job, rows, cols, stride int")
+		begin(name, "to []byte, quads []uint32, j *[10][8]int32, rows, cols, stride int")
 	}
 	to, quads, j := slice("to"), slice("quads"), number("j")
 	rows, cols, stride := number("rows"), number("cols"), number("stride")
