@@ -31,8 +31,11 @@ type plan struct {
 	forward []kernel
 }
 
-// pass transforms a schedule on its way to a list of kernels.
-type pass func(*schedule)
+// pass is one transformation of a schedule on its way to a list of kernels.
+type pass struct {
+	name string
+	run  func(*schedule)
+}
 
 // schedule is a list of kernels in the making.
 type schedule struct {
@@ -47,8 +50,9 @@ type schedule struct {
 	tensor  *tensorPlan
 }
 
-// schedule runs operations through passes.
-func (c *plan) schedule(ops []ir.Op, kept []ir.ID, passes ...pass) []kernel {
+// schedule runs operations through passes, and checks the list after each of them: a mistake in a pass is an error that
+// names it, not a wrong number.
+func (c *plan) schedule(ops []ir.Op, kept []ir.ID, passes ...pass) ([]kernel, error) {
 	s := &schedule{program: c.program, optimizer: c.optimizer, layout: c.layout, ops: ops, kept: kept, randoms: map[ir.ID]int{}, tensor: c.tensor}
 	for _, op := range c.program.Ops {
 		if op.Code == ir.Random {
@@ -56,9 +60,47 @@ func (c *plan) schedule(ops []ir.Op, kept []ir.ID, passes ...pass) []kernel {
 		}
 	}
 	for _, pass := range passes {
-		pass(s)
+		pass.run(s)
+		if err := s.check(); err != nil {
+			return nil, fmt.Errorf("program %q: the pass %q leaves a list that cannot run: %w", c.program.Name, pass.name, err)
+		}
 	}
-	return s.kernels
+	return s.kernels, nil
+}
+
+// check reports an error unless every value of the schedule's operations that a kernel reads, or that is kept, is written
+// by one kernel, before, and no parameter is read once it is updated.
+func (s *schedule) check() error {
+	computed := map[ir.ID]bool{} // by these operations: false until a kernel wrote it
+	for _, op := range s.ops {
+		computed[op.Out] = false
+	}
+	updated := map[ir.ID]bool{}
+	for _, k := range s.kernels {
+		for _, id := range k.reads() {
+			if written, ours := computed[id]; ours && !written {
+				return fmt.Errorf("%s: %s is read before it is written", k.line(s.program), s.program.Value(id).Name)
+			}
+			if updated[id] {
+				return fmt.Errorf("%s: %s is read after its update", k.line(s.program), s.program.Value(id).Name)
+			}
+		}
+		for _, id := range k.writes() {
+			if computed[id] {
+				return fmt.Errorf("%s: %s is written twice", k.line(s.program), s.program.Value(id).Name)
+			}
+			computed[id] = true
+		}
+		if u, is := k.(interface{ updates() ir.ID }); is {
+			updated[u.updates()] = true
+		}
+	}
+	for _, id := range s.kept {
+		if written, ours := computed[id]; ours && !written {
+			return fmt.Errorf("%s is wanted and not written", s.program.Value(id).Name)
+		}
+	}
+	return nil
 }
 
 // compile makes the plan of a program.
@@ -68,7 +110,7 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 		return nil, err
 	}
 	c.optimizer = o
-	c.step = c.schedule(c.program.Ops, []ir.ID{c.program.Loss},
+	c.step, err = c.schedule(c.program.Ops, []ir.ID{c.program.Loss},
 		selectKernels,
 		appendUpdates,
 		dropUnread,
@@ -82,7 +124,7 @@ func compile(p *ir.Program, o kernels.Optimizer) (*plan, error) {
 		expandInput,
 		expandTarget,
 	)
-	return c, nil
+	return c, err
 }
 
 // compileForward makes the plan of a program that is not to be trained: it has
@@ -92,21 +134,29 @@ func compileForward(p *ir.Program) (*plan, error) {
 		return nil, err
 	}
 	if !p.Layers() {
-		return compileTensor(p), nil
+		return compileTensor(p)
 	}
 	c := &plan{program: p, layout: layouts(p)}
 	forward, afterLoss, err := splitAtLoss(p)
 	if err != nil {
 		return nil, err
 	}
-	c.before = c.schedule(forward[0], nil, selectKernels)
-	c.chunk = c.schedule(forward[1], []ir.ID{p.Output},
+	if c.before, err = c.schedule(forward[0], nil, selectKernels); err != nil {
+		return nil, err
+	}
+	if c.chunk, err = c.schedule(forward[1], []ir.ID{p.Output},
 		selectKernels,
 		fuseDenseActivation,
 		expandInput,
-	)
-	c.after = c.schedule(afterLoss, nil, selectKernels)
-	c.forward = c.schedule(slices.Concat(forward[0], forward[1]), nil, selectKernels)
+	); err != nil {
+		return nil, err
+	}
+	if c.after, err = c.schedule(afterLoss, nil, selectKernels); err != nil {
+		return nil, err
+	}
+	if c.forward, err = c.schedule(slices.Concat(forward[0], forward[1]), nil, selectKernels); err != nil {
+		return nil, err
+	}
 	c.forward = slices.DeleteFunc(c.forward, func(k kernel) bool { _, is := k.(loss); return is })
 	return c, nil
 }
@@ -230,11 +280,11 @@ func splitAtLoss(p *ir.Program) (forward [2][]ir.Op, after []ir.Op, err error) {
 }
 
 // selectKernels makes one kernel of every operation.
-func selectKernels(s *schedule) {
+var selectKernels = pass{"select kernels", func(s *schedule) {
 	for _, op := range s.ops {
 		s.kernels = append(s.kernels, s.choose(op))
 	}
-}
+}}
 
 func (s *schedule) choose(op ir.Op) kernel {
 	arg := func(k int) ir.ID { return op.Args[k] }
@@ -273,17 +323,17 @@ func (s *schedule) choose(op ir.Op) kernel {
 
 // appendUpdates ends the list with one update per parameter. Everything else
 // runs before them, so all of the step sees the parameters that it began with.
-func appendUpdates(s *schedule) {
+var appendUpdates = pass{"append updates", func(s *schedule) {
 	for i, q := range s.program.Params {
 		decay, _ := s.optimizer.Decay(q.Bias)
 		s.kernels = append(s.kernels, update{optimizer: s.optimizer, w: q.Value, grad: q.Grad, param: i, bias: q.Bias, decay: decay})
 	}
-}
+}}
 
 // slopesFromOutputs lets activation gradients read the activation's output in
 // place of its input, where that is as good: sigmoid′(z) = h(1−h). It saves an
 // exponential, and often frees z.
-func slopesFromOutputs(s *schedule) {
+var slopesFromOutputs = pass{"slopes from outputs", func(s *schedule) {
 	for i, k := range s.kernels {
 		d, ok := k.(activationGradient)
 		if !ok || !slopeFromOutput(d.act) {
@@ -297,10 +347,10 @@ func slopesFromOutputs(s *schedule) {
 			}
 		}
 	}
-}
+}}
 
 // fuseDenseActivation joins Dense and Act where nothing else reads the sums.
-func fuseDenseActivation(s *schedule) {
+var fuseDenseActivation = pass{"fuse activations into dense layers", func(s *schedule) {
 	for i, k := range s.kernels {
 		d, ok := k.(denseLayer)
 		if !ok {
@@ -314,12 +364,12 @@ func fuseDenseActivation(s *schedule) {
 		}
 	}
 	s.compact()
-}
+}}
 
 // fuseLossGradient computes a loss's gradient beside it: they share the
 // softmax. The gradient's readers come later than its own place in the list, so
 // it may move up to the loss.
-func fuseLossGradient(s *schedule) {
+var fuseLossGradient = pass{"fuse losses and their gradients", func(s *schedule) {
 	for i, k := range s.kernels {
 		l, ok := k.(loss)
 		if !ok {
@@ -333,12 +383,12 @@ func fuseLossGradient(s *schedule) {
 		}
 	}
 	s.compact()
-}
+}}
 
 // fuseInputActivationGradient joins DInput and DAct where nothing else reads
 // the gradient between them. The pair runs at DAct's place, where the operands
 // of both are there.
-func fuseInputActivationGradient(s *schedule) {
+var fuseInputActivationGradient = pass{"fuse slopes into input gradients", func(s *schedule) {
 	for i, k := range s.kernels {
 		d, ok := k.(inputGradient)
 		if !ok || d.act != 0 {
@@ -352,13 +402,13 @@ func fuseInputActivationGradient(s *schedule) {
 		}
 	}
 	s.compact()
-}
+}}
 
 // fuseUpdates updates parameters where their gradients are computed, without
 // storing these, if nothing else reads them. Decay that the program adds to the gradient (dw + s·w) becomes
 // part of the update too. The fused kernels stand at the updates' places, at
 // the end: there they read nothing that an update changes.
-func fuseUpdates(s *schedule) {
+var fuseUpdates = pass{"fuse updates into gradients", func(s *schedule) {
 	for i, k := range s.kernels {
 		u, ok := k.(update)
 		if !ok || s.onlyReader(u.grad) != i {
@@ -389,7 +439,7 @@ func fuseUpdates(s *schedule) {
 		}
 	}
 	s.compact()
-}
+}}
 
 // descends reports whether an optimizer's update is stepSize · (gradient +
 // decay · w), with nothing kept from step to step.
@@ -397,12 +447,12 @@ func descends(o kernels.Optimizer) bool { return o.Rule() == kernels.Descent }
 
 // expandInput converts x in front of a list in which any kernel reads it as
 // numbers.
-func expandInput(s *schedule) {
+var expandInput = pass{"expand the input", func(s *schedule) {
 	x := s.program.Input
 	if slices.ContainsFunc(s.kernels, func(k kernel) bool { return slices.Contains(k.reads(), x) }) {
 		s.kernels = slices.Insert(s.kernels, 0, kernel(expandX{x}))
 	}
-}
+}}
 
 // onlyReader is the index of the one kernel that reads a value, once, or −1 if
 // there are several or the value is wanted for itself.

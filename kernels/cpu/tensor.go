@@ -320,7 +320,7 @@ func (c *plan) ordered() bool {
 // compileTensor makes the plan of a program with tensor operations. It is
 // evaluated in batches as large as those it is trained in, each with a loss of its
 // own.
-func compileTensor(program *ir.Program) *plan {
+func compileTensor(program *ir.Program) (*plan, error) {
 	t := layOut(program)
 	p := t.p
 	c := &plan{program: p, layout: t.layout, tensor: t, output: program.Output, values: len(program.Values)}
@@ -341,7 +341,10 @@ func compileTensor(program *ir.Program) *plan {
 		evaluated = append(slices.Clone(evaluated), p.Ops[p.Forward+i]) // a copy of the output
 	}
 	kept := []ir.ID{p.Output, p.Loss}
-	c.chunk = c.schedule(evaluated, kept, selectKernels, dropUnread, fuseDenseActivation, fuseMulAdd, groupMaps, expandInput, expandTarget)
-	c.forward = c.schedule(forward, kept, selectKernels, dropUnread)
-	return c
+	var err error
+	if c.chunk, err = c.schedule(evaluated, kept, selectKernels, dropUnread, fuseDenseActivation, fuseMulAdd, groupMaps, expandInput, expandTarget); err != nil {
+		return nil, err
+	}
+	c.forward, err = c.schedule(forward, kept, selectKernels, dropUnread)
+	return c, err
 }

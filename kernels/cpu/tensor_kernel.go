@@ -210,8 +210,14 @@ func (g mapGroup) bind(m *machine) func() {
 
 func (g mapGroup) reads() []ir.ID {
 	var ids []ir.ID
+	made := map[ir.ID]bool{} // by an earlier map of the group
 	for _, k := range g.maps {
-		ids = append(ids, k.args...)
+		for _, id := range k.args {
+			if !made[id] {
+				ids = append(ids, id)
+			}
+		}
+		made[k.out] = true
 	}
 	return ids
 }
@@ -234,7 +240,7 @@ func (g mapGroup) line(p *ir.Program) string {
 
 // dropUnread removes what writes nothing that is read: repetitions that maps look
 // through.
-func dropUnread(s *schedule) {
+var dropUnread = pass{"drop what is not read", func(s *schedule) {
 	read := map[ir.ID]bool{}
 	for _, id := range s.kept {
 		read[id] = true
@@ -252,10 +258,10 @@ func dropUnread(s *schedule) {
 		}
 	}
 	s.compact()
-}
+}}
 
 // fuseMulAdd joins a product with the sum or difference that alone reads it.
-func fuseMulAdd(s *schedule) {
+var fuseMulAdd = pass{"fuse multiply-adds", func(s *schedule) {
 	for i, k := range s.kernels {
 		product, ok := k.(elementwise)
 		if !ok || product.fn != ir.FnMul || product.kind != inPanels {
@@ -283,10 +289,10 @@ func fuseMulAdd(s *schedule) {
 		s.kernels[i], s.kernels[j] = nil, fused
 	}
 	s.compact()
-}
+}}
 
 // groupMaps joins neighbouring maps on panels of one width.
-func groupMaps(s *schedule) {
+var groupMaps = pass{"group maps", func(s *schedule) {
 	extent := func(k elementwise) ir.Shape { return s.program.Value(k.out).Shape }
 	for i := 0; i < len(s.kernels); i++ {
 		first, ok := s.kernels[i].(elementwise)
@@ -307,7 +313,7 @@ func groupMaps(s *schedule) {
 			s.compact()
 		}
 	}
-}
+}}
 
 // risky are functions that may make what is not finite of the numbers beyond a
 // matrix's width, which weights of zero would not stop.
@@ -639,12 +645,12 @@ func names(p *ir.Program, ids []ir.ID) string {
 }
 
 // expandTarget writes y in front of a list in which any kernel reads it.
-func expandTarget(s *schedule) {
+var expandTarget = pass{"expand the targets", func(s *schedule) {
 	y := s.program.Target
 	if slices.ContainsFunc(s.kernels, func(k kernel) bool { return slices.Contains(k.reads(), y) }) {
 		s.kernels = slices.Insert(s.kernels, 0, kernel(expandY{y}))
 	}
-}
+}}
 
 // chooseTensor makes the kernel of a tensor operation.
 func (s *schedule) chooseTensor(op ir.Op) kernel {
