@@ -153,11 +153,10 @@ generate: ## regenerate what is generated
 # What generates the assembly, in a copy of its own: the files name the command.
 check-generate: ## fail unless the committed assembly is what its generator writes, byte for byte
 	@set -e; tmp=$$(mktemp -d); trap 'rm -rf '$$tmp EXIT; for which in cpu:dense warp:warp; do \
-		pkg=$${which%:*} file=$${which#*:}; cp -r kernels/$$pkg/_asm $$tmp; (cd $$tmp/_asm; \
+		pkg=$${which%:*} file=$${which#*:}; mkdir $$tmp/$$pkg; cp -r kernels/$$pkg/_asm $$tmp/$$pkg; (cd $$tmp/$$pkg/_asm; \
 		go mod tidy -diff; go vet .; go run . -out ../$${file}_amd64.s -stubs ../$${file}_amd64.go -pkg $$pkg); \
-		for f in $${file}_amd64.s $${file}_amd64.go; do cmp $$tmp/$$f kernels/$$pkg/$$f || \
-			{ echo "kernels/$$pkg/$$f is not what kernels/$$pkg/_asm generates: run make generate"; exit 1; }; done; \
-		rm -r $$tmp/_asm; done
+		for f in $$(cd $$tmp/$$pkg && ls *_amd64.*); do cmp $$tmp/$$pkg/$$f kernels/$$pkg/$$f || \
+			{ echo "kernels/$$pkg/$$f is not what kernels/$$pkg/_asm generates: run make generate"; exit 1; }; done; done
 
 models: ## train the networks in model/zoo anew, with the commands of its README
 	go run ./cmd/vanilla train -o model/zoo/default.safetensors

@@ -5,6 +5,9 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
+// ceilingRegisters is how many registers of sums ceiling adds to.
+const ceilingRegisters = 12
+
 // ceiling: multiply-adds on registers alone, for twelve registers of sums: two a
 // cycle, four cycles until a result is there.
 //
@@ -15,7 +18,7 @@ import (
 //	}
 func (s set) ceiling() {
 	r := s.begin("ceiling", "(sums []float32, factor, addend float32, turns int)")
-	v, rest := s.vectors(12 / s.perVector)
+	v, rest := s.vectors(ceilingRegisters / s.perVector)
 	VBROADCASTSS(scalar("factor"), rest[0])
 	VBROADCASTSS(scalar("addend"), rest[1])
 	factor, addend := s.splat(rest[0]), s.splat(rest[1])

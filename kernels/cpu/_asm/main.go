@@ -1,5 +1,6 @@
 // Command asm writes dense_amd64.s and its Go stubs: the inner loops of package
-// cpu for AVX2 with FMA, and for AVX-512.
+// cpu for AVX2 with FMA, and for AVX-512; and tables_amd64.go, which says which is
+// which.
 //
 // Every routine is written once, over vectors of 16 float32: a register of
 // AVX-512, two of AVX2; those that take most of the time once more, over the
@@ -8,6 +9,10 @@
 package main
 
 import (
+	"flag"
+	"log"
+	"path/filepath"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 )
@@ -52,6 +57,9 @@ func main() {
 	avx2Half.scatter()
 	encode(compact)
 	Generate()
+	if err := tables(filepath.Join(filepath.Dir(flag.Lookup("out").Value.String()), "tables_amd64.go")); err != nil {
+		log.Fatal(err)
+	}
 }
 
 // setControl sets MXCSR and returns what it was.

@@ -17,21 +17,29 @@ type set struct {
 	perVector int
 	// lanes is how many float32 a register holds.
 	lanes int
+	// title is the set's name for people.
+	title string
+	// multiplyPanels, accumulatePanels and recordPanels are how many panels
+	// multiply, accumulate, and gather and scatter take at once.
+	multiplyPanels, accumulatePanels, recordPanels int
 }
+
+// halfSuffix ends the names of routines that see the first half of every vector.
+const halfSuffix = "Half"
 
 var (
 	avx2 = set{"AVX2", []reg.VecPhysical{
 		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
 		reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
-	}, 2, 8}
+	}, 2, 8, "AVX2", 1, 1, 1}
 	// avx2Half sees the first half of every vector only.
-	avx2Half = set{"AVX2Half", avx2.registers, 1, 8}
+	avx2Half = set{avx2.suffix + halfSuffix, avx2.registers, 1, 8, avx2.title, 1, 1, 1}
 	avx512   = set{"AVX512", []reg.VecPhysical{
 		reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
 		reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
 		reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
 		reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
-	}, 1, 16}
+	}, 1, 16, "AVX-512", 2, 3, 4}
 )
 
 func (s set) wide() bool { return s.lanes == 16 }
@@ -240,6 +248,7 @@ type routine struct {
 
 func (s set) begin(name, signature string) *routine {
 	TEXT(name+s.suffix, NOSPLIT, "func"+signature)
+	begun[s.suffix] = append(begun[s.suffix], name)
 	Pragma("noescape")
 	return &routine{set: s}
 }
