@@ -67,26 +67,27 @@ var imports = map[string][]string{
 	"model/export": {"graph/ir", "model"},
 	"model/zoo":    {"model"},
 
-	"infer": {"internal/memory", "graph/ir", "kernels", "graph", "kernels/ref", "mnist", "model"},
+	"infer":         {"internal/memory", "graph/ir", "infer/quality", "kernels", "graph", "kernels/ref", "mnist", "model"},
+	"infer/quality": {},
 
-	"train": {"dataset", "graph/ir", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
+	"train": {"dataset", "graph/ir", "infer/quality", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
 
 	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words", "internal/sample"},
 
 	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz", "internal/words", "internal/sample"},
 
-	"viz": {"dataset", "mnist", "model", "internal/memory", "internal/words"},
+	"viz": {"dataset", "infer/quality", "mnist", "model", "internal/memory", "internal/words"},
 
 	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "train/sweep", "train/sweep/report", "viz"},
 
 	"bench/handrolled": {},
 	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled", "internal/sample"},
 
-	"cmd/vanilla": {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled", "internal/words"},
+	"cmd/vanilla": {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "infer/quality", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled", "internal/words"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.
-var standardOnly = []string{"internal/memory", "graph/ir", "graph/fuse", "kernels", "kernels/ref", "bench/handrolled"}
+var standardOnly = []string{"internal/memory", "graph/ir", "graph/fuse", "infer/quality", "kernels", "kernels/ref", "bench/handrolled"}
 
 // gorgonians are the packages that may import Gorgonia and what belongs to it:
 // graph lowers its graphs, tape runs them, the conformance suite writes some by

@@ -94,6 +94,10 @@ func TestCoupledNetwork(t *testing.T) {
 				if err != nil || !slices.Equal(classes, want.Test.Classes) {
 					t.Errorf("%s: images are of other classes than in training (%v)", name, err)
 				}
+				q, err := network.Quality(t.Context(), data.Test)
+				if err != nil || q.Accuracy != want.Test.Accuracy() {
+					t.Errorf("%s: quality found %+v (%v), %v right in training", name, q, err, want.Test.Accuracy())
+				}
 				if network.Batch() != batch {
 					t.Errorf("%s: a batch of %d", name, network.Batch())
 				}

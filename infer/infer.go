@@ -187,14 +187,9 @@ func (n *Network) Softmax() bool {
 // It fails if the pixels do not make up whole images, and if an output is not
 // finite. When ctx is done it returns its cause.
 func (n *Network) Probabilities(ctx context.Context, pixels []byte) ([]float32, error) {
-	outputs, err := n.outputs(ctx, pixels)
+	outputs, err := n.finiteOutputs(ctx, pixels)
 	if err != nil {
 		return nil, err
-	}
-	for _, v := range outputs {
-		if v-v != 0 {
-			return nil, fmt.Errorf("the outputs of the network are not finite: found %v", v)
-		}
 	}
 	if n.Softmax() {
 		for i := 0; i < len(outputs); i += n.Classes() {
@@ -223,6 +218,20 @@ func (n *Network) outputs(ctx context.Context, pixels []byte) ([]float32, error)
 		return nil, fmt.Errorf("%d pixels: want one or more images of %d", len(pixels), n.Inputs())
 	}
 	return n.inference.Outputs(ctx, pixels)
+}
+
+// finiteOutputs fails if an output is not finite.
+func (n *Network) finiteOutputs(ctx context.Context, pixels []byte) ([]float32, error) {
+	outputs, err := n.outputs(ctx, pixels)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range outputs {
+		if v-v != 0 {
+			return nil, fmt.Errorf("the outputs of the network are not finite: found %v", v)
+		}
+	}
+	return outputs, nil
 }
 
 // softmax replaces logits by probabilities. It computes in float64, and its

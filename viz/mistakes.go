@@ -27,7 +27,35 @@ type Mistakes struct {
 	Wrong []Mistake `json:"wrong"`
 	// Softmax says that the first network's outputs are probabilities.
 	Softmax bool `json:"softmax"`
-	set     *mnist.Images
+	// Label and Guess, if not nil, are those of the images in Wrong, see Only.
+	Label *int `json:"label,omitempty"`
+	Guess *int `json:"guess,omitempty"`
+	set   *mnist.Images
+}
+
+// Only leaves of Wrong the images with a label and a guess of the first network, each -1 for any.
+func (m *Mistakes) Only(label, guess int) {
+	if label >= 0 {
+		m.Label = &label
+	}
+	if guess >= 0 {
+		m.Guess = &guess
+	}
+	m.Wrong = slices.DeleteFunc(m.Wrong, func(w Mistake) bool {
+		return m.Label != nil && w.Label != label || m.Guess != nil && w.Guess != guess
+	})
+}
+
+// chosen says which mistakes are shown, if not all: "33 of them a 4 taken for a 9".
+func (m *Mistakes) chosen() string {
+	of, as := "", "something else"
+	if m.Label != nil {
+		of = " are " + m.Classes.article(*m.Label)
+	}
+	if m.Guess != nil {
+		as = m.Classes.article(*m.Guess)
+	}
+	return fmt.Sprintf(": the %s that%s taken for %s", words.Thousands(len(m.Wrong)), cmp.Or(of, " are"), as)
 }
 
 // Mistake is one misclassified image.
@@ -97,15 +125,24 @@ const (
 	mistakePitchY  = 60.
 )
 
+// rows is how many rows of images there are.
+func (m *Mistakes) rows() float64 {
+	return float64(min(mistakeRows, max(1, (len(m.Wrong)+mistakeColumns-1)/mistakeColumns)))
+}
+
 func (m *Mistakes) page() page {
 	p := page{
-		width: bodyWidth, height: mistakeRows*m.pitchY() + 278 + m.above(), body: m.draw,
+		width: bodyWidth, height: m.rows()*m.pitchY() + 278 + m.above(), body: m.draw,
 		caption: "Under each " + m.Classes.thing() + ": what it is → what the network takes it for, and " + m.sure() + ". " +
 			"The matrix counts images; its diagonal, the right ones, is left out of the colours.",
 	}
+	shown := ""
+	if m.Label != nil || m.Guess != nil {
+		shown = m.chosen()
+	}
 	if len(m.Models) == 1 {
 		p.title = "What it gets wrong: " + m.Models[0]
-		p.subtitle = fmt.Sprintf("%s of %s test images, the most confident mistakes first", words.Thousands(m.Errors[0]), words.Thousands(m.N))
+		p.subtitle = fmt.Sprintf("%s of %s test images%s, the most confident mistakes first", words.Thousands(m.Errors[0]), words.Thousands(m.N), shown)
 		return p
 	}
 	p.title = "What both networks get wrong"
@@ -118,8 +155,8 @@ func (m *Mistakes) page() page {
 		}
 		p.subtitle += fmt.Sprintf("%s %s", name, words.Thousands(m.Errors[i]))
 	}
-	p.subtitle = fmt.Sprintf("%s of %s test images are wrong in all of them (each alone: %s); guesses of %s, the most confident first",
-		words.Thousands(m.AllWrong), words.Thousands(m.N), p.subtitle, m.Models[0])
+	p.subtitle = fmt.Sprintf("%s of %s test images are wrong in all of them (each alone: %s)%s; guesses of %s, the most confident first",
+		words.Thousands(m.AllWrong), words.Thousands(m.N), p.subtitle, shown, m.Models[0])
 	return p
 }
 
@@ -150,9 +187,13 @@ func (m *Mistakes) draw(c *canvas, _ int) {
 		m.under(c, x, y+th+9, tw, w)
 	}
 	if len(wrong) == 0 {
-		c.text(0, 20, "No image is misclassified.", style{size: 10})
+		none := "No image is misclassified."
+		if m.Label != nil || m.Guess != nil {
+			none = "No image is misclassified like that."
+		}
+		c.text(0, 20, none, style{size: 10})
 	}
-	top := mistakeRows*m.pitchY() + 34
+	top := m.rows()*m.pitchY() + 34
 	m.matrix(c, 48+m.beside(), top+m.above())
 	m.perClass(c, 390, top)
 }

@@ -16,6 +16,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"vanilla/infer/quality"
+	"vanilla/mnist"
 )
 
 var update = flag.Bool("update", false, "write the golden pictures anew")
@@ -39,6 +42,8 @@ func all(t *testing.T) map[string]Figure {
 		"dream":       made[*Dream](t)(NewDream(t.Context(), n, set, 1)),
 		"training": made[*Training](t)(NewTraining(t.Context(), []Course{{Name: "a run", Epochs: []Epoch{{Epoch: 1, Step: 10, TrainLoss: &first}},
 			Steps: []int{0, 10}, Networks: []Network{shallow(), shallow()}}}, set)),
+		"quality":     &Quality{Classes: Classes{"top", "upper", "a lower bar", "bottom"}, Networks: []Measured{measured(t, n, set), measured(t, shallow(), set)}},
+		"quality-own": &Quality{Networks: []Measured{{Model: "unbounded", Quality: quality.Of([]float32{2, 0, -1, 0.5}, []byte{0, 0}, 2, false)}}},
 		"tradeoff":    tradeoff(),
 		"heat":        heat(true),
 		"heat-single": heat(false),
@@ -46,6 +51,22 @@ func all(t *testing.T) map[string]Figure {
 		"rungs":       rungs(),
 	}
 	return figures
+}
+
+// measured is a network's quality, with hidden units that are dead.
+func measured(t *testing.T, n Network, set *mnist.Images) Measured {
+	t.Helper()
+	_, a, err := n.Activate(t.Context(), unitInterval(set.Image(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs := made[[]float32](t)(n.Probabilities(t.Context(), set.Pixels))
+	m := Measured{n.Name(), quality.Of(outputs, set.Labels, classes, false)}
+	for k, units := range a[:len(a)-1] {
+		m.Hidden = append(m.Hidden, quality.Layer{Name: fmt.Sprintf("h%d", k+1), Units: len(units), Dead: []int{1}},
+			quality.Layer{Name: "wide", Units: 1000, Dead: make([]int, 250)})
+	}
+	return m
 }
 
 // Pictures may differ from golden ones where processors round otherwise: edges of lines and letters by a few of 255
@@ -87,7 +108,7 @@ func difference(a, b image.Image) error {
 func TestGolden(t *testing.T) {
 	for name, f := range all(t) {
 		for theme, suffix := range map[Theme]string{Light: "", Dark: "-dark"} {
-			if theme == Dark && name != "weights" && name != "activations" {
+			if theme == Dark && name != "weights" && name != "activations" && name != "quality" {
 				continue
 			}
 			p := f.page()

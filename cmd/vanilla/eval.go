@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"vanilla/dataset"
 	"vanilla/infer"
-	"vanilla/internal/words"
-	"vanilla/kernels"
+	"vanilla/infer/quality"
 	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
@@ -22,6 +21,7 @@ import (
 type evalFlags struct {
 	placement
 	source
+	chosen
 	data string
 	json bool
 }
@@ -31,13 +31,27 @@ func evalCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "eval MODEL",
 		Short: "Evaluate a saved network on the test images",
-		Long: `Eval runs a saved network on the test images and shows how many it gets right, and which it takes for which.
+		Long: `Eval runs a saved network on the test images and shows how many it gets right, which it
+takes for which, how sure it is, and which hidden units do nothing.
+
+Recall is, of the images of a class, the part that is taken for it; precision, of the
+images that are taken for a class, the part that is of it. Confidence is the probability
+that the network gives its guess. Among the images of which it is 90 % sure, nine in ten
+should be right: the expected calibration error is how far accuracy and confidence lie
+apart, in 15 bins of confidence, in the mean over images. By chance a network that knows
+exactly how sure it may be has one too, of the size printed beside it. The outputs of the
+quadratic cost are no probabilities that sum to 1. Each is an estimate of one by itself,
+and the largest is taken for the confidence.
+
+A hidden unit is dead if what leaves it is the same for every image, to a thousandth.
+--label and --guess list mistakes; vanilla viz mistakes draws them.
 
 MODEL is default or lesson, which are built in, or a safetensors file: one that vanilla
 wrote, or a state_dict of dense layers with --activation and --loss. A network with
 parameters that are not finite is refused.`,
 		Example: `  vanilla eval model.safetensors
   vanilla eval default --json
+  vanilla eval default --label 4 --guess 9
   vanilla eval lesson --executor ref
   vanilla eval state_dict.safetensors --activation relu --loss cross-entropy`,
 		Args: modelArgument,
@@ -46,6 +60,7 @@ parameters that are not finite is refused.`,
 	c.Flags().SortFlags = false
 	e.placement.flags(c)
 	e.source.flags(c)
+	e.chosen.flags(c, "list the mistakes")
 	c.Flags().StringVar(&e.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
 	c.Flags().BoolVar(&e.json, "json", false, "print the result as one JSON object")
 	return c
@@ -73,19 +88,30 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	defer closing(network, &err)
-	if err := finiteOutputs(ctx, path, network, data.Test.Pixels); err != nil {
+	names := classNames(m, data.Test)
+	label, guess, err := e.chosen.classes(network.Classes(), names)
+	if err != nil {
 		return err
 	}
-	score, err := network.Evaluate(ctx, data.Test)
+	q, err := network.Quality(ctx, data.Test)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	r := evalReportOf(score, data.Test, network.Classes())
+	r := evalReportOf(q, names)
+	if !e.chosen.any() {
+		mistakes := q.Chosen(label, guess)
+		r.Mistakes = &mistakes
+	}
 	if e.json {
 		return writeJSON(stdout, r)
 	}
-	if err := printScore(stdout, r, path, m, data.Name); err != nil {
+	if err := printScore(stdout, q, names, path, m, data.Name); err != nil {
 		return err
+	}
+	if r.Mistakes != nil {
+		if err := printMistakes(stdout, *r.Mistakes, names, e.chosen); err != nil {
+			return err
+		}
 	}
 	if batch := network.Batch(); batch > 0 {
 		_, err = fmt.Fprintf(stdout, "\nWhat it makes of an image depends on the rest of its batch: evaluated in batches of %d, as in training.\n", batch)
@@ -115,27 +141,23 @@ type evalReport struct {
 	// Confusion counts images: [label][prediction].
 	Confusion [][]int `json:"confusion"`
 	// PerClass is the accuracy on the images of each label, null if there are
-	// none.
+	// none: Recall under the name that it had first.
 	PerClass []*float64 `json:"per_class"`
+	// Classes are what the classes are called, if not by their numbers.
+	Classes     []string             `json:"classes,omitempty"`
+	Top2        float64              `json:"top2_accuracy"`
+	Precision   []*float64           `json:"precision"`
+	Recall      []*float64           `json:"recall"`
+	Softmax     bool                 `json:"softmax"`
+	Calibration *quality.Calibration `json:"calibration"`
+	Hidden      []quality.Layer      `json:"hidden"`
+	// Mistakes are those that --label and --guess ask for.
+	Mistakes *[]quality.Mistake `json:"mistakes,omitempty"`
 }
 
-func evalReportOf(score kernels.Score, set *mnist.Images, classes int) evalReport {
-	r := evalReport{
-		TestAccuracy: score.Accuracy(),
-		Errors:       score.N - score.Correct,
-		Confusion:    make([][]int, classes),
-		PerClass:     make([]*float64, classes),
-	}
-	for c := range r.Confusion {
-		r.Confusion[c] = make([]int, classes)
-	}
-	for i, predicted := range score.Classes {
-		r.Confusion[set.Labels[i]][predicted]++
-	}
-	for c, row := range r.Confusion {
-		r.PerClass[c] = finite(float64(row[c]) / float64(sum(row)))
-	}
-	return r
+func evalReportOf(q *quality.Quality, names []string) evalReport {
+	return evalReport{TestAccuracy: q.Accuracy, Errors: len(q.Mistakes), Confusion: q.Confusion, PerClass: q.Recall, Classes: names, Top2: q.Top2,
+		Precision: q.Precision, Recall: q.Recall, Softmax: q.Softmax, Calibration: q.Calibration, Hidden: q.Hidden}
 }
 
 func sum(row []int) (n int) {
@@ -145,40 +167,77 @@ func sum(row []int) (n int) {
 	return n
 }
 
-// printScore is the result for people: the confusion matrix has a row for each
-// label and a column for each prediction, with dots for zeros.
-func printScore(w io.Writer, r evalReport, path string, m *model.Model, data string) error {
-	n := 0
-	for _, row := range r.Confusion {
-		n += sum(row)
+// classNames are what the classes are called: as the model says, or the data if it does not; nil if by their numbers.
+func classNames(m *model.Model, set *mnist.Images) []string {
+	if _, classes, err := m.Extent(); m.Classes != nil || err != nil || len(set.Names) != classes {
+		return m.Classes
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s: %s\n", path, m.Title())
-	fmt.Fprintf(&b, "%s of %s test images of %s are right, %s are wrong: %s\n\n",
-		words.Thousands(n-r.Errors), words.Thousands(n), data, words.Thousands(r.Errors), percent(r.TestAccuracy))
+	return set.Names
+}
 
-	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(rows, "label\t")
-	for c := range r.Confusion {
-		fmt.Fprintf(rows, "as %d\t", c)
+// longestName is how much of a class's name a table's column shows, in characters.
+const longestName = 12
+
+// columnName is what a class is called in a table.
+func columnName(names []string, class int) string {
+	name := []rune(dataset.ClassName(names, class))
+	if len(name) > longestName {
+		name = append(name[:longestName-1], '…')
 	}
-	fmt.Fprint(rows, "right\t\n")
-	for label, row := range r.Confusion {
-		fmt.Fprintf(rows, "%d\t", label)
-		for _, n := range row {
-			cell := "."
-			if n > 0 {
-				cell = strconv.Itoa(n)
+	return string(name)
+}
+
+// chosen is which mistakes --label and --guess ask for, by number or name; "" is any.
+type chosen struct{ label, guess string }
+
+// flags adds them to a command.
+func (m *chosen) flags(c *cobra.Command, what string) {
+	c.Flags().StringVar(&m.label, "label", "", what+" whose label is this `class` (default: any)")
+	c.Flags().StringVar(&m.guess, "guess", "", what+" that the network takes for this `class` (default: any)")
+}
+
+func (m *chosen) any() bool { return m.label == "" && m.guess == "" }
+
+// classes are the numbers, -1 for any. It fails if the network does not know such a
+// class, and if the guess would be right.
+func (m *chosen) classes(n int, names []string) (label, guess int, err error) {
+	number := func(field, text string) (int, error) {
+		if text == "" {
+			return -1, nil
+		}
+		if c := slices.Index(names, text); c >= 0 {
+			return c, nil
+		}
+		c, err := strconv.Atoi(text)
+		if err != nil || c < 0 || c >= n {
+			want := fmt.Sprintf("want 0 to %d", n-1)
+			if names != nil {
+				want += ", or the name of a class, as in " + names[0]
 			}
-			fmt.Fprintf(rows, "%s\t", cell)
+			return 0, &train.SettingError{Field: field, Value: text, Problem: want}
 		}
-		right := "-"
-		if p := r.PerClass[label]; p != nil {
-			right = fmt.Sprintf("%.1f %%", 100**p)
-		}
-		fmt.Fprintf(rows, "%s\t\n", right)
+		return c, nil
 	}
-	rows.Flush()
-	_, err := w.Write(b.Bytes())
-	return err
+	if label, err = number("label", m.label); err != nil {
+		return 0, 0, err
+	}
+	if guess, err = number("guess", m.guess); err != nil {
+		return 0, 0, err
+	}
+	if label >= 0 && label == guess {
+		err = &train.SettingError{Field: "guess", Value: m.guess, Problem: "--label is the same, which is no mistake: want another class"}
+	}
+	return label, guess, err
+}
+
+// text is what is asked for, in words: "images of 4 that are taken for 9".
+func (m *chosen) text() string {
+	text := "images"
+	if m.label != "" {
+		text += " of " + m.label
+	}
+	if m.guess != "" {
+		return text + " that are taken for " + m.guess
+	}
+	return text + " that are taken for something else"
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/infer/quality"
 	"vanilla/internal/cuda/driver"
 	"vanilla/kernels"
 	"vanilla/mnist"
@@ -229,7 +230,8 @@ func TestTrainThenEval(t *testing.T) {
 			}
 
 			stdout = must(t, "eval", "a.safetensors", "--data", "tiny", "--executor", executor, "--json")
-			if got, want := keys(t, stdout), []string{"test_accuracy", "errors", "confusion", "per_class"}; !slices.Equal(got, want) {
+			if got, want := keys(t, stdout), []string{"test_accuracy", "errors", "confusion", "per_class",
+				"top2_accuracy", "precision", "recall", "softmax", "calibration", "hidden"}; !slices.Equal(got, want) {
 				t.Errorf("fields %q, want %q", got, want)
 			}
 			var evaluated evalReport
@@ -681,16 +683,31 @@ func TestSummary(t *testing.T) {
 }
 
 func TestPrintScore(t *testing.T) {
-	half := 0.5
-	r := evalReport{
-		TestAccuracy: 0.625,
-		Errors:       3,
-		Confusion:    [][]int{{4, 0, 0}, {1, 2, 1}, {0, 0, 0}},
-		PerClass:     []*float64{finite(1), &half, nil},
+	outputs := []float32{
+		4, 0, 0, 3, 0, 0, 2, 0, 0, 9, 0, 0, // 0, right
+		0, 2, 1, 1, 3, 0, // 1, right
+		5, 4, 0, 0, 1, 2, // 1, taken for 0 and 2
 	}
+	q := quality.Of(outputs, []byte{0, 0, 0, 0, 1, 1, 1, 1}, 3, true)
+	q.Hidden = []quality.Layer{{Name: "h1", Units: 5, Dead: []int{0, 3}}}
 	var b bytes.Buffer
-	if err := printScore(&b, r, "m.safetensors", &model.Model{Arch: "16-5-3", Activation: "relu"}, "tiny"); err != nil {
+	m := &model.Model{Arch: "16-5-3", Activation: "relu"}
+	if err := printScore(&b, q, nil, "m.safetensors", m, "tiny"); err != nil {
 		t.Fatal(err)
+	}
+	if err := printMistakes(&b, q.Chosen(1, -1), []string{"zero", "one", "two"}, chosen{label: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	// The quadratic cost's outputs, and such as say nothing of confidence.
+	small := slices.Clone(outputs)
+	for i := range small {
+		small[i] /= 10
+	}
+	for _, outputs := range [][]float32{small, outputs} {
+		b.WriteByte('\n')
+		if err := printScore(&b, quality.Of(outputs, []byte{0, 0, 0, 0, 1, 1, 1, 1}, 3, false), []string{"zero", "one", "a long word for two"}, "m.safetensors", m, "tiny"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	golden(t, "score", b.String())
 }

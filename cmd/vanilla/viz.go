@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/infer"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
@@ -22,6 +23,7 @@ import (
 // vizFlags are the flags of the command viz. Each figure has some of them.
 type vizFlags struct {
 	source
+	chosen
 	out, data, image, scale string
 	seed                    uint64
 	index, unit, from, to   int
@@ -83,8 +85,16 @@ networks that training started from, of one or several models.`,
 			long: `Mistakes draws the test images that a network misclassifies, the most confident
 mistakes first, and the confusion matrix; of several networks, the images that all get
 wrong.`,
-			examples: []string{"mistakes default lesson -o both.png", "mistakes default --json"},
+			examples: []string{"mistakes default lesson -o both.png", "mistakes default --label 4 --guess 9 -o 4-as-9.png", "mistakes default --json"},
+			flags:    func(v *vizFlags, c *cobra.Command) { v.chosen.flags(c, "only images") },
 			make:     (*vizFlags).mistakes,
+		}, {
+			name: "quality", short: "How sure networks are, what they get right of each class, and dead units", several: true,
+			long: `Quality draws how often a network is right where it is so sure (its calibration), the
+recall and precision of each class, and the hidden units that do nothing. Networks need
+not be chains of layers: every model that vanilla eval takes will do.`,
+			examples: []string{"quality default lesson -o quality.png", "quality model.safetensors --dark -o quality.svg"},
+			make:     (*vizFlags).quality,
 		}, {
 			name: "noise", short: "What a network makes of images that show nothing",
 			long: `Noise classifies random images (uniform noise, shuffled digits, Gaussian noise, blank
@@ -447,7 +457,47 @@ func (v *vizFlags) mistakes(names []string) (viz.Figure, error) {
 	for _, n := range seen {
 		networks = append(networks, n)
 	}
-	return viz.NewMistakes(v.ctx, networks, data.Test)
+	layers := seen[0].Layers()
+	label, guess, err := v.chosen.classes(layers[len(layers)-1].Out, classNames(seen[0].model, data.Test))
+	if err != nil {
+		return nil, err
+	}
+	m, err := viz.NewMistakes(v.ctx, networks, data.Test)
+	if err == nil {
+		m.Only(label, guess)
+	}
+	return m, err
+}
+
+func (v *vizFlags) quality(names []string) (viz.Figure, error) {
+	data, err := v.dataset()
+	if err != nil {
+		return nil, err
+	}
+	q := &viz.Quality{}
+	for _, name := range names {
+		m, err := v.source.open(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := fits(data, v.data, m, name); err != nil {
+			return nil, err
+		}
+		network, err := infer.Open(v.exec, m, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		v.opened = append(v.opened, network)
+		measured, err := network.Quality(v.ctx, data.Test)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if q.Classes == nil {
+			q.Classes = classNames(m, data.Test)
+		}
+		q.Networks = append(q.Networks, viz.Measured{Model: name, Quality: measured})
+	}
+	return q, nil
 }
 
 func (v *vizFlags) noise(names []string) (viz.Figure, error) {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/infer/quality"
 	"vanilla/model/zoo"
 	"vanilla/viz"
 )
@@ -124,6 +125,18 @@ func TestGalleryNumbers(t *testing.T) {
 	}
 	says("mistakes", "`default` misses %d and `lesson` %d of the 10,000 test images, %d of them in common; of the %d, %d are wrong with a probability of 90 %% or more",
 		both.Errors[0], both.Errors[1], both.AllWrong, both.Errors[0], sure)
+
+	measured := numbers[viz.Quality](t, "quality", "default", "lesson").Networks
+	of := func(i int) *quality.Calibration { return measured[i].Calibration }
+	says("quality", "`lesson` gives %.1f %% of the test images 0.9 or more, and %d of these are wrong, %.0f %% of its mistakes.",
+		100*of(1).Sure, of(1).SureWrong, 100**of(1).SureMistakes)
+	says("quality", "gives %.1f %% of them 90 %% or more, and %d of these are wrong, %.0f %% of its mistakes:", 100*of(0).Sure, of(0).SureWrong, 100**of(0).SureMistakes)
+	says("quality", "is %.1f %% (%.1f %% would be by chance), that of `lesson` %.1f %%.", 100*of(0).Error, 100*of(0).ByChance, 100*of(1).Error)
+	for _, m := range measured {
+		if dead, units := quality.Dead(m.Hidden); dead != 0 || units != 32 {
+			t.Errorf("%s: %d of %d hidden units are dead, the gallery says none", m.Model, dead, units)
+		}
+	}
 
 	const real, uniform, shuffled = 0, 1, 2
 	calm, wild := numbers[viz.Noise](t, "noise", "default").Kinds, numbers[viz.Noise](t, "noise", "lesson").Kinds

@@ -77,6 +77,71 @@ func TestFiguresAgree(t *testing.T) {
 	}
 }
 
+// Eval and the figures agree on what is wrong, and of which class; a network need be
+// no chain for that.
+func TestQualityOfAnyNetwork(t *testing.T) {
+	inData(t)
+	must(t, tiny("--arch", "16-5-5-3", "--block", "residual", "--epochs", "1", "--lr", "0.01", "-o", "own.safetensors")...)
+	must(t, tiny("--loss", "quadratic", "--epochs", "1", "--lr", "0.01", "-o", "quadratic.safetensors")...)
+	for _, name := range []string{"own.safetensors", "quadratic.safetensors"} {
+		want := evaluated(t, name, "--data", "tiny")
+		if want.Errors == 0 || want.Calibration == nil || want.Softmax != (name == "own.safetensors") || len(want.Hidden) == 0 {
+			t.Fatalf("%s: found %+v", name, want)
+		}
+		n := numbers[viz.Quality](t, "quality", name, "--data", "tiny").Networks[0]
+		if n.Model != name || n.Accuracy != want.TestAccuracy || n.Calibration.Error != want.Calibration.Error || len(n.Calibration.Bins) != len(want.Calibration.Bins) {
+			t.Errorf("%s: the figure says %+v, eval %+v", name, n.Quality, want)
+		}
+		must(t, "viz", "quality", name, "--data", "tiny", "-o", "q.svg")
+		listed := 0
+		for label, row := range want.Confusion {
+			for guess, count := range row {
+				if guess == label {
+					continue
+				}
+				args := []string{name, "--data", "tiny", "--label", strconv.Itoa(label), "--guess", strconv.Itoa(guess)}
+				found := *evaluated(t, args...).Mistakes
+				if len(found) != count {
+					t.Errorf("%s: %d images of %d are listed as taken for %d, want %d", name, len(found), label, guess, count)
+				}
+				for _, m := range found {
+					if m.Label != label || m.Guess != guess {
+						t.Errorf("%s: asked for %d as %d, found %+v", name, label, guess, m)
+					}
+				}
+				listed += len(found)
+				text := must(t, append([]string{"eval"}, args...)...)
+				if want := fmt.Sprintf("\n%d images of %d that are taken for %d\n", count, label, guess); !strings.Contains(text, want) {
+					t.Errorf("%s: want %q in %s", name, want, text)
+				}
+				if name != "quadratic.safetensors" {
+					continue
+				}
+				drawn := numbers[viz.Mistakes](t, append([]string{"mistakes"}, args...)...)
+				if len(drawn.Wrong) != count || drawn.Errors[0] != want.Errors || *drawn.Label != label || *drawn.Guess != guess {
+					t.Errorf("%s: %d images of %d are drawn as taken for %d, want %d", name, len(drawn.Wrong), label, guess, count)
+				}
+			}
+		}
+		if listed != want.Errors {
+			t.Errorf("%s: %d mistakes are listed, want %d", name, listed, want.Errors)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--label", "3"}, "--label 3: want 0 to 2"},
+		{[]string{"--guess", "-2"}, "--guess -2: want 0 to 2"},
+		{[]string{"--label", "1", "--guess", "1"}, "--guess 1: --label is the same, which is no mistake: want another class"},
+	} {
+		stdout, stderr, code := vanilla(t, append([]string{"eval", "own.safetensors", "--data", "tiny"}, c.args...)...)
+		if code != misuse || stdout != "" || !strings.Contains(stderr, c.want) {
+			t.Errorf("eval %q: exit code %d, %q and %q", c.args, code, stdout, stderr)
+		}
+	}
+}
+
 func TestRobustnessIsEvalWhereNothingMoves(t *testing.T) {
 	inData(t)
 	for _, arch := range []string{"16-5-3", "16-3", "16-40-6-3"} {
@@ -276,7 +341,7 @@ func TestVizAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Three classes have no 8 to become.
-		if len(g.Drawn) != 7 || len(g.Left) != 3 || g.Left[0].Figure != "morph" || g.Left[1].Figure != "training" || g.Left[2].Figure != "augment" {
+		if len(g.Drawn) != 8 || len(g.Left) != 3 || g.Left[0].Figure != "morph" || g.Left[1].Figure != "training" || g.Left[2].Figure != "augment" {
 			t.Fatalf("%s: drew %+v, left out %+v", arch, g.Drawn, g.Left)
 		}
 		index := string(read(t, filepath.Join("figures", "index.html")))
@@ -327,7 +392,7 @@ func TestVizWrongUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, misuse, "vanilla viz: want a figure: weights, blobs, mistakes, noise, robustness, activations, morph, dream, training, augment or all"},
+		{nil, misuse, "vanilla viz: want a figure: weights, blobs, mistakes, quality, noise, robustness, activations, morph, dream, training, augment or all"},
 		{[]string{"paint", "default"}, misuse, `found the figure "paint": want weights, blobs`},
 		{[]string{"weights"}, misuse, "vanilla viz weights: want a model file"},
 		{[]string{"weights", "default", "lesson"}, misuse, `unexpected argument "lesson": want one model file`},
@@ -360,6 +425,10 @@ func TestVizWrongUsage(t *testing.T) {
 		{on("morph", "model.safetensors"), misuse, "--from 3: model.safetensors gets no test image of that label right: want another one, of 0 to 2"},
 		{on("morph", "model.safetensors", "--from", "1", "--to", "1"), misuse, "--to 1: --from is the same digit: want another one"},
 		{on("morph", "model.safetensors", "--from", "1"), misuse, "--to 8: model.safetensors gets no"},
+		{on("mistakes", "model.safetensors", "--label", "3"), misuse, "--label 3: want 0 to 2"},
+		{on("mistakes", "model.safetensors", "--label", "1", "--guess", "1"), misuse, "--guess 1: --label is the same, which is no mistake: want another class"},
+		{on("quality", "model.safetensors", "default"), misuse, "--data tiny: found images of 16 pixels"},
+		{on("quality", "wild.safetensors"), failed, "wild.safetensors: parameter 2.weight: expected finite values, found NaN"},
 		{on("training", "tiny"), failed, "tiny: want a directory that vanilla train --history has written: found no history.jsonl"},
 		{on("training", "damaged"), failed, "line 1: expected a record of an epoch"},
 		{on("training"), misuse, "vanilla viz training: want DIR…"},

@@ -1,0 +1,36 @@
+package quality
+
+// Layer is a hidden layer's activation.
+type Layer struct {
+	// Name is what the network's program calls it: h1 for the first hidden layer of a
+	// chain.
+	Name  string `json:"name"`
+	Units int    `json:"units"`
+	// Dead are the units that do nothing, from 0.
+	Dead []int `json:"dead"`
+}
+
+// deadRange is by how much a unit may change and still be called dead. What trained
+// units leave is of order one, and where a sigmoid changes by less than that over all
+// images its slope is below a thousandth, as is what it can still learn.
+const deadRange = 1e-3
+
+// NewLayer finds the units that are dead: what leaves them is about the same for
+// every example. low and high are the least and the largest that left each.
+func NewLayer(name string, low, high []float32) Layer {
+	l := Layer{Name: name, Units: len(low), Dead: []int{}}
+	for u := range low {
+		if high[u]-low[u] <= deadRange {
+			l.Dead = append(l.Dead, u)
+		}
+	}
+	return l
+}
+
+// Dead counts the units of layers that are dead, and all units.
+func Dead(layers []Layer) (dead, units int) {
+	for _, l := range layers {
+		dead, units = dead+len(l.Dead), units+l.Units
+	}
+	return dead, units
+}
