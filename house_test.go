@@ -83,7 +83,7 @@ var imports = map[string][]string{
 	"bench/handrolled": {},
 	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled", "internal/sample"},
 
-	"cmd/vanilla": {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "infer/quality", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled", "internal/words"},
+	"cmd/vanilla": {"dataset", "internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "infer/quality", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled", "internal/words"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.
