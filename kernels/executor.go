@@ -1,0 +1,69 @@
+package kernels
+
+import (
+	"context"
+)
+
+// Executor prepares networks for the hardware it drives. Whoever opens one closes it.
+type Executor interface {
+	// Name is "cpu", "tape", "ref" or "cuda".
+	Name() string
+	// Device is the hardware in words.
+	Device() string
+	// Arithmetic names what the bits of a result depend on beside the program,
+	// the hyper-parameters, the data and the seed: kind of routines, version of
+	// the arithmetic, architecture. Where executors of one name agree in it, equal
+	// runs give equal bits, and one goes on from the other's state as if there
+	// had been one. The number in it changes when a program's results do.
+	Arithmetic() string
+	// Prepare checks the variants against the data and sets up their initial
+	// states. It fails if a program does not fit the data, a hyper-parameter
+	// is out of range, or the executor cannot run a program; the error names
+	// the variant.
+	Prepare(data Data, variants []Variant) (Population, error)
+	// Infer makes a network ready to run forward with these parameters, as
+	// State.Params has them. It copies them. batch is the batch size that it was
+	// trained in, and 0 if that is not known: it is evaluated in such batches where
+	// a population would be (Variant.EvaluationBatch). It fails if the parameters are
+	// not the program's, if the executor cannot run the program, and if examples
+	// depend on each other in it (ir.Program.Coupled) and batch is 0.
+	Infer(source Source, params [][]float32, batch int) (Inference, error)
+	// Explain says how the executor trains a network, a line for each step of its
+	// plan. It fails if the executor cannot run the program.
+	Explain(source Source, o Optimizer) ([]string, error)
+	// Close gives back what the executor holds: the memory of devices.
+	// Populations and inferences must be closed before.
+	Close() error
+}
+
+// Population is a set of networks in training. Evaluate, State and Restore may be called concurrently for different variants, but not while
+// Advance runs.
+type Population interface {
+	// Advance trains every variant i up to step until[i], in no lock-step, and
+	// calls report after each epoch of each variant and when one diverges. Calls
+	// to report do not overlap. A variant that diverged stays where it is.
+	// When ctx is done, Advance returns its cause (context.Cause) between two
+	// steps; every variant's state is then valid and training may go on.
+	Advance(ctx context.Context, until []int, report func(Report)) error
+	// Evaluate runs variant i forward over one split of the data.
+	Evaluate(ctx context.Context, i int, split Split) (Score, error)
+	// State copies out all that training variant i needs to go on from here.
+	State(i int) (State, error)
+	// Restore makes variant i go on from a state of the same program and
+	// optimizer. It copies s.
+	Restore(i int, s State) error
+	// Close releases what the population holds. It must not be used afterwards.
+	Close() error
+}
+
+// Report is news of one variant.
+type Report struct {
+	Variant int
+	// Step counts the steps completed, Epoch the epochs.
+	Step, Epoch int
+	// Loss is the mean over the epoch's examples, each measured in the batch that
+	// trained it.
+	Loss float64
+	// Diverged is true if Loss is not finite: the variant has been stopped.
+	Diverged bool
+}
