@@ -1,6 +1,8 @@
 package train
 
 import (
+	"bytes"
+	"encoding/json"
 	"hash/crc32"
 	"math"
 	"slices"
@@ -62,11 +64,40 @@ func pick(e kernels.Examples, rows []int32) kernels.Examples {
 
 // Fingerprint tells data sets apart. It is not proof against forgery.
 type Fingerprint struct {
-	Train, Test   int // images
-	Rows, Columns int
-	Classes       int
+	Train   int `json:"train"` // images
+	Test    int `json:"test"`
+	Rows    int `json:"rows"`
+	Columns int `json:"columns"`
+	Classes int `json:"classes"`
 	// CRC-32C of the pixels and labels.
+	TrainPixels uint32 `json:"train_pixels_crc32c"`
+	TrainLabels uint32 `json:"train_labels_crc32c"`
+	TestPixels  uint32 `json:"test_pixels_crc32c"`
+	TestLabels  uint32 `json:"test_labels_crc32c"`
+}
+
+// UntaggedFingerprint is a Fingerprint as versions up to 0.1 wrote it: its keys
+// were the names of the fields. It is still what identities are hashes of.
+type UntaggedFingerprint struct {
+	Train, Test, Rows, Columns, Classes              int
 	TrainPixels, TrainLabels, TestPixels, TestLabels uint32
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It reads the keys of earlier versions
+// too, and fails if there is another one.
+func (f *Fingerprint) UnmarshalJSON(text []byte) error {
+	strictly := func(v any) error {
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		return d.Decode(v)
+	}
+	var was UntaggedFingerprint
+	if strictly(&was) == nil {
+		*f = Fingerprint(was)
+		return nil
+	}
+	type tagged Fingerprint // without this method
+	return strictly((*tagged)(f))
 }
 
 // FingerprintOf reads all of the data: some milliseconds for MNIST.

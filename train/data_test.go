@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"encoding/json"
 	"slices"
 	"testing"
 
@@ -101,5 +102,25 @@ func TestFingerprint(t *testing.T) {
 		if FingerprintOf(d) == whole {
 			t.Errorf("another %s has the same Fingerprint", name)
 		}
+	}
+}
+
+// Fingerprints are read by the keys of today and by those of earlier versions,
+// and by no others.
+func TestFingerprintKeys(t *testing.T) {
+	want := Fingerprint{60000, 10000, 28, 28, 10, 1, 2, 3, 4}
+	text, err := json.Marshal(want)
+	if err != nil || string(text) != `{"train":60000,"test":10000,"rows":28,"columns":28,"classes":10,"train_pixels_crc32c":1,"train_labels_crc32c":2,"test_pixels_crc32c":3,"test_labels_crc32c":4}` {
+		t.Errorf("found %s, %v", text, err)
+	}
+	for _, text := range []string{string(text), `{"Train":60000,"Test":10000,"Rows":28,"Columns":28,"Classes":10,"TrainPixels":1,"TrainLabels":2,"TestPixels":3,"TestLabels":4}`} {
+		var found Fingerprint
+		if err := json.Unmarshal([]byte(text), &found); err != nil || found != want {
+			t.Errorf("%s is read as %+v, %v", text, found, err)
+		}
+	}
+	var found Fingerprint
+	if err := json.Unmarshal([]byte(`{"Train":1,"train_pixels_crc":2}`), &found); err == nil {
+		t.Errorf("a key that is none is read as %+v", found)
 	}
 }

@@ -20,6 +20,9 @@ type Heat struct {
 	// Marked is the index of the cell to mark, -1 for none, and Mark what it is.
 	Marked int    `json:"marked"`
 	Mark   string `json:"mark"`
+	// Interaction says what the two do together beyond what each does, Sampling what else is uncertain than the seeds.
+	Interaction string `json:"interaction"`
+	Sampling    string `json:"sampling"`
 }
 
 // Cell is what networks with one pair of values reached.
@@ -67,6 +70,7 @@ func (h *Heat) page() page {
 	if h.Marked >= 0 {
 		caption += " The frame marks " + h.Mark + "."
 	}
+	caption += sentence(h.Interaction) + sentence(h.Sampling)
 	return page{
 		title: fmt.Sprintf("%s by %s and %s", capital(h.Accuracy), h.Rows, h.Columns), subtitle: h.About, caption: caption,
 		width: bodyWidth, height: float64(len(h.RowOf))*ch + 43, body: h.draw,

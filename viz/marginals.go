@@ -10,15 +10,17 @@ import (
 // Marginals is what each dimension of a space does by itself, over all that the others do.
 type Marginals struct {
 	About      string      `json:"about"`
-	Accuracy   string      `json:"accuracy"` // which one, and when: "validation accuracy after 1 epoch"
+	Accuracy   string      `json:"accuracy"`  // which one, and when: "validation accuracy after 1 epoch"
+	Explained  string      `json:"explained"` // what effects are
 	Dimensions []Dimension `json:"dimensions"`
 }
 
 // Dimension is one dimension, with its values in order.
 type Dimension struct {
 	Name string `json:"name"`
-	// Effect is the share of the variance of ranks that lies between the values, from 0 to 1.
-	Effect float64 `json:"effect"`
+	// Effect says how much it does, "58 % (52 to 64)", and Found whether that is more than chance.
+	Effect string  `json:"effect"`
+	Found  bool    `json:"found"`
 	Levels []Level `json:"levels"`
 }
 
@@ -104,9 +106,8 @@ func (m *Marginals) page() page {
 	}
 	return page{
 		title: "What each dimension does", subtitle: m.About,
-		caption: fmt.Sprintf("Dots are medians over points of %s, bars go from quartile to quartile, ticks are the best. The percentage is how much of the variance of all points' ranks lies between the values "+
-			"(Kruskal and Wallis's H as η², corrected for chance; what diverged ranks last). ", m.Accuracy) + counts,
-		width: bodyWidth, height: height + marginalFoot, body: m.draw,
+		caption: fmt.Sprintf("Dots are medians over points of %s, bars go from quartile to quartile, ticks are the best.%s ", m.Accuracy, sentence(m.Explained)) + counts,
+		width:   bodyWidth, height: height + marginalFoot, body: m.draw,
 	}
 }
 
@@ -129,8 +130,12 @@ func (m *Marginals) draw(c *canvas, _ int) {
 	ticks := axis.Ticks()
 	for i, d := range m.Dimensions {
 		x, y := xs[i], ys[i]
+		effect := style{size: 8.5, bold: d.Found, align: right, color: c.good}
+		if !d.Found {
+			effect.color = c.muted
+		}
 		c.text(x, y+8, d.Name, style{size: 9.5, bold: true})
-		c.text(x+width, y+8, fmt.Sprintf("%.0f %%", 100*d.Effect), style{size: 8.5, bold: true, align: right, color: c.good})
+		c.text(x+width, y+8, d.Effect, effect)
 		y += marginalHead
 		bottom := y + float64(len(d.Levels))*marginalRow
 		for _, t := range ticks {

@@ -18,6 +18,8 @@ import (
 type Rungs struct {
 	About    string `json:"about"`
 	Accuracy string `json:"accuracy"` // which one: "validation accuracy"
+	Lines    string `json:"lines"`    // what they are means over
+	Sampling string `json:"sampling"` // what else is uncertain than the seeds
 	// Finalists are the best of those that were trained to the end, best first.
 	Finalists []Learner `json:"finalists"`
 	// Others are drawn behind them.
@@ -29,8 +31,9 @@ type Learner struct {
 	Name  string      `json:"name"`
 	Steps []Milestone `json:"steps"`
 	// Losses are the mean losses of the batches of each epoch, as they were trained, from the first epoch on: geometric
-	// means over seeds.
+	// means over seeds. LossSD are the factors by which one standard deviation over seeds moves them, none for one seed.
 	Losses []float64 `json:"losses"`
+	LossSD []float64 `json:"loss_sd"`
 }
 
 // Milestone is what a point had reached after some epochs: means over its seeds.
@@ -55,10 +58,17 @@ func (r *Rungs) Selects() bool {
 
 func (r *Rungs) page() page {
 	p := page{title: "Learning curves", subtitle: r.About, width: bodyWidth, height: rungsHeight, body: r.draw}
-	p.caption = fmt.Sprintf("Left: %s, on an axis that is logarithmic in the error; grey, the points that were stopped early or scored lower. "+
-		"Right: the loss of the batches as they were trained. Lines are means over seeds, shades ± one standard deviation (n−1).", r.Accuracy)
+	lines := r.Lines + ", of losses geometric ones"
+	for _, l := range r.Finalists {
+		if len(l.LossSD) > 0 {
+			lines = fmt.Sprintf("%s (n = %d), of losses geometric ones; shades are ± one standard deviation over the seeds (n−1)", r.Lines, l.Steps[len(l.Steps)-1].N)
+			break
+		}
+	}
+	p.caption = fmt.Sprintf("Left: %s, on an axis that is logarithmic in the error; grey, what the search's seeds of the other points reached before these were stopped or scored lower. "+
+		"Right: the loss of the batches as they were trained. %s.%s", r.Accuracy, lines, sentence(r.Sampling))
 	if !r.Selects() {
-		p.caption = "The loss of the batches as they were trained: geometric means over seeds."
+		p.caption = "The loss of the batches as they were trained. " + lines + "."
 	}
 	return p
 }
@@ -111,14 +121,7 @@ func (r *Rungs) accuracies(c *canvas, shown int, epochs []int) *plot.Plot {
 				lower = append(lower, plotter.XY{X: float64(s.Epochs), Y: s.Accuracy - *s.SD})
 			}
 		}
-		if len(upper) > 1 {
-			for k := len(lower) - 1; k >= 0; k-- {
-				upper = append(upper, lower[k])
-			}
-			band, _ := plotter.NewPolygon(upper)
-			band.Color, band.LineStyle.Width = color.NRGBA{col.R, col.G, col.B, 40}, 0
-			p.Add(band)
-		}
+		all = append(all, band(p, upper, lower, col)...)
 	}
 	for i := shown - 1; i >= 0; i-- {
 		all = append(all, c.course(p, r.Finalists[i], c.series[i], 1.6)...)
@@ -126,6 +129,24 @@ func (r *Rungs) accuracies(c *canvas, shown int, epochs []int) *plot.Plot {
 	epochAxis(p, epochs)
 	p.Y.Min, p.Y.Max = accuracyRange(all)
 	return p
+}
+
+// band shades what is between two lines, if they have two points or more, and returns its accuracies.
+func band(p *plot.Plot, upper, lower plotter.XYs, col color.RGBA) (all []float64) {
+	if len(upper) < 2 {
+		return nil
+	}
+	around := slices.Clone(upper)
+	for k := len(lower) - 1; k >= 0; k-- {
+		around = append(around, lower[k])
+	}
+	shade, _ := plotter.NewPolygon(around)
+	shade.Color, shade.LineStyle.Width = color.NRGBA{col.R, col.G, col.B, 40}, 0
+	p.Add(shade)
+	for _, at := range around {
+		all = append(all, at.Y)
+	}
+	return all
 }
 
 // course adds a point's accuracies and returns them.
@@ -159,13 +180,22 @@ func (r *Rungs) losses(c *canvas, shown int, epochs []int) *plot.Plot {
 	p.Add(c.rules())
 	low, high := math.Inf(1), 0.
 	for i := shown - 1; i >= 0; i-- {
-		var points plotter.XYs
-		for e, loss := range r.Finalists[i].Losses {
-			if loss > 0 { // a logarithmic axis
-				points = append(points, plotter.XY{X: float64(e + 1), Y: loss})
-				low, high = math.Min(low, loss), math.Max(high, loss)
+		var points, upper, lower plotter.XYs
+		l := r.Finalists[i]
+		for e, loss := range l.Losses {
+			if loss <= 0 { // a logarithmic axis
+				continue
+			}
+			at := plotter.XY{X: float64(e + 1), Y: loss}
+			points = append(points, at)
+			low, high = math.Min(low, loss), math.Max(high, loss)
+			if e < len(l.LossSD) {
+				factor := l.LossSD[e]
+				upper, lower = append(upper, plotter.XY{X: at.X, Y: loss * factor}), append(lower, plotter.XY{X: at.X, Y: loss / factor})
+				low, high = math.Min(low, loss/factor), math.Max(high, loss*factor)
 			}
 		}
+		band(p, upper, lower, c.series[i])
 		c.trace(p, points, c.series[i], 1.6)
 	}
 	epochAxis(p, append([]int{1}, epochs...))

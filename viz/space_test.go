@@ -27,10 +27,10 @@ func tradeoff() *Tradeoff {
 		t.Points = append(t.Points, p)
 	}
 	slices.SortFunc(t.Points, func(a, b Tried) int { return a.Parameters - b.Parameters })
-	best := 0.
+	var best [4]float64
 	for i := range t.Points {
-		if p := &t.Points[i]; p.Accuracy > best {
-			p.Front, best = true, p.Accuracy
+		if p := &t.Points[i]; p.Accuracy > best[p.Group] {
+			p.Front, best[p.Group] = true, p.Accuracy
 		}
 	}
 	return t
@@ -63,7 +63,7 @@ func marginals() *Marginals {
 		{"lr", "0.01–0.03 0.03–0.1 0.1–0.3 0.3–1"}, {"activation", "sigmoid tanh relu leaky_relu softplus gelu"}, {"layers", "1 2 3"},
 		{"h1", "8–16 17–32 33–64 65–128"}, {"optimizer", "sgd momentum adam"}, {"batch", "16 32 64 128"}, {"init", "scaled xavier he"}, {"weight_decay", "0 1e-05 1e-04"},
 	} {
-		dimension := Dimension{Name: d.name, Effect: 0.4 * math.Exp(-0.6*float64(i))}
+		dimension := Dimension{Name: d.name, Effect: fmt.Sprintf("%d %% (%d to %d)", 40-4*i, 35-4*i, 44-4*i), Found: i < 6}
 		for k, value := range strings.Fields(d.values) {
 			a := 1 - 0.1*math.Exp(-0.5*float64(k)/float64(i+1))
 			l := Level{Value: value, N: 250, Last: 8 * (k + 1) / (i + 1), LowerQuartile: a - 0.03, Median: a, UpperQuartile: (1 + 2*a) / 3, Best: (1 + a) / 2}
@@ -78,7 +78,7 @@ func marginals() *Marginals {
 }
 
 func rungs() *Rungs {
-	r := &Rungs{About: "6 finalists of 200 points, made up", Accuracy: "validation accuracy"}
+	r := &Rungs{About: "6 finalists of 200 points, made up", Accuracy: "validation accuracy", Lines: "Lines are means over each finalist's new seeds, the same at every rung", Sampling: "images are a sample too"}
 	random := rand.New(rand.NewPCG(5, 6))
 	for i := range 200 {
 		l := Learner{Name: fmt.Sprintf("784-%d-%d-10 relu adam", 128-i/4, 96-i/4)}
@@ -92,7 +92,7 @@ func rungs() *Rungs {
 		}
 		if i < 6 {
 			for e := range 27 {
-				l.Losses = append(l.Losses, 4*start*math.Pow(float64(e+1), -0.5))
+				l.Losses, l.LossSD = append(l.Losses, 4*start*math.Pow(float64(e+1), -0.5)), append(l.LossSD, 1.1)
 			}
 			r.Finalists = append(r.Finalists, l)
 		} else {

@@ -17,9 +17,10 @@ import (
 type Tradeoff struct {
 	// About says what the points are, and how many.
 	About string `json:"about"`
-	// Accuracy is which accuracy it is: "validation accuracy".
+	// Accuracy is which accuracy it is: "validation accuracy", and Sampling what else is uncertain in it than the seeds.
 	Accuracy string `json:"accuracy"`
-	// Groups are kinds of points, in an order that colours show.
+	Sampling string `json:"sampling"`
+	// Groups are kinds of points, in an order that colours show: each has a Pareto front of its own.
 	Groups []string `json:"groups"`
 	Points []Tried  `json:"points"`
 }
@@ -33,7 +34,7 @@ type Tried struct {
 	SD    *float64 `json:"sd"`
 	N     int      `json:"n"`
 	Group int      `json:"group"` // index in Groups
-	// Front says that nothing with as few parameters or fewer is as accurate.
+	// Front says that nothing of its group with as few parameters or fewer is as accurate.
 	Front bool `json:"front"`
 }
 
@@ -42,11 +43,33 @@ const tradeoffHeight = 300.
 func (t *Tradeoff) page() page {
 	return page{
 		title: "Accuracy against parameters", subtitle: t.About,
-		caption: fmt.Sprintf("Each dot is one point of the space, at the mean over its seeds. The line is the Pareto front: nothing as small or smaller has a better %s; "+
-			"bars with caps are ± one standard deviation over seeds, where there are several. "+
-			"Both axes are logarithmic, the vertical one in the error.", t.Accuracy),
-		width: bodyWidth, height: tradeoffHeight, body: t.draw,
+		caption: t.caption(),
+		width:   bodyWidth, height: tradeoffHeight, body: t.draw,
 	}
+}
+
+func (t *Tradeoff) caption() string {
+	dots, lines := "Each dot is one point of the space, at the mean over its seeds. ", "The line is the Pareto front"
+	if len(t.Groups) > 1 {
+		dots = "Each dot is one point of the space after as many epochs as its colour says, at the mean over its seeds. "
+		lines = "Lines are Pareto fronts, one for each number of epochs"
+	}
+	text := dots + fmt.Sprintf("%s: nothing as small or smaller that was trained as long has a better %s", lines, t.Accuracy)
+	for _, p := range t.Points {
+		if p.Front && p.SD != nil {
+			text += "; bars with caps are ± one standard deviation over seeds"
+			break
+		}
+	}
+	return text + ". Both axes are logarithmic, the vertical one in the error." + sentence(t.Sampling)
+}
+
+// sentence is a text as the sentence after another.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " " + capital(text) + "."
 }
 
 // ramp is colour i of n in an order: the later, the stronger.
@@ -61,7 +84,7 @@ func (t *Tradeoff) draw(c *canvas, _ int) {
 	p := c.newPlot("", "parameters", t.Accuracy+", %")
 	p.Add(c.rules())
 	groups := make([]plotter.XYs, len(t.Groups))
-	var front plotter.XYs
+	fronts := make([]plotter.XYs, len(t.Groups))
 	var names plotter.XYLabels
 	var accuracies []float64
 	few, many := math.Inf(1), 0.
@@ -71,8 +94,10 @@ func (t *Tradeoff) draw(c *canvas, _ int) {
 		accuracies = append(accuracies, v.Accuracy)
 		few, many = math.Min(few, at.X), math.Max(many, at.X)
 		if v.Front {
-			front = append(front, at)
-			names.XYs, names.Labels = append(names.XYs, at), append(names.Labels, v.Name)
+			fronts[v.Group] = append(fronts[v.Group], at)
+			if v.Group == len(t.Groups)-1 {
+				names.XYs, names.Labels = append(names.XYs, at), append(names.Labels, v.Name)
+			}
 		}
 	}
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, countTicks{}
@@ -89,13 +114,23 @@ func (t *Tradeoff) draw(c *canvas, _ int) {
 		s.GlyphStyle = draw.GlyphStyle{Color: c.ramp(g, len(groups)), Radius: radius, Shape: draw.CircleGlyph{}}
 		p.Add(s)
 	}
-	if len(front) > 0 {
+	drawn := false
+	for g, front := range fronts {
+		if len(front) == 0 {
+			continue
+		}
+		drawn = true
 		line, _ := plotter.NewLine(front)
 		line.StepStyle = plotter.PostStep
-		line.Color, line.Width = c.series[5], 1.2
+		line.Color, line.Width = c.series[5], 0.6
+		if g == len(fronts)-1 {
+			line.Width = 1.4
+		}
 		marks, _ := plotter.NewScatter(front)
 		marks.GlyphStyle = draw.GlyphStyle{Color: c.series[5], Radius: radius + 1, Shape: draw.RingGlyph{}}
 		p.Add(line, marks)
+	}
+	if drawn {
 		p.Add(errorBars{t.Points, c.ink})
 		p.Add(c.spacedLabels(names))
 	}
@@ -105,8 +140,12 @@ func (t *Tradeoff) draw(c *canvas, _ int) {
 			keys = append(keys, key{name: name, color: c.ramp(g, len(groups)), dot: true})
 		}
 	}
-	if len(front) > 0 {
-		keys = append(keys, key{name: "Pareto front", color: c.series[5]})
+	if drawn {
+		name := "Pareto front"
+		if len(t.Groups) > 1 {
+			name = "Pareto fronts"
+		}
+		keys = append(keys, key{name: name, color: c.series[5]})
 	}
 	c.keys(bodyWidth, 0, keys)
 	c.plot(p, 0, 12, bodyWidth, tradeoffHeight-12)

@@ -24,15 +24,17 @@ func again(r report.Rerun) string {
 	if r.DataPath != "" {
 		args = append(args, "--data", r.DataPath)
 	}
-	if r.Executor == "cuda" {
+	switch r.Executor {
+	case "cpu": // auto takes a GPU if there is one
+		args = append(args, "--device", "cpu")
+	case "cuda":
 		args = append(args, "--device", "cuda")
 		for _, precision := range device.Precisions()[1:] { // but for the default
 			if slices.Contains(strings.Split(r.Arithmetic, ", "), precision) {
 				args = append(args, "--precision", precision)
 			}
 		}
-	}
-	if r.Executor == device.Ref || r.Executor == device.Tape { // which are no device's
+	case device.Ref, device.Tape: // which are no device's
 		args = append(args, "--executor", r.Executor)
 	}
 	args = append(args, "-o", r.Out)

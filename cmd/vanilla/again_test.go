@@ -8,10 +8,10 @@ import (
 	"vanilla/train/sweep/report"
 )
 
-// The command that trains a finalist again names what its bytes depend on where that is no default.
+// The command that trains a finalist again names what its bytes depend on.
 func TestAgainNamesTheExecutor(t *testing.T) {
 	for _, c := range []struct{ executor, arithmetic, want string }{
-		{"cpu", "x86 vectors 3, Go on amd64", ""},
+		{"cpu", "x86 vectors 3, Go on amd64", " --device cpu"}, // auto takes a GPU where there is one
 		{"ref", "reference 1, Go on amd64", " --executor ref"},
 		{"cuda", "cuda 2, fp32, stand-in", " --device cuda"},
 		{"cuda", "cuda 2, bf16, compute capability 9.0", " --device cuda --precision bf16"},

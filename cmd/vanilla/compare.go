@@ -110,7 +110,7 @@ func printComparison(w io.Writer, c *report.Comparison) error {
 			kind = fmt.Sprintf("t-test of %d pairs of equal seeds and orders", c.Pairs)
 		}
 		fmt.Fprintf(&b, "B - A        %+.2f points of the %s, 95 %% interval %+.2f to %+.2f, p %s (%s)\n",
-			100*t.Difference, c.Measure, 100*t.Lower, 100*t.Upper, probability(t.P), kind)
+			100*t.Difference, c.Measure, 100*t.Lower, 100*t.Upper, words.Probability(t.P), kind)
 		switch {
 		case t.Settled():
 			better := "B is better"
@@ -124,17 +124,13 @@ func printComparison(w io.Writer, c *report.Comparison) error {
 			fmt.Fprintf(&b, "             not settled: a difference of this size, if it is there, would show in four of five comparisons with about %s seeds each\n", words.Thousands(t.Needed))
 		}
 	}
+	if s := c.Sampling; s != nil {
+		fmt.Fprintf(&b, "images       ± and the interval are over seeds; the %s %s are a sample too: others would move both accuracies by about ± %.2f,\n"+
+			"             and the difference by ± %.2f at most, and by less the more both err on the same images\n", words.Thousands(s.Images), c.Measure, 100*max(s.A, s.B), 100*s.Most)
+	}
 	for _, note := range c.Notes {
 		fmt.Fprintf(&b, "note         %s\n", note)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// probability says what p is, in a few digits.
-func probability(p float64) string {
-	if p < 1e-4 {
-		return "< 0.0001"
-	}
-	return fmt.Sprintf("= %.2g", p)
 }

@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/model"
 	"vanilla/train"
 	"vanilla/train/sweep"
@@ -28,6 +30,7 @@ type resultsFlags struct {
 	parquet string
 	csv     string
 	html    string
+	follow  bool
 	figures string
 	format  string
 	dark    bool
@@ -52,13 +55,15 @@ func resultsCommand() *cobra.Command {
 		Use:   "results DIR",
 		Short: "Show what a sweep found, or compare two recipes",
 		Long: `Results reads the directory of a sweep, which may still be running, and shows its
-answer: the best points, the Pareto front of accuracy against parameters, and what each
-dimension of the space does. Points are ranked by accuracy on held-out training images;
-the test images are only reported, of finalists.
+answer: the best points, the Pareto fronts of accuracy against parameters, and what each
+dimension of the space does by itself and two do together, as shares of the variance with
+95 % intervals. Points are ranked by accuracy on held-out training images; the test
+images are only reported, of finalists.
 
 --json prints every network; --parquet writes every record, a row for each network and
-rung. --html writes one page that needs nothing else. --figures draws the same as
-pictures: ` + list([]string{tradeoffFigure, marginalsFigure, heatFigure}) + ` and ` + rungsFigure + `.
+rung. --html writes one page that needs nothing else, and with --follow writes it anew
+while the sweep runs. --figures draws the same as pictures:
+` + list([]string{tradeoffFigure, marginalsFigure, heatFigure}) + ` and ` + rungsFigure + `.
 
 --compare shows the difference of two, trained with the same seeds, with its interval,
 and how many seeds would settle it. It trains nothing.
@@ -68,6 +73,7 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 		Example: `  vanilla results widths
   vanilla results widths --json
   vanilla results widths --html report.html --figures figures --heat h1,h2
+  vanilla results widths --html report.html --follow
   vanilla results widths --parquet widths.parquet
   vanilla results widths --save-best 3 -o best
   vanilla results --compare sgd.jsonl adam.jsonl
@@ -95,10 +101,11 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 	show.BoolVar(&r.compare, "compare", false, "compare two: files of records that train --seeds wrote, sweeps (their best points), or points of sweeps as DIR#RANK or DIR#ID")
 	show.BoolVar(&r.json, "json", false, "print the results as one JSON object")
 	files.StringVar(&r.html, "html", "", "report as a page, into this `file`")
+	files.BoolVar(&r.follow, "follow", false, "with --html, write the page anew while the sweep runs, until it has ended; an open page reads itself again")
 	files.StringVar(&r.figures, "figures", "", "figures, into this `directory`")
 	files.StringVar(&r.format, "format", string(viz.PNG), "figures' format, by `name`: png or svg")
 	files.BoolVar(&r.dark, "dark", false, "draw on near-black, for slides")
-	files.StringSliceVar(&r.heat, "heat", nil, "two `dimensions` of the heat map, rows first (default: h1,h2, or the most important ones)")
+	files.StringSliceVar(&r.heat, "heat", nil, "two `dimensions` of the heat map, rows first (default: those of the largest effects)")
 	files.StringVar(&r.parquet, "parquet", "", "all records as Parquet, for pandas and DuckDB, into this `file`")
 	files.StringVar(&r.csv, "csv", "", "all records as comma-separated values, for spreadsheets, into this `file`")
 	files.IntVar(&r.save, "save-best", 0, "how many of the best finalists to save as models in --out, a `number`")
@@ -122,6 +129,8 @@ func (r *resultsFlags) check() error {
 		return &train.SettingError{Field: "format", Value: r.format, Problem: "want png or svg"}
 	case r.save < 0:
 		return &train.SettingError{Field: "save_best", Value: r.save, Problem: "want 1 or more"}
+	case r.follow && (r.html == "" || r.merge || len(r.heat) > 0 || r.parquet != "" || r.csv != "" || r.figures != "" || r.save > 0 || r.json):
+		return usagef("--follow: it writes the page of --html, and nothing else: want --html FILE --follow")
 	case r.merge && r.out == "":
 		return usagef("--merge: want --out, the directory to join the shards in")
 	case r.compare && (r.merge || r.save > 0 || r.html != "" || r.figures != "" || r.parquet != "" || r.csv != "" || len(r.heat) > 0):
@@ -154,6 +163,9 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 	}
 	if r.compare {
 		return r.compareSides(ctx, args, stdout)
+	}
+	if r.follow {
+		return r.followSweep(ctx, args[0], stdout)
 	}
 	var d *sweep.Directory
 	var err error
@@ -195,6 +207,38 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 		fmt.Fprintln(said, line)
 	}
 	return err
+}
+
+// followEvery is the time between two looks at a sweep that runs.
+const followEvery = 2 * time.Second
+
+// followSweep writes the page of a sweep, and again when there are new records, until the sweep has ended.
+func (r *resultsFlags) followSweep(ctx context.Context, dir string, stdout io.Writer) error {
+	f := report.Follow(dir, again)
+	for written := 0; ; {
+		if err := f.Read(ctx); err != nil {
+			return err
+		}
+		if f.Version > written {
+			written = f.Version
+			err := store.Replace(r.html, func(w io.Writer) error {
+				_, err := w.Write(f.Page)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stdout, "%s: %s of %s\n", r.html, words.Thousands(f.Report.Done+f.Report.Diverged), words.Plural(f.Report.Planned, "network"))
+		}
+		if f.Report.Ended() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(followEvery):
+		}
+	}
 }
 
 // dimensions are those of the heat map: what --heat names, or a default, or none.

@@ -52,7 +52,7 @@ func TestResults(t *testing.T) {
 	inData(t)
 	runSweep(t, "sweep", sweep.Shard{})
 	text := must(t, "results", "sweep", "--top", "4")
-	for _, part := range []string{"Leaderboard", "Pareto front", "What each dimension does", "planned    30 networks", "and 20 more", "lr: effect", "2 seeds that the search has not seen"} {
+	for _, part := range []string{"Leaderboard", "Pareto front", "What each dimension does", "planned    30 networks", "and 20 more", "Effects on validation accuracy", "2 seeds that the search has not seen"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in %s", part, text)
 		}

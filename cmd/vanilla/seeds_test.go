@@ -90,14 +90,6 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-func TestProbability(t *testing.T) {
-	for p, want := range map[float64]string{1e-5: "< 0.0001", 1e-4: "= 0.0001", 0.0123: "= 0.012", 1: "= 1"} {
-		if got := probability(p); got != want {
-			t.Errorf("%v is %q, want %q", p, got, want)
-		}
-	}
-}
-
 // Records, sweeps and points of them are compared, and nothing is trained.
 func TestResultsCompare(t *testing.T) {
 	inData(t)

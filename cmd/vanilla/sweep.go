@@ -19,9 +19,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"vanilla/internal/words"
+	"vanilla/kernels"
 	"vanilla/kernels/device"
+	"vanilla/mnist"
 	"vanilla/train"
 	"vanilla/train/sweep"
+	"vanilla/train/sweep/report"
 )
 
 // sweepFlags are the flags of the command sweep.
@@ -35,6 +38,7 @@ type sweepFlags struct {
 	dryRun, json      bool
 	checkpointSeconds float64
 	memoryGiB         float64
+	ownSpace          bool // and not the default one
 }
 
 func sweepCommand() *cobra.Command {
@@ -52,9 +56,15 @@ logarithmic axis; 8..128:linear is even itself, and 4..128:log:6 is six values.
 --points draws so many points of the space at random, --grid takes all. --spec reads
 the same words from a YAML file, which flags override.
 
-Where no flag says a space, it is 1,000 points of --layers 1..3 --hidden 8..128
---activation relu,silu --init he --lr 0.03..0.3 --weight-decay 1e-6..1e-4 --shift 1, with
---halving 1,4,16. A space of your own begins at --recipe, and wants --points or --grid.
+Where no flag of the group Space is given, nor --recipe, --grid or --spec with a space,
+the space is --layers 1..3 --hidden 8..128 --activation relu,silu --init he
+--lr 0.03..0.3 --weight-decay 1e-6..1e-4 --shift 1, with --points 1000 --halving 1,4,16.
+A flag of that group does not change this space, but begins one of your own: it has
+the dimensions that you name and no others, and all else is as in --recipe. It wants
+--points or --grid. What the space is, is said before training and by --dry-run.
+
+Each optimizer has a learning rate of its own (see --optimizer): --optimizer sgd,adam
+without --lr compares each with its own, and rows say so.
 
 With --halving 1,3,9,27, all points are trained for one epoch, about the best third of
 them up to three, and so on. Step sizes follow the schedule of all 27 from the
@@ -119,6 +129,15 @@ func defaultWords() map[string]string {
 // settings are the words of a sweep that are no words of its space.
 func settings() []string {
 	return []string{"points", "grid", "seed", "seeds", "max_parameters", "halving", "brackets", "finalists", "final_seeds", "validation", "recipe"}
+}
+
+// optimizerDefaults says with which step size each optimizer begins.
+func optimizerDefaults() string {
+	var parts []string
+	for _, k := range kernels.Optimizers() {
+		parts = append(parts, fmt.Sprintf("%s %g", k.Name, k.StepSize))
+	}
+	return list(parts)
 }
 
 // sweepGroups are the flags that make a spec. All are text, as they are in a
@@ -230,6 +249,8 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 			defaults[word] = text
 		}
 		spec.Space = defaultSpace()
+	} else {
+		s.ownSpace = true
 	}
 	if halving || epochs {
 		delete(defaults, "halving")
@@ -238,7 +259,7 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 	case grid && points:
 		return &train.SettingError{Field: "grid", Value: true, Problem: "--points " + words["points"] + " draws some points: want one or the other"}
 	case !grid && !points && defaults["points"] == "":
-		return usagef("want --points with how many points of the space to draw, or --grid for all")
+		return usagef("want --points with how many points of the space to draw, or --grid for all: the space is your own, %s, in place of the default one", spaceText(spec.Space))
 	}
 	for word, text := range words {
 		defaults[word] = text
@@ -314,9 +335,18 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		}
 	}
 	options.Told = func(r sweep.Repairs) { tell(stderr, s.out, r) }
-	board := newLeaderboard(stderr)
+	plan, err := sweep.NewPlan(ctx, s.spec, train.FingerprintOf(data))
+	if err != nil {
+		return err
+	}
+	board := newLeaderboard(stderr, plan, s.json)
 	options.Progress = board.show
 	s.note(exec, stderr)
+	if !s.json {
+		for _, line := range s.spaceLines(plan) {
+			board.head = append(board.head, line[0]+": "+line[1])
+		}
+	}
 	fmt.Fprintf(stderr, "sweeping over %s with %s: %s\n", data.Name, exec.Name(), exec.Device())
 	d, err := sweep.Run(ctx, exec, data, s.out, s.spec, options)
 	board.finish()
@@ -372,17 +402,60 @@ func numbered(what string, numbers []int) string {
 	}
 }
 
+// spaceText is a space as flags.
+func spaceText(space map[string]string) string {
+	var parts []string
+	for _, word := range sweep.SpaceWords() {
+		if text, ok := space[word]; ok {
+			parts = append(parts, flagOf(word)+" "+text)
+		}
+	}
+	if len(parts) == 0 {
+		return "one recipe"
+	}
+	return strings.Join(parts, " ")
+}
+
+// spaceLines say what is swept: the space, what it begins at, and what else differs
+// because of it, each a name and a text.
+func (s *sweepFlags) spaceLines(plan *sweep.Plan) [][2]string {
+	lines := [][2]string{{"space", spaceText(s.spec.Space)}}
+	if s.ownSpace {
+		r := s.spec.Recipe
+		lines = append(lines, [2]string{"else", fmt.Sprintf("as in the recipe: %s, %s, lr %g, weight decay %g, batch %d (a space of your own: the default one is not searched)",
+			r.Network(), r.Optimizer, r.LR, r.WeightDecay, r.Batch)})
+	}
+	for _, word := range []string{"optimizer", "schedule"} {
+		var parts []string
+		for _, r := range plan.Followed(word) {
+			if also := plan.Follows(&r, word); also != "" {
+				parts = append(parts, fmt.Sprintf("%v with %s", r.Get(word), also))
+			}
+		}
+		if parts != nil {
+			lines = append(lines, [2]string{word, strings.Join(parts, "; ") + ": what no flag says is each one's own"})
+		}
+	}
+	return lines
+}
+
 // print is the answer for people.
 func (s *sweepFlags) print(w io.Writer, d *sweep.Directory) error {
 	var b strings.Builder
 	c := d.Counts()
 	fmt.Fprintf(&b, "%s variants, of which %s diverged\n", words.Thousands(c.Planned), words.Thousands(c.Diverged))
-	for i, f := range d.Finalists() {
+	finalists := d.Finalists()
+	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for i, f := range finalists {
 		if i == 0 {
-			fmt.Fprintf(&b, "\n%-18s  %-10s  %-20s  %s\n", "finalist", "", "held-out images", "test images")
+			fmt.Fprintf(rows, "\nfinalist\theld-out images\ttest images\t\n")
 		}
-		fmt.Fprintf(&b, "%-18s  %-10s  %s ± %.2f     %s ± %.2f  n = %d\n", f.Point.Recipe.Arch, f.Point.Recipe.Activation,
+		fmt.Fprintf(rows, "%s\t%s ± %.2f\t%s ± %.2f\tn = %d\n", d.Plan.Name(&f.Point.Recipe),
 			percent(f.ValidationMean), 100*f.ValidationSD, percent(f.TestMean), 100*f.TestSD, f.N)
+	}
+	rows.Flush()
+	if len(finalists) > 0 && finalists[0].N > 0 {
+		fmt.Fprintf(&b, "± is over seeds; %s\n", report.Images(finalists[0].TestMean, d.Data.Test, "test"))
 	}
 	if commands := newReport(d).Again(); len(commands) > 0 {
 		fmt.Fprintf(&b, "\nthe finalists again, each network to the same bytes:\n")
@@ -396,11 +469,14 @@ func (s *sweepFlags) print(w io.Writer, d *sweep.Directory) error {
 }
 
 // leaderboard shows how far a sweep is: a few lines that are drawn anew on a
-// terminal, a JSON object now and then elsewhere.
+// terminal, a line now and then elsewhere, of JSON if the command prints JSON.
 type leaderboard struct {
 	w        io.Writer
+	plan     *sweep.Plan
+	json     bool
 	terminal bool
-	lines    int // on the terminal
+	head     []string // lines that come first, once training has begun
+	lines    int      // on the terminal
 	shown    time.Time
 	last     *sweep.Progress
 }
@@ -408,15 +484,20 @@ type leaderboard struct {
 // linesEvery is the time between two lines where there is no terminal.
 const linesEvery = 10 * time.Second
 
-func newLeaderboard(w io.Writer) *leaderboard {
+func newLeaderboard(w io.Writer, plan *sweep.Plan, json bool) *leaderboard {
+	l := &leaderboard{w: w, plan: plan, json: json}
 	if f := terminal(w); f != nil {
-		return &leaderboard{w: f, terminal: true}
+		l.w, l.terminal = f, true
 	}
-	return &leaderboard{w: w}
+	return l
 }
 
 func (l *leaderboard) show(p sweep.Progress) {
 	l.last = &p
+	for _, line := range l.head {
+		fmt.Fprintln(l.w, line)
+	}
+	l.head = nil
 	if l.terminal {
 		l.draw(p)
 	} else if time.Since(l.shown) >= linesEvery {
@@ -425,8 +506,7 @@ func (l *leaderboard) show(p sweep.Progress) {
 	}
 }
 
-// progressLine is what a line is where there is no terminal. Numbers that are
-// not known yet are null.
+// progressLine is a line of JSON. Numbers that are not known yet are null.
 type progressLine struct {
 	Planned          int      `json:"planned"`
 	Done             int      `json:"done"`
@@ -442,6 +522,14 @@ type progressLine struct {
 }
 
 func (l *leaderboard) line(p sweep.Progress) {
+	if !l.json {
+		line := l.far(p)
+		if len(p.Best) > 0 {
+			line += "; best " + l.row(&p.Best[0])
+		}
+		fmt.Fprintln(l.w, line)
+		return
+	}
 	line := progressLine{Planned: p.Planned, Done: p.Done, Diverged: p.Diverged, NetworkEpochs: p.NetworkEpochs,
 		PerSecond: finite(float64(p.NetworkEpochs) / p.Seconds), Seconds: p.Seconds, SecondsLeft: finite(p.Left)}
 	if len(p.Best) > 0 {
@@ -454,17 +542,31 @@ func (l *leaderboard) line(p sweep.Progress) {
 	}
 }
 
-func (l *leaderboard) draw(p sweep.Progress) {
-	var b strings.Builder
-	l.erase(&b)
+// far says how far the sweep is.
+func (l *leaderboard) far(p sweep.Progress) string {
 	left := "?"
 	if !math.IsNaN(p.Left) {
 		left = time.Duration(p.Left * float64(time.Second)).Round(time.Second).String()
 	}
-	fmt.Fprintf(&b, "%s of %s variants, %s diverged  %.1f network-epochs/s  %s, %s left\n", words.Thousands(p.Done+p.Diverged), words.Thousands(p.Planned),
+	return fmt.Sprintf("%s of %s variants, %s diverged  %.1f network-epochs/s  %s, %s left", words.Thousands(p.Done+p.Diverged), words.Thousands(p.Planned),
 		words.Thousands(p.Diverged), float64(p.NetworkEpochs)/p.Seconds, time.Duration(p.Seconds*float64(time.Second)).Round(time.Second), left)
-	for _, r := range p.Best {
-		fmt.Fprintf(&b, "  %s after %d epochs  %s %s, step size %g\n", percent(*r.ValidationAccuracy), r.Epoch, r.Arch, r.Activation, r.LR)
+}
+
+// row is a network with all that tells it from the others.
+func (l *leaderboard) row(r *sweep.Record) string {
+	text := fmt.Sprintf("%s after %s  %s", percent(*r.ValidationAccuracy), words.Plural(r.Epoch, "epoch"), l.plan.Name(&r.Recipe))
+	if r.Stage == sweep.Final || l.plan.Spec.Seeds > 1 {
+		text += fmt.Sprintf(", seed %d", r.Seed)
+	}
+	return text
+}
+
+func (l *leaderboard) draw(p sweep.Progress) {
+	var b strings.Builder
+	l.erase(&b)
+	fmt.Fprintln(&b, l.far(p))
+	for i := range p.Best {
+		fmt.Fprintf(&b, "  %s\n", l.row(&p.Best[i]))
 	}
 	l.lines = 1 + len(p.Best)
 	io.WriteString(l.w, b.String())
@@ -493,10 +595,15 @@ type planReport struct {
 	Devices []deviceReport `json:"devices"`
 }
 
+// deviceReport is what the plan takes on a device: by the median of the
+// measurements of its speed, and by the fastest and the slowest of them.
 type deviceReport struct {
-	Device  string  `json:"device"`
-	Name    string  `json:"name"`
-	Seconds float64 `json:"seconds"`
+	Device   string  `json:"device"`
+	Name     string  `json:"name"`
+	Seconds  float64 `json:"seconds"`
+	Least    float64 `json:"seconds_least"`
+	Most     float64 `json:"seconds_most"`
+	Measured int     `json:"measurements"`
 }
 
 // devices are where the sweep could run: for auto, every device that has the
@@ -536,34 +643,66 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	if report.Cost, err = plan.Cost(options.Shard, options.Memory); err != nil {
 		return err
 	}
-	for _, where := range s.devices() {
-		exec, err := where.open()
-		if err != nil && s.device == "auto" {
-			continue // this binary or machine has none
-		}
-		if err != nil {
-			return err
-		}
-		speed, err := plan.Speed(ctx, exec, data)
-		name := exec.Device()
-		if closing(exec, &err); err != nil {
-			return err
-		}
-		report.Devices = append(report.Devices, deviceReport{where.device, name, report.FLOP / speed})
+	if report.Devices, err = s.speeds(ctx, plan, data, report.FLOP); err != nil {
+		return err
 	}
 	if s.json {
 		return writeJSON(stdout, report)
 	}
 	var b strings.Builder
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, line := range s.spaceLines(plan) {
+		fmt.Fprintf(rows, "%s\t%s\n", line[0], line[1])
+	}
 	fmt.Fprintf(rows, "points\t%s in %s brackets\n", words.Thousands(report.Points), words.Thousands(report.Brackets))
 	fmt.Fprintf(rows, "variants\t%s, %s of them finals\n", words.Thousands(report.Variants), words.Thousands(report.Finals))
 	fmt.Fprintf(rows, "training\t%s network-epochs, %.3g FLOP\n", words.Thousands(int(report.NetworkEpochs)), report.FLOP)
 	fmt.Fprintf(rows, "memory\t%.0f MB of networks at once, at most\n", float64(report.MemoryBytes)/1e6)
 	for _, d := range report.Devices {
-		fmt.Fprintf(rows, "time\tabout %v on %s: %s\n", time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device, d.Name)
+		second := func(seconds float64) time.Duration {
+			return time.Duration(seconds * float64(time.Second)).Round(time.Second)
+		}
+		fmt.Fprintf(rows, "time\tabout %v on %s: %s (%v to %v by %s)\n", second(d.Seconds), d.Device, d.Name, second(d.Least), second(d.Most), words.Plural(d.Measured, "measurement"))
 	}
 	rows.Flush()
 	_, err = io.WriteString(stdout, b.String())
 	return err
+}
+
+// speeds measures the devices in turns, and says how long each takes for so much
+// work.
+func (s *sweepFlags) speeds(ctx context.Context, plan *sweep.Plan, data *mnist.Dataset, flop float64) (found []deviceReport, err error) {
+	var meters []*sweep.Speedometer
+	for _, where := range s.devices() {
+		exec, failure := where.open()
+		if failure != nil && s.device == "auto" {
+			continue // this binary or machine has none
+		} else if failure != nil {
+			return nil, failure
+		}
+		defer closing(exec, &err)
+		meter, failure := plan.NewSpeedometer(ctx, exec, data)
+		if failure != nil {
+			return nil, failure
+		}
+		defer closing(meter, &err)
+		meters = append(meters, meter)
+		found = append(found, deviceReport{Device: where.device, Name: exec.Device()})
+	}
+	for more := true; more; {
+		more = false
+		for i, meter := range meters {
+			left, err := meter.Round(ctx)
+			if err != nil {
+				return nil, err
+			}
+			found[i].Measured++
+			more = more || left
+		}
+	}
+	for i, meter := range meters {
+		slowest, median, fastest := meter.Speed()
+		found[i].Seconds, found[i].Least, found[i].Most = flop/median, flop/fastest, flop/slowest
+	}
+	return found, nil
 }

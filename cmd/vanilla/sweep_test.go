@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -69,11 +70,24 @@ func sameSweep(t *testing.T, found, want string) {
 
 func TestSweep(t *testing.T) {
 	inData(t)
-	text := must(t, tinySweep("--out", "text")...)
-	for _, part := range []string{"54 variants", "finalist", "n = 3", "results text"} {
+	text, stderr, code := vanilla(t, tinySweep("--out", "text")...)
+	if code != done {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	for _, part := range []string{"54 variants", "finalist", "n = 3", " test images are a sample too", "results text"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in %s", part, text)
 		}
+	}
+	// Where there is no terminal, progress is lines for people, and each network is told from the others.
+	for _, part := range []string{"space: --layers 1..2 --hidden 2..6 --activation relu,sigmoid --lr 0.1..1 --batch 8\n", "else: as in the recipe: ", "the default one is not searched",
+		"54 of 54 variants, 0 diverged", "; best ", " after 6 epochs  16-"} {
+		if !strings.Contains(stderr, part) {
+			t.Errorf("no %q in %s", part, stderr)
+		}
+	}
+	if last := stderr[strings.LastIndex(strings.TrimSpace(stderr), "\n")+1:]; strings.Contains(stderr, "{") || !regexp.MustCompile(`16-.*(relu|sigmoid) lr 0\.\d+, seed \d\n$`).MatchString(last) {
+		t.Errorf("the last line is %q", last)
 	}
 	stdout, stderr, code := vanilla(t, tinySweep("--out", "json", "--json")...)
 	if code != done {
@@ -98,6 +112,27 @@ func TestSweep(t *testing.T) {
 		t.Fatalf("%d models, err %v", len(models), err)
 	}
 	must(t, "eval", models[0], "--data", "tiny")
+}
+
+// tinyOptimizers compare two optimizers, each with its own step size.
+func tinyOptimizers(more ...string) []string {
+	return append(strings.Fields("sweep --data tiny --arch 16-4-3 --optimizer sgd,adam --batch 8 --grid --seeds 2 --epochs 3 --finalists 1 --final-seeds 2 --validation 0.2"), more...)
+}
+
+// Rows tell what was swept, and what follows from it.
+func TestSweepNames(t *testing.T) {
+	inData(t)
+	text, stderr, code := vanilla(t, tinyOptimizers("--out", "optimizers")...)
+	if code != done {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	text += stderr + must(t, "results", "optimizers")
+	if n := len(regexp.MustCompile(`(sgd lr 1 weight-decay 0.0001|adam lr 0.001 weight-decay 0)`).FindAllString(text, -1)); n < 5 {
+		t.Errorf("%d rows say which optimizer and step size they are of:\n%s", n, text)
+	}
+	if !strings.Contains(text, "adam (lr 0.001, weight-decay 0)") {
+		t.Errorf("the optimizers' levels do not say their step sizes:\n%s", text)
+	}
 }
 
 // A file has the same words as the flags, which override it.
@@ -140,10 +175,18 @@ func TestSweepDryRun(t *testing.T) {
 		t.Errorf("found %+v", report)
 	}
 	text := must(t, tinySweep("--dry-run")...)
-	for _, part := range []string{"24 in 4 brackets", "54, 6 of them finals", "FLOP", "MB", "on cpu: "} {
+	for _, part := range []string{"space ", "24 in 4 brackets", "54, 6 of them finals", "FLOP", "MB", "on cpu: ", "measurement"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in %s", part, text)
 		}
+	}
+	if d := report.Devices[0]; d.Least > d.Seconds || d.Seconds > d.Most || d.Measured < 1 {
+		t.Errorf("from %v to %v s by %d measurements, about %v", d.Least, d.Most, d.Measured, d.Seconds)
+	}
+	// Another optimizer brings another step size, which is said.
+	text = must(t, tinyOptimizers("--dry-run")...)
+	if !strings.Contains(text, "sgd with lr 1, weight-decay 0.0001; adam with lr 0.001, weight-decay 0: what no flag says is each one's own") {
+		t.Errorf("the step sizes are not in %s", text)
 	}
 	// The default sweep.
 	if err := json.Unmarshal([]byte(must(t, "sweep", "--dry-run", "--json")), &report); err != nil || report.Points != 1000 || report.Finals != 20 {
@@ -462,7 +505,7 @@ func TestSweepHelpSaysDefaults(t *testing.T) {
 		}
 	}
 	words := defaultWords()
-	for _, want := range []string{"it is 1,000 points of", "--halving " + words["halving"], "train again and test, a number (default " + words["finalists"] + ")",
+	for _, want := range []string{"--points " + words["points"] + " --halving " + words["halving"], "train again and test, a number (default " + words["finalists"] + ")",
 		"train each finalist with, a number (default " + words["final_seeds"] + ")", "hold out and compare on, a fraction (default " + words["validation"] + ")"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("no %q", want)

@@ -148,8 +148,8 @@ func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	network.StringVar(&r.Init, "init", r.Init, "initial weight `distribution`, normal with standard deviation 1 (lesson), 1/√inputs (scaled), √(2/(inputs+outputs)) (xavier) or √(2/inputs) (he)")
 
 	training := group("Training")
-	training.StringVar(&r.Optimizer, "optimizer", r.Optimizer, "optimizer, by `name`: "+list(kernels.OptimizerNames()))
-	training.Float64Var(&r.LR, "lr", r.LR, "peak learning `rate`")
+	training.StringVar(&r.Optimizer, "optimizer", r.Optimizer, "optimizer, by `name`, each with a default learning rate of its own: "+optimizerDefaults())
+	training.Float64Var(&r.LR, "lr", r.LR, "peak learning `rate`; if not given, another optimizer than the recipe's brings its own")
 	training.Float64Var(&r.Momentum, "momentum", r.Momentum, "velocity `fraction` kept from step to step, below 1; momentum and nesterov only (default for them: 0.9)")
 	training.Float64Var(&r.WeightDecay, "weight-decay", r.WeightDecay, "decay `coefficient` of the weights; biases do not decay")
 	training.StringVar(&r.Schedule, "schedule", r.Schedule, "learning rate `schedule`: "+list(kernels.ScheduleNames()))

@@ -34,3 +34,9 @@ func MeanSD(values []float64) (mean, sd float64) {
 	}
 	return mean, sd
 }
+
+// ShareSE is the standard error of a share that was measured on n examples drawn
+// at random: what other examples would move it by.
+func ShareSE(share float64, n int) float64 {
+	return math.Sqrt(math.Max(0, share*(1-share)) / float64(max(1, n)))
+}

@@ -76,3 +76,14 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Dashed is a name as the command line writes it: weight-decay.
+func Dashed(name string) string { return strings.ReplaceAll(name, "_", "-") }
+
+// Probability says what p is, in a few digits: "= 0.012".
+func Probability(p float64) string {
+	if p < 1e-4 {
+		return "< 0.0001"
+	}
+	return fmt.Sprintf("= %.2g", p)
+}

@@ -28,3 +28,11 @@ func TestDistance(t *testing.T) {
 		}
 	}
 }
+
+func TestProbability(t *testing.T) {
+	for p, want := range map[float64]string{1e-5: "< 0.0001", 1e-4: "= 0.0001", 0.0123: "= 0.012", 1: "= 1"} {
+		if got := Probability(p); got != want {
+			t.Errorf("%v is %q, want %q", p, got, want)
+		}
+	}
+}

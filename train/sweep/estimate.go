@@ -3,11 +3,13 @@ package sweep
 import (
 	"cmp"
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"time"
 
 	"vanilla/graph"
+	"vanilla/internal/sample"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/train"
@@ -75,12 +77,25 @@ func (p *Plan) trained() int {
 // What a device's speed is measured with.
 const (
 	sampledPoints = 16
-	sampledSteps  = 100
+	sampledSteps  = 50
+	sampledRounds = 7
 )
 
-// Speed measures how many products an executor computes in a second of training
-// points of the plan, from the smallest to the largest.
-func (p *Plan) Speed(ctx context.Context, exec kernels.Executor, data *mnist.Dataset) (flopPerSecond float64, err error) {
+// Speedometer measures how many products an executor computes in a second of
+// training points of a plan, from the smallest to the largest. It measures in
+// short rounds, so that several executors can take turns and what else the machine
+// does shows as a spread, and is not taken for the executor's speed.
+type Speedometer struct {
+	population kernels.Population
+	steps      []int     // of a variant in a round
+	most       []int     // that a variant has
+	until      []int     // that it was trained for
+	work       []float64 // of a step
+	rates      []float64
+}
+
+// NewSpeedometer prepares networks and warms them up. Whoever opens it closes it.
+func (p *Plan) NewSpeedometer(ctx context.Context, exec kernels.Executor, data *mnist.Dataset) (*Speedometer, error) {
 	order := make([]int, len(p.Points))
 	cost := make([]float64, len(p.Points))
 	for i := range order {
@@ -91,32 +106,55 @@ func (p *Plan) Speed(ctx context.Context, exec kernels.Executor, data *mnist.Dat
 	set := train.HoldOut(data, p.Spec.Recipe.Validation)
 	var networks graph.Cache
 	var variants []kernels.Variant
-	warm, until := make([]int, n), make([]int, n)
-	work := 0.0
+	s := &Speedometer{}
 	for k := range n {
 		point := order[k*(len(order)-1)/max(1, n-1)]
 		r := p.Points[point].Recipe
 		network, err := r.Build(&networks)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		v := train.Spec{Recipe: r, Seed: 1, OrderSeed: 1}.Variant(network)
-		steps := min(sampledSteps, v.StepsPerEpoch(set.Train.Len()))
+		most := v.StepsPerEpoch(set.Train.Len()) * r.Epochs
 		variants = append(variants, v)
-		warm[k], until[k] = 1, 1+steps
-		work += cost[point] * float64(steps*min(v.Batch, set.Train.Len()))
+		s.steps, s.most = append(s.steps, max(1, min(sampledSteps, (most-1)/sampledRounds))), append(s.most, most)
+		s.until = append(s.until, min(1, most-1))
+		s.work = append(s.work, cost[point]*float64(min(v.Batch, set.Train.Len())))
 	}
-	population, err := exec.Prepare(set, variants)
-	if err != nil {
-		return 0, err
+	var err error
+	if s.population, err = exec.Prepare(set, variants); err != nil {
+		return nil, err
 	}
-	defer population.Close()
-	if err := population.Advance(ctx, warm, nil); err != nil {
-		return 0, err
+	if err := s.population.Advance(ctx, s.until, nil); err != nil {
+		return nil, errors.Join(err, s.population.Close())
+	}
+	return s, nil
+}
+
+// Round trains for a round and notes how fast that was. more is false once the
+// networks are trained, or there were as many rounds as are needed.
+func (s *Speedometer) Round(ctx context.Context) (more bool, err error) {
+	ended, work := true, 0.
+	for i := range s.until {
+		before := s.until[i]
+		s.until[i] = min(s.most[i], before+s.steps[i])
+		work += s.work[i] * float64(s.until[i]-before)
+		ended = ended && s.until[i] == s.most[i]
 	}
 	start := time.Now()
-	if err := population.Advance(ctx, until, nil); err != nil {
-		return 0, err
+	if err := s.population.Advance(ctx, s.until, nil); err != nil {
+		return false, err
 	}
-	return work / time.Since(start).Seconds(), nil
+	s.rates = append(s.rates, work/time.Since(start).Seconds())
+	return !ended && len(s.rates) < sampledRounds, nil
 }
+
+// Speed is the median of the rounds, in products a second, and the slowest and the
+// fastest of them.
+func (s *Speedometer) Speed() (slowest, median, fastest float64) {
+	_, median, _ = sample.Quartiles(s.rates)
+	return slices.Min(s.rates), median, slices.Max(s.rates)
+}
+
+// Close frees the networks.
+func (s *Speedometer) Close() error { return s.population.Close() }

@@ -190,27 +190,9 @@ func (p *Plan) layers(text string) (int, error) {
 
 // point is the recipe with the chosen values.
 func (p *Plan) point(chosen map[string]string) (Point, error) {
-	base := &p.Spec.Recipe
-	r := *base
-	for word, text := range chosen {
-		if word == "layers" || word == "hidden" {
-			continue
-		}
-		if err := r.Set(word, text); err != nil {
-			return Point{}, &train.SettingError{Field: word, Value: text, Problem: err.Error()}
-		}
-	}
-	if rungs := p.Spec.Halving; len(rungs) > 0 {
-		r.Epochs = rungs[len(rungs)-1]
-	}
-	r.Follow(*base, func(field string) bool { _, ok := chosen[field]; return ok })
-	// What does not belong to the optimizer or the schedule that was chosen is not
-	// there.
-	if !(kernels.Optimizer{Name: r.Optimizer}).Rule().HasVelocity() {
-		r.Momentum = 0
-	}
-	if !(kernels.Schedule{Name: r.Schedule}).Kind().Stepped {
-		r.StepEpochs, r.Gamma = 0, 0
+	r, err := p.recipe(chosen)
+	if err != nil {
+		return Point{}, err
 	}
 	if _, given := chosen["arch"]; !given {
 		if err := p.shape(&r, chosen); err != nil {
@@ -223,9 +205,8 @@ func (p *Plan) point(chosen map[string]string) (Point, error) {
 	if err := r.FitsLike(p.Data); err != nil {
 		return Point{}, err
 	}
-	var err error
 	point := Point{Recipe: r, Parameters: r.Parameters()}
-	point.ID, err = hash(r, p.Data)
+	point.ID, err = hash(r, train.UntaggedFingerprint(p.Data))
 	return point, err
 }
 
@@ -279,7 +260,7 @@ func hash(of ...any) (string, error) {
 // part of what its ID is a hash of.
 func (p *Plan) Identity(point int, stage Stage, seed uint64) Identity {
 	pt := &p.Points[point]
-	id, err := hash(pt.Recipe, p.Data, seed, seed)
+	id, err := hash(pt.Recipe, train.UntaggedFingerprint(p.Data), seed, seed)
 	if err != nil {
 		panic("a recipe that was checked has no JSON")
 	}

@@ -1,11 +1,9 @@
 package page
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
-	"os"
 	"regexp"
 	"strconv"
 	"sync"
@@ -22,64 +20,21 @@ const watchEvery = time.Second
 // watched is a sweep that the page follows: the report that vanilla results --html writes, made anew when there are new
 // records.
 type watched struct {
-	dir string
-
-	mu      sync.Mutex
-	stamp   string // of what was read last
-	version int    // counts what was read
-	report  *report.Report
-	page    []byte
+	mu        sync.Mutex
+	following *report.Following
 }
 
 // newWatched reads a sweep's directory. It fails if there is none.
 func newWatched(ctx context.Context, dir string) (*watched, error) {
-	w := &watched{dir: dir}
-	_, err := w.read(ctx)
-	return w, err
+	w := &watched{following: report.Follow(dir, nil)}
+	return w, w.read(ctx)
 }
 
-// read reads the sweep if it has changed, and returns how often it has.
-func (w *watched) read(ctx context.Context) (version int, err error) {
+// read reads the sweep if it has changed.
+func (w *watched) read(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	stamp, err := stampOf(w.dir)
-	if err != nil || stamp == w.stamp && w.version > 0 {
-		return w.version, err
-	}
-	d, err := sweep.Open(ctx, w.dir)
-	if err != nil {
-		return w.version, err
-	}
-	found := report.New(d)
-	var b bytes.Buffer
-	rows, columns, _ := found.HeatDefault()
-	if err := found.WriteHTML(&b, rows, columns); err != nil {
-		return w.version, err
-	}
-	w.stamp, w.report, w.page = stamp, found, b.Bytes()
-	w.version++
-	return w.version, nil
-}
-
-// stampOf is what changes when a file of a directory does.
-func stampOf(dir string) (string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", err
-	}
-	var b bytes.Buffer
-	for _, e := range entries {
-		info, err := e.Info()
-		if errors.Is(err, os.ErrNotExist) {
-			continue // a temporary file that is gone
-		} else if err != nil {
-			return "", err
-		}
-		if info.Mode().IsRegular() {
-			b.WriteString(e.Name() + strconv.FormatInt(info.Size(), 10) + info.ModTime().String())
-		}
-	}
-	return b.String(), nil
+	return w.following.Read(ctx)
 }
 
 // spec is what trains a point's network again: its recipe, with the seed that was best, of the finals if it was in them.
@@ -88,8 +43,8 @@ func (w *watched) spec(index int) (train.Recipe, uint64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var best *sweep.Variant
-	for i := range w.report.Variants {
-		v := &w.report.Variants[i]
+	for i := range w.following.Report.Variants {
+		v := &w.following.Report.Variants[i]
 		if v.Index == index && (best == nil || better(v, best)) {
 			best = v
 		}
@@ -97,7 +52,7 @@ func (w *watched) spec(index int) (train.Recipe, uint64, error) {
 	if best == nil {
 		return train.Recipe{}, 0, errors.New("the sweep has no such point")
 	}
-	return w.report.Plan.Points[index].Recipe, best.Seed, nil
+	return w.following.Report.Plan.Points[index].Recipe, best.Seed, nil
 }
 
 // better says whether a is to be shown and not b: finals before the search, what got further, what is more accurate.
@@ -145,7 +100,7 @@ var reportScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
 // report answers with the report's page, which the page shows in a frame. It may run its own script and nothing else.
 func (s *Server) report(w http.ResponseWriter, r *http.Request) {
 	s.sweep.mu.Lock()
-	page := s.sweep.page
+	page := s.sweep.following.Page
 	s.sweep.mu.Unlock()
 	script := reportScript.FindSubmatch(page)
 	if script == nil {
@@ -176,9 +131,10 @@ func (s *Server) sweepEvents(w http.ResponseWriter, r *http.Request) {
 	defer ticker.Stop()
 	last := sweepNews{Version: -1}
 	for {
-		version, err := s.sweep.read(r.Context())
+		err := s.sweep.read(r.Context())
 		s.sweep.mu.Lock()
-		n := sweepNews{Version: version, Points: len(s.sweep.report.Points), Planned: len(s.sweep.report.Plan.Points)}
+		f := s.sweep.following
+		n := sweepNews{Version: f.Version, Points: len(f.Report.Points), Planned: len(f.Report.Plan.Points)}
 		s.sweep.mu.Unlock()
 		if err != nil {
 			n.Problem = err.Error()

@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
+	"vanilla/internal/sample"
 	"vanilla/internal/words"
 	"vanilla/train"
 	"vanilla/train/sweep"
@@ -42,6 +43,24 @@ type Comparison struct {
 	Paired  bool         `json:"paired"` // the seeds are the same, and differences are taken seed by seed
 	Pairs   int          `json:"pairs,omitempty"`
 	Result  *TestOfMeans `json:"result"` // nil if there are too few seeds
+	// Sampling is what the interval is not about: the images.
+	Sampling *Sampling `json:"sampling"`
+}
+
+// Sampling says how much a choice of other images, as many and of the same kind, would move accuracies: standard errors. All
+// seeds are measured on the same images, so their deviation does not hold it.
+type Sampling struct {
+	Images int     `json:"images"`
+	A      float64 `json:"a"`
+	B      float64 `json:"b"`
+	// Most is what it would move the difference by, at most: as much if the two err on different images, and less the more
+	// they err on the same ones.
+	Most float64 `json:"difference_at_most"`
+}
+
+func samplingOf(a, b float64, n int) *Sampling {
+	errors, d := math.Min(1, 2-a-b), a-b
+	return &Sampling{n, sample.ShareSE(a, n), sample.ShareSE(b, n), math.Sqrt(math.Max(0, errors-d*d) / float64(max(1, n)))}
 }
 
 // ComparedSide is a side in a comparison.
@@ -79,10 +98,10 @@ func Compare(a, b Side) (*Comparison, error) {
 		return nil, fmt.Errorf("%s and %s were trained on different data: nothing can be said of their difference", a.Name, b.Name)
 	}
 	c := &Comparison{Measure: "test images"}
-	x, y := a.Test, b.Test
+	x, y, n := a.Test, b.Test, a.Data.Test
 	if len(x) == 0 || len(y) == 0 {
 		c.Measure = "held-out images"
-		x, y = a.Validation, b.Validation
+		x, y, n = a.Validation, b.Validation, int(math.Round(a.Recipe.Validation*float64(a.Data.Train)))
 		switch {
 		case len(x) == 0 || len(y) == 0:
 			return nil, fmt.Errorf("%s and %s have no accuracies on the same images: want the test images' or the held-out images' of both", a.Name, b.Name)
@@ -92,6 +111,9 @@ func Compare(a, b Side) (*Comparison, error) {
 	}
 	c.A = ComparedSide{a.Name, estimate(inOrder(x)), len(a.Diverged)}
 	c.B = ComparedSide{b.Name, estimate(inOrder(y)), len(b.Diverged)}
+	if c.A.Accuracy != nil && c.B.Accuracy != nil {
+		c.Sampling = samplingOf(c.A.Accuracy.Mean, c.B.Accuracy.Mean, n)
+	}
 	for _, word := range train.Fields() {
 		if before, after := a.Recipe.Get(word), b.Recipe.Get(word); before != after {
 			c.Changes = append(c.Changes, Change{word, before, after})

@@ -128,6 +128,10 @@ func TestCompare(t *testing.T) {
 	if !c.Paired || c.Pairs != 3 || !near(c.Result.Difference, 0.01, 1e-12) || len(c.Changes) != 2 || c.Changes[0].Setting != "optimizer" || c.B.Diverged != 1 {
 		t.Errorf("found %+v", c)
 	}
+	// 92.5 and 94 % of 10,000 images.
+	if s := c.Sampling; s.Images != 10_000 || !near(s.A, 0.002634, 1e-6) || !near(s.B, 0.002375, 1e-6) || !near(s.Most, 0.003671, 1e-6) {
+		t.Errorf("the images' part: found %+v of %v and %v", s, c.A.Accuracy, c.B.Accuracy)
+	}
 	notes := strings.Join(c.Notes, "\n")
 	for _, want := range []string{"b diverged with 1 seed", "different arithmetic: x; y", "1 network"} {
 		if !strings.Contains(notes, want) {

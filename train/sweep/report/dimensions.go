@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"vanilla/internal/sample"
 	"vanilla/internal/words"
@@ -18,10 +17,11 @@ import (
 type Dimension struct {
 	// Name is the word of the space, or h1, h2, … for the units of a hidden layer, layers for their number, parameters.
 	Name string
-	// Effect is how much of the variance of the points' ranks lies between its levels, see effect, after Epochs: the
-	// first rung, which all points reach.
-	Effect float64
-	Levels []Level
+	// Effect is what it does by itself after the first rung, which all points reach: nil if there are too few points.
+	Effect *Effect
+	// Follows says that it follows from other dimensions, as the number of parameters does, and has no effect of its own.
+	Follows bool
+	Levels  []Level
 }
 
 // Level is one value of a dimension, or a range of them.
@@ -33,6 +33,7 @@ type Level struct {
 	LowerQuartile, Median, UpperQuartile, Best float64
 
 	low, high float64
+	first     levelValue // the only one, if it is no range
 }
 
 // levelValue is a point's place in a dimension: a number, a name, or neither, if a network has no such layer.
@@ -62,7 +63,7 @@ func (r *Report) axes(points []Point) []axis {
 	for i := range points {
 		layers = max(layers, len(points[i].widths)-2)
 	}
-	axes := []axis{{"parameters", true, func(p *Point) levelValue { return levelValue{number: float64(p.Parameters)} }},
+	axes := []axis{{parameters, true, func(p *Point) levelValue { return levelValue{number: float64(p.Parameters)} }},
 		{"layers", true, func(p *Point) levelValue { return levelValue{number: float64(len(p.widths) - 2)} }}}
 	for layer := 1; layer <= min(layers, mostLayers); layer++ {
 		axes = append(axes, axis{fmt.Sprintf("h%d", layer), true, func(p *Point) levelValue {
@@ -73,7 +74,13 @@ func (r *Report) axes(points []Point) []axis {
 		}})
 	}
 	for _, word := range r.choices() {
-		axes = append(axes, axis{dashed(word), isNumber(word), func(p *Point) levelValue { return valueOf(&p.Recipe, word) }})
+		axes = append(axes, axis{words.Dashed(word), isNumber(word), func(p *Point) levelValue {
+			v := valueOf(&p.Recipe, word)
+			if also := r.Plan.Follows(&p.Recipe, word); also != "" {
+				v.name += " (" + also + ")"
+			}
+			return v
+		}})
 	}
 	return axes
 }
@@ -102,9 +109,6 @@ func valueOf(r *train.Recipe, word string) levelValue {
 	return absent
 }
 
-// dashed is a word as it is written on the command line.
-func dashed(word string) string { return strings.ReplaceAll(word, "_", "-") }
-
 // number prints 13002 as 13,002 and 0.30000001 as 0.3.
 func number(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
@@ -118,6 +122,13 @@ func (r *Report) dimensions(points []Point) {
 	if !slices.ContainsFunc(points, func(p Point) bool { return p.rungs[0] != nil }) {
 		return
 	}
+	var analysed []*Point
+	for i := range points {
+		if p := &points[i]; len(p.first)+p.firstDiverged > 0 {
+			analysed = append(analysed, p)
+		}
+	}
+	var own []axis
 	for _, a := range r.axes(points) {
 		values := make([]levelValue, len(points))
 		differ := false
@@ -129,10 +140,28 @@ func (r *Report) dimensions(points []Point) {
 			continue
 		}
 		levels, index := cut(values, a.numeric, mostLevels, ranges)
-		r.Dimensions = append(r.Dimensions, r.marginal(a.name, points, levels, index))
+		d := r.marginal(a.name, points, levels, index)
+		if d.Follows = a.name == parameters; !d.Follows {
+			own = append(own, a)
+		}
+		r.Dimensions = append(r.Dimensions, d)
 	}
-	slices.SortStableFunc(r.Dimensions, func(a, b Dimension) int { return cmp.Compare(b.Effect, a.Effect) })
+	effects, interactions := r.analyse(analysed, own)
+	for i, a := range own {
+		for k := range r.Dimensions {
+			if r.Dimensions[k].Name == a.name {
+				r.Dimensions[k].Effect = effects[i]
+			}
+		}
+	}
+	r.Interactions = interactions
+	slices.SortStableFunc(r.Dimensions, func(a, b Dimension) int {
+		return cmp.Or(cmp.Compare(btoi(a.Follows), btoi(b.Follows)), cmp.Compare(share(b.Effect), share(a.Effect)))
+	})
 }
+
+// parameters is the dimension that follows from others.
+const parameters = "parameters"
 
 // cut makes levels of values, and says which one each value is of. Names, and numbers of which there are few, are levels
 // of their own, others fall into ranges that hold about as many each.
@@ -150,7 +179,7 @@ func cut(values []levelValue, numeric bool, most, ranges int) (levels []Level, i
 			at[v] = len(levels)
 		}
 		first, last := members[0], members[len(members)-1]
-		l := Level{Value: first.name, low: first.number, high: last.number}
+		l := Level{Value: first.name, low: first.number, high: last.number, first: first}
 		switch {
 		case first.name != "":
 		case first == last:
@@ -204,7 +233,7 @@ func (r *Report) marginal(name string, points []Point, levels []Level, index []i
 		}
 		l.Last += btoi(p.Rung == len(p.rungs)-1)
 	}
-	d := Dimension{Name: name, Effect: effect(groups), Levels: levels}
+	d := Dimension{Name: name, Levels: levels}
 	for i := range levels {
 		l := &levels[i]
 		slices.Sort(groups[i])
@@ -233,19 +262,4 @@ func (r *Report) choices() []string {
 		_, given := r.Spec.Space[word]
 		return !given || word == "layers" || word == "hidden" || word == "arch"
 	})
-}
-
-// settings are what of a point's recipe is a choice of the space, but for the architecture.
-func settings(p *Point, choices []string) string {
-	var parts []string
-	for _, word := range choices {
-		switch v := valueOf(&p.Recipe, word); {
-		case v == absent:
-		case v.name != "":
-			parts = append(parts, v.name)
-		default:
-			parts = append(parts, dashed(word)+" "+number(v.number))
-		}
-	}
-	return strings.Join(parts, " ")
 }

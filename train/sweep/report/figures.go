@@ -5,8 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/stat"
-
+	"vanilla/internal/sample"
 	"vanilla/internal/words"
 	"vanilla/train"
 	"vanilla/viz"
@@ -17,61 +16,64 @@ const validation = "validation accuracy"
 // mostDots is how many points a figure shows: the best ones, the front, and of the others an even choice.
 const mostDots = 4000
 
-// Tradeoff is accuracy against parameters.
+// Tradeoff is accuracy against parameters: a dot for each point and number of epochs after which it was compared, of the
+// search's seeds.
 func (r *Report) Tradeoff() *viz.Tradeoff {
-	t := &viz.Tradeoff{Accuracy: validation}
-	rungs := r.Spec.Rungs()
-	byEpochs := len(r.Spec.Halving) > 1
-	if byEpochs {
-		for _, epochs := range rungs {
-			t.Groups = append(t.Groups, words.Plural(epochs, "epoch"))
-		}
-	} else {
-		t.Groups = []string{"points"}
+	t := &viz.Tradeoff{Accuracy: validation, Sampling: r.heldOutSampling()}
+	group := map[int]int{}
+	for i := len(r.Fronts) - 1; i >= 0; i-- {
+		group[r.Fronts[i].Epochs] = len(t.Groups)
+		t.Groups = append(t.Groups, words.Plural(r.Fronts[i].Epochs, "epoch"))
 	}
 	shown, all := r.dots()
-	for _, p := range shown {
-		v := p.Validation()
-		tried := viz.Tried{Name: p.Recipe.Arch, Parameters: p.Parameters, Accuracy: v.Mean, SD: v.SD, N: v.N, Front: p.Front}
-		if byEpochs {
-			tried.Group = p.Rung
-		}
-		t.Points = append(t.Points, tried)
+	for _, d := range shown {
+		t.Points = append(t.Points, viz.Tried{Name: d.Recipe.Arch, Parameters: d.Parameters, Accuracy: d.Accuracy.Mean, SD: d.Accuracy.SD, N: d.Accuracy.N,
+			Front: d.front, Group: group[d.epochs]})
 	}
-	// The front ascends, and what was trained longer is drawn over what was not.
+	// Fronts ascend, and what was trained longer is drawn over what was not.
 	slices.SortStableFunc(t.Points, func(a, b viz.Tried) int { return a.Parameters - b.Parameters })
-	t.About = words.Plural(all, "point")
-	if len(t.Points) < all {
-		t.About = fmt.Sprintf("%s of %s", words.Thousands(len(t.Points)), t.About)
+	t.About = words.Plural(len(r.Points), "point") + ", " + words.Plural(r.Spec.Seeds, "seed") + " each"
+	if len(t.Groups) > 1 {
+		t.About += ", compared after " + and(r.Spec.Rungs()) + " epochs"
 	}
-	t.About += ", " + r.seedsInWords()
-	if byEpochs {
-		t.About += fmt.Sprintf("; each as far as it was trained: up to %s epochs", words.Thousands(rungs[len(rungs)-1]))
+	if len(shown) < all {
+		t.About += fmt.Sprintf("; %s of %s dots", words.Thousands(len(shown)), words.Thousands(all))
 	}
 	return t
 }
 
-func (r *Report) seedsInWords() string {
-	text := words.Plural(r.Spec.Seeds, "seed") + " each"
-	if n := len(r.Finalists()); n > 0 {
-		text += fmt.Sprintf("; %s trained again with %d", words.Plural(n, "finalist"), r.Spec.FinalSeeds)
-	}
-	return text
+// dot is a point after some epochs.
+type dot struct {
+	Reached
+	epochs int
+	front  bool
 }
 
-// dots are the points to draw, best first, and how many there are.
-func (r *Report) dots() (shown []*Point, all int) {
-	var others []*Point
+// dots are those to draw: all of the fronts, and of the others an even choice if there are many. all is how many there are.
+func (r *Report) dots() (shown []dot, all int) {
+	type at struct {
+		index, epochs int
+	}
+	on := map[at]bool{}
+	for _, f := range r.Fronts {
+		for _, p := range f.Points {
+			on[at{p.Index, f.Epochs}] = true
+		}
+	}
+	var others []dot
 	for i := range r.Points {
 		p := &r.Points[i]
-		if p.Validation() == nil {
-			continue
-		}
-		all++
-		if p.Front || p.Final != nil {
-			shown = append(shown, p)
-		} else {
-			others = append(others, p)
+		for rung, e := range p.rungs {
+			if e == nil {
+				continue
+			}
+			all++
+			d := dot{Reached{p, e}, p.epochs[rung], on[at{p.Index, p.epochs[rung]}]}
+			if d.front {
+				shown = append(shown, d)
+			} else {
+				others = append(others, d)
+			}
 		}
 	}
 	return append(shown, thin(others, max(2, mostDots-len(shown)))...), all
@@ -79,10 +81,10 @@ func (r *Report) dots() (shown []*Point, all int) {
 
 // Marginals is what each dimension does.
 func (r *Report) Marginals() *viz.Marginals {
-	m := &viz.Marginals{Accuracy: validation + " after " + r.FirstEpochs(),
+	m := &viz.Marginals{Accuracy: validation + " after " + r.FirstEpochs(), Explained: effectMeans,
 		About: fmt.Sprintf("%s, %s, most important dimension first", words.Plural(len(r.Points), "point"), words.Plural(r.Spec.Seeds, "seed")+" each")}
 	for _, d := range r.Dimensions {
-		v := viz.Dimension{Name: d.Name, Effect: d.Effect}
+		v := viz.Dimension{Name: d.Name, Effect: d.effectText(), Found: d.Effect.Found()}
 		for _, l := range d.Levels {
 			v.Levels = append(v.Levels, viz.Level{Value: l.Value, N: l.N, Diverged: l.Diverged, Last: l.Last,
 				LowerQuartile: l.LowerQuartile, Median: l.Median, UpperQuartile: l.UpperQuartile, Best: l.Best})
@@ -108,22 +110,28 @@ func (r *Report) HeatNames() []string {
 	return names
 }
 
-// HeatDefault is the pair that a heat map has if no other is asked for: the units of the first two hidden layers if points
-// differ in both, otherwise the two most important dimensions. ok is false if there are none.
+// HeatDefault is the pair that a heat map has if no other is asked for: the two dimensions of the largest effects, or while
+// none is known, the units of the first two hidden layers. ok is false if points do not differ in two.
 func (r *Report) HeatDefault() (rows, columns string, ok bool) {
-	if contains(r.Dimensions, "h1") && contains(r.Dimensions, "h2") {
-		return "h1", "h2", true
-	}
-	if len(r.Dimensions) < 2 {
-		return "", "", false
-	}
-	var names []string
+	var own []Dimension
+	known := false
 	for _, d := range r.Dimensions {
-		if d.Name != "parameters" || len(r.Dimensions) == 2 { // which follow from the others
-			names = append(names, d.Name)
+		if !d.Follows {
+			own = append(own, d)
+			known = known || d.Effect != nil
 		}
 	}
-	return names[0], names[1], true
+	switch {
+	case len(own) < 2:
+		return "", "", false
+	case !known && contains(own, "h1") && contains(own, "h2"):
+		return "h1", "h2", true
+	}
+	rows, columns = own[0].Name, own[1].Name
+	if rows == "h2" && columns == "h1" { // as they stand in the network
+		rows, columns = columns, rows
+	}
+	return rows, columns, true
 }
 
 // Heat is accuracy over two dimensions after the first rung, which all points reach. It fails if points do not differ in
@@ -159,6 +167,7 @@ func (r *Report) Heat(rows, columns string) (*viz.Heat, error) {
 	}
 	h := &viz.Heat{Accuracy: validation, Rows: inWords(rows), Columns: inWords(columns), Marked: -1,
 		About: fmt.Sprintf("%s, %s each, after %s", words.Plural(len(points), "point"), words.Plural(r.Spec.Seeds, "seed"), r.FirstEpochs())}
+	h.Sampling, h.Interaction = r.heldOutSampling(), r.interactionText(rows, columns)
 	if len(points) == 0 {
 		return h, nil
 	}
@@ -219,8 +228,9 @@ const (
 
 // Rungs is how the finalists learned, and where the others were stopped.
 func (r *Report) Rungs() *viz.Rungs {
-	f := &viz.Rungs{Accuracy: validation}
+	f := &viz.Rungs{Accuracy: validation, Sampling: r.heldOutSampling()}
 	finalists := r.Finalists()
+	f.Lines = "Lines are means over each finalist's new seeds, the same at every rung"
 	f.About = fmt.Sprintf("%s with %s each", words.Plural(len(finalists), "finalist"), words.Plural(r.Spec.FinalSeeds, "new seed"))
 	if len(finalists) == 0 { // of a sweep that has none, or not yet
 		for i := range r.Points {
@@ -229,6 +239,7 @@ func (r *Report) Rungs() *viz.Rungs {
 			}
 		}
 		f.About = fmt.Sprintf("the best %d", len(finalists))
+		f.Lines = "Lines are means over the search's seeds"
 	}
 	finalists = finalists[:min(len(finalists), shownFinalists)]
 	best := map[*Point]bool{}
@@ -249,40 +260,45 @@ func (r *Report) Rungs() *viz.Rungs {
 	return f
 }
 
-// learner is a point's course: the search's up to the last rung and there, if there are any, its new seeds'.
+// learner is a point's course: of its new seeds if it was a finalist, otherwise of those of the search.
 func (r *Report) learner(p *Point, losses bool) viz.Learner {
 	l := viz.Learner{Name: p.Name()}
-	rungs := r.Plan.Rungs(p.Index)
-	for i, e := range p.rungs {
-		if i == len(p.rungs)-1 && p.Final != nil {
-			e = p.Final
-		}
+	course := p.rungs
+	if p.finals != nil {
+		course = p.finals
+	}
+	for i, e := range course {
 		if e != nil {
-			l.Steps = append(l.Steps, viz.Milestone{Epochs: rungs[i], Accuracy: e.Mean, SD: e.SD, N: e.N})
+			l.Steps = append(l.Steps, viz.Milestone{Epochs: p.epochs[i], Accuracy: e.Mean, SD: e.SD, N: e.N})
 		}
 	}
 	if losses {
-		l.Losses = geometricMeans(p.losses)
+		l.Losses, l.LossSD = geometricMeans(p.losses)
 	}
 	return l
 }
 
-// geometricMeans are those of the values at each place, as far as all series go. Losses span orders of magnitude.
-func geometricMeans(series [][]float64) []float64 {
+// geometricMeans are those of the values at each place, as far as all series go, and the factors by which one standard
+// deviation of the logarithms moves them, if there are several series. Losses span orders of magnitude.
+func geometricMeans(series [][]float64) (means, factors []float64) {
 	if len(series) == 0 {
-		return nil
+		return nil, nil
 	}
 	n := math.MaxInt
 	for _, s := range series {
 		n = min(n, len(s))
 	}
-	means := make([]float64, n)
+	means = make([]float64, n)
 	at := make([]float64, len(series))
 	for i := range means {
 		for k, s := range series {
-			at[k] = s[i]
+			at[k] = math.Log(s[i])
 		}
-		means[i] = stat.GeometricMean(at, nil)
+		mean, sd := sample.MeanSD(at)
+		means[i] = math.Exp(mean)
+		if len(series) > 1 {
+			factors = append(factors, math.Exp(sd))
+		}
 	}
-	return means
+	return means, factors
 }

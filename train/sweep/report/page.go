@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"vanilla/internal/words"
@@ -33,14 +35,28 @@ type page struct {
 	Groups       []pageKey
 	Rungs        *pagePlot
 	Losses       *pagePlot
+	Curves       string // what the lines of the curves are
 	Learners     []pageKey
+	Effects      []pageEffect
+	EffectMeans  string
 	Marginals    []pageDimension
 	Ticks        []pageTick // of the marginals
 	Selects      bool
 	After        string
 	Heat         *pageHeat
+	Parallel     *pageParallel
 	Again        []Again
 	AgainHeading string
+	Sampling     []string // what ± is not about
+	Running      bool     // the sweep has not ended: the page reloads itself
+	Finished     string   // how far it is
+}
+
+// pageEffect is a row of the table of effects: where its share and its interval are, in per cent.
+type pageEffect struct {
+	Name, Text, P       string
+	Share, Lower, Width float64
+	Known, Found        bool
 }
 
 type pageRow struct {
@@ -57,8 +73,10 @@ type pageTick struct {
 }
 
 type pagePlot struct {
+	About          string // what is to be seen, for those who do not
 	X, Y           string // what the axes are
 	XTicks, YTicks []pageTick
+	Bands          []pageLine // shades
 	Lines          []pageLine
 	Dots           []pageDot
 }
@@ -75,9 +93,9 @@ type pageDot struct {
 }
 
 type pageDimension struct {
-	Name   string
-	Effect float64
-	Levels []pageLevel
+	Name, Effect string
+	Found        bool
+	Levels       []pageLevel
 }
 
 type pageLevel struct {
@@ -109,13 +127,19 @@ func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"thousands": words.Thousands,
 		"percent":   func(f float64) string { return fmt.Sprintf("%.2f", 100*f) },
-		"whole":     func(f float64) string { return fmt.Sprintf("%.0f", 100*f) },
 		"at":        func(f float64) string { return fmt.Sprintf("%.2f", f) },
 	}).Parse(pageText)
 	if err != nil {
 		return err
 	}
-	p := &page{Title: filepath.Base(r.Path), Facts: r.Facts(), Points: len(r.Points), Selects: len(r.Spec.Halving) > 1, After: r.FirstEpochs()}
+	p := &page{Title: filepath.Base(r.Path), Facts: r.Facts(), Points: len(r.Points), Selects: len(r.Spec.Halving) > 1, After: r.FirstEpochs(),
+		EffectMeans: effectMeans, Running: !r.Ended()}
+	p.Finished = fmt.Sprintf("%s of %s", words.Thousands(r.Done+r.Diverged), words.Plural(r.Planned, "network"))
+	for _, s := range []string{r.testSampling(), r.heldOutSampling()} {
+		if s != "" {
+			p.Sampling = append(p.Sampling, capital(s)+".")
+		}
+	}
 	finalists := r.Finalists()
 	p.Finalists = len(finalists) > 0
 	if len(r.Points) > 0 && r.Points[0].Validation() != nil {
@@ -129,6 +153,8 @@ func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
 	p.tradeoff(r)
 	p.rungs(r)
 	p.marginals(r)
+	p.effects(r)
+	p.parallel(r)
 	if rows != "" && columns != "" {
 		h, err := r.Heat(rows, columns)
 		if err != nil {
@@ -139,11 +165,14 @@ func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
 	return t.Execute(w, p)
 }
 
-// tip is what a dot says of its point.
-func (p *Point) tip() string {
-	text := p.Name() + "\n" + p.Validation().long() + " validation, " + words.Thousands(p.Parameters) + " parameters, " + words.Plural(p.Epochs, "epoch")
-	if p.Test != nil {
-		text += "\n" + p.Test.long() + " test"
+// capital is a text as a sentence begins.
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+
+// tip is what a point's dot says: what it had reached after some epochs.
+func (p *Point) tip(e *Estimate, epochs int) string {
+	text := p.Name() + "\n" + e.long() + " validation after " + words.Plural(epochs, "epoch") + ", " + words.Thousands(p.Parameters) + " parameters"
+	if p.Test != nil && epochs == p.Epochs {
+		text += "\nas a finalist " + p.Final.long() + " validation, " + p.Test.long() + " test"
 	}
 	return text
 }
@@ -174,27 +203,39 @@ func (p *page) tradeoff(r *Report) {
 	for _, t := range viz.LogTicks(few/room, many*room) {
 		plot.XTicks = append(plot.XTicks, pageTick{x(t.Value), words.Thousands(int(math.Round(t.Value)))})
 	}
+	group := map[int]int{}
+	for i, front := range r.Fronts {
+		group[front.Epochs] = len(r.Fronts) - 1 - i
+	}
 	shown, _ := r.dots()
-	// The best are drawn last, over the others.
-	for i := len(shown) - 1; i >= 0; i-- {
-		v := shown[i]
-		class := "group" + fmt.Sprint(shade(v.Rung, len(f.Groups)))
-		if v.Front {
+	slices.SortStableFunc(shown, func(a, b dot) int { return cmp.Compare(a.epochs, b.epochs) })
+	for _, v := range shown {
+		class := "group" + fmt.Sprint(shade(group[v.epochs], len(f.Groups)))
+		if v.front {
 			class += " front"
 		}
-		plot.Dots = append(plot.Dots, pageDot{class, x(float64(v.Parameters)), above(y, v.Validation().Mean), v.tip(), v.Index, v.Front})
+		plot.Dots = append(plot.Dots, pageDot{class, x(float64(v.Parameters)), above(y, v.Accuracy.Mean), v.tip(v.Accuracy, v.epochs), v.Index, v.front && v.epochs == r.Fronts[0].Epochs})
 	}
-	var steps []string
-	last := 0.
-	for i, v := range r.Front() {
-		at := above(y, v.Validation().Mean)
-		if i > 0 {
-			steps = append(steps, fmt.Sprintf("%.2f,%.2f", x(float64(v.Parameters)), last))
+	for i := len(r.Fronts) - 1; i >= 0; i-- {
+		var steps []string
+		last := 0.
+		for k, v := range r.Fronts[i].Points {
+			at := above(y, v.Accuracy.Mean)
+			if k > 0 {
+				steps = append(steps, fmt.Sprintf("%.2f,%.2f", x(float64(v.Parameters)), last))
+			}
+			steps = append(steps, fmt.Sprintf("%.2f,%.2f", x(float64(v.Parameters)), at))
+			last = at
 		}
-		steps = append(steps, fmt.Sprintf("%.2f,%.2f", x(float64(v.Parameters)), at))
-		last = at
+		class := "frontline"
+		if i > 0 {
+			class += " earlier"
+		}
+		plot.Lines = append(plot.Lines, pageLine{class, strings.Join(steps, " ")})
 	}
-	plot.Lines = []pageLine{{"frontline", strings.Join(steps, " ")}}
+	front := r.Fronts[0].Points
+	plot.About = fmt.Sprintf("%s of %s against their parameters. After %s, the Pareto front goes from %s %% with %s parameters to %s %% with %s", capital(f.Accuracy), words.Plural(len(r.Points), "point"),
+		words.Plural(r.Fronts[0].Epochs, "epoch"), front[0].Accuracy, words.Thousands(front[0].Parameters), front[len(front)-1].Accuracy, words.Thousands(front[len(front)-1].Parameters))
 	p.Tradeoff = plot
 	for g, name := range f.Groups {
 		p.Groups = append(p.Groups, pageKey{"group" + fmt.Sprint(shade(g, len(f.Groups))), name})
@@ -236,9 +277,12 @@ func (p *page) rungs(r *Report) {
 	var accuracies []float64
 	first, last := math.Inf(1), 1.
 	var ticks []int
-	for _, l := range append(f.Finalists, f.Others...) {
+	for _, l := range append(slices.Clone(f.Finalists), f.Others...) {
 		for _, s := range l.Steps {
 			accuracies = append(accuracies, s.Accuracy)
+			if s.SD != nil && l.Losses != nil { // shades
+				accuracies = append(accuracies, math.Max(0, s.Accuracy-*s.SD), math.Min(1, s.Accuracy+*s.SD))
+			}
 			first, last = math.Min(first, float64(s.Epochs)), math.Max(last, float64(s.Epochs))
 		}
 	}
@@ -266,9 +310,21 @@ func (p *page) rungs(r *Report) {
 	}
 	lossLow, lossHigh := math.Inf(1), math.Inf(-1)
 	longest := 1
+	var ends []string
 	for i := len(f.Finalists) - 1; i >= 0; i-- {
 		l := f.Finalists[i]
 		class := fmt.Sprintf("series%d", i)
+		var upper, lower []string
+		for _, s := range l.Steps {
+			if s.SD != nil {
+				at := x(float64(s.Epochs))
+				upper = append(upper, fmt.Sprintf("%.2f,%.2f", at, above(y, math.Min(1, s.Accuracy+*s.SD))))
+				lower = append(lower, fmt.Sprintf("%.2f,%.2f", at, above(y, math.Max(0, s.Accuracy-*s.SD))))
+			}
+		}
+		plot.Bands = appendBand(plot.Bands, class, upper, lower)
+		end := l.Steps[len(l.Steps)-1]
+		ends = append(ends, fmt.Sprintf("%s ends at %s %%", l.Name, &Estimate{Mean: end.Accuracy, SD: end.SD, N: end.N}))
 		plot.Lines = append(plot.Lines, pageLine{class, course(l)})
 		for _, s := range l.Steps {
 			e := Estimate{Mean: s.Accuracy, SD: s.SD, N: s.N}
@@ -277,14 +333,21 @@ func (p *page) rungs(r *Report) {
 		}
 		for e, loss := range l.Losses {
 			if loss > 0 {
-				lossLow, lossHigh = math.Min(lossLow, loss), math.Max(lossHigh, loss)
+				factor := 1.
+				if e < len(l.LossSD) {
+					factor = l.LossSD[e]
+				}
+				lossLow, lossHigh = math.Min(lossLow, loss/factor), math.Max(lossHigh, loss*factor)
 				longest = max(longest, e+1)
 			}
 		}
 	}
+	slices.Reverse(ends)
+	plot.About = capital(f.Accuracy) + " by epochs: " + strings.Join(ends, "; ")
 	if f.Selects() {
 		p.Rungs = plot
 	}
+	p.Curves = f.Lines
 	for i, l := range f.Finalists {
 		p.Learners = append(p.Learners, pageKey{fmt.Sprintf("series%d", i), l.Name})
 	}
@@ -292,6 +355,13 @@ func (p *page) rungs(r *Report) {
 		return
 	}
 	p.Losses = &pagePlot{X: "epochs", Y: "training loss"}
+	ends = nil
+	for _, l := range f.Finalists {
+		if n := len(l.Losses); n > 0 {
+			ends = append(ends, fmt.Sprintf("%s from %.3g to %.3g", l.Name, l.Losses[0], l.Losses[n-1]))
+		}
+	}
+	p.Losses.About = "Training loss by epochs: " + strings.Join(ends, "; ")
 	x = logAxis(1, float64(longest))
 	up := logAxis(lossLow/1.1, lossHigh*1.1)
 	for _, e := range append([]int{1}, ticks...) {
@@ -303,13 +373,53 @@ func (p *page) rungs(r *Report) {
 		p.Losses.YTicks = append(p.Losses.YTicks, pageTick{100 - up(t.Value), t.Label})
 	}
 	for i := len(f.Finalists) - 1; i >= 0; i-- {
-		var points []string
-		for e, loss := range f.Finalists[i].Losses {
-			if loss > 0 {
-				points = append(points, fmt.Sprintf("%.2f,%.2f", x(float64(e+1)), 100-up(loss)))
+		var points, upper, lower []string
+		l := f.Finalists[i]
+		for e, loss := range l.Losses {
+			if loss <= 0 {
+				continue
+			}
+			at := x(float64(e + 1))
+			points = append(points, fmt.Sprintf("%.2f,%.2f", at, 100-up(loss)))
+			if e < len(l.LossSD) {
+				upper = append(upper, fmt.Sprintf("%.2f,%.2f", at, 100-up(loss*l.LossSD[e])))
+				lower = append(lower, fmt.Sprintf("%.2f,%.2f", at, 100-up(loss/l.LossSD[e])))
 			}
 		}
+		p.Losses.Bands = appendBand(p.Losses.Bands, fmt.Sprintf("series%d", i), upper, lower)
 		p.Losses.Lines = append(p.Losses.Lines, pageLine{fmt.Sprintf("series%d", i), strings.Join(points, " ")})
+	}
+}
+
+// appendBand adds what is between two lines, if they have two points or more.
+func appendBand(bands []pageLine, class string, upper, lower []string) []pageLine {
+	if len(upper) < 2 {
+		return bands
+	}
+	slices.Reverse(lower)
+	return append(bands, pageLine{class, strings.Join(append(upper, lower...), " ")})
+}
+
+// effects are the table of effects, with bars.
+func (p *page) effects(r *Report) {
+	add := func(name string, e *Effect) {
+		v := pageEffect{Name: name, Known: e != nil, Found: e.Found()}
+		switch {
+		case e == nil:
+			v.Text = "too few points"
+		default:
+			v.Text, v.P = e.String(), strings.TrimPrefix(words.Probability(e.P), "= ")
+			v.Share, v.Lower, v.Width = 100*e.Share, 100*e.Lower, 100*(e.Upper-e.Lower)
+		}
+		p.Effects = append(p.Effects, v)
+	}
+	for i := range r.Dimensions {
+		if d := &r.Dimensions[i]; !d.Follows {
+			add(d.Name, d.Effect)
+		}
+	}
+	for i := range r.Interactions {
+		add(r.Interactions[i].A+" × "+r.Interactions[i].B, &r.Interactions[i].Effect)
 	}
 }
 
@@ -328,7 +438,7 @@ func (p *page) marginals(r *Report) {
 		p.Ticks = append(p.Ticks, pageTick{place(t.Value), t.Label})
 	}
 	for _, d := range r.Dimensions {
-		v := pageDimension{Name: d.Name, Effect: d.Effect}
+		v := pageDimension{Name: d.Name, Effect: d.effectText(), Found: d.Effect.Found()}
 		for _, l := range d.Levels {
 			level := pageLevel{Level: l, Lower: place(l.LowerQuartile), Middle: place(l.Median), Upper: place(l.UpperQuartile), BestAt: place(l.Best)}
 			level.Width, level.Reach = level.Upper-level.Lower, level.BestAt-level.Upper

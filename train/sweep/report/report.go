@@ -27,6 +27,10 @@ type Report struct {
 	Points []Point
 	// Dimensions are those in which points differ, most important first.
 	Dimensions []Dimension
+	// Interactions are the largest ones of pairs of dimensions.
+	Interactions []Interaction
+	// Fronts are Pareto fronts, one for each number of epochs after which points were compared, the largest first.
+	Fronts []Front
 	// Variants are in the order of the plan, the finals last.
 	Variants []sweep.Variant
 	// Command, if not nil, writes how a user trains networks again: what is shown then says so of finalists.
@@ -51,13 +55,20 @@ type Point struct {
 	// Variants counts those that have records, Diverged those of them that diverged, FinalDiverged those of these that
 	// were of the finals.
 	Variants, Diverged, FinalDiverged int
-	// Front says that no point with as few parameters or fewer is as accurate.
+	// Front says that of all points trained for as many epochs as this one, Epochs, none with as few parameters or fewer is
+	// as accurate.
 	Front bool
 
 	widths []int
-	first  []float64   // what each variant of the search had reached after the first rung
-	rungs  []*Estimate // of the search, nil where nothing is known
-	losses [][]float64 // of the variants, epoch by epoch: those of the finals if there are any
+	// first is what each variant of the search had reached after the first rung, firstDiverged how many had diverged by then.
+	first         []float64
+	firstDiverged int
+	epochs        []int       // of the rungs
+	rungs         []*Estimate // of the search, nil where nothing is known
+	// finals are what the new seeds had reached after each rung, those alone that were trained to the end: the same seeds at
+	// every rung. There are none if it was no finalist.
+	finals []*Estimate
+	losses [][]float64 // epoch by epoch, of the variants that finals or else rungs are of
 }
 
 // Validation is what a point is ranked by: what its new seeds reached if it was a finalist, otherwise what those of the
@@ -77,16 +88,13 @@ func New(d *sweep.Directory) *Report {
 	r := &Report{Directory: d, Counts: d.Counts(), Variants: d.Variants()}
 	points := r.group()
 	r.dimensions(points)
-	// What is the same everywhere tells nothing apart.
-	choices := slices.DeleteFunc(r.choices(), func(word string) bool {
-		return !slices.ContainsFunc(points, func(p Point) bool { return valueOf(&p.Recipe, word) != valueOf(&points[0].Recipe, word) })
-	})
+	choices := r.Plan.Choices()
 	for i := range points {
-		points[i].Settings = settings(&points[i], choices)
+		points[i].Settings = sweep.Settings(&points[i].Recipe, choices)
 	}
 	slices.SortFunc(points, better)
-	front(points)
 	r.Points = points
+	r.fronts()
 	return r
 }
 
@@ -109,39 +117,48 @@ func (r *Report) point(index int, variants []*sweep.Variant) Point {
 	p := Point{ID: planned.ID, Index: index, Recipe: planned.Recipe, Parameters: planned.Parameters, Rung: -1}
 	p.widths, _ = model.Widths(p.Recipe.Arch) // checked with the plan
 	rungs := r.Plan.Rungs(index)
-	searched := make([][]float64, len(rungs))
-	var final, test []float64
-	finalist := variants[len(variants)-1].Stage == sweep.Final
+	searched, finals := make([][]float64, len(rungs)), make([][]float64, len(rungs))
+	var test []float64
+	finalist := slices.ContainsFunc(variants, func(v *sweep.Variant) bool { return v.Stage == sweep.Final && v.Status == sweep.Done })
 	for _, v := range variants {
 		last := v.Last()
 		p.Variants++
 		p.Diverged += btoi(last.Diverged)
 		p.FinalDiverged += btoi(last.Diverged && v.Stage == sweep.Final)
+		p.firstDiverged += btoi(last.Diverged && v.Stage == sweep.Search && len(v.Records) == 1)
 		var losses []float64
 		for i := range v.Records {
 			record := &v.Records[i]
 			for _, l := range record.Losses {
 				losses = append(losses, float64(l))
 			}
-			if v.Stage == sweep.Search && !record.Diverged {
+			switch {
+			case v.Stage == sweep.Search && !record.Diverged:
 				searched[i] = append(searched[i], *record.ValidationAccuracy)
+			case v.Stage == sweep.Final && v.Status == sweep.Done:
+				finals[i] = append(finals[i], *record.ValidationAccuracy)
 			}
 		}
-		if v.Status == sweep.Done && v.Stage == sweep.Final {
-			final, test = append(final, *last.ValidationAccuracy), append(test, *last.TestAccuracy)
+		ended := v.Status == sweep.Done && v.Stage == sweep.Final
+		if ended {
+			test = append(test, *last.TestAccuracy)
 		}
-		if !last.Diverged && (v.Stage == sweep.Final) == finalist {
+		if finalist && ended || !finalist && !last.Diverged {
 			p.losses = append(p.losses, losses)
 		}
 	}
-	p.first, p.rungs = searched[0], make([]*Estimate, len(rungs))
+	p.first, p.epochs, p.rungs = searched[0], rungs, make([]*Estimate, len(rungs))
 	for i, values := range searched {
 		if e := estimate(values); e != nil {
 			p.rungs[i], p.Rung, p.Epochs, p.Search = e, i, rungs[i], e
 		}
 	}
-	p.Final, p.Test = estimate(final), estimate(test)
-	if p.Final != nil {
+	p.Test = estimate(test)
+	if finalist {
+		for _, values := range finals {
+			p.finals = append(p.finals, estimate(values))
+		}
+		p.Final = p.finals[len(rungs)-1]
 		p.Rung, p.Epochs = len(rungs)-1, rungs[len(rungs)-1]
 	}
 	return p
@@ -169,35 +186,49 @@ func btoi(b bool) int {
 	return 0
 }
 
-// front marks the points of which none that is as small or smaller is as accurate.
-func front(points []Point) {
-	var order []*Point
-	for i := range points {
-		if points[i].Validation() != nil {
-			order = append(order, &points[i])
-		}
-	}
-	slices.SortStableFunc(order, func(a, b *Point) int {
-		return cmp.Or(cmp.Compare(a.Parameters, b.Parameters), cmp.Compare(b.Validation().Mean, a.Validation().Mean))
-	})
-	best := math.Inf(-1)
-	for _, p := range order {
-		if a := p.Validation().Mean; a > best {
-			p.Front, best = true, a
-		}
-	}
+// Front is a Pareto front: of the points that were trained for so many epochs, those of which none that is as small or
+// smaller is as accurate. What the seeds of the search had reached then is compared, of all points that had come there, also
+// of those that went on.
+type Front struct {
+	Epochs int
+	Of     int // points that were compared
+	Points []Reached
 }
 
-// Front lists the points of the Pareto front, smallest first.
-func (r *Report) Front() []*Point {
-	var found []*Point
+// Reached is what the search's seeds of a point had reached when a front was drawn.
+type Reached struct {
+	*Point
+	Accuracy *Estimate
+}
+
+// fronts finds the fronts, the longest trained first, and marks the points that are on the one of the epochs that they
+// reached last.
+func (r *Report) fronts() {
+	reached := map[int][]Reached{}
 	for i := range r.Points {
-		if r.Points[i].Front {
-			found = append(found, &r.Points[i])
+		p := &r.Points[i]
+		for rung, e := range p.rungs {
+			if e != nil {
+				reached[p.epochs[rung]] = append(reached[p.epochs[rung]], Reached{p, e})
+			}
 		}
 	}
-	slices.SortFunc(found, func(a, b *Point) int { return cmp.Compare(a.Parameters, b.Parameters) })
-	return found
+	for _, epochs := range slices.Sorted(maps.Keys(reached)) {
+		all := reached[epochs]
+		slices.SortStableFunc(all, func(a, b Reached) int {
+			return cmp.Or(cmp.Compare(a.Parameters, b.Parameters), cmp.Compare(b.Accuracy.Mean, a.Accuracy.Mean))
+		})
+		f := Front{Epochs: epochs, Of: len(all)}
+		best := math.Inf(-1)
+		for _, p := range all {
+			if p.Accuracy.Mean > best {
+				best = p.Accuracy.Mean
+				f.Points = append(f.Points, p)
+				p.Front = p.Front || p.Epochs == epochs
+			}
+		}
+		r.Fronts = append([]Front{f}, r.Fronts...)
+	}
 }
 
 // Finalists lists the points that were trained again, best first.

@@ -25,30 +25,6 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
-func TestEffect(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		groups [][]float64
-		want   float64
-	}{
-		// H = 12/(6·7)·(6²/3 + 15²/3) - 3·7 = 27/7.
-		{"two groups apart", [][]float64{{1, 2, 3}, {4, 5, 6}}, (27./7 - 1) / 4},
-		{"scale does not matter", [][]float64{{1, 2, 3}, {40, 500, 1e9}}, (27./7 - 1) / 4},
-		{"empty groups neither", [][]float64{{1, 2, 3}, nil, {4, 5, 6}}, (27./7 - 1) / 4},
-		// H = 2.4, and 3 for the ties: 1 - 12/60.
-		{"ties", [][]float64{{1, 1}, {2, 2}}, 1},
-		{"mixed: less than chance", [][]float64{{1, 4}, {2, 3}}, 0},
-		{"all alike", [][]float64{{1, 1}, {1, 1}}, 0},
-		{"one group", [][]float64{{1, 2, 3}}, 0},
-		{"as many groups as values", [][]float64{{1}, {2}, {3}}, 0},
-		{"nothing", nil, 0},
-	} {
-		if got := effect(c.groups); math.Abs(got-c.want) > 1e-12 {
-			t.Errorf("%s: found %v, want %v", c.name, got, c.want)
-		}
-	}
-}
-
 // Ranges hold about as many values each, every value is in one, and they are in order.
 func TestCut(t *testing.T) {
 	var values []levelValue

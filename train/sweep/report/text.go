@@ -23,9 +23,10 @@ func (r *Report) WriteText(w io.Writer, top int) error {
 	}
 	if len(r.Points) > 0 {
 		r.leaderboard(&b, top)
-		r.frontTable(&b, top)
+		r.frontTables(&b, top)
 	}
 	if len(r.Dimensions) > 0 {
+		r.effectTable(&b)
 		r.dimensionTables(&b)
 	}
 	_, err := w.Write(b.Bytes())
@@ -86,7 +87,7 @@ func (r *Report) space() string {
 	var parts []string
 	for _, word := range sweep.SpaceWords() {
 		if values, given := r.Spec.Space[word]; given {
-			parts = append(parts, dashed(word)+" "+values)
+			parts = append(parts, words.Dashed(word)+" "+values)
 		}
 	}
 	if len(parts) == 0 {
@@ -102,7 +103,7 @@ func (r *Report) leaderboard(b *bytes.Buffer, top int) {
 	if len(finalists) > 0 {
 		first = ", finalists with their new seeds first"
 	}
-	fmt.Fprintf(b, "\nLeaderboard by validation accuracy%s; ± is the standard deviation over n seeds (n-1)\n", first)
+	fmt.Fprintf(b, "\nLeaderboard by validation accuracy%s; ± is the standard deviation over n seeds (n-1)%s\n", first, r.samplingLines())
 	shown := r.Points[:min(top, len(r.Points))]
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	head := "  rank\tarchitecture\tparameters\tepochs\tvalidation, %\tn\t"
@@ -146,33 +147,77 @@ func (r *Report) leaderboard(b *bytes.Buffer, top int) {
 	}
 }
 
-// frontTable writes the Pareto front.
-func (r *Report) frontTable(b *bytes.Buffer, top int) {
-	all := r.Front()
-	if len(all) == 0 {
-		return
+// samplingLines say what ± is not about, each on a line of its own.
+func (r *Report) samplingLines() string {
+	text := ""
+	for _, s := range []string{r.testSampling(), r.heldOutSampling()} {
+		if s != "" {
+			text += "\n" + s
+		}
 	}
-	shown := thin(all, top)
-	fmt.Fprintf(b, "\nPareto front: the most accurate for its parameters\n")
+	return text
+}
+
+// frontTables write the Pareto fronts, one for each number of epochs.
+func (r *Report) frontTables(b *bytes.Buffer, top int) {
+	for i, f := range r.Fronts {
+		which := ""
+		if len(r.Fronts) > 1 {
+			which = fmt.Sprintf(" after %s, of %s", words.Plural(f.Epochs, "epoch"), words.Plural(f.Of, "point"))
+		}
+		fmt.Fprintf(b, "\nPareto front%s: the most accurate for its parameters\n", which)
+		if i == 0 {
+			fmt.Fprintln(b, "(what the seeds of the search had reached: points that were trained equally long are compared)")
+		}
+		shown := thin(f.Points, top)
+		t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "  parameters\tarchitecture\tvalidation, %\tn\tsettings")
+		for _, p := range shown {
+			fmt.Fprintln(t, strings.TrimRight(fmt.Sprintf("%12s\t%s\t%s\t%d\t%s", words.Thousands(p.Parameters), p.Recipe.Arch, p.Accuracy, p.Accuracy.N, p.Settings), " \t"))
+		}
+		t.Flush()
+		if len(shown) < len(f.Points) {
+			fmt.Fprintf(b, "  %d of %d points of the front\n", len(shown), len(f.Points))
+		}
+	}
+}
+
+// effectTable writes the effects, the largest first, and what pairs do together.
+func (r *Report) effectTable(b *bytes.Buffer) {
+	fmt.Fprintf(b, "\nEffects on validation accuracy after %s\n%s,\nfrom all seeds of all points; what diverged counts as the worst result.\n", r.FirstEpochs(), effectMeans)
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "  parameters\tarchitecture\tepochs\tvalidation, %\tn\tsettings")
-	for _, p := range shown {
-		v := p.Validation()
-		fmt.Fprintln(t, strings.TrimRight(fmt.Sprintf("%12s\t%s\t%6d\t%s\t%d\t%s", words.Thousands(p.Parameters), p.Recipe.Arch, p.Epochs, v, v.N, p.Settings), " \t"))
+	fmt.Fprintln(t, "  dimension\teffect\t95 % interval\tp")
+	row := func(name string, e *Effect) {
+		switch {
+		case e == nil:
+			fmt.Fprintf(t, "  %s\ttoo few points\n", name)
+		case !e.Found():
+			fmt.Fprintf(t, "  %s\tnot seen\t0 to %s %%\t%s\n", name, whole(e.Upper), strings.TrimPrefix(words.Probability(e.P), "= "))
+		default:
+			fmt.Fprintf(t, "  %s\t%s %%\t%s to %s %%\t%s\n", name, whole(e.Share), whole(e.Lower), whole(e.Upper), strings.TrimPrefix(words.Probability(e.P), "= "))
+		}
+	}
+	for i := range r.Dimensions {
+		if d := &r.Dimensions[i]; !d.Follows {
+			row(d.Name, d.Effect)
+		}
+	}
+	for i := range r.Interactions {
+		x := &r.Interactions[i]
+		row(x.A+" × "+x.B, &x.Effect)
 	}
 	t.Flush()
-	if len(shown) < len(all) {
-		fmt.Fprintf(b, "  %d of %d points of the front\n", len(shown), len(all))
+	if len(r.Interactions) > 0 {
+		fmt.Fprintln(b, "  A × B is what two do together beyond what each does; its p counts the pairs that were looked at (Bonferroni)")
 	}
 }
 
 // dimensionTables writes what each dimension does.
 func (r *Report) dimensionTables(b *bytes.Buffer) {
 	fmt.Fprintf(b, "\nWhat each dimension does: validation accuracy of points after %s, in per cent.\n", r.FirstEpochs())
-	fmt.Fprint(b, "Effect is the share of the variance of their ranks that lies between the values (Kruskal-Wallis η²).\n")
 	selects := len(r.Spec.Halving) > 1
 	for _, d := range r.Dimensions {
-		fmt.Fprintf(b, "\n%s: effect %.0f %%\n", d.Name, 100*d.Effect)
+		fmt.Fprintf(b, "\n%s\n", d.Name)
 		t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 		head := "\tmedian\tquartiles\tbest\tpoints\tdiverged\t"
 		if selects {
@@ -234,11 +279,7 @@ func and(values []int) string {
 	for _, v := range values {
 		parts = append(parts, words.Thousands(v))
 	}
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	last := len(parts) - 1
-	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+	return words.And(parts)
 }
 
 // duration prints seconds as people say them.

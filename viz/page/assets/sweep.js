@@ -48,7 +48,7 @@ export class Sweep {
     frame.addEventListener("load", () => {
       frame.style.display = "";
       if (old) {
-        keep(old.contentDocument, frame.contentDocument);
+        frame.contentWindow.restore(old.contentWindow.state());
         old.remove();
       }
       this.follow(frame);
@@ -82,15 +82,4 @@ export class Sweep {
     this.app.showTab("train");
     await this.training.begin(false);
   }
-}
-
-/** keep sorts and filters a new leaderboard as the old one was. */
-function keep(old, fresh) {
-  const filter = old.getElementById("filter"), heads = [...old.querySelectorAll("#board th")];
-  const sorted = heads.findIndex(th => th.hasAttribute("aria-sort")), order = heads[sorted]?.getAttribute("aria-sort");
-  const head = fresh.querySelectorAll("#board th")[sorted];
-  for (let i = 0; head && i < 2 && head.getAttribute("aria-sort") !== order; i++) head.firstElementChild.click();
-  if (!filter?.value || !fresh.getElementById("filter")) return;
-  fresh.getElementById("filter").value = filter.value;
-  fresh.getElementById("filter").dispatchEvent(new Event("input"));
 }

@@ -1,0 +1,158 @@
+package sweep
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vanilla/internal/words"
+	"vanilla/kernels"
+	"vanilla/train"
+)
+
+// Choices are the recipe's words in which points may differ, but for the
+// architecture: those of the space that can have several values, and those that
+// follow from them, as the step size follows from the optimizer. They are in the
+// order of [SpaceWords].
+func (p *Plan) Choices() []string {
+	differ := map[string]bool{}
+	for word, text := range p.Spec.Space {
+		if v, err := ParseValues(word, text); err == nil && (len(v.items) > 1 || v.items[0].ranged) {
+			differ[word] = true
+		}
+	}
+	for _, word := range p.following() {
+		differ[word] = true
+	}
+	return slices.DeleteFunc(SpaceWords(), func(word string) bool {
+		return !differ[word] || slices.Contains([]string{"arch", "layers", "hidden"}, word)
+	})
+}
+
+// followers are the words that may follow from others, see [train.Recipe.Follow].
+var followers = map[string][]string{"optimizer": {"lr", "weight_decay", "momentum"}, "schedule": {"step_epochs", "gamma"}}
+
+// following lists the words that are not of the space, and differ because others
+// do.
+func (p *Plan) following() []string {
+	var found []string
+	for _, leader := range []string{"optimizer", "schedule"} {
+		followed := p.Followed(leader)
+		for _, word := range followers[leader] {
+			for _, f := range followed {
+				if valueOf(&f, word) != valueOf(&followed[0], word) {
+					found = append(found, word)
+					break
+				}
+			}
+		}
+	}
+	return found
+}
+
+// Followed are the recipes that follow from each value of a word of the space,
+// optimizer or schedule, if it has several.
+func (p *Plan) Followed(leader string) []train.Recipe {
+	v, err := ParseValues(leader, p.Spec.Space[leader])
+	if err != nil || len(v.items) < 2 {
+		return nil
+	}
+	var recipes []train.Recipe
+	for _, it := range v.items {
+		if r, err := p.recipe(map[string]string{leader: it.text}); err == nil {
+			recipes = append(recipes, r)
+		}
+	}
+	return recipes
+}
+
+// Follows says what else a recipe has because of a word of the space, "" if
+// nothing differs but for the word: "lr 0.001, weight-decay 0" of the optimizer.
+func (p *Plan) Follows(r *train.Recipe, word string) string {
+	if followers[word] == nil {
+		return ""
+	}
+	var parts []string
+	for _, other := range p.following() {
+		if slices.Contains(followers[word], other) && r.Has(other) {
+			parts = append(parts, setting(r, other))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// recipe is the plan's with the chosen values, all but those of the architecture.
+func (p *Plan) recipe(chosen map[string]string) (train.Recipe, error) {
+	base := &p.Spec.Recipe
+	r := *base
+	for word, text := range chosen {
+		if word == "layers" || word == "hidden" {
+			continue
+		}
+		if err := r.Set(word, text); err != nil {
+			return r, &train.SettingError{Field: word, Value: text, Problem: err.Error()}
+		}
+	}
+	if rungs := p.Spec.Halving; len(rungs) > 0 {
+		r.Epochs = rungs[len(rungs)-1]
+	}
+	r.Follow(*base, func(field string) bool {
+		_, given := chosen[field]
+		_, swept := p.Spec.Space[field]
+		return given || swept
+	})
+	// What does not belong to the optimizer or the schedule that was chosen is not
+	// there.
+	if !(kernels.Optimizer{Name: r.Optimizer}).Rule().HasVelocity() {
+		r.Momentum = 0
+	}
+	if !(kernels.Schedule{Name: r.Schedule}).Kind().Stepped {
+		r.StepEpochs, r.Gamma = 0, 0
+	}
+	return r, nil
+}
+
+// Name tells a point from the others of the plan: its architecture, and what else
+// it was given of the choices.
+func (p *Plan) Name(r *train.Recipe) string {
+	return strings.TrimSpace(r.Arch + " " + Settings(r, p.Choices()))
+}
+
+// Settings are the values of words, but for those that a recipe does not have:
+// "relu lr 0.1".
+func Settings(r *train.Recipe, choices []string) string {
+	var parts []string
+	for _, word := range choices {
+		if r.Has(word) {
+			parts = append(parts, setting(r, word))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// setting is a value with its word, if it does not speak for itself.
+func setting(r *train.Recipe, word string) string {
+	switch v := r.Get(word).(type) {
+	case string:
+		if v == "" {
+			return "no " + words.Dashed(word)
+		}
+		return v
+	case float64:
+		return words.Dashed(word) + " " + strconv.FormatFloat(v, 'g', -1, 64)
+	default:
+		return fmt.Sprintf("%s %v", words.Dashed(word), v)
+	}
+}
+
+// valueOf is a setting to compare, nil where a recipe does not have it.
+func valueOf(r *train.Recipe, word string) any {
+	if !r.Has(word) {
+		return nil
+	}
+	return r.Get(word)
+}
+
+// HeldOut is the number of images that points are compared on.
+func (p *Plan) HeldOut() int { return p.Data.Train - p.trained() }
