@@ -87,10 +87,15 @@ func TestReport(t *testing.T) {
 			tanh++
 		}
 	}
-	if healthy := len(r.Tradeoff().Points); all != len(board) || filtered != tanh || dots != healthy || fronts != len(r.Front()) {
-		t.Errorf("%d rows, %d of tanh, %d dots, %d on the front; want %d, %d, %d, %d", all, filtered, dots, fronts, len(board), tanh, healthy, len(r.Front()))
+	onFronts := 0
+	for _, f := range r.Fronts {
+		onFronts += len(f.Points)
 	}
-	if !strings.Contains(tip, "% (5 seeds) validation") && !strings.Contains(tip, "% (1 seed) validation") || tip != focused || hot != 2 {
+	if healthy := len(r.Tradeoff().Points); all != len(board) || filtered != tanh || dots != healthy || fronts != onFronts {
+		t.Errorf("%d rows, %d of tanh, %d dots, %d on fronts; want %d, %d, %d, %d", all, filtered, dots, fronts, len(board), tanh, healthy, onFronts)
+	}
+	// Its row, and its dots after 1, 4 and 16 epochs.
+	if !strings.Contains(tip, "% (1 seed) validation after 16 epochs") || tip != focused || hot != 4 {
 		t.Errorf("a dot says %q, by the keyboard %q, and lights %d things", tip, focused, hot)
 	}
 	if wide > 1 {
