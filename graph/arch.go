@@ -59,11 +59,8 @@ func ParseBlock(name string) (Block, error) {
 	return "", fmt.Errorf("no block is called %q: there are plain, %s, %s", name, Residual, Gated)
 }
 
-// Widths beyond these are a mistake rather than a network.
-const (
-	maxWidth  = 1 << 16
-	maxLayers = 1 << 8
-)
+// maxLayers: more are a mistake rather than a network.
+const maxLayers = 1 << 8
 
 // Check reports the first thing that cannot be.
 func (a Arch) Check() error {
@@ -72,8 +69,8 @@ func (a Arch) Check() error {
 		return fmt.Errorf("%d widths: want those of the inputs, of up to %d hidden layers, and of the outputs", layers+1, maxLayers-1)
 	}
 	for _, w := range a.Widths {
-		if w < 1 || w > maxWidth {
-			return fmt.Errorf("width %d: want 1 to %d", w, maxWidth)
+		if w < 1 || w > ir.MaxWidth {
+			return fmt.Errorf("width %d: want 1 to %d", w, ir.MaxWidth)
 		}
 	}
 	if k := a.Widths[layers]; k < 2 {

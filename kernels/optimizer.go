@@ -59,11 +59,11 @@ type OptimizerKind struct {
 
 // optimizers are all there are. A momentum of 0.9 multiplies the step size by ten.
 var optimizers = [...]OptimizerKind{
-	{"sgd", "against the gradient", Descent, false, 1, Optimizer{}},
-	{"momentum", "along a velocity that gradients push", Momentum, false, 0.1, Optimizer{Momentum: 0.9}},
-	{"nesterov", "momentum that looks a step ahead", Nesterov, false, 0.1, Optimizer{Momentum: 0.9}},
-	{"adam", "along the mean gradient over its root mean square", Adam, false, 0.001, Optimizer{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}},
-	{"adamw", "adam whose decay shrinks the weights themselves", Adam, true, 0.001, Optimizer{WeightDecay: 0.01, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}},
+	{"sgd", "plain descent", Descent, false, 1, Optimizer{}},
+	{"momentum", "gradients accumulate in a velocity", Momentum, false, 0.1, Optimizer{Momentum: 0.9}},
+	{"nesterov", "momentum with a look ahead", Nesterov, false, 0.1, Optimizer{Momentum: 0.9}},
+	{"adam", "the mean gradient divided by its root mean square", Adam, false, 0.001, Optimizer{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}},
+	{"adamw", "adam with decoupled weight decay", Adam, true, 0.001, Optimizer{WeightDecay: 0.01, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}},
 }
 
 // Optimizers lists the optimizers.

@@ -30,7 +30,7 @@ type ScheduleKind struct {
 }
 
 var schedules = [...]ScheduleKind{
-	{"constant", "the same throughout", false, func(Schedule, int, int, int) float64 { return 1 }},
+	{"constant", "the peak throughout", false, func(Schedule, int, int, int) float64 { return 1 }},
 	// Loshchilov and Hutter, arXiv:1608.03983.
 	{"cosine", "down to zero along half a cosine", false, func(_ Schedule, t, total, _ int) float64 {
 		return 0.5 * (1 + math.Cos(math.Pi*float64(min(t, total))/float64(total)))

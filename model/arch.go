@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"vanilla/graph/ir"
 )
 
 // MaxWidth is the most units of a layer that an architecture can ask for.
-const MaxWidth = 65536
+const MaxWidth = ir.MaxWidth
 
 // Widths parses an architecture such as "784-16-16-10": the number of inputs, of each hidden layer's units and of
 // outputs; at least two widths, each from 1 to [MaxWidth], in plain decimal. Activations after widths, see

@@ -32,7 +32,7 @@ const heldOutSeed = 0x68656c64206f7574 // "held out"
 func HoldOut(data *mnist.Dataset, fraction float64) kernels.Data {
 	d := Data(data)
 	n := d.Train.Len()
-	count := heldOut(n, fraction)
+	count := HeldOut(n, fraction)
 	if count == 0 {
 		return d
 	}
@@ -44,8 +44,8 @@ func HoldOut(data *mnist.Dataset, fraction float64) kernels.Data {
 	return d
 }
 
-// heldOut is the number of n images that a fraction holds out.
-func heldOut(n int, fraction float64) int { return int(math.Round(fraction * float64(n))) }
+// HeldOut is the number of n images that a fraction holds out.
+func HeldOut(n int, fraction float64) int { return int(math.Round(fraction * float64(n))) }
 
 // pick copies the given examples, in ascending order. It sorts rows.
 func pick(e kernels.Examples, rows []int32) kernels.Examples {

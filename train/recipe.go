@@ -340,7 +340,7 @@ func (r Recipe) trainingFits(set extent) error {
 	}
 	n := set.images
 	if r.Validation > 0 {
-		held := heldOut(n, r.Validation)
+		held := HeldOut(n, r.Validation)
 		if held < 1 || held >= n {
 			return wrong("validation", r.Validation, fmt.Sprintf("that holds out %d of the %d training images: want 1 to %d", held, n, n-1))
 		}

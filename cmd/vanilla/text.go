@@ -12,6 +12,16 @@ func percent(fraction float64) string { return fmt.Sprintf("%.2f %%", 100*fracti
 
 func list(names []string) string { return strings.Join(names, ", ") }
 
+// explained lists the kinds of a table by their names, each with what it is in brackets.
+func explained[K any](kinds []K, of func(K) (name, help string)) string {
+	var all []string
+	for _, k := range kinds {
+		name, help := of(k)
+		all = append(all, name+" ("+help+")")
+	}
+	return list(all)
+}
+
 // commandLine is how the user types this program with the given arguments: as
 // it was called, or with go run if that built it, in a directory that is called
 // go-build and a number, or in Go's cache, go-build.

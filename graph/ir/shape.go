@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// MaxWidth is the most units that a layer can have: beyond it is a mistake rather
+// than a network.
+const MaxWidth = 1 << 16
+
 // Batch in [Shape.Rows] stands for the number of examples in a step, which is
 // not known to the program: the last batch of an epoch is often shorter.
 const Batch = -1

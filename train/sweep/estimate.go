@@ -71,7 +71,7 @@ func (p *Plan) Cost(shard Shard, memory int64) (Cost, error) {
 
 // trained is the number of images that are not held out.
 func (p *Plan) trained() int {
-	return p.Data.Train - int(float64(p.Data.Train)*p.Spec.Recipe.Validation+0.5)
+	return p.Data.Train - train.HeldOut(p.Data.Train, p.Spec.Recipe.Validation)
 }
 
 // What a device's speed is measured with.
