@@ -67,6 +67,12 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 			sets[i].Labels[k] = class[label]
 		}
 		sets[i].Classes = len(names)
+		if columns := len(s.columns); columns > 0 {
+			sets[i].Targets = make([]float32, s.len()*len(names))
+			for k, p := range s.targets {
+				sets[i].Targets[k/columns*len(names)+int(class[s.columns[k%columns]])] = p
+			}
+		}
 		if !plain(names) {
 			sets[i].Names = names
 		}
@@ -235,6 +241,9 @@ func split(s *Images, share float64) (train, tested *Images, err error) {
 			p = parts[test]
 		}
 		p.Pixels, p.Labels = append(p.Pixels, s.Image(i)...), append(p.Labels, label)
+		if s.Targets != nil {
+			p.Targets = append(p.Targets, s.Targets[i*s.Classes:(i+1)*s.Classes]...)
+		}
 	}
 	return parts[training], parts[test], nil
 }

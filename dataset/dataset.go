@@ -17,8 +17,11 @@ import (
 
 // Images is a set of labelled images. Pixels of IDX files stay the bytes they are in the file.
 type Images struct {
-	Pixels     []byte // [N, Rows*Cols] row-major, 0..255
-	Labels     []byte // [N]
+	Pixels []byte // [N, Rows*Cols] row-major, 0..255
+	Labels []byte // [N]
+	// Targets are what outputs are to be, [N, Classes] row-major, each row probabilities whose sum is one, where a set has
+	// them; nil if they are the labels with certainty. Labels are then the largest.
+	Targets    []float32
 	Rows, Cols int
 	Classes    int // of the whole data set, training and test (10 for MNIST); every label is below
 	// Names are what the classes are called, one for each; nil if that is their numbers.

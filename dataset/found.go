@@ -37,6 +37,9 @@ type set struct {
 	rows, cols int
 	pixels     *values // nil if there is none
 	labels     []int32 // see labels
+	// targets are probabilities [N, len(columns)] of the labels that columns are, nil if there are none.
+	targets []float32
+	columns []int32
 }
 
 func (s *set) len() int { return len(s.labels) }

@@ -20,6 +20,7 @@ import (
 	"vanilla/internal/memory"
 	"vanilla/internal/store"
 	"vanilla/internal/words"
+	"vanilla/kernels"
 )
 
 func isNPZ(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".npz") }
@@ -320,7 +321,7 @@ func (a *numpy) read() ([]byte, error) {
 }
 
 // readArrays reads images [N, rows, columns], or in colour [N, rows, columns, 3], or flat [N, pixels], and labels [N] or
-// [N, 1].
+// [N, 1], or a row of probabilities for each image [N, classes].
 func readArrays(images, labels *numpy, f *found) (s set, err error) {
 	shape := slices.Clone(images.shape)
 	colours := 1
@@ -336,8 +337,8 @@ func readArrays(images, labels *numpy, f *found) (s set, err error) {
 	case n != 3:
 		return s, fmt.Errorf("%s: expected images [N, rows, columns], [N, rows, columns, 3] or [N, pixels], found %v", images.name, images.shape)
 	}
-	if n := len(labels.shape); n == 0 || n > 2 || n == 2 && labels.shape[1] != 1 || labels.shape[0] != shape[0] {
-		return s, fmt.Errorf("%s: expected %d labels, one for each image of %s, found %v", labels.name, shape[0], images.name, labels.shape)
+	if n := len(labels.shape); n == 0 || n > 2 || labels.shape[0] != shape[0] {
+		return s, fmt.Errorf("%s: expected %d labels, one for each image of %s, or as many rows of probabilities, found %v", labels.name, shape[0], images.name, labels.shape)
 	}
 	if max(shape[1], shape[2]) > mostSide {
 		return s, fmt.Errorf("%s: expected images of at most %d pixels on a side, found %dx%d", images.name, mostSide, shape[1], shape[2])
@@ -369,6 +370,9 @@ func readArrays(images, labels *numpy, f *found) (s set, err error) {
 		return s, err
 	}
 	s.labels = make([]int32, shape[0])
+	if len(labels.shape) == 2 && labels.shape[1] > 1 {
+		return s, s.probabilities(data, labels, f.labels)
+	}
 	for i := range s.labels {
 		v := labels.dtype.value(data[i*labels.dtype.bytes:])
 		if v != math.Trunc(v) || math.Abs(v) > 1e9 {
@@ -379,4 +383,35 @@ func readArrays(images, labels *numpy, f *found) (s set, err error) {
 		}
 	}
 	return s, nil
+}
+
+// probabilities reads a row for each image: its targets, of which the largest is its label.
+func (s *set) probabilities(data []byte, array *numpy, l *labels) (err error) {
+	columns := array.shape[1]
+	s.columns = make([]int32, columns)
+	for c := range s.columns {
+		if s.columns[c], err = l.number(c); err != nil {
+			return fmt.Errorf("%s: %w", array.name, err)
+		}
+	}
+	s.targets = make([]float32, len(s.labels)*columns)
+	for i := range s.labels {
+		row, sum := s.targets[i*columns:][:columns], 0.0
+		largest := 0
+		for c := range row {
+			p := array.dtype.value(data[(i*columns+c)*array.dtype.bytes:])
+			if !(p >= 0 && p <= 1) {
+				return fmt.Errorf("%s: expected probabilities from 0 to 1, found %v for image %d", array.name, p, i)
+			}
+			sum += p
+			if row[c] = float32(p); row[c] > row[largest] {
+				largest = c
+			}
+		}
+		if math.Abs(sum-1) > kernels.TargetTolerance {
+			return fmt.Errorf("%s: expected probabilities that add up to 1, found %v for image %d", array.name, sum, i)
+		}
+		s.labels[i] = s.columns[largest]
+	}
+	return nil
 }

@@ -144,7 +144,11 @@ func (n *Network) Classes() int { return n.program.Classes() }
 // than it has outputs. It fails if they are not of its size. When ctx is done it
 // returns its cause.
 func (n *Network) Evaluate(ctx context.Context, images *mnist.Images) (kernels.Score, error) {
-	return n.inference.Evaluate(ctx, kernels.Examples{Pixels: images.Pixels, Labels: images.Labels, Features: images.Features()})
+	e := kernels.Examples{Pixels: images.Pixels, Labels: images.Labels, Features: images.Features()}
+	if images.Classes == n.Classes() {
+		e.Targets = images.Targets
+	}
+	return n.inference.Evaluate(ctx, e)
 }
 
 // Softmax is whether the network's probabilities are the softmax of its outputs,

@@ -62,16 +62,16 @@ func (e Examples) checkTargets(classes int) error {
 			}
 			sum += float64(t)
 		}
-		if math.Abs(sum-1) > targetTolerance {
+		if math.Abs(sum-1) > TargetTolerance {
 			return fmt.Errorf("the targets of example %d add up to %g, want 1", i, sum)
 		}
 	}
 	return nil
 }
 
-// targetTolerance is how far the sum of a row of targets may be from one: float32
+// TargetTolerance is how far the sum of a row of targets may be from one: float32
 // and decimal numbers of six digits are not exact.
-const targetTolerance = 1e-4
+const TargetTolerance = 1e-4
 
 // Len is the number of examples.
 func (e Examples) Len() int { return len(e.Labels) }

@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"hash/crc32"
 	"math"
@@ -14,7 +15,7 @@ import (
 // Data is a data set as executors take it, not a copy.
 func Data(data *mnist.Dataset) kernels.Data {
 	split := func(s *mnist.Images) kernels.Examples {
-		return kernels.Examples{Pixels: s.Pixels, Labels: s.Labels, Features: s.Features()}
+		return kernels.Examples{Pixels: s.Pixels, Labels: s.Labels, Features: s.Features(), Targets: s.Targets}
 	}
 	return kernels.Data{Train: split(data.Train), Test: split(data.Test), Classes: data.Train.Classes,
 		Rows: data.Train.Rows, Cols: data.Train.Cols}
@@ -39,8 +40,8 @@ func HoldOut(data *mnist.Dataset, fraction float64) kernels.Data {
 	order := kernels.NewOrder(heldOutSeed, 0, n)
 	rows := make([]int32, n)
 	order.Fill(rows, 0)
-	d.Validation = pick(d.Train, rows[:count])
-	d.Train = pick(d.Train, rows[count:])
+	d.Validation = pick(d.Train, rows[:count], d.Classes)
+	d.Train = pick(d.Train, rows[count:], d.Classes)
 	return d
 }
 
@@ -48,7 +49,7 @@ func HoldOut(data *mnist.Dataset, fraction float64) kernels.Data {
 func HeldOut(n int, fraction float64) int { return int(math.Round(fraction * float64(n))) }
 
 // pick copies the given examples, in ascending order. It sorts rows.
-func pick(e kernels.Examples, rows []int32) kernels.Examples {
+func pick(e kernels.Examples, rows []int32, classes int) kernels.Examples {
 	slices.Sort(rows)
 	picked := kernels.Examples{
 		Pixels:   make([]byte, 0, len(rows)*e.Features),
@@ -58,6 +59,9 @@ func pick(e kernels.Examples, rows []int32) kernels.Examples {
 	for _, r := range rows {
 		picked.Pixels = append(picked.Pixels, e.Row(int(r))...)
 		picked.Labels = append(picked.Labels, e.Labels[r])
+		if e.Targets != nil {
+			picked.Targets = e.AppendTarget(picked.Targets, int(r), classes)
+		}
 	}
 	return picked
 }
@@ -69,7 +73,7 @@ type Fingerprint struct {
 	Rows    int `json:"rows"`
 	Columns int `json:"columns"`
 	Classes int `json:"classes"`
-	// CRC-32C of the pixels and labels.
+	// CRC-32C of the pixels, and of the labels with the targets, if there are any.
 	TrainPixels uint32 `json:"train_pixels_crc32c"`
 	TrainLabels uint32 `json:"train_labels_crc32c"`
 	TestPixels  uint32 `json:"test_pixels_crc32c"`
@@ -104,10 +108,17 @@ func (f *Fingerprint) UnmarshalJSON(text []byte) error {
 func FingerprintOf(data *mnist.Dataset) Fingerprint {
 	table := crc32.MakeTable(crc32.Castagnoli) // which processors compute: 47 MB in milliseconds
 	sum := func(b []byte) uint32 { return crc32.Checksum(b, table) }
+	answers := func(s *mnist.Images) uint32 {
+		crc := sum(s.Labels)
+		for _, t := range s.Targets {
+			crc = crc32.Update(crc, table, binary.LittleEndian.AppendUint32(nil, math.Float32bits(t)))
+		}
+		return crc
+	}
 	return Fingerprint{
 		Train: data.Train.Len(), Test: data.Test.Len(),
 		Rows: data.Train.Rows, Columns: data.Train.Cols, Classes: data.Train.Classes,
-		TrainPixels: sum(data.Train.Pixels), TrainLabels: sum(data.Train.Labels),
-		TestPixels: sum(data.Test.Pixels), TestLabels: sum(data.Test.Labels),
+		TrainPixels: sum(data.Train.Pixels), TrainLabels: answers(data.Train),
+		TestPixels: sum(data.Test.Pixels), TestLabels: answers(data.Test),
 	}
 }
