@@ -41,7 +41,7 @@ MEASURES = [
     ("shuffled pixels: mean confidence", "{:.2f}", lambda m: m["noise"]["shuffled pixels"]["mean"]),
     ("most confident nonsense", "{:.3f}", lambda m: max(k["confidence"] for name, k in m["noise"].items() if name != "test images")),
     ("test images: confidence less accuracy", "{:+.2f} points", lambda m: 100 * (m["calibration"]["confidence"] - m["test_accuracy"])),
-    ("test images: expected calibration error", "{:.2f} %", lambda m: 100 * m["calibration"]["error"]),
+    ("test images: expected calibration error", "{:.2f} %", lambda m: 100 * m["calibration"]["expected_calibration_error"]),
     ("dreams: probability, mean", "{:.3f}", lambda m: m["dream"]["end"]),
     ("dreams: correlation with the class's mean image", "{:.2f}", lambda m: m["dream"]["likeness"]),
     ("weights: correlation of neighbours", "{:.2f}", lambda m: m["blobs"]["neighbours"]),
@@ -65,7 +65,7 @@ def measure(vanilla, model):
         ring = [robust["shifts"][middle + y][middle + x] for y in range(-far, far + 1) for x in range(-far, far + 1) if max(abs(x), abs(y)) == far]
         moved.append(statistics.fmean(ring))
     scored = output(vanilla, "eval", model, "--json")
-    m = {"test_accuracy": scored["test_accuracy"], "calibration": {key: scored["calibration"][key] for key in ("confidence", "error")}, "moved": moved}
+    m = {"test_accuracy": scored["test_accuracy"], "calibration": {key: scored["calibration"][key] for key in ("confidence", "expected_calibration_error")}, "moved": moved}
     for sweep in robust["sweeps"]:
         m[sweep["name"]] = {f"{a:g}": v for a, v in zip(sweep["amounts"], sweep["accuracy"])}
     m["noise"] = {}
@@ -133,7 +133,9 @@ def table():
             print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-if len(sys.argv) == 4 and sys.argv[1] == "run":
+if __name__ != "__main__":
+    pass
+elif len(sys.argv) == 4 and sys.argv[1] == "run":
     run(sys.argv[2], sys.argv[3])
 elif sys.argv[1:] == ["table"]:
     table()
