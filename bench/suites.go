@@ -162,11 +162,16 @@ func (m *maker) populations() error {
 			if err != nil {
 				return err
 			}
-			c.Slices = 4
+			c.Steps = max(c.Steps, visitSteps)
+			c.Slices = max(1, min(4, c.Steps/visitSteps))
 		}
 	}
 	return nil
 }
+
+// visitSteps is how many steps a network of a population trains at least before the next one's turn: in training and in
+// sweeps it is an epoch. With a few, what is measured is how states come and go.
+const visitSteps = 64
 
 func (m *maker) wide() error {
 	r := m.recipe
