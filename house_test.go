@@ -83,6 +83,8 @@ var imports = map[string][]string{
 	"bench/handrolled": {},
 	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled", "internal/sample"},
 
+	"examples/lenet": {"graph", "kernels/device", "mnist", "train", "viz"},
+
 	"cmd/vanilla": {"dataset", "internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "infer/quality", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled", "internal/words"},
 }
 
@@ -92,7 +94,7 @@ var standardOnly = []string{"internal/memory", "graph/ir", "graph/fuse", "infer/
 // gorgonians are the packages that may import Gorgonia and what belongs to it:
 // graph lowers its graphs, tape runs them, the conformance suite writes some by
 // hand, and driver stands on its binding of CUDA.
-var gorgonians = []string{"graph", "graph/samples", "kernels/tape", "internal/conformance", "internal/cuda/driver"}
+var gorgonians = []string{"graph", "graph/samples", "kernels/tape", "internal/conformance", "internal/cuda/driver", "examples/lenet"}
 
 // listed is a package as go list describes it.
 type listed struct {

@@ -338,14 +338,17 @@ func (g *generalizer) results() error {
 	return nil
 }
 
-// kinds finds the parameters that act as biases or gains: of one row, and added,
-// or multiplied by, along the rows of a value. Decay leaves both alone, and they
-// start at zero or at one.
+// kinds finds the parameters that act as biases or gains: of one row, or of a number
+// for each channel of images, and added, or multiplied by, along the other axes of a
+// value. Decay leaves both alone, and they start at zero or at one.
 func (g *generalizer) kinds() {
 	p := g.p
 	for i := range p.Params {
 		q := &p.Params[i]
-		if p.Value(q.Value).Shape.Rows != 1 || len(g.all[0].steps[g.all[0].params[i]].shape) > 1 {
+		shape := g.all[0].steps[g.all[0].params[i]].shape
+		row := p.Value(q.Value).Shape.Rows == 1 && len(shape) <= 1
+		channels := len(shape) == 4 && shape[0] == 1 && shape[2] == 1 && shape[3] == 1
+		if !row && !channels {
 			continue
 		}
 		views := map[ir.ID]bool{q.Value: true}

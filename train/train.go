@@ -252,7 +252,7 @@ func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy floa
 	for i, q := range p.Params {
 		value := p.Value(q.Value)
 		shape := value.Shape.At(0)
-		if q.Bias {
+		if q.Bias && len(shape) == 2 { // a row
 			shape = shape[1:]
 		}
 		trained.Params = append(trained.Params, model.Tensor{Name: value.Name, Shape: shape, Data: params[i]})

@@ -248,6 +248,16 @@ func convolutions() []Sample {
 			h := p.conv(image(p), p.param("F", 2, 1, 3, 3), 1, 1, 1)
 			p.logits(flat(p, p.tanh(p.everywhere("add", h, p.param("b", 1, 2, 1, 1), 0, 2, 3))))
 		}},
+		{Name: "convolutions, rectifiers and pools in turn", write: func(p *pen) {
+			h := p.convolved(p.reshape(p.dense(p.x, "1", 36), -1, 1, 6, 6), "2", 3, 3, 1)
+			h = p.convolved(h, "3", 2, 2, 0)
+			p.logits(p.relu(p.dense(p.reshape(h, -1, 2), "4", 5)))
+		}},
+		{Name: "a convolution that skips", write: func(p *pen) {
+			im := p.reshape(p.tanh(p.dense(p.x, "1", 49)), -1, 1, 7, 7)
+			h := p.conv(im, p.param("F", 3, 1, 3, 3), 1, 2, 1)
+			p.logits(flat(p, p.relu(p.conv(h, p.param("G", 2, 3, 2, 2), 0, 2, 1))))
+		}},
 		{Name: "strides and dilation", write: func(p *pen) {
 			im := p.reshape(p.tanh(p.dense(p.x, "1", 36)), -1, 1, 6, 6)
 			p.logits(flat(p, p.tanh(p.conv(im, p.param("F", 2, 1, 2, 2), 1, 2, 2))))

@@ -38,11 +38,11 @@ type node struct {
 	step int
 }
 
-func newPen(dtype tensor.Dtype, batch int) *pen {
+func newPen(dtype tensor.Dtype, batch, features, classes int) *pen {
 	e := gorgonia.NewGraph()
 	p := &pen{g: &graph.Graph{Expr: e}, dtype: dtype, batch: batch}
-	p.g.X = gorgonia.NewMatrix(e, dtype, gorgonia.WithShape(batch, Features), gorgonia.WithName("x"))
-	p.g.Y = gorgonia.NewMatrix(e, dtype, gorgonia.WithShape(batch, Classes), gorgonia.WithName("y"))
+	p.g.X = gorgonia.NewMatrix(e, dtype, gorgonia.WithShape(batch, features), gorgonia.WithName("x"))
+	p.g.Y = gorgonia.NewMatrix(e, dtype, gorgonia.WithShape(batch, classes), gorgonia.WithName("y"))
 	p.x = p.note("x", p.g.X)
 	p.y = p.note("y", p.g.Y)
 	return p
@@ -259,6 +259,14 @@ func (p *pen) conv(im, filter *node, pad, stride, dilation int) *node {
 func (p *pen) maxpool(im *node, kernel, pad, stride int) *node {
 	n := must(gorgonia.MaxPool2D(im.Node, tensor.Shape{kernel, kernel}, []int{pad, pad}, []int{stride, stride}))
 	return p.note("maxpool", n, im).ints(p, kernel, pad, stride)
+}
+
+// convolved is a convolution with a bias for each filter, a rectifier and a pool of
+// 2 x 2.
+func (p *pen) convolved(im *node, name string, filters, size, pad int) *node {
+	h := p.conv(im, p.param("F"+name, filters, im.Shape()[1], size, size), pad, 1, 1)
+	h = p.relu(p.everywhere("add", h, p.param("c"+name, 1, filters, 1, 1), 0, 2, 3))
+	return p.maxpool(h, 2, 0, 2)
 }
 
 // linear is a·W with a weight of its own.

@@ -32,7 +32,7 @@ type Sample struct {
 // Build returns a builder of the graph in float32 or float64.
 func (s Sample) Build(dtype tensor.Dtype) graph.Builder {
 	return func(batch int) (*graph.Graph, error) {
-		p := newPen(dtype, batch)
+		p := newPen(dtype, batch, Features, Classes)
 		s.write(p)
 		return p.g, nil
 	}
@@ -52,7 +52,7 @@ type Trace struct {
 func (s Sample) Trace(batch int) (t Trace, err error) {
 	var p *pen
 	_, err = graph.Builder(func(batch int) (*graph.Graph, error) {
-		p = newPen(tensor.Float64, batch)
+		p = newPen(tensor.Float64, batch, Features, Classes)
 		s.write(p)
 		return p.g, nil
 	}).Differentiate(batch)
@@ -92,4 +92,19 @@ func All() []Sample {
 		}
 	}
 	return all
+}
+
+// LeNet is a builder of LeCun's network with rectifiers and the largest of each pool,
+// on square images: two convolutions of 5 x 5, each with a pool of 2 x 2, then dense
+// layers of 120 and 84 units (LeCun et al., Proc. IEEE 86, 1998). The side is 28, or
+// another number for which pools leave nothing over: a multiple of 4.
+func LeNet(side int) graph.Builder {
+	return func(batch int) (*graph.Graph, error) {
+		p := newPen(tensor.Float32, batch, side*side, 10)
+		h := p.convolved(p.reshape(p.x, -1, 1, side, side), "1", 6, 5, 2)
+		h = p.convolved(h, "2", 16, 5, 0)
+		h = p.relu(p.dense(p.reshape(h, -1, 16*(side/4-2)*(side/4-2)), "3", 120))
+		p.xent(p.dense(p.relu(p.dense(h, "4", 84)), "5", 10))
+		return p.g, nil
+	}
 }

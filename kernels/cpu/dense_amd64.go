@@ -148,6 +148,15 @@ func mapExpAVX2(out []float32, a []float32)
 func rowSumsAVX2(out []float32, a []float32, used []uint32, rows int, panels int)
 
 //go:noescape
+func moveRowsAVX2(to []float32, from []float32, moves [][2]int32, used []uint32)
+
+//go:noescape
+func addRowsAVX2(to []float32, from []float32, moves [][2]int32, period int)
+
+//go:noescape
+func pixelsAVX2(x []float32, bytes []byte)
+
+//go:noescape
 func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 
 //go:noescape
@@ -286,6 +295,15 @@ func mapExpAVX512(out []float32, a []float32)
 func rowSumsAVX512(out []float32, a []float32, used []uint32, rows int, panels int)
 
 //go:noescape
+func moveRowsAVX512(to []float32, from []float32, moves [][2]int32, used []uint32)
+
+//go:noescape
+func addRowsAVX512(to []float32, from []float32, moves [][2]int32, period int)
+
+//go:noescape
+func pixelsAVX512(x []float32, bytes []byte)
+
+//go:noescape
 func multiplyAVX2Half(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 
 //go:noescape
@@ -299,6 +317,12 @@ func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, sa
 
 //go:noescape
 func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
+
+//go:noescape
+func maxPool2AVX2(out []float32, in []float32, rows int, width int)
+
+//go:noescape
+func maxPoolGrad2AVX2(out []float32, in []float32, d []float32, rows int, width int, least float32)
 
 //go:noescape
 func encodeAVX2(record []byte, row []byte, runs [][2]uint32, cold []byte, index []uint16, scratch []uint16, hot int) int

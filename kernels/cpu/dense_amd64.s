@@ -4328,6 +4328,143 @@ last3:
 	VZEROUPPER
 	RET
 
+// func moveRowsAVX2(to []float32, from []float32, moves [][2]int32, used []uint32)
+// Requires: AVX
+TEXT ·moveRowsAVX2(SB), NOSPLIT, $0-96
+	MOVQ    used_base+72(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    to_base+0(FP), AX
+	MOVQ    from_base+24(FP), CX
+	MOVQ    moves_base+48(FP), DX
+	MOVQ    moves_len+56(FP), BX
+
+four1:
+	SUBQ    $0x04, BX
+	JL      rest2
+	MOVL    (DX), SI
+	MOVL    4(DX), DI
+	VMOVUPS (CX)(SI*4), Y2
+	VMOVUPS 32(CX)(SI*4), Y3
+	VANDPS  Y2, Y0, Y2
+	VANDPS  Y3, Y1, Y3
+	VMOVUPS Y2, (AX)(DI*4)
+	VMOVUPS Y3, 32(AX)(DI*4)
+	MOVL    8(DX), SI
+	MOVL    12(DX), DI
+	VMOVUPS (CX)(SI*4), Y4
+	VMOVUPS 32(CX)(SI*4), Y5
+	VANDPS  Y4, Y0, Y4
+	VANDPS  Y5, Y1, Y5
+	VMOVUPS Y4, (AX)(DI*4)
+	VMOVUPS Y5, 32(AX)(DI*4)
+	MOVL    16(DX), SI
+	MOVL    20(DX), DI
+	VMOVUPS (CX)(SI*4), Y6
+	VMOVUPS 32(CX)(SI*4), Y7
+	VANDPS  Y6, Y0, Y6
+	VANDPS  Y7, Y1, Y7
+	VMOVUPS Y6, (AX)(DI*4)
+	VMOVUPS Y7, 32(AX)(DI*4)
+	MOVL    24(DX), SI
+	MOVL    28(DX), DI
+	VMOVUPS (CX)(SI*4), Y8
+	VMOVUPS 32(CX)(SI*4), Y9
+	VANDPS  Y8, Y0, Y8
+	VANDPS  Y9, Y1, Y9
+	VMOVUPS Y8, (AX)(DI*4)
+	VMOVUPS Y9, 32(AX)(DI*4)
+	ADDQ    $0x20, DX
+	JMP     four1
+
+rest2:
+	ADDQ $0x04, BX
+
+next3:
+	DECQ    BX
+	JL      end4
+	MOVL    (DX), SI
+	MOVL    4(DX), DI
+	VMOVUPS (CX)(SI*4), Y2
+	VMOVUPS 32(CX)(SI*4), Y3
+	VANDPS  Y2, Y0, Y2
+	VANDPS  Y3, Y1, Y3
+	VMOVUPS Y2, (AX)(DI*4)
+	VMOVUPS Y3, 32(AX)(DI*4)
+	ADDQ    $0x08, DX
+	JMP     next3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func addRowsAVX2(to []float32, from []float32, moves [][2]int32, period int)
+// Requires: AVX
+TEXT ·addRowsAVX2(SB), NOSPLIT, $0-80
+	MOVQ to_base+0(FP), AX
+	MOVQ from_base+24(FP), CX
+	MOVQ moves_base+48(FP), DX
+	MOVQ moves_len+56(FP), BX
+	SHLQ $0x03, BX
+	ADDQ DX, BX
+	MOVQ period+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ period+72(FP), DI
+
+turn1:
+	DECQ DI
+	JL   done3
+	MOVQ DX, R10
+	CMPQ R10, BX
+	JGE  done3
+
+next2:
+	MOVL    (R10), R9
+	MOVL    4(R10), R8
+	VMOVUPS (AX)(R9*4), Y0
+	VMOVUPS 32(AX)(R9*4), Y1
+	VADDPS  (CX)(R8*4), Y0, Y0
+	VADDPS  32(CX)(R8*4), Y1, Y1
+	VMOVUPS Y0, (AX)(R9*4)
+	VMOVUPS Y1, 32(AX)(R9*4)
+	ADDQ    SI, R10
+	CMPQ    R10, BX
+	JL      next2
+	ADDQ    $0x08, DX
+	JMP     turn1
+
+done3:
+	VZEROUPPER
+	RET
+
+// func pixelsAVX2(x []float32, bytes []byte)
+// Requires: AVX, AVX2
+TEXT ·pixelsAVX2(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+0(SB), Y2
+	VBROADCASTSS constants<>+0(SB), Y2
+	MOVQ         x_base+0(FP), AX
+	MOVQ         bytes_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+
+next1:
+	SUBQ      $0x10, DX
+	JL        end2
+	VPMOVZXBD (CX), Y0
+	VCVTDQ2PS Y0, Y0
+	VPMOVZXBD 8(CX), Y1
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y2, Y0, Y0
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x10, CX
+	JMP       next1
+
+end2:
+	VZEROUPPER
+	RET
+
 // func multiplyAVX512(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 // Requires: AVX, AVX512F
 TEXT ·multiplyAVX512(SB), NOSPLIT, $0-152
@@ -10282,6 +10419,119 @@ last3:
 	VZEROUPPER
 	RET
 
+// func moveRowsAVX512(to []float32, from []float32, moves [][2]int32, used []uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·moveRowsAVX512(SB), NOSPLIT, $0-96
+	MOVQ    used_base+72(FP), AX
+	VMOVUPS (AX), Z0
+	MOVQ    to_base+0(FP), AX
+	MOVQ    from_base+24(FP), CX
+	MOVQ    moves_base+48(FP), DX
+	MOVQ    moves_len+56(FP), BX
+
+four1:
+	SUBQ    $0x04, BX
+	JL      rest2
+	MOVL    (DX), SI
+	MOVL    4(DX), DI
+	VMOVUPS (CX)(SI*4), Z1
+	VANDPS  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)(DI*4)
+	MOVL    8(DX), SI
+	MOVL    12(DX), DI
+	VMOVUPS (CX)(SI*4), Z2
+	VANDPS  Z2, Z0, Z2
+	VMOVUPS Z2, (AX)(DI*4)
+	MOVL    16(DX), SI
+	MOVL    20(DX), DI
+	VMOVUPS (CX)(SI*4), Z3
+	VANDPS  Z3, Z0, Z3
+	VMOVUPS Z3, (AX)(DI*4)
+	MOVL    24(DX), SI
+	MOVL    28(DX), DI
+	VMOVUPS (CX)(SI*4), Z4
+	VANDPS  Z4, Z0, Z4
+	VMOVUPS Z4, (AX)(DI*4)
+	ADDQ    $0x20, DX
+	JMP     four1
+
+rest2:
+	ADDQ $0x04, BX
+
+next3:
+	DECQ    BX
+	JL      end4
+	MOVL    (DX), SI
+	MOVL    4(DX), DI
+	VMOVUPS (CX)(SI*4), Z1
+	VANDPS  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)(DI*4)
+	ADDQ    $0x08, DX
+	JMP     next3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func addRowsAVX512(to []float32, from []float32, moves [][2]int32, period int)
+// Requires: AVX, AVX512F
+TEXT ·addRowsAVX512(SB), NOSPLIT, $0-80
+	MOVQ to_base+0(FP), AX
+	MOVQ from_base+24(FP), CX
+	MOVQ moves_base+48(FP), DX
+	MOVQ moves_len+56(FP), BX
+	SHLQ $0x03, BX
+	ADDQ DX, BX
+	MOVQ period+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ period+72(FP), DI
+
+turn1:
+	DECQ DI
+	JL   done3
+	MOVQ DX, R10
+	CMPQ R10, BX
+	JGE  done3
+
+next2:
+	MOVL    (R10), R9
+	MOVL    4(R10), R8
+	VMOVUPS (AX)(R9*4), Z0
+	VADDPS  (CX)(R8*4), Z0, Z0
+	VMOVUPS Z0, (AX)(R9*4)
+	ADDQ    SI, R10
+	CMPQ    R10, BX
+	JL      next2
+	ADDQ    $0x08, DX
+	JMP     turn1
+
+done3:
+	VZEROUPPER
+	RET
+
+// func pixelsAVX512(x []float32, bytes []byte)
+// Requires: AVX, AVX512F
+TEXT ·pixelsAVX512(SB), NOSPLIT, $0-48
+	VBROADCASTSS constants<>+0(SB), Z1
+	MOVQ         x_base+0(FP), AX
+	MOVQ         bytes_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+
+next1:
+	SUBQ      $0x10, DX
+	JL        end2
+	VPMOVZXBD (CX), Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x10, CX
+	JMP       next1
+
+end2:
+	VZEROUPPER
+	RET
+
 // func multiplyAVX2Half(dst []float32, start []float32, a []float32, b []float32, rows int, aRows int, depth int, panels int, startRow int, startPanel int, bPanel int)
 // Requires: AVX, FMA3
 TEXT ·multiplyAVX2Half(SB), NOSPLIT, $0-152
@@ -11557,6 +11807,129 @@ turned4:
 	JMP  sample1
 
 end2:
+	VZEROUPPER
+	RET
+
+// func maxPool2AVX2(out []float32, in []float32, rows int, width int)
+// Requires: AVX, AVX2
+TEXT ·maxPool2AVX2(SB), NOSPLIT, $0-64
+	MOVQ out_base+0(FP), AX
+	MOVQ in_base+24(FP), CX
+	MOVQ rows+48(FP), DX
+	MOVQ width+56(FP), BX
+	MOVQ BX, SI
+	SHLQ $0x02, SI
+	MOVQ BX, DI
+	DECQ DI
+	ANDQ $-16, DI
+	SHLQ $0x02, DI
+
+pair1:
+	MOVQ DI, R8
+
+block2:
+	MOVQ    CX, BX
+	ADDQ    SI, BX
+	VMOVUPS (CX)(R8*1), Y0
+	VMOVUPS 32(CX)(R8*1), Y15
+	VSHUFPS $0xdd, Y15, Y0, Y1
+	VSHUFPS $0x88, Y15, Y0, Y0
+	VMOVUPS (BX)(R8*1), Y2
+	VMOVUPS 32(BX)(R8*1), Y15
+	VSHUFPS $0xdd, Y15, Y2, Y3
+	VSHUFPS $0x88, Y15, Y2, Y2
+	VCMPPS  $0x03, Y1, Y0, Y4
+	VMAXPS  Y1, Y0, Y0
+	VORPS   Y4, Y0, Y0
+	VCMPPS  $0x03, Y3, Y2, Y4
+	VMAXPS  Y3, Y2, Y2
+	VORPS   Y4, Y2, Y2
+	VCMPPS  $0x03, Y2, Y0, Y4
+	VMAXPS  Y2, Y0, Y0
+	VORPS   Y4, Y0, Y0
+	VPERMPD $0xd8, Y0, Y0
+	MOVQ    R8, BX
+	SHRQ    $0x01, BX
+	VMOVUPS Y0, (AX)(BX*1)
+	SUBQ    $0x40, R8
+	JGE     block2
+	LEAQ    (CX)(SI*2), CX
+	MOVQ    SI, BX
+	SHRQ    $0x01, BX
+	ADDQ    BX, AX
+	DECQ    DX
+	JNZ     pair1
+	VZEROUPPER
+	RET
+
+// func maxPoolGrad2AVX2(out []float32, in []float32, d []float32, rows int, width int, least float32)
+// Requires: AVX, AVX2
+TEXT ·maxPoolGrad2AVX2(SB), NOSPLIT, $0-92
+	MOVQ         out_base+0(FP), AX
+	MOVQ         in_base+24(FP), CX
+	MOVQ         d_base+48(FP), DX
+	MOVQ         rows+72(FP), BX
+	MOVQ         width+80(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	VBROADCASTSS least+88(FP), Y8
+	MOVQ         SI, R8
+	DECQ         R8
+	ANDQ         $-16, R8
+	SHLQ         $0x02, R8
+
+pair1:
+	MOVQ R8, R9
+
+block2:
+	MOVQ      CX, SI
+	ADDQ      DI, SI
+	VMOVUPS   (CX)(R9*1), Y0
+	VMOVUPS   32(CX)(R9*1), Y15
+	VSHUFPS   $0xdd, Y15, Y0, Y1
+	VSHUFPS   $0x88, Y15, Y0, Y0
+	VMOVUPS   (SI)(R9*1), Y2
+	VMOVUPS   32(SI)(R9*1), Y15
+	VSHUFPS   $0xdd, Y15, Y2, Y3
+	VSHUFPS   $0x88, Y15, Y2, Y2
+	VMAXPS    Y1, Y0, Y4
+	VMAXPS    Y2, Y4, Y4
+	VMAXPS    Y3, Y4, Y4
+	MOVQ      R9, SI
+	SHRQ      $0x01, SI
+	VMOVUPS   (DX)(SI*1), Y6
+	VPERMPD   $0xd8, Y6, Y6
+	VCMPPS    $0x12, Y8, Y4, Y7
+	VANDNPS   Y6, Y7, Y6
+	VCMPPS    $0x00, Y4, Y0, Y7
+	VANDPS    Y6, Y7, Y0
+	VANDNPS   Y6, Y7, Y6
+	VCMPPS    $0x00, Y4, Y1, Y7
+	VANDPS    Y6, Y7, Y1
+	VANDNPS   Y6, Y7, Y6
+	VCMPPS    $0x00, Y4, Y2, Y7
+	VANDPS    Y6, Y7, Y2
+	VANDNPS   Y6, Y7, Y6
+	VMOVAPS   Y6, Y3
+	MOVQ      AX, SI
+	ADDQ      DI, SI
+	VUNPCKLPS Y1, Y0, Y5
+	VUNPCKHPS Y1, Y0, Y7
+	VMOVUPS   Y5, (AX)(R9*1)
+	VMOVUPS   Y7, 32(AX)(R9*1)
+	VUNPCKLPS Y3, Y2, Y5
+	VUNPCKHPS Y3, Y2, Y7
+	VMOVUPS   Y5, (SI)(R9*1)
+	VMOVUPS   Y7, 32(SI)(R9*1)
+	SUBQ      $0x40, R9
+	JGE       block2
+	LEAQ      (CX)(DI*2), CX
+	LEAQ      (AX)(DI*2), AX
+	MOVQ      DI, SI
+	SHRQ      $0x01, SI
+	ADDQ      SI, DX
+	DECQ      BX
+	JNZ       pair1
 	VZEROUPPER
 	RET
 

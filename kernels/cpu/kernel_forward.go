@@ -12,6 +12,18 @@ type expandX struct{ x ir.ID }
 
 func (k expandX) bind(m *machine) func() {
 	x := m.values[k.x]
+	if m.plan.layout[k.x] == plain {
+		return func() {
+			for i, r := range m.now.rows {
+				bytes := m.now.input.Row(int(r))
+				row := x[i*len(bytes):][:len(bytes)]
+				m.pixels(row, bytes)
+				for c := len(bytes) / lanes * lanes; c < len(bytes); c++ {
+					row[c] = pixel(bytes[c])
+				}
+			}
+		}
+	}
 	return func() {
 		for i, r := range m.now.rows {
 			for c, v := range m.now.input.Row(int(r)) {

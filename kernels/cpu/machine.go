@@ -357,7 +357,7 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 	f.x = make([]float32, f.n*f.hot)
 	for i := range f.n {
 		for c, v := range x[i*p.Features() : (i+1)*p.Features()] {
-			f.values[p.Input][(c/lanes*f.n+i)*lanes+c%lanes] = v
+			f.values[p.Input][f.at(p.Input)(i*p.Features()+c)] = v
 			k := m.data.place[c]
 			f.x[(k/lanes*f.n+i)*lanes+k%lanes] = v
 		}

@@ -24,11 +24,13 @@ type mapRoutines struct {
 	mulAdd, mulSub                     map3 // c + a·b, c − a·b
 }
 
-// fnMulAdd and fnMulSub are maps of three operands, which the plan makes of two
-// maps.
+// Functions that the plan makes of two maps: products and sums of three operands,
+// max(a, 0), and a where b > 0.
 const (
 	fnMulAdd ir.Fn = "mul-add"
 	fnMulSub ir.Fn = "mul-sub"
+	fnReLU   ir.Fn = "relu"
+	fnWhere  ir.Fn = "where-positive"
 )
 
 // unary is the routine of a function of one operand. An empty name copies.
@@ -54,6 +56,8 @@ func (r *routines) unary(f ir.Fn) map1 {
 				out[i] = v * v * v
 			}
 		}
+	case fnReLU:
+		return r.relu
 	case ir.FnTanh:
 		return r.tanh
 	case ir.FnSigmoid:
@@ -235,6 +239,13 @@ func rowSums(out, a []float32, used []uint32, rows, panels int) {
 		for l := range (*[lanes]float32)(out[i*lanes:]) {
 			out[i*lanes+l] = sum[0]
 		}
+	}
+}
+
+// pixels is x = bytes / 255, for whole vectors.
+func pixels(x []float32, bytes []byte) {
+	for i := range len(x) / lanes * lanes {
+		x[i] = pixel(bytes[i])
 	}
 }
 

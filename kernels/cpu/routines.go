@@ -87,6 +87,13 @@ type routines struct {
 	maps    mapRoutines
 	rowSums func(out, a []float32, used []uint32, rows, panels int)
 
+	moveRows func(to, from []float32, moves []move, used []uint32)
+	addRows  func(to, from []float32, moves []move, period int)
+	pixels   func(x []float32, bytes []byte)
+
+	maxPool2     func(out, in []float32, rows, width int)
+	maxPoolGrad2 func(out, in, d []float32, rows, width int, least float32)
+
 	// ceiling is what Ceiling measures, on ceilingSums numbers.
 	ceiling     func(sums []float32, factor, addend float32, turns int)
 	ceilingSums int
@@ -128,7 +135,8 @@ var portable = routines{
 	softmax: softmax,
 	descend: descend, momentum: momentum, nesterov: nesterov, adam: adam,
 	ceiling: ceiling, ceilingSums: 12,
-	maps: portableMaps, rowSums: rowSums,
+	maps: portableMaps, rowSums: rowSums, moveRows: moveRows, addRows: addRows, pixels: pixels,
+	maxPool2: maxPool2, maxPoolGrad2: maxPoolGrad2,
 }
 
 func forwardOf(f ir.Activation) func(h, z []float32) {

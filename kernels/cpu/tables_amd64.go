@@ -35,6 +35,11 @@ var avx2 = routines{
 	adam:                  adamAVX2,
 	ceiling:               ceilingAVX2,
 	rowSums:               rowSumsAVX2,
+	moveRows:              moveRowsAVX2,
+	addRows:               addRowsAVX2,
+	pixels:                pixelsAVX2,
+	maxPool2:              maxPool2AVX2,
+	maxPoolGrad2:          maxPoolGrad2AVX2,
 	encode:                encodeAVX2,
 	products: products{
 		multiply:   multiplyAVX2,
@@ -100,6 +105,11 @@ var avx512 = routines{
 	adam:                  adamAVX512,
 	ceiling:               ceilingAVX512,
 	rowSums:               rowSumsAVX512,
+	moveRows:              moveRowsAVX512,
+	addRows:               addRowsAVX512,
+	pixels:                pixelsAVX512,
+	maxPool2:              maxPool2AVX2,
+	maxPoolGrad2:          maxPoolGrad2AVX2,
 	encode:                encodeAVX2,
 	products: products{
 		multiply:   multiplyAVX512,

@@ -93,6 +93,11 @@ func layOut(program *ir.Program) *tensorPlan {
 			}
 		}
 	}
+	if !touched[p.Input] && !slices.ContainsFunc(p.Ops, func(op ir.Op) bool {
+		return slices.Contains(op.Args, p.Input) && (op.Code != ir.Reshape || kindOf(p.Value(op.Out).Shape) != inPlain)
+	}) {
+		t.layout[p.Input] = plain
+	}
 	for _, q := range p.Params {
 		if !touched[q.Value] && !touched[q.Grad] {
 			t.layout[q.Value] = kindOf(p.Value(q.Value).Shape).home()
@@ -136,8 +141,8 @@ func (t *tensorPlan) source(id ir.ID) ir.ID {
 func (t *tensorPlan) shape(id ir.ID) ir.Shape { return t.p.Value(id).Shape }
 
 // in is a value in a layout: itself, or a copy.
-func (t *tensorPlan) in(id ir.ID, want layout) ir.ID {
-	id = t.source(id)
+func (t *tensorPlan) in(view ir.ID, want layout) ir.ID {
+	id := t.source(view)
 	have := t.layout[id]
 	if have == want || have == spread && want == rows { // whose first lane is the value
 		return id
@@ -145,7 +150,7 @@ func (t *tensorPlan) in(id ir.ID, want layout) ir.ID {
 	if c, ok := t.copies[id][want]; ok {
 		return c
 	}
-	v := t.p.Value(id)
+	v := t.p.Value(view)
 	c := ir.ID(len(t.p.Values))
 	t.p.Values = append(t.p.Values, ir.Value{Name: v.Name + " " + want.String(), Shape: v.Shape})
 	t.layout = append(t.layout, want)
@@ -183,6 +188,9 @@ func (t *tensorPlan) add(op ir.Op) {
 	switch {
 	case op.Code == ir.Reshape && t.sameKind(op):
 		t.views[op.Out] = op.Args[0]
+		return
+	case op.Code == ir.Reshape && (out == inPlain || t.layout[t.source(op.Args[0])] == plain):
+		t.views[op.Out] = t.in(op.Args[0], plain)
 		return
 	case op.Code == ir.Map:
 		for k, a := range op.Args {
@@ -248,14 +256,13 @@ func (t *tensorPlan) onPanels(op ir.Op) bool {
 // operand is what a map of that kind reads in the place of a value: for a
 // repetition, what is repeated.
 func (t *tensorPlan) operand(id ir.ID, out shapeKind) ir.ID {
-	id = t.source(id)
 	if out != inPlain {
 		for {
-			op, ok := t.by[id]
+			op, ok := t.by[t.source(id)]
 			if !ok || op.Code != ir.Repeat || kindOf(t.shape(op.Args[0])) == inPlain {
 				break
 			}
-			id = t.source(op.Args[0])
+			id = op.Args[0]
 		}
 	}
 	k := kindOf(t.shape(id))
@@ -342,9 +349,9 @@ func compileTensor(program *ir.Program) (*plan, error) {
 	}
 	kept := []ir.ID{p.Output, p.Loss}
 	var err error
-	if c.chunk, err = c.schedule(evaluated, kept, selectKernels, dropUnread, fuseDenseActivation, fuseMulAdd, groupMaps, expandInput, expandTarget); err != nil {
+	if c.chunk, err = c.schedule(evaluated, kept, selectKernels, dropUnread, fuseConvolutions, fuseRectifiers, dropUnread, rectifyInPlace, fuseDenseActivation, fuseMulAdd, groupMaps, expandInput, expandTarget); err != nil {
 		return nil, err
 	}
-	c.forward, err = c.schedule(forward, kept, selectKernels, dropUnread)
+	c.forward, err = c.schedule(forward, kept, selectKernels, dropUnread, fuseConvolutions, dropUnread)
 	return c, err
 }

@@ -116,6 +116,14 @@ func (k elementwise) ready(m *machine) func(c chunk, n int) {
 			}
 		}
 	case 2:
+		if k.fn == fnWhere {
+			return func(c chunk, n int) {
+				to := result(c, n)
+				a, _, _ := in[0].in(c, n)
+				b, _, _ := in[1].in(c, n)
+				m.rectifyBackward(to, a[:len(to)], b[:len(to)], 0)
+			}
+		}
 		f, a, b := m.binary(k.fn), in[0], in[1]
 		return func(c chunk, n int) {
 			a, aRow, aNext := a.in(c, n)
@@ -676,6 +684,10 @@ func (s *schedule) chooseTensor(op ir.Op) kernel {
 		return relayout{out: op.Out, in: op.Args[0]}
 	case ir.MatMul:
 		return product{op: op, shapes: t.read[op.Out]}
+	case ir.MaxPool, ir.MaxPoolGrad:
+		if k, ok := newPool(op, t.read[op.Out][0]); ok {
+			return k
+		}
 	}
 	return indexed{op: op, shapes: t.read[op.Out]}
 }

@@ -49,12 +49,17 @@ func main() {
 		s.ceiling()
 		s.maps()
 		s.rowSums()
+		s.moveRows()
+		s.addRows()
+		s.pixels()
 	}
 	avx2Half.multiply()
 	avx2Half.accumulate()
 	avx2Half.columnSums()
 	avx2Half.gather()
 	avx2Half.scatter()
+	maxPool2()
+	maxPoolGrad2()
 	encode(compact)
 	Generate()
 	if err := tables(filepath.Join(filepath.Dir(flag.Lookup("out").Value.String()), "tables_amd64.go")); err != nil {
