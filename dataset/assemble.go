@@ -25,7 +25,7 @@ func (o Options) check() error {
 	case !(o.Test >= 0 && o.Test < 1):
 		return &kernels.SettingError{Field: "test", Value: o.Test, Problem: "want a share above 0, below 1"}
 	case !slices.Contains([]string{"", "first", "last"}, o.Label):
-		return &kernels.SettingError{Field: "label", Value: o.Label, Problem: "want first or last"}
+		return &kernels.SettingError{Field: "label_column", Value: o.Label, Problem: "want first or last"}
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ const fewLevels = 32
 // dataset makes a data set of what was found.
 func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 	fail := func(err error) (*Dataset, error) { return nil, fmt.Errorf("%s: %w", f.path, err) }
-	d := &Dataset{Name: f.name, Notes: f.notes}
+	d := &Dataset{Name: f.name, Form: f.form, Notes: f.notes}
 	prepared := Preparation{Grey: f.grey, Invert: o.Invert, Transpose: o.Transpose, Size: o.Size, Pictures: f.pictures}
 	values, err := f.valueRange(o, &d.Notes)
 	if err != nil {
@@ -45,7 +45,7 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 	if values != bytesRange {
 		prepared.Range = values
 	}
-	if o.Test > 0 && f.sets[test].len() > 0 {
+	if o.Test > 0 && f.sets[test].len() > 0 && !o.TestIfNone {
 		return nil, &kernels.SettingError{Field: "test", Value: o.Test, Problem: fmt.Sprintf("%s has test images of its own, %s: want none", f.path, words.Thousands(f.sets[test].len()))}
 	}
 	class, names, notes, err := f.labels.classes(o)
@@ -79,12 +79,17 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 		*s = set{} // which is large
 	}
 	if sets[test] == nil {
-		if o.Test == 0 {
-			return fail(errNoTest)
+		if o.Test == 0 && !o.Untested {
+			return fail(ErrNoTest)
 		}
-		if sets[training], sets[test], err = split(sets[training], o.Test); err != nil {
+		if o.Test == 0 {
+			s := *sets[training]
+			s.Pixels, s.Labels = nil, nil
+			sets[test] = &s
+		} else if sets[training], sets[test], err = split(sets[training], o.Test); err != nil {
 			return nil, err
 		}
+		prepared.Test = Share(o.Test)
 	}
 	d.Train, d.Test = sets[training], sets[test]
 	if a, b := d.Train, d.Test; a.Rows != b.Rows || a.Cols != b.Cols {
@@ -96,7 +101,8 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 	return d, nil
 }
 
-var errNoTest = errors.New(`expected training and test images, found no test images: "test" 0.1 would take a tenth of the others`)
+// ErrNoTest is a set without test images.
+var ErrNoTest = errors.New(`expected training and test images, found no test images: "test" 0.1 would take a tenth of the others`)
 
 // valueRange is what means black and white.
 func (f *found) valueRange(o Options, notes *[]string) (Range, error) {

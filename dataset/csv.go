@@ -255,7 +255,7 @@ func (t *table) place(rows [][]string) error {
 	case firstText != lastText, first == 1 && last > 1:
 		t.column = "last"
 	default:
-		return &kernels.SettingError{Field: "label", Value: "", Problem: fmt.Sprintf("%s may have its labels in the first column or in the last one: want first or last", t.file)}
+		return &kernels.SettingError{Field: "label_column", Value: "", Problem: fmt.Sprintf("%s may have its labels in the first column or in the last one: want first or last", t.file)}
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ func ClassName(names []string, class int) string {
 // Names.
 type Dataset struct {
 	Name        string
+	Form        string // IDX, pictures, CSV or npz
 	Train, Test *Images
 	// Notes say in words what may not be as it should: see [Open]. Settings that would change it are quoted.
 	Notes []string
@@ -73,7 +74,11 @@ type Options struct {
 	// images where that is below 32: 1 for images of zeros and ones, 16 for 4 bits.
 	Range Range
 	// Test is the share of the training images that become the test images of a set without any, of each class the same.
-	Test float64
+	// TestIfNone says that sets with test images of their own need none.
+	Test       float64
+	TestIfNone bool
+	// Untested takes sets without test images as they are: Test then has no images.
+	Untested bool
 	// Label is the column of the labels in CSV files: first, last, or "" for whichever it seems to be.
 	Label string
 	// Known is how many classes a network has that the data are for, and KnownNames their names, if any: labels get its

@@ -175,7 +175,7 @@ func (r *folders) classes(ctx context.Context, dir string) (files []file, err er
 			case err != nil:
 				return nil, r.fail(p, err)
 			case info.IsDir():
-				return nil, fmt.Errorf("%s: expected pictures in the folder of a class, found a folder", r.shown(p))
+				return nil, fmt.Errorf("%s: expected %s, found %s, a folder in that of a class", r.dir, expectedForms, r.shown(p))
 			case !slices.Contains(pictureNames, strings.ToLower(path.Ext(picture))):
 				r.skip(p)
 			case !info.Mode().IsRegular(): // opening a pipe would wait for its writer

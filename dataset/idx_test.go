@@ -65,7 +65,7 @@ func mapFS(files [len(fileNames)][]byte) fstest.MapFS {
 }
 
 func TestImageIsAView(t *testing.T) {
-	d, err := ReadIDX(mapFS(small()), "dir", "small")
+	d, err := ReadIDX(t.Context(), mapFS(small()), "dir", "small", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func twoMembers(t *testing.T, data []byte) []byte {
 func Test256Classes(t *testing.T) {
 	files := small()
 	files[trainLabels] = idx([]byte{0, 255, 1}, 3)
-	d, err := ReadIDX(mapFS(files), "dir", "small")
+	d, err := ReadIDX(t.Context(), mapFS(files), "dir", "small", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +374,7 @@ func wantFormatError(t *testing.T, files [len(fileNames)][]byte, want *FormatErr
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	d, err := ReadIDX(mapFS(files), "dir", "small")
+	d, err := ReadIDX(t.Context(), mapFS(files), "dir", "small", Options{})
 	runtime.ReadMemStats(&after)
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > allocationLimitBytes {
 		t.Errorf("allocated %d bytes, limit %d", allocated, allocationLimitBytes)

@@ -93,9 +93,12 @@ func oneSet(dir string, sets map[string]idxFiles) (string, error) {
 	return "", fmt.Errorf("%s: expected one data set, found %s: want one of them, as in %s", dir, mentioned(names), filepath.Join(dir, names[0]))
 }
 
-// ReadIDX reads a data set of the four files that [Open] describes, from a file system, as it is. Errors show files as
+// ReadIDX reads a data set of the four files that [Open] describes, from a file system. Errors show files as
 // dir/file; the set gets a name.
-func ReadIDX(files fs.FS, dir, name string) (*Dataset, error) {
+func ReadIDX(ctx context.Context, files fs.FS, dir, name string, o Options) (*Dataset, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
@@ -104,11 +107,11 @@ func ReadIDX(files fs.FS, dir, name string) (*Dataset, error) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	f, err := readIDX(context.Background(), files, dir, name, "", idxSets(names))
+	f, err := readIDX(ctx, files, dir, name, "", idxSets(names))
 	if err != nil {
 		return nil, err
 	}
-	return f.dataset(context.Background(), Options{})
+	return f.dataset(ctx, o)
 }
 
 // readIDX reads the headers of the files and then the rest, side by side: the training images alone take most of the time.

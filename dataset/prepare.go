@@ -99,6 +99,7 @@ type Preparation struct {
 	Pictures  bool  `json:"pictures,omitzero"`  // they were files of pictures, and not arrays
 	Whole     bool  `json:"whole,omitzero"`     // they are no shapes on an even background
 	Light     bool  `json:"light,omitzero"`     // their background is light
+	Test      Share `json:"test,omitzero"`      // of the images of each class, which were held back for testing
 	Box       Share `json:"box_share,omitzero"` // of their sides that shapes take, where it is not as in MNIST
 }
 
@@ -113,15 +114,15 @@ func ParsePreparation(text []byte) (p Preparation, err error) {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return Preparation{}, fmt.Errorf("what was done to the data: %w", err)
 	}
-	if !(p.Box >= 0 && p.Box <= 1) {
-		return Preparation{}, fmt.Errorf("what was done to the data: expected a box_share from 0 to 1, found %v", p.Box)
+	if !(p.Box >= 0 && p.Box <= 1 && p.Test >= 0 && p.Test < 1) {
+		return Preparation{}, fmt.Errorf("what was done to the data: expected shares from 0 to 1, found %v and %v", p.Box, p.Test)
 	}
 	return p, nil
 }
 
 // Options are what reads other data the same way.
 func (p Preparation) Options() Options {
-	return Options{Size: p.Size, Transpose: p.Transpose, Invert: p.Invert, Range: p.Range}
+	return Options{Size: p.Size, Transpose: p.Transpose, Invert: p.Invert, Range: p.Range, Test: float64(p.Test), TestIfNone: true}
 }
 
 // Picture does to a picture what was done to the images: colours become grey, over white where they are transparent, and
@@ -132,6 +133,17 @@ func (p Preparation) Picture(picture image.Image, rows, cols int) []byte {
 	pixels := make([]byte, rows*cols)
 	newPreparer(p, Size{rows, cols}).image(pixels, g.Pix, g.Rect.Dy(), g.Rect.Dx())
 	return pixels
+}
+
+// Pixels is Picture of an image in grey, rows x cols, that is not scaled: Size must be none.
+func (p Preparation) Pixels(pixels []byte, rows, cols int) []byte {
+	size := Size{rows, cols}
+	if p.Transpose {
+		size = Size{cols, rows}
+	}
+	made := make([]byte, len(pixels))
+	newPreparer(p, size).image(made, pixels, rows, cols)
+	return made
 }
 
 // greyOf is a picture in grey, over white.

@@ -50,16 +50,16 @@ func FromImage(picture image.Image, rows, cols int) ([]byte, error) {
 	if contrast < minContrast {
 		return nil, errBlank
 	}
-	return normalized(ink, rows, cols)
+	return normalized(ink, rows, cols, boxShare)
 }
 
 var errBlank = errors.New("expected a digit, found a blank picture")
 
-// normalized crops ink to the digit, scales it to its box, and places it by its centre of mass: all that a drawing in
+// normalized crops ink to the digit, scales it to a box that takes a share of the sides, and places it by its centre of mass: all that a drawing in
 // light ink on black goes through.
-func normalized(ink *image.Gray, rows, cols int) ([]byte, error) {
+func normalized(ink *image.Gray, rows, cols int, share float64) ([]byte, error) {
 	ink = crop(ink)
-	scaled := fit(ink, boxShare*float64(cols), boxShare*float64(rows))
+	scaled := fit(ink, share*float64(cols), share*float64(rows))
 	if scaled == nil {
 		return nil, errors.New("expected a digit, found specks that vanish when they are scaled to its size")
 	}

@@ -16,6 +16,14 @@ import (
 //
 // The doubts say in words what the digit may not be, for people to read: see [Doubts].
 func FromPhoto(picture image.Image, rows, cols int) (pixels []byte, doubts []string, err error) {
+	return FromPhotoIn(picture, rows, cols, boxShare)
+}
+
+// FromPhotoIn is FromPhoto for images whose shapes take another share of their sides than MNIST's, from above 0 to 1.
+func FromPhotoIn(picture image.Image, rows, cols int, share float64) (pixels []byte, doubts []string, err error) {
+	if !(share > 0 && share <= 1) {
+		return nil, nil, fmt.Errorf("expected a share above 0, up to 1, found %v", share)
+	}
 	if rows < 1 || cols < 1 {
 		return nil, nil, fmt.Errorf("expected a size of at least 1x1 pixels, found %dx%d", rows, cols)
 	}
@@ -34,7 +42,7 @@ func FromPhoto(picture image.Image, rows, cols int) (pixels []byte, doubts []str
 	if contrast < minContrast {
 		return nil, nil, errBlank
 	}
-	if pixels, err = normalized(ink, rows, cols); err != nil {
+	if pixels, err = normalized(ink, rows, cols, share); err != nil {
 		return nil, nil, err
 	}
 	return pixels, Doubts(ink), nil

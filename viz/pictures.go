@@ -9,8 +9,10 @@ import (
 // Pictures are images as a network saw them, whatever they were before.
 type Pictures struct {
 	Model string `json:"model"`
-	Rows  int    `json:"rows"`
-	Cols  int    `json:"cols"`
+	// Classes are what the classes are called, if not by their numbers.
+	Classes Classes `json:"classes,omitempty"`
+	Rows    int     `json:"rows"`
+	Cols    int     `json:"cols"`
 	// Softmax says that the outputs are probabilities.
 	Softmax bool   `json:"softmax"`
 	Seen    []Seen `json:"seen"`
@@ -48,6 +50,8 @@ func (p *Pictures) draw(c *canvas, _ int) {
 		x, y := float64(i%pictureColumns)*picturePitch, float64(i/pictureColumns)*(float64(p.Rows)*cell+pictureText)
 		_, h := c.picture(x, y, cell, p.Rows, p.Cols, s.Pixels)
 		c.text(x, y+h+11, name.cut(s.Name, picturePitch-12), name)
-		c.text(x, y+h+22, fmt.Sprintf("“%d”: %s", s.Class, share(s.Probability, p.Softmax)), style{size: 9, bold: true})
+		bold := style{size: 9, bold: true}
+		end := "”: " + share(s.Probability, p.Softmax)
+		c.text(x, y+h+22, "“"+p.Classes.shown(s.Class, bold, picturePitch-12-bold.width("“"+end))+end, bold)
 	}
 }

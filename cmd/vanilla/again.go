@@ -24,6 +24,7 @@ func again(r report.Rerun) string {
 	if r.DataPath != "" {
 		args = append(args, "--data", r.DataPath)
 	}
+	args = append(args, settingArguments(r.DataSettings)...)
 	switch r.Executor {
 	case "cpu": // auto takes a GPU if there is one
 		args = append(args, "--device", "cpu")

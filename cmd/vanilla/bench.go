@@ -276,7 +276,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 
 // measure runs the suite and prints results.
 func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	data, err := load(ctx, b.data)
+	data, err := (&dataSource{name: b.data}).load(ctx, nil)
 	if err != nil {
 		return err
 	}

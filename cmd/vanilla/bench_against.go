@@ -103,7 +103,7 @@ func (b *benchFlags) measureAgainst(ctx context.Context, stdout, stderr io.Write
 
 // cases are the suite's, as both ends of --against make them.
 func (b *benchFlags) cases(ctx context.Context) ([]bench.Case, error) {
-	data, err := load(ctx, b.data)
+	data, err := (&dataSource{name: b.data}).load(ctx, nil)
 	if err != nil {
 		return nil, err
 	}

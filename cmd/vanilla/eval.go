@@ -22,7 +22,7 @@ type evalFlags struct {
 	placement
 	source
 	chosen
-	data string
+	data dataSource
 	json bool
 }
 
@@ -55,13 +55,16 @@ parameters that are not finite is refused.`,
   vanilla eval lesson --executor ref
   vanilla eval state_dict.safetensors --activation relu --loss cross-entropy`,
 		Args: modelArgument,
-		RunE: func(c *cobra.Command, args []string) error { return e.run(c.Context(), args[0], c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, args []string) error {
+			e.data.flags = c.Flags()
+			return e.run(c.Context(), args[0], c.OutOrStdout())
+		},
 	}
 	c.Flags().SortFlags = false
 	e.placement.flags(c)
 	e.source.flags(c)
 	e.chosen.flags(c, "list the mistakes")
-	c.Flags().StringVar(&e.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	e.data.addTo(c.Flags(), "mnist", dataUsage)
 	c.Flags().BoolVar(&e.json, "json", false, "print the result as one JSON object")
 	return c
 }
@@ -76,11 +79,11 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err
 	if err != nil {
 		return err
 	}
-	data, err := load(ctx, e.data)
+	data, err := e.data.load(ctx, m)
 	if err != nil {
 		return err
 	}
-	if err := fits(data, e.data, m, path); err != nil {
+	if err := fits(data, e.data.name, m, path); err != nil {
 		return err
 	}
 	network, err := infer.Open(exec, m, nil)
@@ -126,12 +129,17 @@ func fits(data *mnist.Dataset, name string, m *model.Model, path string) error {
 	if err != nil {
 		return err
 	}
-	if set := data.Test; set.Features() != inputs || set.Classes > classes {
-		return &train.SettingError{Field: "data", Value: name, Problem: fmt.Sprintf(
-			"found images of %d pixels in %d classes: %s (%s) takes %d pixels and knows %d classes",
-			set.Features(), set.Classes, path, m.Arch, inputs, classes)}
+	set := data.Test
+	problem := ""
+	switch {
+	case set.Features() != inputs:
+		problem = fmt.Sprintf("found images of %d pixels: %s (%s) takes %d", set.Features(), path, m.Title(), inputs)
+	case set.Classes > classes:
+		problem = fmt.Sprintf("found images of %s: %s (%s) knows %d classes, and not %s", plural(set.Classes, "class", "classes"), path, m.Title(), classes, unknownClasses(set, classes))
+	default:
+		return nil
 	}
-	return nil
+	return &train.SettingError{Field: "data", Value: name, Problem: problem}
 }
 
 // evalReport is what --json prints.

@@ -22,7 +22,8 @@ import (
 // exportFlags are the flags of the command export.
 type exportFlags struct {
 	source
-	out, data string
+	data dataSource
+	out  string
 }
 
 func exportCommand() *cobra.Command {
@@ -56,7 +57,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVarP(&e.out, "out", "o", "", "where to write, a `file` whose name ends in "+list(extensions()))
-	c.Flags().StringVar(&e.data, "data", "mnist", "for .html, whose test images: mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	c.Flags().StringVar(&e.data.name, "data", "mnist", "for .html, whose test images: "+dataUsage+"; read as the model says")
 	e.source.flags(c)
 	return c
 }
@@ -71,9 +72,9 @@ func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdo
 		return &train.SettingError{Field: "out", Value: e.out, Problem: "want the name of a file that ends in one of " + list(extensions())}
 	}
 	if dataGiven && !asPage {
-		return &train.SettingError{Field: "data", Value: e.data, Problem: "only pages hold images: want --out with the name of a file that ends in " + pageExtension}
+		return &train.SettingError{Field: "data", Value: e.data.name, Problem: "only pages hold images: want --out with the name of a file that ends in " + pageExtension}
 	}
-	if err := keepApart([]string{name, e.data}, output{"--out", e.out}); err != nil {
+	if err := keepApart([]string{name, e.data.name}, output{"--out", e.out}); err != nil {
 		return err
 	}
 	m, err := e.source.open(name)
@@ -148,11 +149,11 @@ func (e *exportFlags) page(ctx context.Context, w io.Writer, name string, m *mod
 	if err != nil {
 		return err
 	}
-	data, err := load(ctx, e.data)
-	if err != nil {
-		return err
+	data, err := e.data.load(ctx, m)
+	if err == nil {
+		err = fits(data, e.data.name, m, name)
 	}
-	if err := fits(data, e.data, m, name); err != nil {
+	if err != nil {
 		if dataGiven {
 			return err
 		}

@@ -145,7 +145,7 @@ func TestExportWrongUsage(t *testing.T) {
 		{[]string{"export", "default"}, misuse, `--out "": want the name of a file that ends in one of .onnx, .npz, .json, .html`},
 		{[]string{"export", "default", "-o", "x.pt"}, misuse, "--out x.pt: want the name of a file that ends in one of .onnx, .npz, .json, .html"},
 		{[]string{"export", "default", "-o", "x.npz", "--data", "mnist"}, misuse, "--data mnist: only pages hold images"},
-		{[]string{"export", "default", "-o", "x.html", "--data", "nowhere"}, failed, "--data nowhere: want mnist or a directory"},
+		{[]string{"export", "default", "-o", "x.html", "--data", "nowhere"}, failed, "--data nowhere: want mnist, a directory, or a .csv or .npz file"},
 		{[]string{"export", "wild.safetensors", "-o", "x.html"}, failed, "wild.safetensors: parameter 0.weight: expected finite values"},
 		{[]string{"export", "nowhere", "-o", "x.npz"}, failed, "nowhere: cannot be read"},
 		{[]string{"export", "file", "-o", "x.npz"}, failed, "file: not a safetensors file"},

@@ -80,7 +80,7 @@ Results go to standard output, progress and errors to standard error. Exit codes
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(trainCommand(), evalCommand(), predictCommand(), exportCommand(), sweepCommand(), resultsCommand(), benchCommand(), vizCommand(), serveCommand(), devicesCommand(), versionCommand(), completionCommand())
+	root.AddCommand(trainCommand(), evalCommand(), predictCommand(), exportCommand(), sweepCommand(), resultsCommand(), benchCommand(), vizCommand(), serveCommand(), dataCommand(), devicesCommand(), versionCommand(), completionCommand())
 	root.SetHelpCommand(helpCommand())
 	fitting(root)
 	return root

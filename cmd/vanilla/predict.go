@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vanilla/dataset"
 	"vanilla/infer"
 	"vanilla/internal/store"
 	"vanilla/kernels"
@@ -25,8 +26,9 @@ import (
 type predictFlags struct {
 	placement
 	source
-	data, show string
-	raw, json  bool
+	data      dataSource
+	show      string
+	raw, json bool
 }
 
 func predictCommand() *cobra.Command {
@@ -59,13 +61,14 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
   vanilla predict lesson --data mnist --json`,
 		Args: p.arguments,
 		RunE: func(c *cobra.Command, args []string) error {
+			p.data.flags = c.Flags()
 			return p.run(c, args[0], args[1:])
 		},
 	}
 	c.Flags().SortFlags = false
 	c.Flags().BoolVar(&p.raw, "raw", false, "take images as they are: of the network's own size, grey values from 0 (black) as pixels")
 	c.Flags().StringVar(&p.show, "show", "", "where to draw the images as the network saw them, a `file` whose name ends in .png or .svg")
-	c.Flags().StringVar(&p.data, "data", "", "instead of images, the test images of mnist or of a `directory` with four IDX files, plain or .gz")
+	p.data.addTo(c.Flags(), "", "instead of images, the test images of: "+dataUsage)
 	p.placement.flags(c)
 	p.source.flags(c)
 	c.Flags().BoolVar(&p.json, "json", false, "print one JSON object for each image, on a line of its own")
@@ -77,15 +80,15 @@ func (p *predictFlags) arguments(c *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
 		return fmt.Errorf("want a model and images, as in %s default digit.png", c.CommandPath())
-	case len(args) == 1 && p.data == "":
+	case len(args) == 1 && p.data.name == "":
 		return fmt.Errorf("want images after the model, as in %s %s digit.png, or --data", c.CommandPath(), args[0])
-	case len(args) > 1 && p.data != "":
-		return fmt.Errorf("--data %s: found the image %q too: want one or the other", p.data, args[1])
-	case p.show != "" && p.data != "":
+	case len(args) > 1 && p.data.name != "":
+		return fmt.Errorf("--data %s: found the image %q too: want one or the other", p.data.name, args[1])
+	case p.show != "" && p.data.name != "":
 		return fmt.Errorf("--show: images of --data are not drawn: want one or the other")
 	case p.show != "" && drawingOf(p.show) == "":
 		return &train.SettingError{Field: "show", Value: p.show, Problem: "want the name of a file that ends in .png or .svg"}
-	case p.raw && p.data != "":
+	case p.raw && p.data.name != "":
 		return fmt.Errorf("--raw: images of --data are always taken as they are: want one or the other")
 	}
 	return nil
@@ -113,9 +116,10 @@ func (p *predictFlags) run(c *cobra.Command, name string, files []string) (err e
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer closing(v.network, &err)
+	v.names = v.model.Classes
 	out := bufio.NewWriter(c.OutOrStdout())
-	if p.data != "" {
-		err = v.predictSet(c.Context(), out, p.data)
+	if p.data.name != "" {
+		err = v.predictSet(c.Context(), out, &p.data)
 	} else {
 		err = v.predictFiles(c.Context(), out, c.ErrOrStderr(), files, p.raw)
 	}
@@ -132,6 +136,7 @@ type predictor struct {
 	name    string // of the model
 	json    bool
 	show    string
+	names   []string // of the classes, nil if they are called by their numbers
 }
 
 // prediction is what --json prints for an image: a file, or one of a data set.
@@ -140,6 +145,7 @@ type prediction struct {
 	Image         *int      `json:"image,omitempty"`
 	Label         *byte     `json:"label,omitempty"`
 	Class         int       `json:"class"`
+	Name          string    `json:"name,omitempty"` // of the class, if it has one
 	Probabilities []float32 `json:"probabilities"`
 	// Doubts are why the image may not be one digit.
 	Doubts []string `json:"doubts,omitempty"`
@@ -180,7 +186,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		return fmt.Errorf("%s: %w", v.name, err)
 	}
 	var known *mnist.Likeness
-	if !raw {
+	if !raw && v.model.Classes == nil && v.model.Data == nil {
 		if known, err = v.knownShapes(rows, cols); err != nil {
 			return err
 		}
@@ -188,7 +194,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 	if batch := v.network.Batch(); batch > 0 {
 		return fmt.Errorf("%s: what the network makes of an image depends on the rest of its batch of %d, so no image has an answer by itself: --data predicts the test images of a set in batches", v.name, batch)
 	}
-	shown := viz.Pictures{Model: v.name, Rows: rows, Cols: cols, Softmax: v.network.Softmax()}
+	shown := viz.Pictures{Model: v.name, Rows: rows, Cols: cols, Softmax: v.network.Softmax(), Classes: v.names}
 	failures := 0
 	for i, file := range files {
 		if ctx.Err() != nil {
@@ -201,11 +207,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		var pixels []byte
 		var doubts []string
 		if err == nil {
-			if raw {
-				pixels, err = mnist.Pixels(picture, rows, cols)
-			} else {
-				pixels, doubts, err = mnist.FromPhoto(picture, rows, cols)
-			}
+			pixels, doubts, err = asTrained(v.model, picture, rows, cols, raw)
 			if err != nil {
 				err = fmt.Errorf("%s: %w", file, err)
 			}
@@ -228,11 +230,12 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		for _, d := range doubts {
 			fmt.Fprintf(stderr, "%s: %s\n", file, d)
 		}
-		r := prediction{File: &file, Class: kernels.Argmax(probabilities), Probabilities: probabilities, Doubts: doubts}
+		r := v.prediction(probabilities)
+		r.File, r.Doubts = &file, doubts
 		if v.json {
 			err = writeJSON(out, r)
 		} else {
-			err = printPrediction(out, r, v.network.Softmax(), i > failures)
+			err = printPrediction(out, r, v.names, v.network.Softmax(), i > failures)
 		}
 		if err != nil {
 			return err
@@ -251,12 +254,12 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 }
 
 // predictSet predicts the test images of a data set, in one line each.
-func (v *predictor) predictSet(ctx context.Context, out *bufio.Writer, name string) error {
-	data, err := load(ctx, name)
+func (v *predictor) predictSet(ctx context.Context, out *bufio.Writer, source *dataSource) error {
+	data, err := source.load(ctx, v.model)
 	if err != nil {
 		return err
 	}
-	if err := fits(data, name, v.model, v.name); err != nil {
+	if err := fits(data, source.name, v.model, v.name); err != nil {
 		return err
 	}
 	all, err := v.probabilities(ctx, data.Test.Pixels)
@@ -264,13 +267,15 @@ func (v *predictor) predictSet(ctx context.Context, out *bufio.Writer, name stri
 		return err
 	}
 	classes := len(all) / data.Test.Len()
+	v.names = classNames(v.model, data.Test)
 	for i, label := range data.Test.Labels {
 		row := all[i*classes : (i+1)*classes]
-		r := prediction{Image: &i, Label: &label, Class: kernels.Argmax(row), Probabilities: row}
+		r := v.prediction(row)
+		r.Image, r.Label = &i, &label
 		if v.json {
 			err = writeJSON(out, r)
 		} else {
-			_, err = fmt.Fprintf(out, "image %-5d label %d  predicted %d  %8s\n", i, label, r.Class, certainty(row[r.Class], v.network.Softmax()))
+			_, err = fmt.Fprintf(out, "image %-5d label %s  predicted %s  %8s\n", i, v.padded(int(label)), v.padded(r.Class), certainty(row[r.Class], v.network.Softmax()))
 		}
 		if err != nil {
 			return err
@@ -296,18 +301,37 @@ func certainty(output float32, softmax bool) string {
 	return fmt.Sprintf("output %.4f", output)
 }
 
+// prediction is what the network says of one image.
+func (v *predictor) prediction(probabilities []float32) prediction {
+	r := prediction{Class: kernels.Argmax(probabilities), Probabilities: probabilities}
+	if v.names != nil {
+		r.Name = v.names[r.Class]
+	}
+	return r
+}
+
+// padded is what a class is called, as wide as all are in a table.
+func (v *predictor) padded(class int) string {
+	width := 0
+	for c := range v.names {
+		width = max(width, len([]rune(columnName(v.names, c))))
+	}
+	name := columnName(v.names, class)
+	return name + strings.Repeat(" ", max(0, width-len([]rune(name))))
+}
+
 // printPrediction is a prediction for people, after an empty line if it is not
 // the first.
-func printPrediction(w io.Writer, r prediction, softmax, next bool) error {
+func printPrediction(w io.Writer, r prediction, names []string, softmax, next bool) error {
 	var b bytes.Buffer
 	if next {
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "%s: %d (%s)\n", *r.File, r.Class, certainty(r.Probabilities[r.Class], softmax))
+	fmt.Fprintf(&b, "%s: %s (%s)\n", *r.File, dataset.ClassName(names, r.Class), certainty(r.Probabilities[r.Class], softmax))
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(rows, "class\t")
 	for class := range r.Probabilities {
-		fmt.Fprintf(rows, "%d\t", class)
+		fmt.Fprintf(rows, "%s\t", columnName(names, class))
 	}
 	unit, factor := "%", float32(100)
 	if !softmax {

@@ -140,13 +140,13 @@ func TestPrintPrediction(t *testing.T) {
 		{File: &first, Class: 2, Probabilities: []float32{0.00001, 0.09999, 0.9}},
 		{File: &second, Class: 0, Probabilities: []float32{1, 0, 0}},
 	} {
-		if err := printPrediction(&b, p, true, i > 0); err != nil {
+		if err := printPrediction(&b, p, nil, true, i > 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	golden(t, "predictions", b.String())
 	b.Reset()
-	if err := printPrediction(&b, prediction{File: &first, Class: 1, Probabilities: []float32{0.25, 0.9}}, false, false); err != nil {
+	if err := printPrediction(&b, prediction{File: &first, Class: 1, Probabilities: []float32{0.25, 0.9}}, nil, false, false); err != nil {
 		t.Fatal(err)
 	}
 	if text := b.String(); !strings.HasPrefix(text, "seven.png: 1 (output 0.9000)\n") || strings.Contains(text, "%") {
@@ -341,8 +341,8 @@ func TestPredictWrongUsage(t *testing.T) {
 		{[]string{"predict", "default"}, misuse, "want images after the model, as in vanilla predict default digit.png, or --data"},
 		{[]string{"predict", "default", "good.png", "--data", "mnist"}, misuse, "--data mnist: found the image \"good.png\" too: want one or the other"},
 		{[]string{"predict", "default", "--raw", "--data", "mnist"}, misuse, "--raw: images of --data are always taken as they are"},
-		{[]string{"predict", "default", "--data", "tiny"}, misuse, "--data tiny: found images of 16 pixels in 3 classes: default (784-16-16-10) takes 784"},
-		{[]string{"predict", "default", "--data", "nowhere"}, failed, "--data nowhere: want mnist or a directory"},
+		{[]string{"predict", "default", "--data", "tiny"}, misuse, "--data tiny: found images of 16 pixels: default (784-16-16-10 sigmoid) takes 784"},
+		{[]string{"predict", "default", "--data", "nowhere"}, failed, "--data nowhere: want mnist, a directory, or a .csv or .npz file"},
 		{[]string{"predict", "nowhere", "good.png"}, failed, "nowhere: cannot be read"},
 		{[]string{"predict", "default", "good.png", "--executor", "slow"}, misuse, "--executor slow: want fast, tape or ref"},
 		{[]string{"predict", "default", "good.png", "--loss", "hinge"}, misuse, "--loss hinge: want cross-entropy or quadratic"},

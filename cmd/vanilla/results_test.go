@@ -30,7 +30,7 @@ func tinySpec() sweep.Spec {
 // runSweep runs a sweep of the data set tiny in the directory dir, or a shard.
 func runSweep(t *testing.T, dir string, shard sweep.Shard) {
 	t.Helper()
-	data, err := load(t.Context(), "tiny")
+	data, err := (&dataSource{name: "tiny"}).load(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestResultsMerge(t *testing.T) {
 	if _, stderr, code := vanilla(t, "results", "--merge", "two", "one", "-o", "out"); code != failed || !strings.Contains(stderr, "out: expected an empty directory") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
-	data, err := load(t.Context(), "tiny")
+	data, err := (&dataSource{name: "tiny"}).load(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vanilla/mnist"
+	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
 	"vanilla/viz/page"
@@ -22,8 +23,9 @@ import (
 type serveFlags struct {
 	placement
 	source
-	address, data, sweep string
-	open                 bool
+	address, sweep string
+	data           dataSource
+	open           bool
 }
 
 func serveCommand() *cobra.Command {
@@ -48,13 +50,16 @@ whoever reaches it can use it. Ctrl-C ends it.`,
   vanilla serve model.safetensors default --open
   vanilla serve --sweep widths
   vanilla serve --addr 127.0.0.1:9000`,
-		RunE: func(c *cobra.Command, args []string) error { return s.run(c.Context(), args, c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, args []string) error {
+			s.data.flags = c.Flags()
+			return s.run(c.Context(), args, c.OutOrStdout())
+		},
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&s.address, "addr", "127.0.0.1:8784", "where to serve the page, an `address` host:port; port 0 is any that is free")
 	c.Flags().StringVar(&s.sweep, "sweep", "", "sweep to follow, by its `directory`, which may be running")
 	c.Flags().BoolVar(&s.open, "open", false, "open the page in a browser")
-	c.Flags().StringVar(&s.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	s.data.addTo(c.Flags(), "mnist", dataUsage)
 	s.placement.flags(c)
 	s.source.flags(c)
 	return c
@@ -80,7 +85,7 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) 
 		}
 		shown = append(shown, page.Network{Name: name, Model: m})
 	}
-	data, err := load(ctx, s.data)
+	data, err := s.data.load(ctx, s.like(shown))
 	if err != nil {
 		return err
 	}
@@ -113,6 +118,16 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) 
 		}
 	}
 	return server.Serve(ctx, listener)
+}
+
+// like is the network whose data --data names: the first one that was trained on others than MNIST, if any.
+func (s *serveFlags) like(shown []page.Network) *model.Model {
+	for _, n := range shown {
+		if s.data.name != "mnist" && (n.Model.Data != nil || n.Model.Classes != nil) {
+			return n.Model
+		}
+	}
+	return nil
 }
 
 // listen says of an address that is taken what to do.

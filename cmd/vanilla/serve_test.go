@@ -87,7 +87,7 @@ func TestServeWrongUsage(t *testing.T) {
 		{[]string{"--addr", "203.0.113.7:80"}, failed, "--addr 203.0.113.7:80: cannot listen there"},
 		{[]string{"nowhere"}, failed, "nowhere"},
 		{[]string{"--sweep", "nowhere"}, failed, "nowhere"},
-		{[]string{"--data", "nowhere"}, failed, "--data nowhere: want mnist or a directory"},
+		{[]string{"--data", "nowhere"}, failed, "--data nowhere: want mnist, a directory, or a .csv or .npz file"},
 		{[]string{"--device", "tpu"}, misuse, "--device tpu: want auto"},
 	} {
 		stdout, stderr, code := vanilla(t, append([]string{"serve"}, c.args...)...)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -32,7 +33,8 @@ type sweepFlags struct {
 	spec sweep.Spec
 	placement
 	base, file, shard string // --recipe, --spec, --shard
-	data, out         string
+	data              dataSource
+	out               string
 	resume, repair    bool
 	allowMixed        bool
 	dryRun, json      bool
@@ -86,6 +88,7 @@ what it wrote trains the finalists.`,
   vanilla sweep --shard 1/8 --out shard1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			s.data.flags = c.Flags()
 			if err := s.resolve(c.Context(), c.Flags()); err != nil {
 				return err
 			}
@@ -96,7 +99,7 @@ what it wrote trains the finalists.`,
 	groups[0].StringVar(&s.file, "spec", "", "YAML `file` with the words of these flags, which those that are given override")
 
 	where := group("Data and hardware")
-	where.StringVar(&s.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	s.data.addTo(where, "mnist", dataUsage)
 	s.placement.trainingTo(where)
 	where.Float64Var(&s.memoryGiB, "memory", 1, "approximate memory of the networks in training at once, in `GiB`")
 	where.StringVar(&s.shard, "shard", "1/1", "which which `part` of the plan to train, from 1, and how many parts there are")
@@ -209,6 +212,7 @@ func (s *sweepFlags) remember(ctx context.Context, flags *pflag.FlagSet) error {
 	if header.Executor == device.Tape || header.Executor == device.Ref { // others are --device's
 		kept["executor"] = header.Executor
 	}
+	maps.Copy(kept, header.DataSettings)
 	for name, value := range kept {
 		if !flags.Changed(name) {
 			if err := flags.Set(name, value); err != nil {
@@ -291,9 +295,10 @@ func (s *sweepFlags) options() (o sweep.Options, err error) {
 		return o, &train.SettingError{Field: "memory", Value: s.memoryGiB, Problem: "want a positive number of GiB"}
 	}
 	o.CheckpointEvery, o.Memory, o.Resume, o.Version = time.Duration(every), int64(memory), s.resume, version
-	if s.data != "mnist" {
-		o.DataPath = s.data
+	if s.data.name != "mnist" {
+		o.DataPath = s.data.name
 	}
+	o.DataSettings = s.data.settings()
 	o.Revision, o.Repair, o.AllowMixed = revision(), s.repair, s.allowMixed
 	return o, nil
 }
@@ -322,7 +327,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return err
 	}
 	defer closing(exec, &err)
-	data, err := load(ctx, s.data)
+	data, err := s.data.load(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -628,7 +633,7 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	data, err := load(ctx, s.data)
+	data, err := s.data.load(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -40,7 +39,8 @@ type trainFlags struct {
 	base               string            // --recipe
 	given              map[string]bool   // the fields that flags change
 	settings           map[string]string // the flags that were given, without dashes, for the run's checkpoint
-	data, out, dot     string
+	data               dataSource
+	out, dot           string
 	history            string
 	snapshots          string
 	checkpointSeconds  float64
@@ -93,6 +93,7 @@ the other flags. It ends with the same bytes.`,
   vanilla train --explain --dot network.dot`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			t.data.flags = c.Flags()
 			if err := t.resolve(c.Context(), c.Flags()); err != nil {
 				return err
 			}
@@ -107,7 +108,7 @@ the other flags. It ends with the same bytes.`,
 	seeds.Uint64Var(&t.OrderSeed, "order-seed", 0, "seed `number` of the order of the images and of their shifts (default: the seed)")
 
 	where := group("Data and hardware")
-	where.StringVar(&t.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	t.data.addTo(where, "mnist", dataUsage)
 	t.placement.trainingTo(where)
 
 	keep := group("History")
@@ -326,8 +327,8 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return err
 	}
 	if t.explain || t.printRecipe || t.dot != "" {
-		if t.data != "mnist" {
-			data, err := load(ctx, t.data)
+		if t.data.name != "mnist" || t.data.settings() != nil {
+			data, err := t.data.load(ctx, nil)
 			if err != nil {
 				return err
 			}
@@ -348,12 +349,13 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if err := t.checkOut(); err != nil {
 		return err
 	}
-	data, err := load(ctx, t.data)
+	data, err := t.data.load(ctx, nil)
 	if ctx.Err() != nil {
 		return errBeforeStart
 	} else if err != nil {
 		return err
 	}
+	noteData(stderr, t.data.flags, data)
 	t.adapt(data)
 	if err := t.Recipe.Fits(data); err != nil {
 		return err
@@ -430,7 +432,7 @@ func (t *trainFlags) adapt(data *mnist.Dataset) {
 var errBeforeStart = errors.New("interrupted before the first step: nothing was saved")
 
 // inputs are the files that the command reads, and the directories of such.
-func (t *trainFlags) inputs() []string { return []string{t.base, t.data} }
+func (t *trainFlags) inputs() []string { return []string{t.base, t.data.name} }
 
 // checkOut fails if the network could not be saved, or should not under that name.
 func (t *trainFlags) checkOut() error {
@@ -638,17 +640,14 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	rows.Flush()
 	if saved != nil {
 		next := []string{"eval", *saved}
-		if t.data != "mnist" {
-			next = append(next, "--data", t.data)
+		if t.data.name != "mnist" {
+			next = append(next, "--data", t.data.name)
 		}
 		fmt.Fprintf(&b, "\nsee where it errs: %s\n", commandLine(next...))
 	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
-
-// embedded is MNIST, which commands only read: decompressed once, however many run in this process, as in tests.
-var embedded = sync.OnceValues(mnist.Embedded)
 
 // await is what do returns, or the cause of ctx as soon as that is done: for what opens and reads files, which may be
 // pipes without a writer. What do does then is no longer wanted.
@@ -669,22 +668,6 @@ func await[T any](ctx context.Context, do func() (T, error)) (T, error) {
 		var none T
 		return none, context.Cause(ctx)
 	}
-}
-
-// load opens the data set that --data names.
-func load(ctx context.Context, name string) (*mnist.Dataset, error) {
-	if name == "mnist" {
-		return embedded()
-	}
-	if name == "" {
-		return nil, usagef(`--data "": want mnist or a directory`)
-	}
-	if info, err := os.Stat(name); err != nil {
-		return nil, fmt.Errorf("--data %s: want mnist or a directory: %w", name, store.Cause(err))
-	} else if !info.IsDir() {
-		return nil, fmt.Errorf("--data %s: want mnist or a directory: found a file", name)
-	}
-	return await(ctx, func() (*mnist.Dataset, error) { return mnist.Open(name) })
 }
 
 // secondsPerEpoch is nil before the end of the first epoch: a few steps do not tell.

@@ -81,8 +81,13 @@ func inFlags(c *cobra.Command, err error) string {
 		}
 	}
 	rename(err)
+	return fieldsToFlags(c.Flags(), text)
+}
+
+// fieldsToFlags is a text in which fields that the flags are for are called as these are.
+func fieldsToFlags(flags *pflag.FlagSet, text string) string {
 	return quotedField.ReplaceAllStringFunc(text, func(quoted string) string {
-		if flag := flagOf(strings.Trim(quoted, `"`)); c.Flags().Lookup(flag[2:]) != nil {
+		if flag := flagOf(strings.Trim(quoted, `"`)); flags.Lookup(flag[2:]) != nil {
 			return flag
 		}
 		return quoted

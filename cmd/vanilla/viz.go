@@ -16,6 +16,7 @@ import (
 	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/mnist"
+	"vanilla/model"
 	"vanilla/train"
 	"vanilla/viz"
 )
@@ -24,11 +25,12 @@ import (
 type vizFlags struct {
 	source
 	chosen
-	out, data, image, scale string
-	seed                    uint64
-	index, unit, from, to   int
-	dark, json              bool
-	changes                 *pflag.FlagSet // of a recipe
+	data                  dataSource
+	out, image, scale     string
+	seed                  uint64
+	index, unit, from, to int
+	dark, json            bool
+	changes               *pflag.FlagSet // of a recipe
 
 	ctx    context.Context
 	exec   kernels.Executor
@@ -239,7 +241,7 @@ func (f *figure) endings() string {
 
 // common are flags that all figures have.
 func (v *vizFlags) common(c *cobra.Command) {
-	c.Flags().StringVar(&v.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	c.Flags().StringVar(&v.data.name, "data", "mnist", dataUsage+"; read as the model says")
 	c.Flags().BoolVar(&v.dark, "dark", false, "draw on near-black, for slides")
 }
 
@@ -276,7 +278,7 @@ func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.W
 		if err := writable("--out", v.out); err != nil {
 			return err
 		}
-		if err := keepApart(append([]string{v.image, v.data}, args...), output{"--out", v.out}); err != nil {
+		if err := keepApart(append([]string{v.image, v.data.name}, args...), output{"--out", v.out}); err != nil {
 			return err
 		}
 	}
@@ -329,10 +331,10 @@ func (v *vizFlags) save(path string, f viz.Figure, format viz.Format) error {
 	return store.Replace(path, func(w io.Writer) error { return viz.Write(v.ctx, w, f, format, v.theme()) })
 }
 
-// dataset is what --data names, loaded once.
-func (v *vizFlags) dataset() (*mnist.Dataset, error) {
+// dataset is what --data names, loaded once, as the data of a model were.
+func (v *vizFlags) dataset(m *model.Model) (*mnist.Dataset, error) {
 	if v.loaded == nil {
-		data, err := load(v.ctx, v.data)
+		data, err := v.data.load(v.ctx, m)
 		if err != nil {
 			return nil, err
 		}
@@ -360,12 +362,12 @@ func (v *vizFlags) openWithData(names ...string) ([]*seen, *mnist.Dataset, error
 		}
 		all = append(all, n)
 	}
-	data, err := v.dataset()
+	data, err := v.dataset(all[0].model)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, n := range all {
-		if err := fits(data, v.data, n.model, n.Name()); err != nil {
+		if err := fits(data, v.data.name, n.model, n.Name()); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -381,7 +383,7 @@ func (v *vizFlags) one(names []string) (*seen, *mnist.Dataset, error) {
 }
 
 // picture is what --image or --index names, as the network sees it.
-func (v *vizFlags) picture(set *mnist.Images) (viz.Picture, error) {
+func (v *vizFlags) picture(m *model.Model, set *mnist.Images) (viz.Picture, error) {
 	if v.image == "" {
 		p, err := viz.TestPicture(set, v.index)
 		if err != nil {
@@ -396,7 +398,7 @@ func (v *vizFlags) picture(set *mnist.Images) (viz.Picture, error) {
 	if err != nil {
 		return viz.Picture{}, err
 	}
-	pixels, _, err := mnist.FromPhoto(decoded, set.Rows, set.Cols)
+	pixels, _, err := asTrained(m, decoded, set.Rows, set.Cols, false)
 	if err != nil {
 		return viz.Picture{}, fmt.Errorf("%s: %w", v.image, err)
 	}
@@ -470,17 +472,17 @@ func (v *vizFlags) mistakes(names []string) (viz.Figure, error) {
 }
 
 func (v *vizFlags) quality(names []string) (viz.Figure, error) {
-	data, err := v.dataset()
-	if err != nil {
-		return nil, err
-	}
 	q := &viz.Quality{}
 	for _, name := range names {
 		m, err := v.source.open(name)
 		if err != nil {
 			return nil, err
 		}
-		if err := fits(data, v.data, m, name); err != nil {
+		data, err := v.dataset(m)
+		if err != nil {
+			return nil, err
+		}
+		if err := fits(data, v.data.name, m, name); err != nil {
 			return nil, err
 		}
 		network, err := infer.Open(v.exec, m, nil)
@@ -513,7 +515,7 @@ func (v *vizFlags) robustness(names []string) (viz.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	example, err := v.picture(data.Test)
+	example, err := v.picture(n.model, data.Test)
 	if err != nil {
 		return nil, err
 	}
@@ -528,7 +530,7 @@ func (v *vizFlags) activations(names []string) (viz.Figure, error) {
 	if err := v.checkUnit(n); err != nil {
 		return nil, err
 	}
-	picture, err := v.picture(data.Test)
+	picture, err := v.picture(n.model, data.Test)
 	if err != nil {
 		return nil, err
 	}
@@ -584,17 +586,32 @@ func (v *vizFlags) dream(names []string) (viz.Figure, error) {
 }
 
 func (v *vizFlags) training(dirs []string) (viz.Figure, error) {
-	data, err := v.dataset()
-	if err != nil {
-		return nil, err
-	}
 	var courses []viz.Course
 	for _, dir := range dirs {
-		c, err := v.course(dir, data)
+		c, err := v.course(dir)
 		if err != nil {
 			return nil, err
 		}
 		courses = append(courses, c...)
+	}
+	var networks []*seen
+	for _, c := range courses {
+		for _, n := range c.Networks {
+			networks = append(networks, n.(*seen))
+		}
+	}
+	var first *model.Model
+	if len(networks) > 0 {
+		first = networks[0].model
+	}
+	data, err := v.dataset(first)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range networks {
+		if err := fits(data, v.data.name, n.model, n.Name()); err != nil {
+			return nil, err
+		}
 	}
 	return viz.NewTraining(v.ctx, courses, data.Test)
 }

@@ -45,7 +45,7 @@ func (v *vizFlags) augment(names []string) (viz.Figure, error) {
 		return nil, err
 	}
 	r.Follow(base, func(field string) bool { return given[field] })
-	data, err := v.dataset()
+	data, err := v.dataset(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -11,14 +11,13 @@ import (
 	"strings"
 
 	"vanilla/internal/store"
-	"vanilla/mnist"
 	"vanilla/train"
 	"vanilla/viz"
 )
 
 // course reads what vanilla train --history has kept in a directory: a course
 // for each of its networks.
-func (v *vizFlags) course(dir string, data *mnist.Dataset) ([]viz.Course, error) {
+func (v *vizFlags) course(dir string) ([]viz.Course, error) {
 	f, err := os.Open(filepath.Join(dir, "history.jsonl"))
 	if err != nil {
 		problem := store.Cause(err)
@@ -58,7 +57,7 @@ func (v *vizFlags) course(dir string, data *mnist.Dataset) ([]viz.Course, error)
 		if one := filepath.Join(folder, fmt.Sprintf("network-%05d", variant)); isDirectory(one) || len(order) > 1 {
 			c.Name, folder = fmt.Sprintf("%s, network %d", dir, variant), one
 		}
-		if err := v.snapshots(c, folder, data); err != nil {
+		if err := v.snapshots(c, folder); err != nil {
 			return nil, err
 		}
 		courses = append(courses, *c)
@@ -72,7 +71,7 @@ func isDirectory(path string) bool {
 }
 
 // snapshots reads the networks that a run has kept on its way.
-func (v *vizFlags) snapshots(c *viz.Course, folder string, data *mnist.Dataset) error {
+func (v *vizFlags) snapshots(c *viz.Course, folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", folder, store.Cause(err))
@@ -85,9 +84,6 @@ func (v *vizFlags) snapshots(c *viz.Course, folder string, data *mnist.Dataset) 
 		}
 		n, err := v.open(filepath.Join(folder, e.Name()))
 		if err != nil {
-			return err
-		}
-		if err := fits(data, v.data, n.model, n.Name()); err != nil {
 			return err
 		}
 		c.Steps = append(c.Steps, step)

@@ -43,10 +43,12 @@ type Header struct {
 	Arithmetic string `json:"arithmetic,omitempty"`
 	DataName   string `json:"data_name"` // "mnist", or that of a directory without those above it
 	// DataPath is where the data were, as the command was told; "" for what is built in.
-	DataPath string            `json:"data_path,omitempty"`
-	Data     train.Fingerprint `json:"data"`
-	Shard    Shard             `json:"shard"`
-	Spec     Spec              `json:"spec"`
+	DataPath string `json:"data_path,omitempty"`
+	// DataSettings are how they were read, as the command was told.
+	DataSettings map[string]string `json:"data_settings,omitempty"`
+	Data         train.Fingerprint `json:"data"`
+	Shard        Shard             `json:"shard"`
+	Spec         Spec              `json:"spec"`
 }
 
 // Differences says in what h differs from the header that was, as it is to be

@@ -30,8 +30,9 @@ type Options struct {
 	Shard             Shard
 	// Resume goes on with the sweep that the directory holds, or begins one.
 	Resume bool
-	// DataPath is kept in the header.
-	DataPath string
+	// DataPath and DataSettings are kept in the header.
+	DataPath     string
+	DataSettings map[string]string
 	// Repair drops what is damaged, or what is missing, and trains it again. Told,
 	// if not nil, is called with what that is.
 	Repair bool
@@ -128,7 +129,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir st
 	if err := memory.Check("training "+largest.Recipe.Arch, largest.Recipe.Bytes()); err != nil {
 		return nil, err
 	}
-	header := Header{Version: options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), DataName: data.Name, DataPath: options.DataPath, Data: plan.Data, Shard: options.Shard, Spec: spec}
+	header := Header{Version: options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), DataName: data.Name, DataPath: options.DataPath, DataSettings: options.DataSettings, Data: plan.Data, Shard: options.Shard, Spec: spec}
 	own, err := claim.Directory("out", dir, store.Sweep)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,9 @@ type Rerun struct {
 	Seed     uint64
 	Seeds    int
 	DataPath string // "" for what is built in
-	Executor string
+	// DataSettings are how the data were read, as the sweep was told.
+	DataSettings map[string]string
+	Executor     string
 	// Arithmetic is the executor's, "" in sweeps of versions that did not write it down.
 	Arithmetic string
 	Out        string
@@ -22,7 +24,7 @@ type Rerun struct {
 
 // rerun is of so many seeds from one on.
 func (r *Report) rerun(recipe train.Recipe, seed uint64, seeds int, out string) Rerun {
-	return Rerun{recipe, seed, seeds, r.DataPath, r.Executor, r.Arithmetic, out}
+	return Rerun{recipe, seed, seeds, r.DataPath, r.DataSettings, r.Executor, r.Arithmetic, out}
 }
 
 // Again is how to train a finalist's networks again.

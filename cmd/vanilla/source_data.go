@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/pflag"
+
+	"vanilla/dataset"
+	"vanilla/internal/store"
+	"vanilla/mnist"
+	"vanilla/model"
+	"vanilla/train"
+)
+
+// dataSource is what --data names, and how it is read.
+type dataSource struct {
+	name         string
+	size, values string // --size, --range
+	transpose    bool
+	invert       bool
+	test         float64
+	labelColumn  string
+	flags        *pflag.FlagSet // of the command, once it runs; what is not given there is as the model says
+}
+
+// dataUsage says what --data takes.
+const dataUsage = "mnist, which is built in, or a `directory` with IDX files, .csv or .npz files or a folder of pictures for each class, or one .csv or .npz file; see vanilla data"
+
+// addTo adds --data and the flags that say how it is read.
+func (d *dataSource) addTo(f *pflag.FlagSet, name, usage string) {
+	f.StringVar(&d.name, "data", name, usage)
+	d.howTo(f)
+}
+
+// howTo adds the flags that say how data are read.
+func (d *dataSource) howTo(f *pflag.FlagSet) {
+	f.StringVar(&d.size, "size", "", "scale images to `rows`xcolumns, or to a square of so many pixels (default: they are of one size)")
+	f.Float64Var(&d.test, "test", 0, "part of the images of each class to test on, a `share`, where the data have no test images")
+	f.BoolVar(&d.transpose, "transpose", false, "swap rows and columns, as EMNIST's files need")
+	f.BoolVar(&d.invert, "invert", false, "turn dark on light into light on dark")
+	f.StringVar(&d.values, "range", "", "what is black and what is white, two `values`, as in 0,16 or -1,1 (default: 0,255, and 0 to the largest value if that is below 32)")
+	f.StringVar(&d.labelColumn, "label-column", "", "where the labels are in .csv files, a `column`: first or last (default: whichever it seems to be)")
+}
+
+// dataFlagNames are the flags that say how data are read.
+var dataFlagNames = []string{"size", "test", "transpose", "invert", "range", "label-column"}
+
+// given says whether a flag was given.
+func (d *dataSource) given(flag string) bool {
+	if d.flags == nil {
+		return false
+	}
+	f := d.flags.Lookup(flag)
+	return f != nil && f.Changed
+}
+
+// options are the flags as package dataset takes them. What they do not say is as in the data that a model was trained
+// on, if there is one.
+func (d *dataSource) options(m *model.Model) (o dataset.Options, err error) {
+	if m != nil {
+		was, err := dataset.ParsePreparation(m.Data)
+		if err != nil {
+			return o, err
+		}
+		o = was.Options()
+		_, o.Known, err = m.Extent()
+		if err != nil {
+			return o, err
+		}
+		o.KnownNames = m.Classes
+		if was.Pictures && o.Size == (dataset.Size{}) {
+			o.Size = dataset.Size{Rows: m.ImageRows, Cols: m.ImageCols}
+		}
+	}
+	if d.size != "" {
+		if o.Size, err = dataset.ParseSize(d.size); err != nil {
+			return o, err
+		}
+	}
+	if d.values != "" {
+		if o.Range, err = dataset.ParseRange(d.values); err != nil {
+			return o, err
+		}
+	}
+	if m == nil || d.given("test") {
+		o.Test, o.TestIfNone = d.test, false
+		if d.given("test") && d.test == 0 {
+			return o, &train.SettingError{Field: "test", Value: d.test, Problem: "want a share above 0, below 1"}
+		}
+	}
+	if m == nil || d.given("transpose") {
+		o.Transpose = d.transpose
+	}
+	if m == nil || d.given("invert") {
+		o.Invert = d.invert
+	}
+	o.Label = d.labelColumn
+	return o, nil
+}
+
+// embedded is MNIST, which commands only read: decompressed once, however many run in this process, as in tests.
+var embedded = sync.OnceValues(mnist.Embedded)
+
+// digits are the names of MNIST's classes.
+var digits = strings.Split("0123456789", "")
+
+// load opens the data set, as a model's was if m is not nil.
+func (d *dataSource) load(ctx context.Context, m *model.Model) (*mnist.Dataset, error) {
+	o, err := d.options(m)
+	if err != nil {
+		return nil, err
+	}
+	if m != nil && d.name == "mnist" {
+		for c, name := range m.Classes {
+			if !slices.Contains(digits, name) {
+				return nil, &train.SettingError{Field: "data", Value: d.name, Problem: fmt.Sprintf("the network was trained on other images: its class %d is %s: want the data that it is for", c, name)}
+			}
+		}
+	}
+	return d.open(ctx, o)
+}
+
+// untested loads a data set that has no test images, which then are none.
+func (d *dataSource) untested(ctx context.Context) (*mnist.Dataset, error) {
+	o, err := d.options(nil)
+	if err != nil {
+		return nil, err
+	}
+	o.Untested = true
+	return d.open(ctx, o)
+}
+
+// open opens the data set with options.
+func (d *dataSource) open(ctx context.Context, o dataset.Options) (*mnist.Dataset, error) {
+	if d.name == "mnist" {
+		if o.Test > 0 && !o.TestIfNone {
+			return nil, &train.SettingError{Field: "test", Value: o.Test, Problem: "mnist has test images of its own: want none"}
+		}
+		asIs := o.Size == (dataset.Size{}) && o.Range == (dataset.Range{}) && !o.Transpose && !o.Invert
+		if asIs && o.KnownNames == nil {
+			return embedded()
+		}
+		o.Test = 0
+		return mnist.Read(ctx, o)
+	}
+	if d.name == "" {
+		return nil, usagef(`--data "": want mnist, a directory, or a .csv or .npz file`)
+	}
+	return await(ctx, func() (*mnist.Dataset, error) {
+		set, err := dataset.Open(ctx, d.name, o)
+		var setting *train.SettingError
+		switch {
+		case err == nil || errors.As(err, &setting):
+			return set, err
+		case errors.Is(err, os.ErrNotExist):
+			if _, statErr := os.Stat(d.name); statErr != nil {
+				return nil, fmt.Errorf("--data %s: want mnist, a directory, or a .csv or .npz file: %w", d.name, store.Cause(statErr))
+			}
+		}
+		if strings.HasPrefix(err.Error(), d.name+":") {
+			err = fmt.Errorf("--data %w", err)
+		}
+		return set, err
+	})
+}
+
+// note writes what may not be as it should with the data.
+func noteData(stderr io.Writer, c *pflag.FlagSet, set *mnist.Dataset) {
+	for _, note := range set.Notes {
+		fmt.Fprintf(stderr, "data: %s\n", fieldsToFlags(c, note))
+	}
+}
+
+// settings are the flags that say how data are read, as they were given; nil if none was.
+func (d *dataSource) settings() map[string]string {
+	var settings map[string]string
+	for _, name := range dataFlagNames {
+		if d.given(name) {
+			if settings == nil {
+				settings = map[string]string{}
+			}
+			settings[name] = d.flags.Lookup(name).Value.String()
+		}
+	}
+	return settings
+}
+
+// settingArguments are flags with their values.
+func settingArguments(settings map[string]string) (args []string) {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		args = append(args, "--"+name+"="+settings[name])
+	}
+	return args
+}
+
+// unknownClasses says that data have classes that a network does not know.
+func unknownClasses(set *mnist.Images, known int) string {
+	names := []string{}
+	for c := known; c < set.Classes; c++ {
+		names = append(names, set.ClassName(c))
+	}
+	if len(names) > 5 {
+		names = append(names[:5], "…")
+	}
+	return strings.Join(names, ", ")
+}
