@@ -66,8 +66,6 @@ func (v *values) add(x float32) {
 	v.floats = append(v.floats, x)
 }
 
-func (v *values) len() int { return len(v.bytes) + len(v.floats) }
-
 // manyLevels says that bytes have a value that is no small one. It looks no further than it must.
 func (v *values) manyLevels() bool {
 	return v.floats == nil && slices.ContainsFunc(v.bytes, func(b byte) bool { return b >= fewLevels })

@@ -17,7 +17,7 @@ import (
 	"os/signal"
 	"time"
 
-	. "gorgonia.org/gorgonia"
+	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
 	"vanilla/graph"
@@ -31,35 +31,35 @@ import (
 // (LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE
 // 86, 1998), with rectifiers and the largest of each pool.
 func lenet(batch int) (*graph.Graph, error) {
-	e := NewGraph()
+	e := G.NewGraph()
 	g := &graph.Graph{
 		Expr: e,
-		X:    NewMatrix(e, tensor.Float32, WithShape(batch, 784), WithName("x")),
-		Y:    NewMatrix(e, tensor.Float32, WithShape(batch, 10), WithName("y")),
+		X:    G.NewMatrix(e, tensor.Float32, G.WithShape(batch, 784), G.WithName("x")),
+		Y:    G.NewMatrix(e, tensor.Float32, G.WithShape(batch, 10), G.WithName("y")),
 	}
-	relu := func(z *Node) *Node {
-		return Must(HadamardProd(z, Must(Gt(z, NewConstant(float32(0)), true))))
+	relu := func(z *G.Node) *G.Node {
+		return G.Must(G.HadamardProd(z, G.Must(G.Gt(z, G.NewConstant(float32(0)), true))))
 	}
-	convolved := func(image *Node, name string, filters, pad int) *Node {
-		f := NewTensor(e, tensor.Float32, 4, WithShape(filters, image.Shape()[1], 5, 5), WithName("F"+name))
-		c := NewTensor(e, tensor.Float32, 4, WithShape(1, filters, 1, 1), WithName("c"+name))
+	convolved := func(image *G.Node, name string, filters, pad int) *G.Node {
+		f := G.NewTensor(e, tensor.Float32, 4, G.WithShape(filters, image.Shape()[1], 5, 5), G.WithName("F"+name))
+		c := G.NewTensor(e, tensor.Float32, 4, G.WithShape(1, filters, 1, 1), G.WithName("c"+name))
 		g.Params = append(g.Params, f, c)
-		z := Must(Conv2d(image, f, tensor.Shape{5, 5}, []int{pad, pad}, []int{1, 1}, []int{1, 1}))
-		h := relu(Must(BroadcastAdd(z, c, nil, []byte{0, 2, 3})))
-		return Must(MaxPool2D(h, tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2}))
+		z := G.Must(G.Conv2d(image, f, tensor.Shape{5, 5}, []int{pad, pad}, []int{1, 1}, []int{1, 1}))
+		h := relu(G.Must(G.BroadcastAdd(z, c, nil, []byte{0, 2, 3})))
+		return G.Must(G.MaxPool2D(h, tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2}))
 	}
-	dense := func(h *Node, name string, units int) *Node {
-		w := NewMatrix(e, tensor.Float32, WithShape(h.Shape()[1], units), WithName("W"+name))
-		b := NewVector(e, tensor.Float32, WithShape(units), WithName("b"+name))
+	dense := func(h *G.Node, name string, units int) *G.Node {
+		w := G.NewMatrix(e, tensor.Float32, G.WithShape(h.Shape()[1], units), G.WithName("W"+name))
+		b := G.NewVector(e, tensor.Float32, G.WithShape(units), G.WithName("b"+name))
 		g.Params = append(g.Params, w, b)
-		return Must(BroadcastAdd(Must(Mul(h, w)), b, nil, []byte{0}))
+		return G.Must(G.BroadcastAdd(G.Must(G.Mul(h, w)), b, nil, []byte{0}))
 	}
-	h := convolved(Must(Reshape(g.X, tensor.Shape{batch, 1, 28, 28})), "1", 6, 2) // [batch, 6, 14, 14]
-	h = convolved(h, "2", 16, 0)                                                  // [batch, 16, 5, 5]
-	h = relu(dense(Must(Reshape(h, tensor.Shape{batch, 400})), "3", 120))
+	h := convolved(G.Must(G.Reshape(g.X, tensor.Shape{batch, 1, 28, 28})), "1", 6, 2) // [batch, 6, 14, 14]
+	h = convolved(h, "2", 16, 0)                                                      // [batch, 16, 5, 5]
+	h = relu(dense(G.Must(G.Reshape(h, tensor.Shape{batch, 400})), "3", 120))
 	g.Output = dense(relu(dense(h, "4", 84)), "5", 10)
-	likelihood := Must(Sum(Must(HadamardProd(g.Y, Must(LogSoftMax(g.Output)))), 1))
-	g.Loss = Must(Neg(Must(Mean(likelihood))))
+	likelihood := G.Must(G.Sum(G.Must(G.HadamardProd(g.Y, G.Must(G.LogSoftMax(g.Output)))), 1))
+	g.Loss = G.Must(G.Neg(G.Must(G.Mean(likelihood))))
 	return g, nil
 }
 

@@ -110,10 +110,10 @@ type geometry struct {
 	filters                      int
 	across, panels               int // panels in a row of the result, and in all
 	window, windowPadded         int // elements of a window
-	paddedH, pitch               int // of the image in a room with its padding
+	paddedH, pitch               int // of the image with its padding
 	imageLen, outLen             int
 	chunk                        int // panels at a time
-	// windows lists for each panel and element where its pixels stand in the room,
+	// windows lists for each panel and element where its pixels stand in the padded image,
 	// and where in the windows.
 	windows []move
 }
@@ -147,7 +147,7 @@ func (g *geometry) plan(r *routines) {
 	for p := range g.panels {
 		y, x := p/g.across, p%g.across*lanes
 		// addRows would wait for what it has just stored where it goes to the same row
-		// of the room again, as neighbouring elements of the filter do.
+		// of the padded image again, as neighbouring elements of the filter do.
 		for j := range g.kw {
 			for i := range g.kh {
 				for c := range g.channels {
@@ -160,14 +160,11 @@ func (g *geometry) plan(r *routines) {
 	}
 }
 
-// used is how many lanes of a panel are pixels.
-func (g *geometry) used(panel int) int { return min(lanes, g.outW-panel%g.across*lanes) }
+// newPadded is memory for padded images.
+func (g *geometry) newPadded() []float32 { return make([]float32, g.channels*g.paddedH*g.pitch+lanes) }
 
-// room is memory for padded images.
-func (g *geometry) room() []float32 { return make([]float32, g.channels*g.paddedH*g.pitch+lanes) }
-
-// inRoom is where a row of the image stands in a room.
-func (g *geometry) inRoom(row, at int) int {
+// inPadded is where a row of the image stands in the padded one.
+func (g *geometry) inPadded(row, at int) int {
 	return (row/g.height*g.paddedH+row%g.height+g.padH)*g.pitch + g.padW + at
 }
 
@@ -245,9 +242,9 @@ func (k convolution) bind(m *machine) func() {
 
 func (k convolution) forward(m *machine, g *geometry) func() {
 	out, image, filter := m.values[k.out], m.values[k.image], m.values[k.filter]
-	room, a := g.room(), make([]float32, g.filters*g.windowPadded)
+	paddedImage, a := g.newPadded(), make([]float32, g.filters*g.windowPadded)
 	windows, z := make([]float32, g.chunk*g.windowPadded*lanes), make([]float32, g.panels*g.filters*lanes)
-	pad := rowMoves(g.channels*g.height, g.width, g.inImage, g.inRoom)
+	pad := rowMoves(g.channels*g.height, g.width, g.inImage, g.inPadded)
 	result := overrun(g.filters*g.outH, g.outW, g.inPanels, g.inResult)
 	start, startRow := m.zeros[:lanes], 0
 	var bias []float32
@@ -266,10 +263,10 @@ func (k convolution) forward(m *machine, g *geometry) func() {
 			}
 		}
 		for e := range m.n {
-			pad.run(m.routines, room, image[e*g.imageLen:])
+			pad.run(m.routines, paddedImage, image[e*g.imageLen:])
 			for p := 0; p < g.panels; p += g.chunk {
 				n := min(g.chunk, g.panels-p)
-				g.makeWindows(m.routines, windows, room, p, n)
+				g.makeWindows(m.routines, windows, paddedImage, p, n)
 				m.multiplyInto(z[p*g.filters*lanes:], start, a, windows, g.filters, g.window, n, startRow, 0, g.windowPadded*lanes)
 			}
 			if k.rectified {
@@ -282,9 +279,9 @@ func (k convolution) forward(m *machine, g *geometry) func() {
 
 func (k convolution) filterGradient(m *machine, g *geometry) func() {
 	out, image, dz := m.values[k.out], m.values[k.image], m.values[k.dz]
-	room, d := g.room(), make([]float32, g.panels*g.filters*lanes)
+	paddedImage, d := g.newPadded(), make([]float32, g.panels*g.filters*lanes)
 	windows, turned := make([]float32, g.chunk*g.windowPadded*lanes), make([]float32, g.chunk*g.windowPadded*lanes)
-	pad := rowMoves(g.channels*g.height, g.width, g.inImage, g.inRoom)
+	pad := rowMoves(g.channels*g.height, g.width, g.inImage, g.inPadded)
 	gradient := rowMoves(g.filters*g.outH, g.outW, g.inResult, g.inPanels)
 	sum := make([]float32, g.filters*g.windowPadded)
 	var sums, all []float32 // of the gradients of an example and of all, for each filter
@@ -295,7 +292,7 @@ func (k convolution) filterGradient(m *machine, g *geometry) func() {
 		clear(sum)
 		clear(all)
 		for e := range m.n {
-			pad.run(m.routines, room, image[e*g.imageLen:])
+			pad.run(m.routines, paddedImage, image[e*g.imageLen:])
 			gradient.run(m.routines, d, dz[e*g.outLen:])
 			if k.bias != none {
 				m.rowSums(sums, d, allLanes, g.filters, g.panels)
@@ -303,7 +300,7 @@ func (k convolution) filterGradient(m *machine, g *geometry) func() {
 			}
 			for p := 0; p < g.panels; p += g.chunk {
 				n := min(g.chunk, g.panels-p)
-				g.makeWindows(m.routines, windows, room, p, n)
+				g.makeWindows(m.routines, windows, paddedImage, p, n)
 				for c := range g.windowPadded / lanes {
 					m.transpose(turned[c*n*lanes*lanes:], windows[c*lanes*lanes:], n, lanes*lanes, g.windowPadded*lanes)
 				}
@@ -323,10 +320,10 @@ func (k convolution) filterGradient(m *machine, g *geometry) func() {
 
 func (k convolution) imageGradient(m *machine, g *geometry) func() {
 	out, filter, dz := m.values[k.out], m.values[k.filter], m.values[k.dz]
-	room, d := g.room(), make([]float32, g.panels*g.filters*lanes)
+	paddedImage, d := g.newPadded(), make([]float32, g.panels*g.filters*lanes)
 	a, windows := make([]float32, padded(g.filters)*g.windowPadded), make([]float32, g.chunk*g.windowPadded*lanes)
 	gradient := rowMoves(g.filters*g.outH, g.outW, g.inResult, g.inPanels)
-	result := overrun(g.channels*g.height, g.width, g.inRoom, g.inImage)
+	result := overrun(g.channels*g.height, g.width, g.inPadded, g.inImage)
 	return func() {
 		for f := range g.filters {
 			for c, v := range filter[f*g.window : (f+1)*g.window] {
@@ -334,14 +331,14 @@ func (k convolution) imageGradient(m *machine, g *geometry) func() {
 			}
 		}
 		for e := range m.n {
-			clear(room)
+			clear(paddedImage)
 			gradient.run(m.routines, d, dz[e*g.outLen:])
 			for p := 0; p < g.panels; p += g.chunk {
 				n := min(g.chunk, g.panels-p)
 				m.multiplyInto(windows, m.zeros[:lanes], a, d[p*g.filters*lanes:], g.windowPadded, g.filters, n, 0, 0, g.filters*lanes)
-				g.addWindows(m.routines, room, windows, p, n)
+				g.addWindows(m.routines, paddedImage, windows, p, n)
 			}
-			result.run(m.routines, out[e*g.imageLen:], room)
+			result.run(m.routines, out[e*g.imageLen:], paddedImage)
 		}
 	}
 }

@@ -58,11 +58,11 @@ type machine struct {
 	samples []sample // of now
 	fetch   []sample // of ahead: what to fetch from records
 
-	// Rooms that kernels use.
+	// Buffers that kernels use.
 	zeros, wt, transposed, losses []float32
 	gradient                      []float32 // of a few panels, or a bias
 	row                           []float32 // of a bias that is also weights
-	rowRoom                       []int32
+	rowBuffer                       []int32
 	own                           input // of StepOn
 }
 
@@ -107,7 +107,7 @@ func newRunner(c *plan, d *dataset, r *routines, capacity int) *machine {
 		chunkSize: capacity,
 		scalars:   make([]float64, len(p.Values)),
 	}
-	m.rowRoom = make([]int32, m.capacity)
+	m.rowBuffer = make([]int32, m.capacity)
 	reads := slices.Contains(c.layout, matrixByDensity)
 	m.now, m.ahead = newBatch(m.capacity, reads), newBatch(m.capacity, reads)
 	m.now.ordered, m.ahead.ordered = c.ordered(), c.ordered()
@@ -272,7 +272,7 @@ func (m *machine) Step(rows, next []int32, stepSize float32, step int) (float64,
 }
 
 func (m *machine) StepOn(e kernels.Examples, next []int32, stepSize float32, step int) (float64, error) {
-	rows := m.rowRoom[:min(e.Len(), m.capacity)]
+	rows := m.rowBuffer[:min(e.Len(), m.capacity)]
 	for i := range rows {
 		rows[i] = int32(i)
 	}
@@ -308,7 +308,7 @@ func (m *machine) Outputs(e kernels.Examples) (outputs []float32, loss float64, 
 	clear(m.scalars)
 	m.run(m.before)
 	for from := 0; from < e.Len(); from += m.chunkSize {
-		rows := m.rowRoom[:min(m.chunkSize, e.Len()-from)]
+		rows := m.rowBuffer[:min(m.chunkSize, e.Len()-from)]
 		for i := range rows {
 			rows[i] = int32(from + i)
 		}
