@@ -48,6 +48,22 @@ type Runner interface {
 // depends on no number of cores, and on no other example but those of its batch
 // where the program makes it so. batch is Executor.Infer's.
 func NewInference(source Source, params [][]float32, batch int, newRunner func(Source) (Runner, error)) (Inference, error) {
+	p, err := CheckInference(source, params, batch)
+	if err != nil {
+		return nil, err
+	}
+	chunk := Variant{Source: source, Batch: batch}.EvaluationBatch(chunkOf(p))
+	n := &inference{chunk: chunk, program: p, newRunner: func() (Runner, error) { return newRunner(source) }, params: clone(params)}
+	r, err := n.take() // whether the program runs at all
+	if err != nil {
+		return nil, err
+	}
+	n.idle = append(n.idle, r)
+	return n, nil
+}
+
+// CheckInference is the source's program, if Executor.Infer may run it.
+func CheckInference(source Source, params [][]float32, batch int) (*ir.Program, error) {
 	p, err := CheckSource(source, params)
 	if err != nil {
 		return nil, err
@@ -58,14 +74,7 @@ func NewInference(source Source, params [][]float32, batch int, newRunner func(S
 	if batch == 0 && p.Coupled() {
 		return nil, fmt.Errorf("what program %q makes of an example depends on the rest of the batch, and the batch size that it was trained in is not known", p.Name)
 	}
-	chunk := Variant{Source: source, Batch: batch}.EvaluationBatch(chunkOf(p))
-	n := &inference{chunk: chunk, program: p, newRunner: func() (Runner, error) { return newRunner(source) }, params: clone(params)}
-	r, err := n.take() // whether the program runs at all
-	if err != nil {
-		return nil, err
-	}
-	n.idle = append(n.idle, r)
-	return n, nil
+	return p, nil
 }
 
 // CheckSource is the source's program, if it is well formed and the parameters

@@ -25,10 +25,12 @@ struct Block {
   Launch launch;
   Job job;
   Plan plan;
-  const Op *ops;
+  const Op *ops;        // of the running batch
   float *work, *shared; // the beginnings of SPACE_WORK and SPACE_SHARED
   int32_t taken;        // the job's number
   int32_t count;        // examples in the running batch
+  int32_t ops_count;
+  int32_t step;         // the running one
   int32_t stop;         // the network has diverged
 };
 
@@ -36,14 +38,26 @@ __device__ inline int thread_index() { return int(threadIdx.x); }
 __device__ inline int thread_lane() { return int(threadIdx.x) % WARP; }
 __device__ inline int thread_warp() { return int(threadIdx.x) / WARP; }
 
-// thread_address is where an operand's first element lives. x and y have no address.
-__device__ inline float *thread_address(const Block &block, const Operand &v) {
-  switch (v.space) {
-  case SPACE_STATE: return reinterpret_cast<float *>(block.job.state) + v.offset;
-  case SPACE_WORK: return block.work + v.offset;
-  case SPACE_SHARED: return block.shared + v.offset;
+// thread_address is where a place of a space is. x and y have no address.
+__device__ inline float *thread_address(const Block &block, int space, int64_t offset) {
+  switch (space) {
+  case SPACE_STATE: return reinterpret_cast<float *>(block.job.state) + offset;
+  case SPACE_WORK: return block.work + offset;
+  case SPACE_SHARED: return block.shared + offset;
+  case SPACE_NUMBERS: return reinterpret_cast<float *>(block.launch.numbers) + offset;
   }
   return nullptr;
+}
+
+// thread_address is where an operand's first element lives.
+__device__ inline float *thread_address(const Block &block, const Operand &v) { return thread_address(block, v.space, v.offset); }
+
+// thread_examples says that the running batch has so many examples. A barrier must come before it is used.
+__device__ inline void thread_examples(Block &block, int count) {
+  const bool rest = count != block.plan.batch;
+  block.count = count;
+  block.ops = reinterpret_cast<const Op *>(block.launch.ops) + (rest ? block.plan.rest : block.plan.op);
+  block.ops_count = rest ? block.plan.rests : block.plan.ops;
 }
 
 // thread_rows is an operand's number of rows in the running batch.
@@ -62,11 +76,15 @@ struct Elements {
   const uint8_t *bytes;
 };
 
-__device__ inline Elements thread_elements(const Block &block, const Operand &v) {
-  if (v.space != SPACE_INPUT) return {thread_address(block, v), nullptr};
-  if (block.job.kind == JOB_FORWARD) return {reinterpret_cast<const float *>(block.job.pixels), nullptr};
-  return {nullptr, reinterpret_cast<const uint8_t *>(thread_address(block, block.plan.input))};
+__device__ inline Elements thread_elements(const Block &block, int space, int64_t offset) {
+  if (space != SPACE_INPUT) return {thread_address(block, space, offset), nullptr};
+  if (block.job.kind == JOB_FORWARD) return {reinterpret_cast<const float *>(block.job.pixels) + offset, nullptr};
+  return {nullptr, reinterpret_cast<const uint8_t *>(thread_address(block, block.plan.input)) + offset};
 }
+
+__device__ inline Elements thread_elements(const Block &block, const Operand &v) { return thread_elements(block, v.space, v.offset); }
+
+__device__ inline Elements thread_from(const Elements &e, int64_t i) { return {e.bytes ? nullptr : e.numbers + i, e.bytes ? e.bytes + i : nullptr}; }
 
 __device__ inline float thread_element(const Block &block, const Elements &e, int64_t i) {
   return e.bytes ? block.pixel[e.bytes[i]] : e.numbers[i];

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"vanilla/graph/ir"
 	"vanilla/internal/conformance"
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/cuda/standin"
@@ -44,6 +45,11 @@ func standIn(e kernels.Executor) bool { return e.(*executor).gpus[0].device.Stan
 
 func TestConformance(t *testing.T) {
 	conformance.Run(t, newExecutor(t))
+}
+
+// Programs of tensor operations.
+func TestTensors(t *testing.T) {
+	conformance.RunTensors(t, newExecutor(t), func(*ir.Program) bool { return false })
 }
 
 func TestPyTorch(t *testing.T) { conformance.PyTorch(t, newExecutor(t)) }

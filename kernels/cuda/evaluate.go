@@ -38,7 +38,8 @@ func (p *population) Evaluate(ctx context.Context, i int, split kernels.Split) (
 }
 
 func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, split kernels.Split) (kernels.Score, error) {
-	l, err := w.prepare(n, evaluateJob, w.sharedFloats)
+	chunk := n.variant.EvaluationBatch(evaluationChunk)
+	l, _, err := w.prepare(n, planKey{kind: evaluateJob, batch: chunk, rest: e.Len() % chunk, sharedFloats: w.sharedFloats})
 	if err != nil {
 		return kernels.Score{}, err
 	}
@@ -47,7 +48,7 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 		return kernels.Score{}, err
 	}
 	v := &n.variant
-	work := float64(evaluationChunk)*float64(v.Program().ForwardFLOPs()) + opWork*float64(v.Program().Forward)
+	work := float64(chunk)*float64(v.Program().ForwardFLOPs()) + opWork*float64(v.Program().Forward)
 	score := kernels.Score{N: e.Len()}
 	const sized pace = firstWork // a launch of chunks is no longer than the first one of training
 	for from := 0; from < e.Len(); {
@@ -56,11 +57,11 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 		}
 		l.jobs = l.jobs[:0]
 		first := from
-		for chunks := grid * sized.steps(work, 1, grid, 0); from < e.Len() && len(l.jobs) < chunks; from += evaluationChunk {
+		for chunks := grid * sized.steps(work, 1, grid, 0); from < e.Len() && len(l.jobs) < chunks; from += chunk {
 			data := &w.splits[split]
 			l.jobs = append(l.jobs, packedJob{
 				Kind: evaluateJob, State: uint64(w.state.at), Pixels: uint64(data.pixels.at), Labels: uint64(data.labels.at),
-				From: int32(from), Examples: int32(min(evaluationChunk, e.Len()-from)),
+				From: int32(from), Examples: int32(min(chunk, e.Len()-from)),
 				Losses: int64(len(l.jobs)), Classes: int64(from - first),
 			})
 		}
@@ -83,11 +84,12 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 	return score, nil
 }
 
-// prepare copies a network's parameters and its plan of that kind to the device.
-func (w *worker) prepare(n *network, kind jobKind, sharedFloats int) (*launch, error) {
-	made, err := w.plans.of(planKey{n.variant.Program(), kind, evaluationChunk, 0, sharedFloats})
+// prepare copies a network's parameters and such a plan for it to the device.
+func (w *worker) prepare(n *network, k planKey) (*launch, *plan, error) {
+	k.program = n.variant.Program()
+	made, err := w.plans.of(k)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var (
 		l       = launch{kernel: w.kernel}
@@ -99,41 +101,41 @@ func (w *worker) prepare(n *network, kind jobKind, sharedFloats int) (*launch, e
 		params = append(params, a...)
 	}
 	if err := w.put(&w.state, driver.Bytes(params)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := w.upload(&program, &l); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l.needs(made)
-	return &l, nil
+	return &l, made, nil
 }
 
 // forward computes chunks of rows, whose values stay in the jobs' own buffers until
 // they are copied out.
 func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [][]float32, err error) {
 	p := n.variant.Program()
-	l, err := w.prepare(n, forwardJob, 0) // none of it in shared memory
+	rows := len(x) / p.Features()
+	chunk := n.variant.EvaluationBatch(evaluationChunk)
+	l, made, err := w.prepare(n, planKey{kind: forwardJob, batch: chunk, rest: rows % chunk}) // none of it in shared memory
 	if err != nil {
 		return nil, err
 	}
-	made := w.plans[planKey{p, forwardJob, evaluationChunk, 0, 0}]
 	l.workFloats = 0 // jobs have buffers of their own
-	rows := len(x) / p.Features()
 	values = make([][]float32, len(p.Values))
-	for _, op := range made.source {
-		values[op.Out] = make([]float32, rows*p.Value(op.Out).Shape.Cols)
+	for _, v := range made.kept {
+		values[v.id] = make([]float32, rows*v.cols)
 	}
 	stride := 4 * int(made.workFloats)
-	most := max(1, forwardBytes/stride)
+	most := max(1, forwardBytes/max(1, stride))
 	var input, work buffer
 	defer func() { err = errors.Join(err, w.empty(&input), w.empty(&work)) }()
-	for from := 0; from < rows; from += most * evaluationChunk {
+	for from := 0; from < rows; from += most * chunk {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		to := min(rows, from+most*evaluationChunk)
+		to := min(rows, from+most*chunk)
 		l.jobs = l.jobs[:0]
-		chunks := (to - from + evaluationChunk - 1) / evaluationChunk
+		chunks := (to - from + chunk - 1) / chunk
 		if err := w.put(&input, driver.Bytes(x[from*p.Features():to*p.Features()])); err != nil {
 			return nil, err
 		}
@@ -142,8 +144,8 @@ func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [
 		}
 		for k := range chunks {
 			l.jobs = append(l.jobs, packedJob{
-				Kind: forwardJob, State: uint64(w.state.at), Pixels: uint64(input.at) + uint64(4*k*evaluationChunk*p.Features()),
-				Work: uint64(work.at) + uint64(k*stride), Examples: int32(min(evaluationChunk, to-from-k*evaluationChunk)),
+				Kind: forwardJob, State: uint64(w.state.at), Pixels: uint64(input.at) + uint64(4*k*chunk*p.Features()),
+				Work: uint64(work.at) + uint64(k*stride), Examples: int32(min(chunk, to-from-k*chunk)),
 			})
 		}
 		if err := w.run(l); err != nil {
@@ -154,9 +156,9 @@ func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [
 			return nil, err
 		}
 		for k, j := range l.jobs {
-			for i, op := range made.ops {
-				cols, at := int(op.Out.Cols), k*stride/4+int(op.Out.Offset)
-				copy(values[made.source[i].Out][(from+k*evaluationChunk)*cols:], computed[at:at+int(j.Examples)*cols])
+			for _, v := range made.kept {
+				at := k*stride/4 + int(v.offset)
+				copy(values[v.id][(from+k*chunk)*v.cols:], computed[at:at+int(j.Examples)*v.cols])
 			}
 		}
 	}

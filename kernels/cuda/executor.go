@@ -260,7 +260,7 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 		return nil, errors.New("the data's targets are other than labels, which the executor cuda does not take so far: the device cpu does")
 	}
 	for i, v := range variants {
-		if err := kernels.CheckLayers(e.Name(), v.Program()); err != nil {
+		if err := Refuses(v.Program(), min(v.Batch, data.Train.Len())); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 		if err := RefusesImages(v); err != nil {

@@ -12,13 +12,26 @@ enum Space : int32_t {
   SPACE_STATE = 3,  // the network's parameters and optimizer state, in global memory
   SPACE_WORK = 4,   // the block's room in global memory, or the job's own
   SPACE_SHARED = 5, // the block's shared memory
+  SPACE_NUMBERS = 6, // numbers that stand in programs
 };
 
 // The codes of graph/ir, by number.
 enum Code : int32_t {
   CODE_DENSE = 1, CODE_ACT, CODE_ADD, CODE_XENT, CODE_DXENT, CODE_QUAD, CODE_DQUAD, CODE_L2, CODE_DINPUT, CODE_DWEIGHT,
   CODE_DBIAS, CODE_DACT,
+  // Constants and views are operands here: no operation has their codes.
+  CODE_CONST, CODE_MAP, CODE_MATMUL, CODE_REDUCE, CODE_RESHAPE, CODE_TRANSPOSE, CODE_REPEAT, CODE_SLICE, CODE_UNSLICE, CODE_CONCAT,
+  CODE_RANDOM, CODE_IM2COL, CODE_COL2IM, CODE_MAXPOOL, CODE_MAXPOOLGRAD,
 };
+
+// What a map computes, and a reduction: ir.MapFunctions in their order.
+enum Function : int32_t {
+  FN_COPY = 0, FN_ABS, FN_SIGN, FN_CEIL, FN_FLOOR, FN_SIN, FN_COS, FN_EXP, FN_LN, FN_LOG1P, FN_EXPM1, FN_NEG, FN_SQUARE, FN_CUBE, FN_SQRT,
+  FN_INV, FN_TANH, FN_SIGMOID, FN_SOFTPLUS, FN_ADD, FN_SUB, FN_MUL, FN_DIV, FN_POW, FN_MAX, FN_MIN, FN_GT, FN_GE, FN_LT, FN_LE, FN_EQ,
+  FN_NE, FN_SUM,
+};
+
+enum Distribution : int32_t { RANDOM_UNIFORM = 0, RANDOM_GAUSS, RANDOM_KEEP };
 
 enum Activation : int32_t {
   ACT_IDENTITY = 1, ACT_SIGMOID, ACT_TANH, ACT_RELU, ACT_LEAKY_RELU, ACT_SOFTPLUS, ACT_SILU, ACT_GELU_TANH, ACT_SOFTSIGN,
@@ -42,7 +55,46 @@ struct Op {
   Operand out, args[3]; // the third is a dense layer's bias, SPACE_NONE if there is none
   int32_t code, activation;
   float scale;
+  int32_t tensor; // a tensor operation: the number of its Tensor, and no operands
+};
+
+// The elements of a value in an order of their own: element i has the place offset + the sum of its coordinates times their
+// strides, where the coordinates are i's digits to the base of the extents. No axes: one element for every i.
+constexpr int MAX_AXES = 6;
+
+struct View {
+  int64_t offset; // as in Operand
+  int32_t space, axes;
+  int32_t extent[MAX_AXES], stride[MAX_AXES];
+};
+
+// What a tensor operation computes, at one batch size.
+struct Tensor {
+  double number[2];  // CODE_RANDOM: of the distribution
+  int32_t length;    // elements of the result; of CODE_MATMUL: products
+  int32_t inner;     // CODE_REDUCE: elements that become one
+  int32_t view;      // the first of its views: the result's (but for CODE_MAP), then the operands'
+  int32_t instruction, instructions; // CODE_MAP
+  int32_t function;  // CODE_REDUCE: FN_SUM or FN_MAX; CODE_RANDOM: the distribution
+  int32_t stream;    // CODE_RANDOM: of the seed
   int32_t unused;
+  int32_t extent[6]; // windows: b, oh, ow, ch, kh, kw
+  int32_t place[8];  // windows: height, width, padding, stride, dilation; CODE_MATMUL: see block_matmul
+};
+
+// Where a map's instruction finds an operand.
+enum SourceKind : int32_t { SOURCE_NUMBER = 0, SOURCE_SLOT, SOURCE_VIEW, SOURCE_LABEL };
+
+struct Source {
+  int32_t kind;
+  int32_t index; // the slot; the view; SOURCE_LABEL: classes, for the element of one-hot rows
+  float number;
+};
+
+// An instruction of a map, for each element: slot and, if store is not -1, that view get function(a, b).
+struct Instruction {
+  int32_t function, slot, store;
+  Source a, b;
 };
 
 // An array of a network's state: a parameter, or one of the optimizer's arrays for it.
@@ -68,7 +120,9 @@ struct Plan {
   int32_t op, ops;       // its operations: the first and how many
   int32_t array, arrays; // params arrays with the parameters, then params for each of the optimizer's slots
   int32_t param, params;
-  int32_t features, unused;
+  int32_t features;
+  int32_t batch;       // examples for which the operations are
+  int32_t rest, rests; // those for any other number of examples: the first and how many
 };
 
 enum JobKind : int32_t {
@@ -84,6 +138,7 @@ struct Job {
   uint64_t labels;     // address of the split's labels, a byte each
   uint64_t work;       // address of the job's own SPACE_WORK, 0: the block's
   uint64_t order_seed;
+  uint64_t seed;       // of random numbers in the program
   int64_t scalars;     // JOB_TRAIN: index of the first step's Scalars
   int64_t losses;      // index of the first step's loss, or of the one loss
   int64_t classes;     // JOB_EVALUATE: index of the first example's class
@@ -141,6 +196,7 @@ struct Launch {
   uint64_t plans, ops, arrays, params, jobs, scalars; // addresses
   uint64_t results, losses, classes;                  // addresses of what the kernel writes
   uint64_t queue;                                     // address of the counter of jobs taken, zero at the start
+  uint64_t tensors, views, instructions, numbers;     // addresses
   uint64_t work;                                      // address of the blocks' SPACE_WORK
   int64_t work_stride;                                // floats in each
   int32_t jobs_count;
@@ -148,5 +204,6 @@ struct Launch {
 };
 
 static_assert(sizeof(Operand) == 24 && sizeof(Op) == 112 && sizeof(Array) == 24 && sizeof(Param) == 32, "pack.go");
-static_assert(sizeof(Plan) == 128 && sizeof(Job) == 136 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
-static_assert(sizeof(Launch) == 104 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "pack.go");
+static_assert(sizeof(Plan) == 136 && sizeof(Job) == 144 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
+static_assert(sizeof(Launch) == 136 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "pack.go");
+static_assert(sizeof(View) == 64 && sizeof(Tensor) == 104 && sizeof(Source) == 12 && sizeof(Instruction) == 36, "pack.go");

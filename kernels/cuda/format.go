@@ -1,21 +1,28 @@
 package cuda
 
+import (
+	"slices"
+
+	"vanilla/graph/ir"
+)
+
 // What the kernel reads: format.cuh, field by field. 64-bit fields come first, so
 // that Go and CUDA put every field at the same place.
 
 type space int32
 
 const (
-	noSpace     space = iota // no operand
-	inputSpace               // x: the plan's input, or the floats given to a forward job
-	targetSpace              // y: the plan's labels
-	stateSpace               // the network's parameters and optimizer state, in global memory
-	workSpace                // the block's room in global memory, or the job's own
-	sharedSpace              // the block's shared memory
+	noSpace      space = iota // no operand
+	inputSpace                // x: the plan's input, or the floats given to a forward job
+	targetSpace               // y: the plan's labels
+	stateSpace                // the network's parameters and optimizer state, in global memory
+	workSpace                 // the block's room in global memory, or the job's own
+	sharedSpace               // the block's shared memory
+	numbersSpace              // numbers that stand in programs
 )
 
 func (s space) String() string {
-	return [...]string{"nowhere", "the data", "the labels", "the network's state", "global memory", "shared memory"}[s]
+	return [...]string{"nowhere", "the data", "the labels", "the network's state", "global memory", "shared memory", "the program"}[s]
 }
 
 type packedOperand struct {
@@ -29,8 +36,62 @@ type packedOp struct {
 	Args             [3]packedOperand
 	Code, Activation int32
 	Scale            float32
-	None             int32
+	Tensor           int32
 }
+
+// maxAxes is MAX_AXES.
+const maxAxes = ir.MaxRank
+
+type packedView struct {
+	Offset         int64
+	Space          space
+	Axes           int32
+	Extent, Stride [maxAxes]int32
+}
+
+type packedTensor struct {
+	Number                    [2]float64
+	Length, Inner             int32
+	View                      int32
+	Instruction, Instructions int32
+	Function, Stream, None    int32
+	Extent                    [6]int32
+	Place                     [8]int32
+}
+
+type sourceKind int32
+
+const (
+	numberSource sourceKind = iota
+	slotSource
+	viewSource
+	labelSource
+)
+
+type packedSource struct {
+	Kind   sourceKind
+	Index  int32
+	Number float32
+}
+
+type packedInstruction struct {
+	Function, Slot, Store int32
+	A, B                  packedSource
+}
+
+// The functions of maps are numbered as ir.MapFunctions lists them, from 1; copying
+// is 0, and sums, of reductions alone, come last.
+const copyFunction = 0
+
+func functionNumber(f ir.Fn) int32 {
+	if f == ir.FnSum {
+		return int32(len(ir.MapFunctions()) + 1)
+	}
+	return int32(slices.Index(ir.MapFunctions(), f) + 1)
+}
+
+// distributions are those of Random, in the order of format.cuh.
+var distributions = []ir.Fn{ir.FnUniform, ir.FnGauss, ir.FnKeep}
 
 type packedArray struct {
 	State, Offset int64 // in floats
@@ -48,7 +109,8 @@ type packedPlan struct {
 	Op, Ops                     int32
 	Array, Arrays               int32
 	Param, Params               int32
-	Features, _                 int32
+	Features, Batch             int32
+	Rest, Rests                 int32
 }
 
 type jobKind int32
@@ -61,7 +123,7 @@ const (
 
 type packedJob struct {
 	State, Pixels, Labels, Work uint64 // addresses
-	OrderSeed                   uint64
+	OrderSeed, Seed             uint64
 	Scalars, Losses, Classes    int64 // indices
 	Kind                        jobKind
 	Plan                        int32
@@ -83,6 +145,7 @@ type packedLaunch struct {
 	Plans, Ops, Arrays, Params, Jobs, Scalars uint64 // addresses
 	Results, Losses, Classes                  uint64
 	Queue                                     uint64
+	Tensors, Views, Instructions, Numbers     uint64
 	Work                                      uint64
 	WorkStride                                int64
 	JobsCount, None                           int32
@@ -113,7 +176,12 @@ type program struct {
 	ops    []packedOp
 	arrays []packedArray
 	params []packedParam
-	index  map[*plan]int32
+
+	tensors      []packedTensor
+	views        []packedView
+	instructions []packedInstruction
+	numbers      []float32
+	index        map[*plan]int32
 }
 
 // addChain appends a resident network and returns its number.
@@ -131,10 +199,17 @@ func (p *program) add(of *plan) int32 {
 		p.index = map[*plan]int32{}
 	}
 	head := of.head
-	head.Op, head.Ops = int32(len(p.ops)), int32(len(of.ops))
+	first := of.relocated(packedTensor{View: int32(len(p.views)), Instruction: int32(len(p.instructions))}, int32(len(p.tensors)), int64(len(p.numbers)))
+	p.tensors, p.views = append(p.tensors, first.tensors...), append(p.views, first.views...)
+	p.instructions, p.numbers = append(p.instructions, of.instructions...), append(p.numbers, of.numbers...)
+	head.Op, head.Ops = int32(len(p.ops)), int32(len(of.ops)-of.rests)
+	head.Rest, head.Rests = head.Op, head.Ops
+	if of.rests > 0 {
+		head.Rest, head.Rests = head.Op+head.Ops, int32(of.rests)
+	}
 	head.Array, head.Arrays = int32(len(p.arrays)), int32(len(of.arrays))
 	head.Param, head.Params = int32(len(p.params)), int32(len(of.params))
-	p.ops = append(p.ops, of.ops...)
+	p.ops = append(p.ops, first.ops...)
 	p.arrays = append(p.arrays, of.arrays...)
 	p.params = append(p.params, of.params...)
 	i := int32(len(p.plans))

@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strconv"
@@ -27,7 +28,8 @@ func TestSizes(t *testing.T) {
 		"Operand": unsafe.Sizeof(packedOperand{}), "Op": unsafe.Sizeof(packedOp{}), "Array": unsafe.Sizeof(packedArray{}),
 		"Param": unsafe.Sizeof(packedParam{}), "Plan": unsafe.Sizeof(packedPlan{}), "Job": unsafe.Sizeof(packedJob{}),
 		"Scalars": unsafe.Sizeof(packedScalars{}), "Result": unsafe.Sizeof(packedResult{}), "Launch": unsafe.Sizeof(packedLaunch{}),
-		"Layer": unsafe.Sizeof(packedLayer{}), "Chain": unsafe.Sizeof(packedChain{}),
+		"Layer": unsafe.Sizeof(packedLayer{}), "Chain": unsafe.Sizeof(packedChain{}), "View": unsafe.Sizeof(packedView{}),
+		"Tensor": unsafe.Sizeof(packedTensor{}), "Source": unsafe.Sizeof(packedSource{}), "Instruction": unsafe.Sizeof(packedInstruction{}),
 	}
 	found := regexp.MustCompile(`sizeof\((\w+)\) == (\d+)`).FindAllStringSubmatch(source(t, "format.cuh"), -1)
 	if len(found) != len(sizes) {
@@ -57,7 +59,7 @@ func enumerators(t *testing.T, name string) []string {
 	return names
 }
 
-// The numbers in format.cuh are those of package ir, and all of its layer operations.
+// The numbers in format.cuh are those of package ir, and all of its operations and functions.
 func TestNumbers(t *testing.T) {
 	codes := enumerators(t, "Code")
 	for i, name := range codes {
@@ -65,8 +67,22 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("operation %d is %s, want %s", i+1, name, want)
 		}
 	}
-	if next := ir.Code(len(codes) + 1); next.Layer() {
+	if next := ir.Code(len(codes) + 1); next.String() != "unknown" {
 		t.Errorf("format.cuh has no operation %s", next)
+	}
+	functions := enumerators(t, "Function")
+	if len(functions) != len(ir.MapFunctions())+2 {
+		t.Errorf("format.cuh has %d functions, want %d, a copy and the sum", len(functions), len(ir.MapFunctions()))
+	}
+	for i, f := range append(ir.MapFunctions(), ir.FnSum) {
+		if want := "FN_" + strings.ToUpper(string(f)); functionNumber(f) != int32(i+1) || functions[i+1] != want {
+			t.Errorf("function %d is %s, want %s", functionNumber(f), functions[i+1], want)
+		}
+	}
+	for i, name := range enumerators(t, "Distribution") {
+		if want := "RANDOM_" + strings.ToUpper(string(distributions[i])); name != want {
+			t.Errorf("distribution %d is %s, want %s", i, name, want)
+		}
 	}
 	acts := enumerators(t, "Activation")
 	for i, a := range ir.Activations() {
@@ -78,6 +94,11 @@ func TestNumbers(t *testing.T) {
 		o := kernels.Optimizer{Name: strings.ToLower(strings.TrimPrefix(name, "OPTIMIZER_"))}
 		if o.Kind().Name == "" || int(o.Rule()) != i {
 			t.Errorf("%s is number %d here, %d in format.cuh", name, o.Rule(), i)
+		}
+	}
+	for _, want := range []string{fmt.Sprintf("MAP_SLOTS == %d", mapSlots), fmt.Sprintf("MAX_AXES = %d;", maxAxes)} {
+		if !strings.Contains(source(t, "map.cuh")+source(t, "format.cuh"), want) {
+			t.Errorf("nothing says %s", want)
 		}
 	}
 	if m := regexp.MustCompile(`WARP = (\d+), WARPS = (\d+)`).FindStringSubmatch(source(t, "block.cuh")); m == nil {

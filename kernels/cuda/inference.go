@@ -20,17 +20,17 @@ type inference struct {
 	worker  *worker
 }
 
-func (e *executor) Infer(source kernels.Source, params [][]float32, _ int) (kernels.Inference, error) {
-	p, err := kernels.CheckSource(source, params)
+func (e *executor) Infer(source kernels.Source, params [][]float32, batch int) (kernels.Inference, error) {
+	p, err := kernels.CheckInference(source, params, batch)
 	if err != nil {
 		return nil, err
 	}
-	if err := kernels.CheckLayers(e.Name(), p); err != nil {
+	if err := Refuses(p, batch); err != nil {
 		return nil, err
 	}
 	state := kernels.State{Params: params}.Clone()
 	return &inference{
-		network: network{variant: kernels.Variant{Source: source}, state: &state},
+		network: network{variant: kernels.Variant{Source: source, Batch: batch}, state: &state},
 		worker:  &worker{gpu: e.gpus[0], plans: plans{}},
 	}, nil
 }
@@ -58,10 +58,12 @@ func (n *inference) Outputs(ctx context.Context, pixels []byte) ([]float32, erro
 		return nil, fmt.Errorf("input of %d pixels, want rows of %d", len(pixels), f)
 	}
 	outputs := make([]float32, 0, len(pixels)/f*p.Classes())
-	x := make([]float32, 0, min(len(pixels), inferenceRows*f))
+	chunk := n.network.variant.EvaluationBatch(evaluationChunk)
+	most := (inferenceRows + chunk - 1) / chunk * chunk * f
+	x := make([]float32, 0, min(len(pixels), most))
 	for len(pixels) > 0 {
 		x = x[:0]
-		for _, pixel := range pixels[:min(len(pixels), inferenceRows*f)] {
+		for _, pixel := range pixels[:min(len(pixels), most)] {
 			x = append(x, float32(pixel)/255)
 		}
 		pixels = pixels[len(x):]

@@ -41,7 +41,10 @@ __device__ inline void block_batch(Block &block, int step) {
     count = min(job.batch, job.examples - from);
     if (thread_index() < ORDER_ROUNDS / 4) thread_order_keys(block.keys, job.order_seed, epoch, thread_index());
   }
-  if (thread_index() == 0) block.count = count;
+  if (thread_index() == 0) {
+    thread_examples(block, count);
+    block.step = step;
+  }
   __syncthreads();
   const int features = block.plan.features;
   uint8_t *batch = reinterpret_cast<uint8_t *>(thread_address(block, block.plan.input));
@@ -63,7 +66,7 @@ __device__ inline void block_batch(Block &block, int step) {
 }
 
 __device__ inline void block_program(Block &block) {
-  for (int i = 0; i < block.plan.ops; i++) block_operation(block, block.ops[i]);
+  for (int i = 0; i < block.ops_count; i++) block_operation(block, block.ops[i]);
 }
 
 // block_train takes the job's steps. A network whose loss is not finite has taken its last one.
@@ -126,10 +129,9 @@ __device__ inline void block_job(Block &block) {
   if (thread_index() == 0) {
     block.job = reinterpret_cast<const Job *>(block.launch.jobs)[block.taken];
     block.plan = reinterpret_cast<const Plan *>(block.launch.plans)[block.job.plan];
-    block.ops = reinterpret_cast<const Op *>(block.launch.ops) + block.plan.op;
     block.work = block.job.work ? reinterpret_cast<float *>(block.job.work)
                                 : reinterpret_cast<float *>(block.launch.work) + blockIdx.x * block.launch.work_stride;
-    block.count = block.job.examples;
+    thread_examples(block, block.job.examples);
   }
   __syncthreads();
   block_state(block, false);

@@ -1,7 +1,10 @@
 // The operations of graph/ir, each computed by a block. kernels/ref defines them.
 #pragma once
 #include "activation.cuh"
-#include "product.cuh"
+#include "map.cuh"
+#include "noise.cuh"
+#include "reduce.cuh"
+#include "window.cuh"
 
 // block_elements computes a result element by element.
 template <class F> __device__ inline void block_elements(Block &block, const Op &op, F f) {
@@ -100,6 +103,31 @@ __device__ inline void block_dbias(Block &block, const Op &op) {
   }
 }
 
+// block_matmul: products of matrices with strides. place holds rows and columns of each, then the strides of the result's
+// rows and columns, of a's rows and terms, and of b's columns and terms.
+__device__ __noinline__ void block_matmul(Block &block, const Tensor &t) {
+  const View *views = reinterpret_cast<const View *>(block.launch.views) + t.view;
+  const bool several = t.length > 1; // then views hold the offsets too
+  const Elements a = thread_elements(block, views[1].space, several ? 0 : views[1].offset);
+  const Elements b = thread_elements(block, views[2].space, several ? 0 : views[2].offset);
+  block_product(block, {{a, t.place[4], t.place[5], t.place[0]}, {b, t.place[6], t.place[7], t.place[1]}, t.inner,
+                        thread_address(block, views[0].space, several ? 0 : views[0].offset), t.place[2], t.place[3], nullptr, t.length, views});
+}
+
+__device__ inline void block_tensor(Block &block, const Op &op) {
+  const Tensor &t = reinterpret_cast<const Tensor *>(block.launch.tensors)[op.tensor];
+  switch (op.code) {
+  case CODE_MAP: block_map(block, t); break;
+  case CODE_MATMUL: block_matmul(block, t); break;
+  case CODE_REDUCE: block_reduce(block, t); break;
+  case CODE_RANDOM: block_random(block, t); break;
+  case CODE_IM2COL: block_im2col(block, t); break;
+  case CODE_COL2IM: block_col2im(block, t); break;
+  case CODE_MAXPOOL: block_maxpool(block, t); break;
+  case CODE_MAXPOOLGRAD: block_maxpoolgrad(block, t); break;
+  }
+}
+
 // block_operation computes one operation. Its result is there for all threads when it returns.
 __device__ inline void block_operation(Block &block, const Op &op) {
   const int activation = op.activation;
@@ -117,6 +145,7 @@ __device__ inline void block_operation(Block &block, const Op &op) {
   case CODE_L2: block_l2(block, op); break;
   case CODE_DBIAS: block_dbias(block, op); break;
   case CODE_DACT: block_elements(block, op, [=](float dh, float z) { return dh * thread_slope(activation, z); }); break;
+  default: block_tensor(block, op);
   }
   __syncthreads();
 }

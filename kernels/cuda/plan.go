@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 
 	"vanilla/graph/ir"
 	"vanilla/kernels"
@@ -22,19 +21,36 @@ type planKey struct {
 	slots   int // arrays that the optimizer keeps per parameter
 	// sharedFloats is how much shared memory the plan may use.
 	sharedFloats int
+	// rest is how many examples are left over by whole batches: programs of tensor
+	// operations have a second list of operations for them.
+	rest int
 }
 
 // plan is a program with a place for each of its values.
 type plan struct {
-	key    planKey
-	head   packedPlan // without the indices of what follows
-	source []ir.Op    // what ops stand for
-	ops    []packedOp
-	arrays []packedArray // of the state: parameters, then the optimizer's arrays
-	params []packedParam // of training
+	key          planKey
+	head         packedPlan // without the indices of what follows
+	ops          []packedOp // of a batch, then the rests of what is left over
+	rests        int
+	texts        []string // what ops do
+	tensors      []packedTensor
+	views        []packedView
+	instructions []packedInstruction
+	numbers      []float32
+	arrays       []packedArray // of the state: parameters, then the optimizer's arrays
+	params       []packedParam // of training
+	kept         []kept        // of a forward job
+	rooms        []*room
 	// stateFloats is the size of a network's state, workFloats of the room that a
 	// block needs in global memory and sharedFloats in shared memory.
 	stateFloats, workFloats, sharedFloats int64
+}
+
+// kept is a value that a forward job leaves in its work space, a row per example.
+type kept struct {
+	id     ir.ID
+	offset int64
+	cols   int
 }
 
 // alignment of places, in floats: a sector of global memory.
@@ -47,94 +63,181 @@ func aligned(floats int64) int64 { return (floats + alignment - 1) / alignment *
 // gradients. Where a value lives changes no result.
 func makePlan(k planKey) (*plan, error) {
 	p := k.program
+	for _, batch := range []int{k.batch, k.rest} {
+		if err := checkLengths(p, batch); err != nil {
+			return nil, err
+		}
+	}
 	l := &plan{key: k}
-	ops := slices.Clone(p.Ops)
-	switch k.kind {
-	case evaluateJob:
-		ops = ops[:p.Forward]
-	case forwardJob: // what exists once per example; losses do not
-		ops = slices.DeleteFunc(ops[:p.Forward], func(op ir.Op) bool { return p.Value(op.Out).Shape.Rows != ir.Batch })
-	}
-
-	// Everything that needs a place, as operands by index: values by their ID,
-	// then the batch's bytes and labels, then the state's arrays.
-	operands := make([]packedOperand, len(p.Values))
-	for id, v := range p.Values {
-		operands[id] = packedOperand{Rows: int32(v.Shape.Rows), Cols: int32(v.Shape.Cols)}
-	}
-	operands[p.Input].Space, operands[p.Target].Space = inputSpace, targetSpace
-	var places []place
-	for _, op := range ops {
-		places = append(places, place{&operands[op.Out], int64(p.Value(op.Out).Shape.Len(k.batch)), workSpace})
-	}
+	l.head.Features, l.head.Batch = int32(p.Features()), int32(k.batch)
+	lists := l.lower()
+	s := &spaces{by: map[base]*room{}}
+	always := [2]life{{0, math.MaxInt}, {0, math.MaxInt}}
 	if k.kind != forwardJob {
 		bytes := int64(k.batch) * int64(p.Features())
-		places = append(places, place{&l.head.Input, (bytes + 3) / 4, workSpace}, place{&l.head.Labels, int64(k.batch), workSpace})
+		s.add(&room{what: "the batch's bytes", floats: (bytes + 3) / 4, lives: always, other: workSpace, operand: &l.head.Input})
+		s.add(&room{what: "the batch's labels", floats: int64(k.batch), lives: always, other: workSpace, operand: &l.head.Labels})
 	}
 	arrays := make([]packedOperand, (1+k.slots)*len(p.Params))
 	for i := range arrays {
 		q := p.Params[i%len(p.Params)]
-		length := p.Value(q.Value).Shape.Len(0)
-		if length > math.MaxInt32 {
-			return nil, fmt.Errorf("parameter %s has %d numbers, want at most %d", p.Value(q.Value).Name, length, math.MaxInt32)
-		}
+		length := int64(p.Value(q.Value).Shape.Len(0))
 		arrays[i] = packedOperand{Offset: l.stateFloats}
-		places = append(places, place{&arrays[i], int64(length), stateSpace})
+		r := &room{what: fmt.Sprintf("array %d", i), floats: length, lives: always, other: stateSpace, operand: &arrays[i]}
+		s.add(r)
+		if i < len(p.Params) {
+			s.by[base{space: stateSpace, id: q.Value}] = r
+		}
 		l.arrays = append(l.arrays, packedArray{State: l.stateFloats, Length: int32(length)})
-		l.stateFloats += int64(length)
+		l.stateFloats += length
 	}
-	l.place(places, int64(k.sharedFloats))
+	for i, list := range lists {
+		s.live(list, i)
+	}
+	l.sharedFloats, l.workFloats = s.place(int64(k.sharedFloats))
+	l.rooms = s.rooms
 
 	for i, o := range arrays {
 		l.arrays[i].Space, l.arrays[i].Offset = o.Space, o.Offset
 	}
-	for i, q := range p.Params {
-		operands[q.Value].Space, operands[q.Value].Offset = arrays[i].Space, arrays[i].Offset
-	}
-	l.source = ops
-	for _, op := range ops {
-		packed := packedOp{Out: operands[op.Out], Code: int32(op.Code), Activation: int32(op.Act), Scale: float32(op.Scale)}
-		for i, a := range op.Args {
-			packed.Args[i] = operands[a]
+	for i, list := range lists {
+		l.numbers = list.numbers // the second list's begin with the first one's
+		for j := range list.ops {
+			l.pack(s, &list.ops[j])
 		}
-		l.ops = append(l.ops, packed)
+		if i == 1 {
+			l.rests = len(list.ops)
+		}
 	}
-	if k.kind == trainJob {
+	first := lists[0]
+	switch k.kind {
+	case trainJob:
 		for _, q := range p.Params {
-			param := packedParam{Gradient: operands[q.Grad]}
+			param := packedParam{Gradient: s.operand(*first.seen[q.Grad])}
 			if q.Bias {
 				param.Bias = 1
 			}
 			l.params = append(l.params, param)
 		}
+	case evaluateJob:
+		l.head.Output = s.operand(*first.seen[p.Output])
+		l.head.Output.Cols = int32(p.Classes())
+	case forwardJob:
+		for _, id := range l.results() {
+			o := s.operand(*first.seen[id])
+			l.kept = append(l.kept, kept{id, o.Offset, p.Value(id).Shape.Cols})
+		}
+		return l, nil
 	}
-	l.head.Output, l.head.Loss = operands[p.Output], operands[p.Loss]
-	l.head.Features = int32(p.Features())
+	l.head.Loss = s.operand(*first.seen[p.Loss])
 	return l, nil
 }
 
-// place is something of so many floats that lives in shared memory if there is
-// room, and in its other space if not.
-type place struct {
-	operand *packedOperand
-	floats  int64
-	other   space
+// results are the values that are read when the operations have run.
+func (l *plan) results() []ir.ID {
+	p := l.key.program
+	switch l.key.kind {
+	case evaluateJob:
+		return []ir.ID{p.Output, p.Loss}
+	case forwardJob:
+		// What exists once per example and has nothing to do with its label.
+		labelled := map[ir.ID]bool{p.Target: true}
+		var all []ir.ID
+		for _, op := range p.Ops[:p.Forward] {
+			if slices.ContainsFunc(op.Args, func(a ir.ID) bool { return labelled[a] }) {
+				labelled[op.Out] = true
+			} else if p.Value(op.Out).Shape.Rows == ir.Batch {
+				all = append(all, op.Out)
+			}
+		}
+		return all
+	}
+	all := []ir.ID{p.Loss}
+	for _, q := range p.Params {
+		all = append(all, q.Grad)
+	}
+	return all
 }
 
-func (l *plan) place(places []place, shared int64) {
-	sort.SliceStable(places, func(i, j int) bool { return places[i].floats < places[j].floats })
-	for _, at := range places {
-		switch end := l.sharedFloats + aligned(at.floats); {
-		case end <= shared:
-			at.operand.Space, at.operand.Offset = sharedSpace, l.sharedFloats
-			l.sharedFloats = end
-		case at.other == workSpace:
-			at.operand.Space, at.operand.Offset = workSpace, l.workFloats
-			l.workFloats += aligned(at.floats)
-		default:
-			at.operand.Space = at.other // where it is between launches
+// lower makes the list of operations for a batch and, if it is another one, that for
+// what is left over.
+func (l *plan) lower() []*lowering {
+	k, count := &l.key, l.key.program.Forward
+	if k.kind == trainJob {
+		count = len(k.program.Ops)
+	}
+	first := lower(k.program, count, k.batch, k.kind == trainJob, l.results(), nil)
+	if k.rest == 0 || k.program.Layers() {
+		return []*lowering{first}
+	}
+	return []*lowering{first, lower(k.program, count, k.rest, k.kind == trainJob, l.results(), first.numbers)}
+}
+
+// pack packs an operation whose operands have places.
+func (l *plan) pack(s *spaces, o *operation) {
+	packed := packedOp{Code: int32(o.code)}
+	text := o.text
+	if o.op != nil {
+		matrix := func(v strided, id ir.ID) packedOperand {
+			m := s.operand(v)
+			m.Rows, m.Cols = int32(l.key.program.Value(id).Shape.Rows), int32(l.key.program.Value(id).Shape.Cols)
+			return m
+		}
+		packed.Activation, packed.Scale = int32(o.op.Act), float32(o.op.Scale)
+		packed.Out = matrix(o.out, o.op.Out)
+		name := func(id ir.ID, at packedOperand) string {
+			if at.Space == sharedSpace {
+				return l.key.program.Value(id).Name + " (shared)"
+			}
+			return l.key.program.Value(id).Name
+		}
+		text = name(o.op.Out, packed.Out) + " = " + o.op.Code.String()
+		for i, a := range o.op.Args {
+			packed.Args[i] = matrix(o.args[i], a)
+			text += " " + name(a, packed.Args[i])
+		}
+	} else {
+		packed.Tensor = int32(len(l.tensors))
+		t := o.tensor
+		t.View, t.Instruction = int32(len(l.views)), int32(len(l.instructions))
+		l.tensors = append(l.tensors, t)
+		l.instructions = append(l.instructions, o.instructions...)
+		for _, v := range o.views {
+			c := v.collapsed()
+			at := s.operand(c)
+			view := packedView{Offset: at.Offset, Space: at.Space, Axes: int32(len(c.extents))}
+			for i, d := range c.extents {
+				view.Extent[i], view.Stride[i] = int32(d), int32(c.strides[i])
+			}
+			l.views = append(l.views, view)
 		}
 	}
+	l.ops, l.texts = append(l.ops, packed), append(l.texts, text)
+}
+
+// relocated are the parts whose indices depend on what is packed before them.
+func (l *plan) relocated(first packedTensor, tensors int32, numbers int64) *plan {
+	r := &plan{ops: slices.Clone(l.ops), tensors: slices.Clone(l.tensors), views: slices.Clone(l.views)}
+	move := func(space space, offset *int64) {
+		if space == numbersSpace {
+			*offset += numbers
+		}
+	}
+	for i := range r.ops {
+		op := &r.ops[i]
+		op.Tensor += tensors
+		for k := range op.Args {
+			move(op.Args[k].Space, &op.Args[k].Offset)
+		}
+	}
+	for i := range r.tensors {
+		r.tensors[i].View += first.View
+		r.tensors[i].Instruction += first.Instruction
+	}
+	for i := range r.views {
+		move(r.views[i].Space, &r.views[i].Offset)
+	}
+	return r
 }
 
 // plans makes each plan once.
@@ -153,28 +256,15 @@ func (all plans) of(k planKey) (*plan, error) {
 
 // lines describes the plan, one operation in each.
 func (l *plan) lines() []string {
-	p := l.key.program
 	lines := []string{fmt.Sprintf("a block of %d threads interprets the program in float32, %d bytes of shared memory at batch %d",
 		blockThreads, 4*l.sharedFloats, l.key.batch)}
-	where := func(o packedOperand) string {
-		if o.Space == sharedSpace {
-			return " (shared)"
-		}
-		return ""
-	}
-	for i, op := range l.ops {
-		text := fmt.Sprintf("%s%s = %s", p.Value(l.source[i].Out).Name, where(op.Out), l.source[i].Code)
-		for k, a := range l.source[i].Args {
-			text += " " + p.Value(a).Name + where(op.Args[k])
-		}
-		lines = append(lines, text)
-	}
+	lines = append(lines, l.texts[:len(l.texts)-l.rests]...)
 	return lines
 }
 
 // Refuses says why the executor cannot train a program in batches of that size, nil
 // if it can.
-func Refuses(p *ir.Program, batch int) error { return kernels.CheckLayers("cuda", p) }
+func Refuses(p *ir.Program, batch int) error { return checkLengths(p, max(batch, evaluationChunk)) }
 
 // explainedBatch is the batch for which Explain shows the places of values.
 const explainedBatch = 32
@@ -183,10 +273,7 @@ func explain(p *ir.Program, o kernels.Optimizer, sharedFloats int) ([]string, er
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
-	if err := kernels.CheckLayers("cuda", p); err != nil {
-		return nil, err
-	}
-	l, err := makePlan(planKey{p, trainJob, explainedBatch, o.Slots(), sharedFloats})
+	l, err := makePlan(planKey{p, trainJob, explainedBatch, o.Slots(), sharedFloats, 0})
 	if err != nil {
 		return nil, err
 	}

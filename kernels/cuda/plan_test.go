@@ -1,15 +1,17 @@
 package cuda
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"gorgonia.org/tensor"
+
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/graph/samples"
 	"vanilla/internal/conformance"
 	"vanilla/kernels"
 )
@@ -27,41 +29,32 @@ func networks(t *testing.T) []*ir.Program {
 	return programs
 }
 
-// interval is a part of a space.
-type interval struct {
-	what     string
-	from, to int64
-}
-
-// intervals lists what a plan puts into shared memory and into work space.
-func intervals(l *plan) map[space][]interval {
-	found := map[space][]interval{}
-	add := func(what string, o packedOperand, floats int64) {
-		if o.Space == sharedSpace || o.Space == workSpace {
-			found[o.Space] = append(found[o.Space], interval{what, o.Offset, o.Offset + floats})
+// tensorPrograms are the samples' programs of tensor operations.
+func tensorPrograms(t *testing.T) []*ir.Program {
+	t.Helper()
+	var programs []*ir.Program
+	for _, s := range samples.All() {
+		if s.Refused != "" {
+			continue
+		}
+		n, err := graph.Lower(s.Name, s.Build(tensor.Float32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Unfused() != nil {
+			programs = append(programs, n.Program)
 		}
 	}
-	p := l.key.program
-	for i, op := range l.ops {
-		v := p.Value(l.source[i].Out)
-		add(v.Name, op.Out, int64(v.Shape.Len(l.key.batch)))
-	}
-	if l.key.kind != forwardJob {
-		add("the batch's bytes", l.head.Input, int64(l.key.batch*p.Features()+3)/4)
-		add("the batch's labels", l.head.Labels, int64(l.key.batch))
-	}
-	for i, a := range l.arrays {
-		add(fmt.Sprintf("array %d", i), packedOperand{Space: a.Space, Offset: a.Offset}, int64(a.Length))
-	}
-	return found
+	return programs
 }
 
-// Every value has memory of its own within the plan's spaces, however little shared memory there is.
+// Every value has memory of its own within the plan's spaces while it lives, however little shared memory there is, and what
+// reads it stays within.
 func TestPlaces(t *testing.T) {
-	for _, p := range networks(t) {
+	for _, p := range append(networks(t), tensorPrograms(t)...) {
 		for _, k := range []planKey{
-			{p, trainJob, 32, 0, 0}, {p, trainJob, 32, 1, 500}, {p, trainJob, 10, 2, 20000}, {p, trainJob, 1, 2, 1 << 20},
-			{p, evaluateJob, evaluationChunk, 0, 20000}, {p, forwardJob, evaluationChunk, 0, 0},
+			{p, trainJob, 32, 0, 0, 3}, {p, trainJob, 32, 1, 500, 0}, {p, trainJob, 10, 2, 20000, 3}, {p, trainJob, 3, 2, 1 << 20, 0},
+			{p, evaluateJob, 10, 0, 20000, 3}, {p, forwardJob, 10, 0, 0, 0},
 		} {
 			l, err := makePlan(k)
 			if err != nil {
@@ -71,34 +64,35 @@ func TestPlaces(t *testing.T) {
 				t.Errorf("%s: %d floats of shared memory, there are %d", p.Name, l.sharedFloats, k.sharedFloats)
 			}
 			size := map[space]int64{sharedSpace: l.sharedFloats, workSpace: l.workFloats}
-			count := 0
-			for where, all := range intervals(l) {
-				slices.SortFunc(all, func(a, b interval) int { return int(a.from - b.from) })
-				end := int64(0)
-				for _, at := range all {
-					if at.from < end || at.to > size[where] || at.from%alignment != 0 {
-						t.Errorf("%s: %s is in %s from %d to %d; what is before it ends at %d, the space at %d",
-							p.Name, at.what, where, at.from, at.to, end, size[where])
-					}
-					end = at.to
-				}
-				count += len(all)
-			}
 			inState := 0
-			for _, a := range l.arrays {
-				if a.Space == stateSpace {
+			for i, r := range l.rooms {
+				from, where := r.operand.Offset, r.operand.Space
+				if where == stateSpace {
 					inState++
-					if a.Offset != a.State {
-						t.Errorf("%s: an array of the state is at %d, not %d", p.Name, a.Offset, a.State)
+					continue
+				}
+				if from%alignment != 0 || from < 0 || from+r.floats > size[where] || r.floats == 0 {
+					t.Errorf("%s: %s is in %s from %d, %d floats of %d", p.Name, r.what, where, from, r.floats, size[where])
+				}
+				for _, q := range l.rooms[:i] {
+					if q.operand.Space == where && q.meets(r) && from < q.operand.Offset+q.floats && q.operand.Offset < from+r.floats {
+						t.Errorf("%s: %s and %s are both in %s from %d and %d", p.Name, r.what, q.what, where, from, q.operand.Offset)
 					}
 				}
 			}
-			want := len(l.ops) + len(l.arrays)
-			if k.kind != forwardJob {
-				want += 2
+			for _, v := range l.views {
+				last := v.Offset
+				for i := range v.Axes {
+					last += int64(v.Extent[i]-1) * int64(v.Stride[i])
+				}
+				if most, ok := size[v.Space]; ok && (v.Offset < 0 || last >= most) {
+					t.Errorf("%s: elements %d to %d of %s, which has %d", p.Name, v.Offset, last, v.Space, most)
+				}
 			}
-			if count+inState != want {
-				t.Errorf("%s: %d places, want %d", p.Name, count+inState, want)
+			for _, a := range l.arrays {
+				if a.Space == stateSpace && a.Offset != a.State {
+					t.Errorf("%s: an array of the state is at %d, not %d", p.Name, a.Offset, a.State)
+				}
 			}
 			if k.sharedFloats == 1<<20 && (l.workFloats != 0 || inState != 0) {
 				t.Errorf("%s: with memory for all, %d floats are in global memory and %d arrays in the state", p.Name, l.workFloats, inState)
@@ -106,9 +100,9 @@ func TestPlaces(t *testing.T) {
 			if want := int64(p.Parameters() * (1 + k.slots)); l.stateFloats != want {
 				t.Errorf("%s: a state of %d floats, want %d", p.Name, l.stateFloats, want)
 			}
-			for _, op := range l.source {
-				if k.kind == forwardJob && p.Value(op.Out).Shape.Rows != ir.Batch {
-					t.Errorf("%s: Forward computes %s", p.Name, p.Value(op.Out).Name)
+			for _, v := range l.kept {
+				if p.Value(v.id).Shape.Rows != ir.Batch {
+					t.Errorf("%s: Forward keeps %s", p.Name, p.Value(v.id).Name)
 				}
 			}
 		}
@@ -121,7 +115,7 @@ func TestProgram(t *testing.T) {
 	var packed program
 	for range 2 {
 		for i, p := range programs {
-			l, err := all.of(planKey{p, trainJob, 10, 1, 100})
+			l, err := all.of(planKey{p, trainJob, 10, 1, 100, 0})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,10 +143,10 @@ func TestLargeParameter(t *testing.T) {
 		Values: []ir.Value{{Name: "x", Shape: ir.Shape{Rows: ir.Batch, Cols: 1 << 16}}, {Name: "W", Shape: ir.Shape{Rows: 1 << 16, Cols: 1 << 16}}},
 		Params: []ir.Param{{Value: 1}},
 	}
-	if _, err := makePlan(planKey{p, trainJob, 1, 0, 0}); err == nil || !strings.Contains(err.Error(), "W has 4294967296 numbers") {
+	if _, err := makePlan(planKey{p, trainJob, 1, 0, 0, 0}); err == nil || !strings.Contains(err.Error(), "W has 4294967296 numbers") {
 		t.Errorf("a parameter of 2³² numbers: %v", err)
 	}
-	if _, err := (plans{}).of(planKey{p, trainJob, 1, 0, 0}); err == nil {
+	if _, err := (plans{}).of(planKey{p, trainJob, 1, 0, 0, 0}); err == nil {
 		t.Error("of hides the error")
 	}
 }

@@ -273,7 +273,7 @@ func (t *training) plan(w *worker, l *launch, program *program, i int) (int32, e
 		l.sharedFloats = max(l.sharedFloats, int64(n.class.sharedBytes(int(n.chain.Depth))/4))
 		return program.addChain(*n.chain), nil
 	}
-	made, err := w.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats})
+	made, err := w.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats, t.data.Train.Len() % n.batch})
 	if err != nil {
 		return 0, err
 	}
@@ -289,7 +289,7 @@ func (t *training) job(w *worker, n *network, most, until int) (packedJob, error
 		return packedJob{}, err
 	}
 	j := packedJob{
-		Kind: trainJob, Pixels: uint64(images), Labels: uint64(w.splits[kernels.Train].labels.at), OrderSeed: v.OrderSeed,
+		Kind: trainJob, Pixels: uint64(images), Labels: uint64(w.splits[kernels.Train].labels.at), OrderSeed: v.OrderSeed, Seed: v.Seed,
 		Examples: int32(t.data.Train.Len()), Batch: int32(n.batch),
 		Step: int32(n.state.Step), Steps: int32(min(most, until-n.state.Step)),
 		Shift: int32(v.Shift), ImageCols: int32(t.data.Cols), ImageRows: int32(t.data.Rows),

@@ -1,4 +1,4 @@
-// Matrix products over a network's values: dense layers and their gradients.
+// Matrix products over a network's values: dense layers and their gradients, and those of tensor operations.
 //
 // An element of a product is a sum that one thread adds up in ascending order of its terms, each a fused multiply-add.
 // Sums of LONG_SUM or more terms are split evenly among the block's warps and the parts added in the warps' order. So a
@@ -64,6 +64,17 @@ __device__ inline void warp_tile(Block &block, float (&sum)[4][4], const Factor 
   }
 }
 
+// thread_place is the place of a view's element.
+__device__ inline int64_t thread_place(const View &v, uint32_t i) {
+  int64_t at = v.offset;
+  for (int k = v.axes - 1; k > 0; k--) {
+    const uint32_t rest = i / uint32_t(v.extent[k]);
+    at += int64_t(i - rest * uint32_t(v.extent[k])) * v.stride[k];
+    i = rest;
+  }
+  return v.axes > 0 ? at + int64_t(i) * v.stride[0] : at;
+}
+
 // Product is a·bᵀ, with a's outer index as rows, b's as columns, and sums of so many terms. Element (row, col) goes to
 // out[row·row_stride + col·col_stride], plus bias[col] if there is a bias.
 struct Product {
@@ -72,7 +83,19 @@ struct Product {
   float *out;
   int64_t row_stride, col_stride;
   const float *bias;
+  int products;      // of matrices that lie beside each other
+  const View *views; // of several: where the result, a and b of each are
 };
+
+// thread_of is one of several products.
+__device__ inline Product thread_of(Product p, int i) {
+  if (p.products == 1) return p;
+  p.out += thread_place(p.views[0], i);
+  const int64_t a = thread_place(p.views[1], i), b = thread_place(p.views[2], i);
+  p.a.elements = thread_from(p.a.elements, a);
+  p.b.elements = thread_from(p.b.elements, b);
+  return p;
+}
 
 __device__ inline void thread_put(const Product &p, int row, int col, float v) {
   if (row >= p.a.outer || col >= p.b.outer) return;
@@ -87,27 +110,28 @@ __device__ inline Product thread_product(const Block &block, const Op &op) {
   switch (op.code) {
   case CODE_DENSE: // z = a·wᵀ + b
     return {thread_rows_factor(block, first), thread_rows_factor(block, second), first.cols,
-            out, op.out.cols, 1, thread_address(block, op.args[2])};
+            out, op.out.cols, 1, thread_address(block, op.args[2]), 1, nullptr};
   case CODE_DINPUT: // da = dz·w
     return {thread_rows_factor(block, first), thread_cols_factor(block, second), first.cols,
-            out, op.out.cols, 1, nullptr};
+            out, op.out.cols, 1, nullptr, 1, nullptr};
   default: // dw = dzᵀ·a, transposed: inputs are mostly more than units, and a tile has more rows
     return {thread_cols_factor(block, second), thread_cols_factor(block, first), thread_rows(block, first),
-            out, 1, op.out.cols, nullptr};
+            out, 1, op.out.cols, nullptr, 1, nullptr};
   }
 }
 
 // block_product computes a product. Where sums are short, each warp takes its own tiles; where they are long, all warps
 // take one tile after the other, each a part of its sums.
-__device__ inline void block_product(Block &block, const Product &p) {
-  const int tile_cols = (p.b.outer + TILE_COLS - 1) / TILE_COLS, tiles = (p.a.outer + TILE_ROWS - 1) / TILE_ROWS * tile_cols;
+__device__ inline void block_product(Block &block, const Product &all) {
+  const int tile_cols = (all.b.outer + TILE_COLS - 1) / TILE_COLS, tiles = (all.a.outer + TILE_ROWS - 1) / TILE_ROWS * tile_cols;
   const int warp = thread_warp(), lane = thread_lane();
-  const bool parts = p.terms >= LONG_SUM;
-  const int part = parts ? (p.terms + WARPS * TILE_INNER - 1) / (WARPS * TILE_INNER) * TILE_INNER : p.terms;
-  const int inner = parts ? min(p.terms, warp * part) : 0, inner_end = min(p.terms, inner + part);
+  const bool parts = all.terms >= LONG_SUM;
+  const int part = parts ? (all.terms + WARPS * TILE_INNER - 1) / (WARPS * TILE_INNER) * TILE_INNER : all.terms;
+  const int inner = parts ? min(all.terms, warp * part) : 0, inner_end = min(all.terms, inner + part);
 
-  for (int tile = parts ? 0 : warp; tile < tiles; tile += parts ? 1 : WARPS) {
-    const int row = tile / tile_cols * TILE_ROWS, col = tile % tile_cols * TILE_COLS;
+  for (int n = parts ? 0 : warp; n < all.products * tiles; n += parts ? 1 : WARPS) {
+    const Product p = thread_of(all, n / tiles);
+    const int tile = n % tiles, row = tile / tile_cols * TILE_ROWS, col = tile % tile_cols * TILE_COLS;
     float sum[4][4];
     warp_tile(block, sum, p.a, p.b, row, col, inner, inner_end);
     for (int i = 0; i < 4; i++)

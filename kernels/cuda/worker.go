@@ -161,11 +161,13 @@ func (l *launch) needs(p *plan) {
 // upload copies plans, or chains in their place, to the device, and puts their
 // addresses in l.
 func (w *worker) upload(p *program, l *launch) error {
-	parts := [][]byte{driver.Bytes(p.plans), driver.Bytes(p.chains), driver.Bytes(p.ops), driver.Bytes(p.arrays), driver.Bytes(p.params)}
+	parts := [][]byte{driver.Bytes(p.plans), driver.Bytes(p.chains), driver.Bytes(p.ops), driver.Bytes(p.arrays), driver.Bytes(p.params),
+		driver.Bytes(p.tensors), driver.Bytes(p.views), driver.Bytes(p.instructions), driver.Bytes(p.numbers)}
 	var chains uint64
-	addresses := []*uint64{&l.program.Plans, &chains, &l.program.Ops, &l.program.Arrays, &l.program.Params}
+	addresses := []*uint64{&l.program.Plans, &chains, &l.program.Ops, &l.program.Arrays, &l.program.Params,
+		&l.program.Tensors, &l.program.Views, &l.program.Instructions, &l.program.Numbers}
 	var all []byte
-	for i, part := range parts { // their sizes are multiples of 8 bytes: all are aligned
+	for i, part := range parts { // but for the last two, which need less, their sizes are multiples of 8 bytes: all are aligned
 		*addresses[i] = uint64(len(all))
 		all = append(all, part...)
 	}
