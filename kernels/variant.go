@@ -110,15 +110,6 @@ func (v Variant) checkBatches(data *Data) error {
 	return nil
 }
 
-// CheckLayers refuses programs that hold tensor operations, for an executor that
-// runs layer operations alone.
-func CheckLayers(executor string, p *ir.Program) error {
-	if p == nil || p.Layers() {
-		return nil
-	}
-	return fmt.Errorf("program %q holds tensor operations, and the executor %s runs layer operations alone so far: the device cpu runs it", p.Name, executor)
-}
-
 // EvaluationBatch is how many examples an evaluation runs at a time, at most: as
 // many as the executor likes for programs of layer operations, and the training
 // batch size for others. Their outputs may depend on the rest of the batch, and

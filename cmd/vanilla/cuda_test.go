@@ -118,25 +118,28 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
-// Programs that CUDA does not run are trained by the CPU where it may, and a line
-// says so.
-func TestStandInRefuses(t *testing.T) {
+// Programs of tensor operations train on a GPU, and make of images what the CPU makes.
+func TestTensorsOnStandIn(t *testing.T) {
 	inData(t)
 	standIn(t)
-	for _, c := range []struct{ device, executor, line string }{
-		{"auto", "cpu", "the CPU trains the network: program"},
-		{"cuda", "", "vanilla train: "},
-	} {
-		stdout, stderr, code := command(t, nil, tiny("--json", "--device", c.device, "--dropout", "0.2")...)
-		var trained trainReport
-		if err := json.Unmarshal([]byte(stdout), &trained); (code == done) != (c.executor != "") || code == done && (err != nil || trained.Executor != c.executor) {
-			t.Errorf("%s: exit code %d, executor %q, err %v: %s", c.device, code, trained.Executor, err, stderr)
-		}
-		if !strings.Contains(stderr, c.line) {
-			t.Errorf("%s: on stderr %s", c.device, stderr)
-		}
+	flags := []string{"--dropout", "0.2", "--norm", "layer", "--device"}
+	stdout, stderr, code := command(t, nil, tiny(append(flags, "auto", "--json")...)...)
+	var trained trainReport
+	if err := json.Unmarshal([]byte(stdout), &trained); err != nil || code != done || trained.Executor != "cuda" {
+		t.Errorf("exit code %d, executor %q, err %v: %s", code, trained.Executor, err, stderr)
 	}
-	if stdout, stderr, code := command(t, nil, tiny("--device", "auto", "--dropout", "0.2", "--explain")...); code != done || !strings.Contains(stdout, "executor cpu: ") {
+	var scores []string
+	for _, device := range []string{"cuda", "cpu"} {
+		stdout, stderr, code := command(t, nil, "eval", "model.safetensors", "--data", "tiny", "--device", device)
+		if code != done || stdout == "" {
+			t.Errorf("%s: exit code %d, printed %s%s", device, code, stdout, stderr)
+		}
+		scores = append(scores, strings.Split(stdout, "\n")[0])
+	}
+	if scores[0] != scores[1] {
+		t.Errorf("evaluated as %q", scores)
+	}
+	if stdout, stderr, code := command(t, nil, tiny(append(flags, "auto", "--explain")...)...); code != done || !strings.Contains(stdout, "executor cuda: ") || !strings.Contains(stdout, "one pass over") {
 		t.Errorf("explained: exit code %d, printed %s%s", code, stdout, stderr)
 	}
 }

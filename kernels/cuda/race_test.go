@@ -61,6 +61,40 @@ func TestRaceSubjects(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	raceTensors(t)
+}
+
+// raceTensors runs tensor operations of every kind, one after the other and in
+// networks.
+func raceTensors(t *testing.T) {
+	e := newExecutor(t)
+	for _, c := range []struct {
+		a, b, g []int
+		lines   []string
+	}{
+		{[]int{1, 2000}, []int{1, 2000}, []int{1, 2000}, []string{"m[2000] = map add A B", "n[2000] = map tanh m", "g = map mul n m"}},
+		{[]int{40, 13}, []int{13, 40}, []int{40, 40}, []string{"g = matmul A B"}},
+		{[]int{2, 5, 150}, []int{2, 150, 7}, []int{2, 5, 7}, []string{"g = matmul A B"}},
+		{[]int{3, 1500}, []int{2}, []int{3, 1}, []string{"g = reduce sum A axes=1"}},
+		{[]int{20, 50}, []int{2}, []int{20, 1}, []string{"g = reduce max A axes=1"}},
+		{[]int{2, 3, 8, 9}, []int{2}, []int{2, 3, 8, 9}, []string{"c(2,4,4,18) = im2col A ints=3,2,1,0,2,2,1,1", "g = col2im c ints=3,2,1,0,2,2,1,1"}},
+		{[]int{2, 3, 8, 9}, []int{2}, []int{2, 3, 8, 9}, []string{"c(2,3,4,5) = maxpool A ints=3,3,1,1,2,2", "g = maxpoolgrad A c ints=3,3,1,1,2,2"}},
+		{[]int{4, 30}, []int{4, 9}, []int{9, 39}, []string{"c[4,39] = concat A B axes=1", "g = unslice c axes=0 ints=1,9,2"}},
+		{[]int{2}, []int{2}, []int{1, 500}, []string{"k[500] = random keep draw=0.7,0", "n[500] = random gauss draw=0,1", "g = map mul k n"}},
+	} {
+		computed(t, e, shown(t, c.a, c.b, c.g, c.lines...), 2, numbers(lengthOf(c.a), 1), numbers(lengthOf(c.b), 2))
+	}
+	programs := tensorPrograms(t)
+	for i := 0; i < len(programs); i += 12 {
+		v := conformance.Variant(programs[i], 10)
+		q := prepare(t, e, conformance.Data(programs[i], 8), v)
+		if err := q.Advance(t.Context(), []int{3}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Evaluate(t.Context(), 0, kernels.Test); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // watch runs tests of this binary in the stand-in with the race checker, a build of
@@ -98,10 +132,10 @@ func TestRaces(t *testing.T) {
 // barriers is every barrier of the kernels that train. Its removal must be noticed:
 // as a race, or because threads wait for ever or read what nobody has written.
 var barriers = []mistake{
-	{file: "network.cu", old: "block.count = count;\n  __syncthreads();", new: "block.count = count;\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "block.step = step;\n  }\n  __syncthreads();", new: "block.step = step;\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "[example];\n  }\n  __syncthreads();", new: "[example];\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "!isfinite(loss);\n    }\n    __syncthreads();", new: "!isfinite(loss);\n    }\n    if (!PLANTED) __syncthreads();"},
-	{file: "network.cu", old: "job.examples;\n  }\n  __syncthreads();", new: "job.examples;\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "job.examples);\n  }\n  __syncthreads();", new: "job.examples);\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
 	{file: "block.cuh", old: "= v;\n  __syncthreads();", new: "= v;\n  if (!PLANTED) __syncthreads();"},
 	{file: "operation.cuh", old: "  }\n  __syncthreads();\n}", new: "  }\n  if (!PLANTED) __syncthreads();\n}"},
@@ -109,6 +143,8 @@ var barriers = []mistake{
 	{file: "product.cuh", old: "__syncwarp(); // before", new: "if (!PLANTED) __syncwarp(); // before"},
 	{file: "product.cuh", old: "if (!parts) continue;\n    __syncthreads();", new: "if (!parts) continue;\n    if (!PLANTED) __syncthreads();"},
 	{file: "product.cuh", old: "__syncthreads(); // before", new: "if (!PLANTED) __syncthreads(); // before"},
+	{file: "reduce.cuh", old: "= v;\n      __syncthreads();", new: "= v;\n      if (!PLANTED) __syncthreads();"},
+	{file: "reduce.cuh", old: "__syncthreads(); // before parts", new: "if (!PLANTED) __syncthreads(); // before parts"},
 	{file: "resident.cu", old: "= 0; // pixels beyond the input\n  __syncthreads();", new: "= 0;\n  if (!PLANTED) __syncthreads();"},
 	{file: "resident.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
 	{file: "resident.cu", old: "warp_pixels<C>(notes, shared);\n    __syncthreads();", new: "warp_pixels<C>(notes, shared);\n    if (!PLANTED) __syncthreads();"},
