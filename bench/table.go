@@ -12,7 +12,7 @@ func WriteTable(w io.Writer, results []Result) error {
 		return nil
 	}
 	m := results[0].Machine
-	fmt.Fprintf(w, "%s, %d cores, %s, %s/%s\n", m.CPU, m.Cores, m.Go, m.OS, m.Arch)
+	fmt.Fprintf(w, "%s, %s, %s, %s/%s\n", m.CPU, plural(m.Cores, "core"), m.Go, m.OS, m.Arch)
 	fmt.Fprintf(w, "seconds per network and epoch; median [quartiles] of %d interleaved rounds\n", results[0].N)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	last := ""

@@ -48,15 +48,15 @@ const (
 	Gated Block = "gated"
 )
 
-// ParseBlock finds a block by its name; plain is Plain. The error lists the names.
+// ParseBlock finds a block by its name; none is Plain. The error lists the names.
 func ParseBlock(name string) (Block, error) {
 	switch b := Block(name); b {
 	case Plain, Residual, Gated:
 		return b, nil
-	case "plain":
+	case "none":
 		return Plain, nil
 	}
-	return "", fmt.Errorf("no block is called %q: there are plain, %s, %s", name, Residual, Gated)
+	return "", fmt.Errorf("no block is called %q: there are none, %s, %s", name, Residual, Gated)
 }
 
 // maxLayers: more are a mistake rather than a network.
@@ -111,7 +111,7 @@ func (a Arch) Check() error {
 	switch {
 	case a.Block != Plain && len(hidden) == 0:
 		return fmt.Errorf("%s blocks: they need hidden layers", a.Block)
-	case a.Block == Residual && !adjacentEqual(hidden):
+	case a.Block == Residual && !Residues(a.Widths):
 		return fmt.Errorf("residual blocks: want two neighbouring hidden layers of one width, found widths %v", hidden)
 	case a.LayerNorm && len(hidden) == 0:
 		return fmt.Errorf("layer norm: it needs hidden layers")
@@ -121,8 +121,10 @@ func (a Arch) Check() error {
 	return nil
 }
 
-func adjacentEqual(widths []int) bool {
-	for i := 1; i < len(widths); i++ {
+// Residues reports whether residual blocks add anything to a network of these
+// widths: whether two neighbouring hidden layers are of one width.
+func Residues(widths []int) bool {
+	for i := 2; i < len(widths)-1; i++ {
 		if widths[i] == widths[i-1] {
 			return true
 		}
@@ -138,39 +140,64 @@ func (a Arch) activation(l int) ir.Activation {
 	return a.Activation
 }
 
-// Uniform reports whether the trained network is a chain of dense layers with one
-// activation: dropout and smoothed labels are of training alone.
-func (a Arch) Uniform() bool {
-	for l := 1; l < len(a.Widths)-1; l++ {
-		if a.activation(l) != a.Activation {
-			return false
-		}
-	}
-	return a.Block == Plain && !a.LayerNorm
-}
+// Chain reports whether the trained network is a chain of dense layers with
+// activations: dropout and smoothed labels are of training alone.
+func (a Arch) Chain() bool { return a.Block == Plain && !a.LayerNorm }
 
-// NamedArch is the architecture with these widths whose activation and loss have
-// these names.
-func NamedArch(widths []int, activation, loss string) (a Arch, err error) {
+// NamedArch is the architecture with these widths whose activations and loss have
+// these names: activation is that of the hidden layers whose name in own, one for
+// each width, is empty. own may be nil.
+func NamedArch(widths []int, own []string, activation, loss string) (a Arch, err error) {
 	a.Widths = widths
 	if a.Activation, err = ir.ParseActivation(activation); err != nil {
 		return a, err
+	}
+	if own != nil {
+		a.Activations = make([]ir.Activation, max(0, len(widths)-2))
+	}
+	for l := range a.Activations {
+		if own[l+1] == "" {
+			continue
+		}
+		if a.Activations[l], err = ir.ParseActivation(own[l+1]); err != nil {
+			return a, err
+		}
 	}
 	a.Loss, err = ParseLoss(loss)
 	return a, err
 }
 
+// OwnActivations are the names of the activations that hidden layers have and
+// Activation is not, one for each width, "" elsewhere; nil if there are none.
+func (a Arch) OwnActivations() []string {
+	var own []string
+	for l := 1; l < len(a.Widths)-1; l++ {
+		if a.activation(l) != a.Activation {
+			if own == nil {
+				own = make([]string, len(a.Widths))
+			}
+			own[l] = a.activation(l).String()
+		}
+	}
+	return own
+}
+
 // String tells all that the network depends on: equal texts, equal networks.
 func (a Arch) String() string {
+	own := a.OwnActivations()
 	var parts []string
 	for i, w := range a.Widths {
 		part := strconv.Itoa(w)
-		if i > 0 && i < len(a.Widths)-1 && a.activation(i) != a.Activation {
-			part += a.activation(i).String()
+		if own != nil {
+			part += own[i]
 		}
 		parts = append(parts, part)
 	}
-	text := fmt.Sprintf("%s %s %s", strings.Join(parts, "-"), a.Activation, a.Loss)
+	text := strings.Join(parts, "-")
+	if own == nil || slices.Contains(own[1:len(own)-1], "") {
+		text += " " + a.Activation.String()
+	}
+	text += " " + string(a.Loss)
 	if a.Block != Plain {
 		text += " " + string(a.Block)
 	}

@@ -18,6 +18,7 @@ import (
 	"vanilla/kernels/ref"
 	"vanilla/kernels/tape"
 	"vanilla/mnist"
+	"vanilla/model"
 	"vanilla/train"
 )
 
@@ -156,21 +157,53 @@ func TestProbabilitiesOfSmoothedLabels(t *testing.T) {
 	}
 }
 
-// Where slopes are not known there are none, and not those of a part of the network.
+// Slopes go through tensor operations, a norm's for example, and dropout is not
+// there.
 func TestSlopesOfTensorOperations(t *testing.T) {
 	data := &mnist.Dataset{Name: "set", Train: set(200), Test: set(50)}
 	recipe := train.Default()
-	recipe.Arch, recipe.Epochs, recipe.Norm = "12-8-4", 1, "layer"
+	recipe.Arch, recipe.Epochs, recipe.Norm, recipe.InputDropout = "12-8-4", 1, "layer", 0.5
 	m := trained(t, cpu.New(), data, train.Spec{Recipe: recipe, Seed: 1, OrderSeed: 1}).Model
 	network, err := infer.Open(cpu.New(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer network.Close()
 	view, err := network.View("mine")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if slope, err := view.InputGradient(t.Context(), make([]float32, 12), []float32{1, 0, 0, 0}); err == nil || slope != nil {
-		t.Errorf("slopes %v, %v: want none, and an error", slope, err)
+	if got := view.Sources(); !slices.Equal(got, []int{model.ReadsInputs, 0}) {
+		t.Errorf("layers read %v", got)
+	}
+	x, dz := make([]float32, 12), []float32{1, -2, 0, 0.5}
+	for i := range x {
+		x[i] = float32(i) / 12
+	}
+	slope, err := view.InputGradient(t.Context(), x, dz)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := func() (s float64) {
+		z, _, err := view.Activate(t.Context(), x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, d := range dz {
+			s += float64(d) * float64(z[len(z)-1][j])
+		}
+		return s
+	}
+	for i := range x {
+		const step = 1.0 / 64
+		at := x[i]
+		x[i] = at + step
+		more := sum()
+		x[i] = at - step
+		// The third derivative's step², and float32's rounding of sums over a step.
+		if want := (more - sum()) / (2 * step); math.Abs(want-float64(slope[i])) > 1e-3*(1+math.Abs(want)) {
+			t.Errorf("pixel %d has slope %v, differences give %v", i, slope[i], want)
+		}
+		x[i] = at
 	}
 }

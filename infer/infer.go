@@ -12,7 +12,6 @@ package infer
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -29,6 +28,7 @@ import (
 // for Close.
 type Network struct {
 	program   *ir.Program
+	arch      string      // widths, or the program's name
 	params    [][]float32 // the model's own, in the program's order
 	names     []string    // of the classes, nil if they have none
 	batch     int         // that it was trained in, 0 if the model does not say
@@ -64,7 +64,10 @@ func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, 
 		}
 		source = network
 	}
-	n := &Network{program: source.Lowered(), batch: batchOf(m), names: m.Classes}
+	n := &Network{program: source.Lowered(), arch: m.Arch, batch: m.Batch(), names: m.Classes}
+	if own != nil || m.Arch == "" {
+		n.arch = n.program.Name
+	}
 	if err := memory.Check("running "+m.Title()+" in its batches", 4*uint64(n.batch)*width(n.program)); err != nil {
 		return nil, err
 	}
@@ -81,17 +84,6 @@ func Open(exec kernels.Executor, m *model.Model, own *graph.Network) (*Network, 
 		return nil, err
 	}
 	return n, nil
-}
-
-// batchOf is the batch size in a model's recipe, 0 if there is none.
-func batchOf(m *model.Model) int {
-	var r struct {
-		Batch int `json:"batch"`
-	}
-	if json.Unmarshal(m.Recipe, &r) != nil {
-		return 0
-	}
-	return max(0, r.Batch)
 }
 
 // width is about how many numbers a program that is run in its own batches computes
@@ -121,11 +113,11 @@ func (n *Network) Batch() int {
 
 // chain builds the network that a model's architecture describes.
 func chain(m *model.Model) (*graph.Network, error) {
-	widths, err := model.Widths(m.Arch)
+	widths, activations, err := model.ParseArch(m.Arch)
 	if err != nil {
 		return nil, err
 	}
-	arch, err := graph.NamedArch(widths, m.Activation, m.Loss)
+	arch, err := graph.NamedArch(widths, activations, m.Activation, m.Loss)
 	if err != nil {
 		return nil, err
 	}
@@ -153,34 +145,7 @@ func (n *Network) Evaluate(ctx context.Context, images *mnist.Images) (kernels.S
 
 // Softmax is whether the network's probabilities are the softmax of its outputs,
 // and not the outputs as they are.
-func (n *Network) Softmax() bool {
-	p := n.program
-	made := map[ir.ID]*ir.Op{}
-	for i := range p.Ops[:p.Forward] {
-		op := &p.Ops[i]
-		made[op.Out] = op
-		if op.Code == ir.Xent && op.Args[0] == p.Output {
-			return true
-		}
-		// Where the loss is no layer operation, as with smoothed labels, its softmax
-		// is one of tensor operations: exp(z − max z), along the classes.
-		if op.Code != ir.Map || op.Fn != ir.FnExp {
-			continue
-		}
-		from := made[op.Args[0]]
-		if from == nil || from.Code != ir.Map || from.Fn != ir.FnSub || from.Args[0] != p.Output {
-			continue
-		}
-		most := made[from.Args[1]]
-		if most != nil && most.Code == ir.Repeat {
-			most = made[most.Args[0]]
-		}
-		if most != nil && most.Code == ir.Reduce && most.Fn == ir.FnMax && most.Args[0] == p.Output && slices.Equal(most.Axes, []int{1}) {
-			return true
-		}
-	}
-	return false
-}
+func (n *Network) Softmax() bool { return n.program.Softmax() }
 
 // Probabilities runs the network on images [n, inputs], bytes that it sees as
 // byte / 255, and returns what it makes of each: [n, classes] row-major. After

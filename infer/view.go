@@ -3,6 +3,7 @@ package infer
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"vanilla/graph/ir"
 	"vanilla/kernels/ref"
@@ -13,29 +14,33 @@ import (
 // run on the executor; single ones, and slopes along their pixels, in float64 on
 // the reference.
 //
-// Layers are the dense layers of a graph, in its order. What leaves a layer's
-// units is its activation, or its sum where that is not what is activated.
+// Layers are the dense layers of a graph, in its order, as an evaluation has them:
+// without dropout. What leaves a layer's units is its activation, or what of their
+// size the next layer reads, as after a norm, or their sums.
 type View struct {
 	network *Network
 	name    string
+	program *ir.Program // of an evaluation
 	layers  []model.Layer
-	z, a    []ir.ID // what enters and what leaves each layer's units
+	sources []int
+	z, a    []ir.ID // what enters and what leaves each layer's units, and last the outputs
 }
 
-// View is the network under a name. It fails if there are no layers to show, and if
-// examples depend on each other (ir.Program.Coupled).
+// View is the network under a name. It fails if examples depend on each other
+// (ir.Program.Coupled).
 func (n *Network) View(name string) (*View, error) {
-	p := n.program
-	if p.Coupled() {
-		return nil, fmt.Errorf("%s: what the network makes of an image depends on the rest of its batch: no figure shows it", name)
+	if n.program.Coupled() {
+		return nil, fmt.Errorf("%s: what the network makes of an image depends on the rest of its batch, so it makes nothing certain of one: it can be evaluated, in batches of %d", name, n.batch)
 	}
-	v := &View{network: n, name: name}
+	p := n.program.Evaluation()
+	v := &View{network: n, name: name, program: p}
 	param := map[ir.ID][]float32{}
 	for i, q := range p.Params {
 		param[q.Value] = n.params[i]
 	}
-	for _, op := range p.Ops[:p.Forward] {
-		if op.Code != ir.Dense {
+	for _, op := range p.Ops {
+		// Weights and biases that are computed are no layer's that could be shown.
+		if op.Code != ir.Dense || slices.ContainsFunc(op.Args[1:], func(id ir.ID) bool { return param[id] == nil }) {
 			continue
 		}
 		shape := p.Value(op.Args[1]).Shape
@@ -43,19 +48,44 @@ func (n *Network) View(name string) (*View, error) {
 		if len(op.Args) == 3 {
 			l.Bias = param[op.Args[2]]
 		}
-		v.layers, v.z, v.a = append(v.layers, l), append(v.z, op.Out), append(v.a, n.activated(op.Out))
+		source := model.ReadsOther
+		if op.Args[0] == p.Input {
+			source = model.ReadsInputs
+		} else if k := slices.Index(v.a, op.Args[0]); k >= 0 {
+			source = k
+		}
+		v.layers, v.sources = append(v.layers, l), append(v.sources, source)
+		v.z, v.a = append(v.z, op.Out), append(v.a, leaving(p, op.Out))
 	}
-	if len(v.layers) == 0 {
-		return nil, fmt.Errorf("%s: the network has no layers to show", name)
+	logits := logits(p)
+	if last := len(v.z) - 1; last < 0 || v.z[last] != logits {
+		v.z, v.a = append(v.z, logits), append(v.a, p.Output)
 	}
-	v.z[len(v.z)-1] = n.logits()
 	return v, nil
 }
 
-// activated is the activation of a value, or the value if it has none.
-func (n *Network) activated(z ir.ID) ir.ID {
-	for _, op := range n.program.Ops[:n.program.Forward] {
-		if op.Code == ir.Act && op.Args[0] == z {
+// leaving is what leaves the units whose sums are z: their activation, or the first
+// value of their size that follows from them and that a layer reads, or z.
+func leaving(p *ir.Program, z ir.ID) ir.ID {
+	shape := p.Value(z).Shape
+	follows := map[ir.ID]bool{z: true}
+	read := map[ir.ID]bool{}
+	for _, op := range p.Ops {
+		switch op.Code {
+		case ir.Act:
+			if op.Args[0] == z {
+				return op.Out
+			}
+		case ir.Dense:
+			read[op.Args[0]] = true
+			continue
+		}
+		if slices.ContainsFunc(op.Args, func(a ir.ID) bool { return follows[a] }) {
+			follows[op.Out] = true
+		}
+	}
+	for _, op := range p.Ops {
+		if follows[op.Out] && read[op.Out] && p.Value(op.Out).Shape == shape {
 			return op.Out
 		}
 	}
@@ -63,10 +93,9 @@ func (n *Network) activated(z ir.ID) ir.ID {
 }
 
 // logits is what the probabilities are the softmax or the sigmoids of.
-func (n *Network) logits() ir.ID {
-	p := n.program
-	for _, op := range p.Ops[:p.Forward] {
-		if op.Code == ir.Act && op.Out == p.Output {
+func logits(p *ir.Program) ir.ID {
+	for _, op := range p.Ops {
+		if op.Out == p.Output && (op.Code == ir.Act || op.Code == ir.Map && op.Fn == ir.FnSigmoid) {
 			return op.Args[0]
 		}
 	}
@@ -79,8 +108,18 @@ func (v *View) Name() string { return v.name }
 // ClassNames are what its outputs are called, nil if by their numbers.
 func (v *View) ClassNames() []string { return v.network.names }
 
-// Layers are the network's dense layers. Weights and biases are not copies.
+// Arch says what the network is: its widths, or the program's name.
+func (v *View) Arch() string { return v.network.arch }
+
+// Inputs is the number of pixels that the network sees, Classes that of its
+// outputs.
+func (v *View) Inputs() int  { return v.network.Inputs() }
+func (v *View) Classes() int { return v.network.Classes() }
+
+// Layers are the network's dense layers, which may be none. Weights and biases are
+// not copies. Sources are what each reads, see model.ReadsInputs.
 func (v *View) Layers() []model.Layer { return v.layers }
+func (v *View) Sources() []int        { return v.sources }
 
 // Softmax is [Network.Softmax].
 func (v *View) Softmax() bool { return v.network.Softmax() }
@@ -116,21 +155,22 @@ func (v *View) forward(ctx context.Context, p *ir.Program, x []float32) (*ref.In
 	for i, q := range p.Params {
 		copy(in.Values[q.Value], wide(v.network.params[i]))
 	}
-	in.Forward(wide(x), []byte{0}) // any label: no value but the loss depends on it
+	in.Forward(wide(x), []byte{0}) // any label: outputs do not depend on it
 	return in, nil
 }
 
 // Activate runs one image x [inputs], from 0 to 1, and returns what enters each
-// layer's units and what leaves them. The last are the probabilities.
+// layer's units and what leaves them. The last are the outputs' and the
+// probabilities, of a layer of their own if the last dense layer does not give them.
 func (v *View) Activate(ctx context.Context, x []float32) (z, a [][]float32, err error) {
-	in, err := v.forward(ctx, v.network.program, x)
+	in, err := v.forward(ctx, v.program, x)
 	if err != nil {
 		return nil, nil, err
 	}
-	for k := range v.layers {
+	for k := range v.z {
 		z, a = append(z, narrow(in.Values[v.z[k]])), append(a, narrow(in.Values[v.a[k]]))
 	}
-	last := in.Values[v.network.program.Output]
+	last := in.Values[v.program.Output]
 	if v.Softmax() {
 		softmax(last)
 	}
@@ -138,10 +178,10 @@ func (v *View) Activate(ctx context.Context, x []float32) (z, a [][]float32, err
 	return z, a, nil
 }
 
-// InputGradient is the gradient in x of Σ dz ⊙ z, where z is what enters the last
-// layer's units: dz [classes] in, [inputs] out.
+// InputGradient is the gradient in x of Σ dz ⊙ z, where z is what the probabilities
+// are the softmax or the sigmoids of: dz [classes] in, [inputs] out.
 func (v *View) InputGradient(ctx context.Context, x, dz []float32) ([]float32, error) {
-	p := *v.network.program
+	p := *v.program
 	p.Output = v.z[len(v.z)-1]
 	in, err := v.forward(ctx, &p, x)
 	if err != nil {

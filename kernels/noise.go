@@ -101,14 +101,3 @@ func philox64(c0, c1, key uint64) (uint64, uint64) {
 	}
 	return c0, c1
 }
-
-// Mean is what a Random operation gives in evaluation.
-func Mean(op *ir.Op) float32 {
-	switch op.Fn {
-	case ir.FnKeep:
-		return 1
-	case ir.FnUniform:
-		return float32((op.Draw[0] + op.Draw[1]) / 2)
-	}
-	return float32(op.Draw[0])
-}

@@ -32,6 +32,9 @@ func (e *SettingError) Error() string {
 	if e.Err != nil {
 		problem = e.Err.Error()
 	}
+	if e.Value == true { // nobody writes that
+		return fmt.Sprintf("%s: %s", e.Field, problem)
+	}
 	return fmt.Sprintf("%s %s: %s", e.Field, value, problem)
 }
 

@@ -7,8 +7,9 @@
 //
 //	format         always "pt": the values are laid out as PyTorch's, which other programs ask for
 //	vanilla        the version that wrote the file
-//	arch           "784-16-16-10", or "" for a network that is not a chain of dense layers
-//	activation     the hidden layers' activation
+//	arch           "784-16-16-10", or "" for a network that is not a chain of dense layers; a hidden layer's own
+//	               activation stands after its width, as in "784-32relu-16tanh-10"
+//	activation     that of the hidden layers that have none of their own
 //	loss           the loss it was trained with
 //	image          rows x columns of an input, "28x28"; absent if the inputs are not images
 //	classes        what the outputs are called, a JSON array; absent if by their numbers
@@ -50,8 +51,8 @@ type Tensor struct {
 
 // Model is a trained network with what is needed to use it again.
 type Model struct {
-	Arch       string // "784-16-16-10"; "" for a network that is not a chain of dense layers (a hand-built graph)
-	Activation string // of the hidden layers, "sigmoid" for example; any name is kept
+	Arch       string // "784-16-16-10" or "784-32relu-16tanh-10"; "" for a network that is not a chain of dense layers
+	Activation string // of hidden layers without one of their own, "sigmoid" for example; any name is kept
 	Loss       string // "cross-entropy" or "quadratic"; any name is kept
 
 	ImageRows, ImageCols int // 28, 28 for MNIST; 0, 0 if the inputs are not images
@@ -146,14 +147,9 @@ func (m *Model) ClassName(class int) string {
 
 // checkChain compares images and parameters with what the architecture says.
 func (m *Model) checkChain() error {
-	widths, activations, err := ParseArch(m.Arch)
+	widths, err := Widths(m.Arch)
 	if err != nil {
 		return err
-	}
-	for _, name := range activations { // that of all is Activation; others are a graph's
-		if name != "" {
-			return fmt.Errorf("arch %.60s: expected a chain with one activation, found %.20q", m.Arch, name)
-		}
 	}
 	if err := m.checkImage(); err != nil {
 		return err
@@ -240,6 +236,17 @@ func (m *Model) Title() string {
 		return p.Name
 	}
 	return "a graph"
+}
+
+// Batch is the batch size that the recipe says, 0 if there is none.
+func (m *Model) Batch() int {
+	var r struct {
+		Batch int `json:"batch"`
+	}
+	if json.Unmarshal(m.Recipe, &r) != nil {
+		return 0
+	}
+	return max(0, r.Batch)
 }
 
 // Extent is how many inputs and outputs the network has. It fails if the model says neither an architecture nor a

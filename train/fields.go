@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
-	"strings"
 
+	"vanilla/graph"
 	"vanilla/internal/words"
 	"vanilla/kernels"
+	"vanilla/model"
 )
 
 // Fields lists the names of recipes' fields, which [Recipe.Get] and [Recipe.Set]
@@ -55,8 +56,8 @@ func (r *Recipe) Set(word, text string) error {
 }
 
 // Has is whether the field of that name in JSON sets anything in this recipe: a
-// momentum does nothing for adam, and no activation is in a network without hidden
-// layers. What sets nothing is absent, which is not the same as zero.
+// momentum does nothing for adam, and neither an activation nor dropout is in a
+// network without hidden layers. What sets nothing is absent, which is not the same as zero.
 func (r *Recipe) Has(field string) bool {
 	switch field {
 	case "momentum":
@@ -65,11 +66,36 @@ func (r *Recipe) Has(field string) bool {
 		return kernels.Schedule{Name: r.Schedule}.Kind().Stepped
 	case "elastic_sigma":
 		return r.Elastic > 0
-	case "activation":
-		return strings.Count(r.Arch, "-") != 1
+	case "activation", "block", "norm", "dropout":
+		widths, err := model.Widths(r.Arch)
+		return err != nil || len(widths) > 2
+	case "label_smoothing":
+		return r.Loss == string(graph.CrossEntropy)
 	}
 	_, ok := fieldIndex[field]
 	return ok
+}
+
+// Names are those that the field of that name in JSON can have, nil if its values
+// are no names of a list.
+func Names(field string) []string {
+	switch field {
+	case "activation":
+		return graph.ActivationNames()
+	case "loss":
+		return graph.LossNames()
+	case "optimizer":
+		return kernels.OptimizerNames()
+	case "schedule":
+		return kernels.ScheduleNames()
+	case "init":
+		return kernels.InitNames()
+	case "block":
+		return Blocks()
+	case "norm":
+		return Norms()
+	}
+	return nil
 }
 
 // Get is the value of the field of that name in JSON, or nil if there is none.

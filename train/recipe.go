@@ -34,8 +34,8 @@ type Recipe struct {
 	StepEpochs int     `json:"step_epochs,omitempty"`
 	Gamma      float64 `json:"gamma,omitempty"`
 	Warmup     float64 `json:"warmup,omitempty"` // epochs over which the step size rises
-	// Block and Norm are what hidden layers are made of: residual or gated, and
-	// layer. Dropout, InputDropout and LabelSmoothing are of training alone.
+	// Block and Norm are what hidden layers are made of, see [Blocks] and [Norms];
+	// none is "". Dropout, InputDropout and LabelSmoothing are of training alone.
 	Block          string  `json:"block,omitempty"`
 	Norm           string  `json:"norm,omitempty"`
 	Dropout        float64 `json:"dropout,omitempty"`
@@ -128,8 +128,14 @@ const defaultSigma = 4
 // Another optimizer than that of base comes with the step size, weight decay and
 // momentum of its [kernels.OptimizerKind]. The schedule step comes with gamma 0.1
 // after each third of the epochs, and any other one has neither. Elastic bending
-// comes with a sigma of 4.
+// comes with a sigma of 4. A block or norm of "none" becomes "", which is how
+// recipes hold it.
 func (r *Recipe) Follow(base Recipe, given func(field string) bool) {
+	for _, name := range []*string{&r.Block, &r.Norm} {
+		if *name == none {
+			*name = ""
+		}
+	}
 	set := func(field string, change func()) {
 		if !given(field) {
 			change()
@@ -197,14 +203,18 @@ func (r Recipe) checkNetwork() error {
 	}
 	hidden := len(widths) > 2
 	switch {
-	case r.Block != "" && r.Block != string(graph.Residual) && r.Block != string(graph.Gated):
-		return wrong("block", r.Block, "want residual, gated or nothing")
-	case r.Norm != "" && r.Norm != layerNorm:
-		return wrong("norm", r.Norm, "want layer or nothing")
+	case r.Block != "" && !slices.Contains(Blocks(), r.Block):
+		return wrong("block", r.Block, "want "+words.Or(Blocks()))
+	case r.Norm != "" && !slices.Contains(Norms(), r.Norm):
+		return wrong("norm", r.Norm, "want "+words.Or(Norms()))
 	case r.Block != "" && !hidden:
 		return wrong("block", r.Block, r.Arch+" has no hidden layers")
+	case r.Block == string(graph.Residual) && !graph.Residues(widths):
+		return wrong("block", r.Block, r.Arch+" has no two neighbouring hidden layers of one width, where a residual block adds something: want such, or another block")
 	case r.Norm != "" && !hidden:
 		return wrong("norm", r.Norm, r.Arch+" has no hidden layers")
+	case r.Norm != "" && slices.Contains(widths[1:len(widths)-1], 1):
+		return wrong("norm", r.Norm, r.Arch+" has a hidden layer of one unit, which a norm makes zero: want two units or more")
 	case !(r.Dropout >= 0 && r.Dropout < 1):
 		return wrong("dropout", r.Dropout, "want a probability from 0 to below 1")
 	case r.Dropout > 0 && !hidden:
@@ -229,26 +239,20 @@ func (r Recipe) arch() (graph.Arch, error) {
 	if err != nil {
 		return graph.Arch{}, err
 	}
-	a, err := graph.NamedArch(widths, r.Activation, r.Loss)
+	a, err := graph.NamedArch(widths, own, r.Activation, r.Loss)
 	if err != nil {
 		return a, err
-	}
-	if own != nil {
-		a.Activations = make([]ir.Activation, len(widths)-2)
-	}
-	for l := range a.Activations {
-		name := own[l+1]
-		if name == "" {
-			continue
-		}
-		if a.Activations[l], err = ir.ParseActivation(name); err != nil {
-			return a, err
-		}
 	}
 	a.Block, err = graph.ParseBlock(r.Block)
 	a.LayerNorm = r.Norm == layerNorm
 	a.Dropout, a.InputDropout, a.LabelSmoothing = r.Dropout, r.InputDropout, r.LabelSmoothing
 	return a, err
+}
+
+// Chain reports whether the trained network is a chain of dense layers.
+func (r Recipe) Chain() bool {
+	a, err := r.arch()
+	return err == nil && a.Chain()
 }
 
 // Build returns the recipe's network from a cache, which builds it if it is new.
@@ -420,5 +424,12 @@ func (r Recipe) parameters() uint64 {
 	return n
 }
 
-// layerNorm is the one name of Norm.
-const layerNorm = "layer"
+// The names of Norm: of none, and the one that there is.
+const (
+	none      = "none"
+	layerNorm = "layer"
+)
+
+// Blocks and Norms list the names that a recipe's can be.
+func Blocks() []string { return []string{none, string(graph.Residual), string(graph.Gated)} }
+func Norms() []string  { return []string{none, layerNorm} }

@@ -228,9 +228,9 @@ func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy floa
 		return nil, err
 	}
 	arch, err := a.arch()
-	chain := s.Network == nil && err == nil && arch.Uniform()
+	chain := s.Network == nil && err == nil && arch.Chain()
 	trained := &model.Model{
-		Arch:         model.JoinArch(arch.Widths, nil),
+		Arch:         model.JoinArch(arch.Widths, arch.OwnActivations()),
 		Activation:   a.Activation,
 		Loss:         a.Loss,
 		ImageRows:    images.Rows,

@@ -56,6 +56,7 @@ type Reveal struct {
 	// Input is what enters the unit, by the network's own account, and Output what leaves it.
 	Input  float64 `json:"input"`
 	Output float64 `json:"output"`
+	layer  int     // whose unit it is; the pixels are layer 1
 }
 
 const (
@@ -74,39 +75,44 @@ func NewActivations(ctx context.Context, n Network, picture Picture, rows, cols,
 	if err != nil {
 		return nil, err
 	}
-	layers := n.Layers()
+	seeing, err := first(n)
+	if err != nil {
+		return nil, err
+	}
+	layers, sources := n.Layers(), n.Sources()
 	if unit == MostActive {
-		unit, _ = top(a[0])
+		unit, _ = top(a[seeing])
 	}
-	if unit < 0 || unit >= layers[0].Out {
-		return nil, fmt.Errorf("%s: expected a unit from 0 to %d, found %d", n.Name(), layers[0].Out-1, unit)
+	if most := layers[seeing].Out - 1; unit < 0 || unit > most {
+		return nil, fmt.Errorf("%s: expected a unit from 0 to %d, found %d", n.Name(), most, unit)
 	}
-	r := &Activations{Model: n.Name(), Arch: arch(layers), Rows: rows, Cols: cols, Picture: picture, Layers: a,
+	r := &Activations{Model: n.Name(), Arch: n.Arch(), Rows: rows, Cols: cols, Picture: picture, Layers: a,
 		Probabilities: a[len(a)-1], Softmax: n.Softmax(), Classes: n.ClassNames(), pixels: x}
 	r.Guess, _ = top(r.Probabilities)
-	from := x
-	for k, l := range layers {
+	for k := range a {
 		shown := mostActive(a[k])
-		var edges []Edge
-		drawn := shown
-		if !reads(l, from, z[k]) {
-			drawn = nil
-		}
-		for _, to := range drawn {
-			for i := range l.In {
-				if p := float64(l.Weight[to*l.In+i]) * float64(from[i]); p != 0 && (k == 0 || slices.Contains(r.Shown[k-1], i)) {
-					edges = append(edges, Edge{i, to, p})
+		edges := []Edge{}
+		// No lines come from what is not the column before.
+		if k < len(layers) && (k == 0 && sources[k] == model.ReadsInputs || k > 0 && sources[k] == k-1) {
+			from, l := x, layers[k]
+			if k > 0 {
+				from = a[k-1]
+			}
+			for _, to := range shown {
+				for i := range l.In {
+					if p := float64(l.Weight[to*l.In+i]) * float64(from[i]); p != 0 && (k == 0 || slices.Contains(r.Shown[k-1], i)) {
+						edges = append(edges, Edge{i, to, p})
+					}
 				}
 			}
 		}
 		r.Shown = append(r.Shown, shown)
 		slices.SortStableFunc(edges, func(a, b Edge) int { return cmp.Compare(math.Abs(b.Product), math.Abs(a.Product)) })
 		r.Edges = append(r.Edges, edges[:min(len(edges), shownEdges)])
-		from = a[k]
 	}
-	first := layers[0]
-	r.Reveal = Reveal{Unit: unit, Weights: first.Weight[unit*first.In : (unit+1)*first.In], Bias: float64(first.Bias[unit]),
-		Input: float64(z[0][unit]), Output: float64(a[0][unit])}
+	l := layers[seeing]
+	r.Reveal = Reveal{Unit: unit, Weights: l.Weight[unit*l.In : (unit+1)*l.In], Bias: float64(l.Bias[unit]),
+		Input: float64(z[seeing][unit]), Output: float64(a[seeing][unit]), layer: seeing + 2}
 	for i, w := range r.Reveal.Weights {
 		p := float64(w) * float64(x[i])
 		r.Reveal.Products = append(r.Reveal.Products, p)
@@ -114,30 +120,6 @@ func NewActivations(ctx context.Context, n Network, picture Picture, rows, cols,
 		r.Reveal.Negative += math.Min(p, 0)
 	}
 	return r, nil
-}
-
-// sameSum is the relative difference by which sums in other orders and precisions may be apart.
-const sameSum = 1e-4
-
-// reads says whether what enters a layer's units comes of these values. In graphs that are no chains a layer may read
-// another one, or sums of several; no lines are drawn to it then.
-func reads(l model.Layer, from, z []float32) bool {
-	if len(from) != l.In {
-		return false
-	}
-	for unit, want := range z {
-		sum := float64(l.Bias[unit])
-		scale := 1 + math.Abs(sum)
-		for i, v := range from {
-			p := float64(l.Weight[unit*l.In+i]) * float64(v)
-			sum += p
-			scale += math.Abs(p)
-		}
-		if !(math.Abs(sum-float64(want)) <= sameSum*scale) {
-			return false
-		}
-	}
-	return true
 }
 
 func (r *Activations) page() page {
@@ -275,7 +257,7 @@ func (c *colors) lamp(v float64) color.RGBA {
 // reveal draws one unit taken apart.
 func (r *Activations) reveal(c *canvas, y float64) {
 	v := &r.Reveal
-	c.heading(0, y, fmt.Sprintf("Unit %d of layer 2", v.Unit), "weights × pixels, added up")
+	c.heading(0, y, fmt.Sprintf("Unit %d of layer %d", v.Unit, v.layer), "weights × pixels, added up")
 	y += 12
 	cell := fit(r.Rows, r.Cols, 112)
 	w, h := float64(r.Cols)*cell, float64(r.Rows)*cell

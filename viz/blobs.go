@@ -96,18 +96,21 @@ func NewBlobs(ctx context.Context, networks []Network, starts []Start, training 
 			return nil, err
 		}
 		t := Texture{Model: n.Name()}
-		first := n.Layers()[0]
-		start := first
+		k, err := first(n)
+		if err != nil {
+			return nil, err
+		}
+		seeing := n.Layers()[k]
+		start := seeing
 		if starts[i] != nil {
-			start = starts[i][0]
+			start = starts[i][k]
 			s, err := b.summary(ctx, bank, start, start)
 			if err != nil {
 				return nil, err
 			}
 			t.Start = &s
 		}
-		var err error
-		if t.Trained, err = b.summary(ctx, bank, first, start); err != nil {
+		if t.Trained, err = b.summary(ctx, bank, seeing, start); err != nil {
 			return nil, err
 		}
 		b.Models = append(b.Models, t)

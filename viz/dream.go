@@ -43,8 +43,8 @@ type DreamOutput struct {
 
 // dreamFrame is the dream on its way.
 type dreamFrame struct {
-	image []float32
-	logit float64
+	image              []float32
+	logit, probability float64
 }
 
 const (
@@ -69,14 +69,14 @@ func NewDream(ctx context.Context, n Network, training *mnist.Images, seed uint6
 	random := rand.New(rand.NewPCG(seed, 0x647265616d)) // "dream"
 	var starts [][]float32
 	for _, limit := range dreamStarts() {
-		start := make([]float32, inputs(n))
+		start := make([]float32, n.Inputs())
 		for i := range start {
 			start[i] = float32(limit * random.Float64())
 		}
 		starts = append(starts, start)
 	}
-	means := classMeans(training, outputs(n))
-	for class := range outputs(n) {
+	means := classMeans(training, n.Classes())
+	for class := range n.Classes() {
 		var o *DreamOutput
 		for _, start := range starts {
 			tried, err := climb(ctx, n, start, class)
@@ -129,7 +129,7 @@ func climb(ctx context.Context, n Network, start []float32, class int) (*DreamOu
 		return nil, err
 	}
 	o := &DreamOutput{Class: class, Logits: []float64{here.logit}, Start: here.probability}
-	path := [][]float32{x}
+	path := []dreamFrame{{x, here.logit, here.probability}}
 	for stride := firstStride * math.Sqrt(float64(len(x))); len(o.Logits) <= dreamSteps; {
 		slope, err := n.InputGradient(ctx, x, here.dz)
 		if err != nil {
@@ -166,13 +166,13 @@ func climb(ctx context.Context, n Network, start []float32, class int) (*DreamOu
 			break
 		}
 		o.Logits = append(o.Logits, here.logit)
-		path = append(path, x)
+		path = append(path, dreamFrame{x, here.logit, here.probability})
 	}
 	o.Image, o.End = x, here.probability
 	for f := range dreamFrames {
 		share := float64(f) / (dreamFrames - 1)
 		step := int(math.Round(share * share * float64(len(path)-1)))
-		o.frames = append(o.frames, dreamFrame{path[step], o.Logits[step]})
+		o.frames = append(o.frames, path[step])
 	}
 	return o, nil
 }
@@ -251,8 +251,7 @@ func (d *Dream) draw(c *canvas, frame int) {
 		x, y := float64(i%5)*dreamPitch, float64(i/5)*dreamRow
 		image, end, logit := o.Image, o.End, o.Logits[len(o.Logits)-1]
 		if frame != still {
-			image, logit = o.frames[frame].image, o.frames[frame].logit
-			end = 1 / (1 + math.Exp(-logit))
+			image, logit, end = o.frames[frame].image, o.frames[frame].logit, o.frames[frame].probability
 		}
 		of := func(image []float32) func(int) color.RGBA {
 			return func(i int) color.RGBA { return c.digit(float64(image[i])) }

@@ -74,7 +74,7 @@ func NewMistakes(ctx context.Context, networks []Network, set *mnist.Images) (*M
 	m := &Mistakes{N: set.Len(), set: set, Wrong: []Mistake{}, Classes: Classes(set.Names)}
 	classes := set.Classes
 	for _, n := range networks {
-		classes = max(classes, outputs(n))
+		classes = max(classes, n.Classes())
 	}
 	m.Confusion = make([][]int, classes)
 	for c := range m.Confusion {
@@ -94,7 +94,7 @@ func NewMistakes(ctx context.Context, networks []Network, set *mnist.Images) (*M
 				m.Classes = names
 			}
 		}
-		wrong, own := 0, outputs(n)
+		wrong, own := 0, n.Classes()
 		for i, label := range set.Labels {
 			guess, sure := top(p[i*own : (i+1)*own])
 			guesses[i] = append(guesses[i], guess)

@@ -65,17 +65,18 @@ func NewMorph(ctx context.Context, n Network, from, to Picture, rows, cols int) 
 		return nil, err
 	}
 	m := &Morph{Model: n.Name(), Rows: rows, Cols: cols, From: from, To: to, Softmax: n.Softmax(), Classes: n.ClassNames(), Flips: []Flip{}, Changed: []Change{}}
-	layers := n.Layers()
-	for k, l := range layers[:len(layers)-1] {
-		for u := range l.Out {
-			m.Changed = append(m.Changed, Change{Layer: k + 2, Unit: u})
-		}
-	}
 	for step := range morphSteps {
 		t := float64(step) / (morphSteps - 1)
 		_, a, err := n.Activate(ctx, m.at(t))
 		if err != nil {
 			return nil, err
+		}
+		if step == 0 {
+			for k := range a[:len(a)-1] {
+				for u := range a[k] {
+					m.Changed = append(m.Changed, Change{Layer: k + 2, Unit: u})
+				}
+			}
 		}
 		p := a[len(a)-1]
 		guess, _ := top(p)

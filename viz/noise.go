@@ -106,7 +106,7 @@ func moments(pixels []byte) (mean, deviation float64) {
 }
 
 func newKind(ctx context.Context, n Network, name string, pixels []byte) (Kind, error) {
-	size, classes := inputs(n), outputs(n)
+	size, classes := n.Inputs(), n.Classes()
 	k := Kind{Name: name, N: len(pixels) / size, Histogram: make([]int, noiseBins), Guesses: make([]int, classes)}
 	p, err := n.Probabilities(ctx, pixels)
 	if err != nil {

@@ -301,7 +301,7 @@ func (r *Robustness) try(ctx context.Context, n Network) error {
 		if err != nil {
 			return err
 		}
-		classes := outputs(n)
+		classes := n.Classes()
 		for i := range s.trial {
 			guess, confidence := top(p[i*classes : (i+1)*classes])
 			t.Guesses, t.Confidence = append(t.Guesses, guess), append(t.Confidence, float64(confidence))

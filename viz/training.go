@@ -66,9 +66,13 @@ func NewTraining(ctx context.Context, courses []Course, set *mnist.Images) (*Tra
 			if err != nil {
 				return nil, err
 			}
-			first := n.Layers()[0]
-			r.Arch = arch(n.Layers())
-			r.Snapshots = append(r.Snapshots, Snapshot{c.Steps[i], accuracy(p, set.Labels), first.Weight, first.Out})
+			k, err := first(n)
+			if err != nil {
+				return nil, err
+			}
+			seeing := n.Layers()[k]
+			r.Arch = n.Arch()
+			r.Snapshots = append(r.Snapshots, Snapshot{c.Steps[i], accuracy(p, set.Labels), seeing.Weight, seeing.Out})
 		}
 		t.Runs = append(t.Runs, r)
 	}

@@ -15,20 +15,27 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"vanilla/mnist"
 	"vanilla/model"
 )
 
-// Network is a trained chain of dense layers that sees images.
+// Network is a trained network that sees images.
 type Network interface {
-	// Name is what figures call it.
+	// Name is what figures call it, and Arch what it is, as in 784-16-16-10.
 	Name() string
 	// ClassNames are what its outputs are called, nil if by their numbers.
 	ClassNames() []string
-	// Layers are its layers, first to last.
+	Arch() string
+	// Inputs is how many pixels it sees, Classes how many outputs it has.
+	Inputs() int
+	Classes() int
+	// Layers are its dense layers, first to last; there may be none. Sources are what each of them reads: the number
+	// of the layer, from 0, whose units' activations it is given, or model.ReadsInputs or model.ReadsOther.
 	Layers() []model.Layer
+	Sources() []int
 	// Probabilities runs images [n, inputs], bytes of which the network sees byte/255, and returns the probability, by
 	// its own account, of each class [n, classes]. Of a network trained with the quadratic loss these are its outputs,
 	// which need not sum to 1. It may be called concurrently.
@@ -40,10 +47,10 @@ type Network interface {
 	// its own.
 	Softmax() bool
 	// Activate runs one image x [inputs], from 0 to 1, and returns what enters each layer's units, z = weight·a + bias
-	// with the a of the layer before, and what leaves them, a. The last a are the probabilities.
+	// with the a that it reads, and what leaves them, a. The last are the outputs and the probabilities, which are one
+	// more than there are layers where the last layer does not give them.
 	Activate(ctx context.Context, x []float32) (z, a [][]float32, err error)
-	// InputGradient returns the gradient in x of Σ dz ⊙ z, where z enters the last layer's units: dz [classes] in,
-	// [inputs] out.
+	// InputGradient returns the gradient in x of Σ dz ⊙ z with the last z of Activate: dz [classes] in, [inputs] out.
 	InputGradient(ctx context.Context, x, dz []float32) ([]float32, error)
 }
 
@@ -64,22 +71,13 @@ func TestPicture(set *mnist.Images, i int) (Picture, error) {
 	return Picture{Name: fmt.Sprintf("test image %d", i), Label: int(set.Labels[i]), Pixels: set.Image(i)}, nil
 }
 
-// outputs is the number of classes that a network tells apart.
-func outputs(n Network) int {
-	layers := n.Layers()
-	return layers[len(layers)-1].Out
-}
-
-// inputs is the number of pixels that a network sees.
-func inputs(n Network) int { return n.Layers()[0].In }
-
-// arch writes a network's widths as in 784-16-16-10.
-func arch(layers []model.Layer) string {
-	widths := []string{fmt.Sprint(layers[0].In)}
-	for _, l := range layers {
-		widths = append(widths, fmt.Sprint(l.Out))
+// first is the first layer whose units see the pixels, by its number. It fails if there is none.
+func first(n Network) (int, error) {
+	k := slices.Index(n.Sources(), model.ReadsInputs)
+	if k < 0 {
+		return 0, fmt.Errorf("%s: no dense layer of %s sees the pixels, so no unit's weights are an image: the figures mistakes, noise, robustness, morph and dream draw such networks too", n.Name(), n.Arch())
 	}
-	return strings.Join(widths, "-")
+	return k, nil
 }
 
 // top is the index of the largest value, the first of several, and the value.

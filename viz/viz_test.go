@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,7 +29,25 @@ type chain struct {
 func (n *chain) Name() string          { return n.name }
 func (n *chain) ClassNames() []string  { return n.classes }
 func (n *chain) Layers() []model.Layer { return n.layers }
-func (n *chain) Softmax() bool         { return n.softmax }
+func (n *chain) Inputs() int           { return n.layers[0].In }
+func (n *chain) Classes() int          { return n.layers[len(n.layers)-1].Out }
+
+func (n *chain) Arch() string {
+	text := strconv.Itoa(n.Inputs())
+	for _, l := range n.layers {
+		text += "-" + strconv.Itoa(l.Out)
+	}
+	return text
+}
+
+func (n *chain) Sources() []int {
+	sources := []int{model.ReadsInputs}
+	for k := range n.layers[1:] {
+		sources = append(sources, k)
+	}
+	return sources
+}
+func (n *chain) Softmax() bool { return n.softmax }
 
 // begin counts the images that are run once the context is done, which it becomes after some.
 func (n *chain) begin(ctx context.Context) error {
@@ -88,7 +107,7 @@ func (n *chain) Probabilities(ctx context.Context, pixels []byte) ([]float32, er
 func (n *chain) Classify(ctx context.Context, pixels []byte) ([]byte, error) {
 	p, err := n.Probabilities(ctx, pixels)
 	var classes []byte
-	for k := outputs(n); len(p) > 0; p = p[k:] {
+	for k := n.Classes(); len(p) > 0; p = p[k:] {
 		class, _ := top(p[:k])
 		classes = append(classes, byte(class))
 	}
@@ -515,15 +534,40 @@ func TestTraining(t *testing.T) {
 // skipping is a chain whose last layer reads the one before together with the first.
 type skipping struct{ *chain }
 
-func (s skipping) Activate(ctx context.Context, x []float32) (z, a [][]float32, err error) {
-	if z, a, err = s.chain.Activate(ctx, x); err != nil {
-		return nil, nil, err
+func (s skipping) Sources() []int {
+	sources := s.chain.Sources()
+	sources[len(sources)-1] = model.ReadsOther
+	return sources
+}
+
+// blind is a network none of whose layers sees the pixels, as after a convolution.
+type blind struct{ *chain }
+
+func (s blind) Sources() []int { return []int{model.ReadsOther, 0, 1}[:len(s.layers)] }
+
+// Figures of layers say that there is none which sees the pixels; the others are drawn.
+func TestBlind(t *testing.T) {
+	n, set := blind{bars(true)}, images(40)
+	ctx := t.Context()
+	for name, draw := range map[string]func() (Figure, error){
+		"weights":     func() (Figure, error) { return NewWeights(ctx, n, side, side, SharedScale) },
+		"blobs":       func() (Figure, error) { return NewBlobs(ctx, []Network{n}, []Start{nil}, set.Pixels, side, side) },
+		"activations": func() (Figure, error) { return NewActivations(ctx, n, picture(t, 5), side, side, MostActive) },
+	} {
+		if _, err := draw(); err == nil || !strings.Contains(err.Error(), "no dense layer of") || !strings.Contains(err.Error(), "sees the pixels") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
-	last := len(z) - 1
-	for j := range z[last] {
-		z[last][j] += a[0][j%len(a[0])]
+	for name, draw := range map[string]func() (Figure, error){
+		"mistakes": func() (Figure, error) { return NewMistakes(ctx, []Network{n}, set) },
+		"noise":    func() (Figure, error) { return NewNoise(ctx, n, set, 1) },
+		"morph":    func() (Figure, error) { return NewMorph(ctx, n, picture(t, 0), picture(t, 1), side, side) },
+		"dream":    func() (Figure, error) { return NewDream(ctx, n, set, 1) },
+	} {
+		if _, err := draw(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
-	return z, a, nil
 }
 
 // Lines are drawn between layers that read each other, and to no others.

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"vanilla/internal/words"
+	"vanilla/model"
 )
 
 // Scale says what the strongest colour of a weight image stands for.
@@ -44,6 +45,7 @@ type Layer struct {
 	Units   []Unit  `json:"units"`
 	// LargestOnPixels is that of the units' OnPixels.
 	LargestOnPixels float64 `json:"largest_on_pixels"`
+	reads           int     // see Network.Sources
 }
 
 // Unit is a unit's weights.
@@ -53,7 +55,7 @@ type Unit struct {
 	Largest float64   `json:"largest"` // absolute weight
 	Weights []float32 `json:"weights"`
 	// OnPixels are the weights projected back onto the pixels through all layers before, as if these were linear; nil
-	// in the first layer, whose weights are on the pixels.
+	// where the weights are on the pixels, and where the layer reads anything but one layer's activations.
 	OnPixels []float32 `json:"on_pixels,omitempty"`
 }
 
@@ -62,11 +64,15 @@ func NewWeights(ctx context.Context, n Network, rows, cols int, scale Scale) (*W
 	if err := checkSize(n, rows, cols); err != nil {
 		return nil, err
 	}
-	layers := n.Layers()
-	w := &Weights{Model: n.Name(), Arch: arch(layers), Rows: rows, Cols: cols, Scale: scale, Classes: n.ClassNames()}
-	var onPixels [][]float32 // of the last layer's units
+	seeing, err := first(n)
+	if err != nil {
+		return nil, err
+	}
+	w := &Weights{Model: n.Name(), Arch: n.Arch(), Rows: rows, Cols: cols, Scale: scale, Classes: n.ClassNames()}
+	layers, sources := n.Layers(), n.Sources()
+	onPixels := make([][][]float32, len(layers)) // of each layer's units
 	for k, l := range layers {
-		layer := Layer{Number: k + 2, Largest: largest(l.Weight)}
+		layer := Layer{Number: k + 2, Largest: largest(l.Weight), reads: sources[k]}
 		var projected [][]float32
 		for j := range l.Out {
 			if ctx.Err() != nil {
@@ -74,16 +80,18 @@ func NewWeights(ctx context.Context, n Network, rows, cols int, scale Scale) (*W
 			}
 			row := l.Weight[j*l.In : (j+1)*l.In]
 			u := Unit{Unit: j, Bias: l.Bias[j], Largest: largest(row), Weights: row}
-			if k > 0 {
-				u.OnPixels = project(row, onPixels)
+			switch source := sources[k]; {
+			case source == model.ReadsInputs:
+				projected = append(projected, row)
+			case source >= 0 && onPixels[source] != nil:
+				u.OnPixels = project(row, onPixels[source])
 				layer.LargestOnPixels = math.Max(layer.LargestOnPixels, largest(u.OnPixels))
-				row = u.OnPixels
+				projected = append(projected, u.OnPixels)
 			}
-			projected = append(projected, row)
 			layer.Units = append(layer.Units, u)
 		}
-		onPixels = projected
-		if k == 0 {
+		onPixels[k] = projected
+		if k == seeing {
 			w.First = layer
 		} else {
 			w.Deeper = append(w.Deeper, layer)
@@ -94,7 +102,7 @@ func NewWeights(ctx context.Context, n Network, rows, cols int, scale Scale) (*W
 
 // checkSize fails if a network does not see rows x cols images.
 func checkSize(n Network, rows, cols int) error {
-	if want := inputs(n); rows < 1 || cols < 1 || rows*cols != want {
+	if want := n.Inputs(); rows < 1 || cols < 1 || rows*cols != want {
 		return fmt.Errorf("%s: expected inputs that are images, found %d inputs and images of %dx%d pixels", n.Name(), want, rows, cols)
 	}
 	return nil
@@ -149,7 +157,7 @@ const (
 
 func (w *Weights) page() page {
 	units := w.First.shown()
-	subtitle := fmt.Sprintf("%s · layer 2 has %s with %s weights each", w.Arch, words.Plural(len(w.First.Units), "unit"), words.Thousands(len(w.First.Units[0].Weights)))
+	subtitle := fmt.Sprintf("%s · layer %d has %s with %s weights each", w.Arch, w.First.Number, words.Plural(len(w.First.Units), "unit"), words.Thousands(len(w.First.Units[0].Weights)))
 	if len(units) < len(w.First.Units) {
 		subtitle += fmt.Sprintf(" · the %d with the largest weights are shown", len(units))
 	}
@@ -175,6 +183,9 @@ func (w *Weights) page() page {
 
 func (l *Layer) height() float64 {
 	rows := (len(l.shown()) + projectionsPerRow - 1) / projectionsPerRow
+	if l.reads == model.ReadsInputs {
+		return 42 + float64(rows)*(smallPitch+9) + 22
+	}
 	m, n := l.drawn()
 	return 42 + math.Max(fit(n, m, matrixSide)*float64(n)+36, float64(rows)*(smallPitch+9)+22)
 }
@@ -182,7 +193,7 @@ func (l *Layer) height() float64 {
 func (w *Weights) draw(c *canvas, _ int) {
 	y := 8.
 	scale := fmt.Sprintf("blue +, red −, 0 is %s", c.neutralName())
-	c.heading(0, y, "Layer 2", scale)
+	c.heading(0, y, fmt.Sprintf("Layer %d", w.First.Number), scale)
 	if w.Scale == SharedScale {
 		c.legend(weightsWidth-150, y-7, 150, "weight", w.First.Largest)
 	} else {
@@ -243,7 +254,15 @@ func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool, names Clas
 	y += 20
 	from, to := len(l.Units[0].Weights), len(l.Units)
 	m, n := l.drawn()
-	about := fmt.Sprintf("%d × %d weights, and their sums on the pixels", to, from)
+	if l.reads == model.ReadsInputs {
+		c.heading(0, y, fmt.Sprintf("Layer %d", l.Number), fmt.Sprintf("it sees the pixels too: %d × %d weights", to, from))
+		l.tiles(c, 0, y+22, rows, cols, names, func(u Unit) []float32 { return u.Weights }, l.Largest)
+		return
+	}
+	about := fmt.Sprintf("%d × %d weights", to, from)
+	if l.LargestOnPixels > 0 {
+		about += ", and their sums on the pixels"
+	}
 	if m < from || n < to {
 		about += fmt.Sprintf(" (the first %d × %d)", n, m)
 	}
@@ -268,20 +287,29 @@ func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool, names Clas
 	if last {
 		what = "output"
 	}
-	c.text(left, y+h+11, fmt.Sprintf("row: %s, column: unit of layer %d", what, l.Number-1), style{size: 7.5, color: c.muted})
+	read := fmt.Sprintf("unit of layer %d", l.reads+2)
+	if l.reads == model.ReadsOther {
+		read = "what it reads"
+	}
+	c.text(left, y+h+11, fmt.Sprintf("row: %s, column: %s", what, read), style{size: 7.5, color: c.muted})
 	c.legend(left, y+h+17, math.Max(90, math.Min(w, 150)), "", l.Largest)
 
-	x0 := left + math.Max(w, 150) + 24
+	if l.LargestOnPixels > 0 {
+		l.tiles(c, left+math.Max(w, 150)+24, y, rows, cols, names, func(u Unit) []float32 { return u.OnPixels }, l.LargestOnPixels)
+	}
+}
+
+// tiles draws an image of each unit, and the scale.
+func (l *Layer) tiles(c *canvas, x0, y float64, rows, cols int, names Classes, of func(Unit) []float32, limit float64) {
 	tile := fit(rows, cols, smallPitch-4)
 	for i, u := range l.shown() {
 		x, y := x0+float64(i%projectionsPerRow)*smallPitch, y+float64(i/projectionsPerRow)*(smallPitch+9)
-		tw, th := c.weights(x, y, tile, rows, cols, u.OnPixels, l.LargestOnPixels)
+		tw, th := c.weights(x, y, tile, rows, cols, of(u), limit)
 		s := style{size: 7.5, bold: true, align: centred}
 		c.text(x+tw/2, y+th+8, names.shown(u.Unit, s, smallPitch-3), s)
 	}
-	count := len(l.shown())
-	end := y + float64((count+projectionsPerRow-1)/projectionsPerRow)*(smallPitch+9)
-	c.legend(x0, end+4, 150, "", l.LargestOnPixels)
+	end := y + float64((len(l.shown())+projectionsPerRow-1)/projectionsPerRow)*(smallPitch+9)
+	c.legend(x0, end+4, 150, "", limit)
 }
 
 // UnitWeights is one unit's weights, large.

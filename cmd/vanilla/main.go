@@ -79,6 +79,9 @@ Results go to standard output, progress and errors to standard error. Exit codes
 	}
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
 	root.SetFlagErrorFunc(flagError)
+	root.Version = version
+	root.SetVersionTemplate(versionText())
+	root.Flags().Bool("version", false, "print the version and how this binary was built")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(trainCommand(), evalCommand(), predictCommand(), exportCommand(), sweepCommand(), resultsCommand(), benchCommand(), vizCommand(), serveCommand(), dataCommand(), devicesCommand(), versionCommand(), completionCommand())
 	root.SetHelpCommand(helpCommand())

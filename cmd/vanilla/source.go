@@ -28,17 +28,8 @@ func (s *source) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.loss, "loss", "", "loss, by `name`, where MODEL is a PyTorch state_dict: "+list(graph.LossNames()))
 }
 
-// chain is open of a chain of layers alone: what looks into layers needs one.
-func (s *source) chain(name string) (*model.Model, error) {
-	m, err := s.open(name)
-	if err == nil && m.Arch == "" {
-		return nil, fmt.Errorf("%s: the network is not a chain of layers with one activation, which this needs: eval and predict run it, if its file holds the program", name)
-	}
-	return m, err
-}
-
-// open opens the network that the user calls name: a chain of layers, or one whose file holds its program. It fails if a parameter is not finite: the
-// network diverged, or its file is damaged, and what it says of images means nothing.
+// open opens the network that the user calls name: a chain of layers, or one whose file holds its program. It fails if a
+// parameter is not finite: the network diverged, or its file is damaged, and what it says of images means nothing.
 func (s *source) open(name string) (*model.Model, error) {
 	m, err := s.read(name)
 	if err != nil {

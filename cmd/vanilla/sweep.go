@@ -102,7 +102,7 @@ what it wrote trains the finalists.`,
 	s.data.addTo(where, "mnist", dataUsage)
 	s.placement.trainingTo(where)
 	where.Float64Var(&s.memoryGiB, "memory", 1, "approximate memory of the networks in training at once, in `GiB`")
-	where.StringVar(&s.shard, "shard", "1/1", "which which `part` of the plan to train, from 1, and how many parts there are")
+	where.StringVar(&s.shard, "shard", "1/1", "which `part` of the plan to train, from 1, and how many parts there are")
 
 	output := group("Output")
 	output.StringVarP(&s.out, "out", "o", "", "where to keep the sweep, a `directory`")
@@ -198,12 +198,12 @@ func (s *sweepFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	return s.build(ctx, words)
 }
 
-// remember takes the sweep that --out holds, if there is one, as it is: a sweep
-// that is gone on with needs no flags again.
+// remember takes the sweep that --out holds as it is: a sweep that is gone on with
+// needs no flags again.
 func (s *sweepFlags) remember(ctx context.Context, flags *pflag.FlagSet) error {
 	header, err := sweep.ReadHeader(s.out)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.build(ctx, map[string]string{})
+		return &train.SettingError{Field: "resume", Value: s.out, Problem: "found no sweep there: want the directory of one, or the flags of a sweep to begin"}
 	} else if err != nil {
 		return fmt.Errorf("--resume: %w: --repair, with the flags that the sweep was started with, resumes it", err)
 	}
@@ -258,6 +258,14 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 	}
 	if halving || epochs {
 		delete(defaults, "halving")
+	}
+	for _, word := range slices.Sorted(maps.Keys(spec.Space)) {
+		if !slices.Contains(sweep.SpaceWords(), word) {
+			continue // which the spec says
+		}
+		if _, err := sweep.ParseValues(word, spec.Space[word]); err != nil {
+			return err
+		}
 	}
 	switch {
 	case grid && points:
@@ -659,7 +667,7 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	for _, line := range s.spaceLines(plan) {
 		fmt.Fprintf(rows, "%s\t%s\n", line[0], line[1])
 	}
-	fmt.Fprintf(rows, "points\t%s in %s brackets\n", words.Thousands(report.Points), words.Thousands(report.Brackets))
+	fmt.Fprintf(rows, "points\t%s in %s\n", words.Thousands(report.Points), words.Plural(report.Brackets, "bracket"))
 	fmt.Fprintf(rows, "variants\t%s, %s of them finals\n", words.Thousands(report.Variants), words.Thousands(report.Finals))
 	fmt.Fprintf(rows, "training\t%s network-epochs, %.3g FLOP\n", words.Thousands(int(report.NetworkEpochs)), report.FLOP)
 	fmt.Fprintf(rows, "memory\t%.0f MB of networks at once, at most\n", float64(report.MemoryBytes)/1e6)

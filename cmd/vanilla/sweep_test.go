@@ -362,7 +362,7 @@ func TestSweepWrongInput(t *testing.T) {
 		{tinySweep("--out", "file"), misuse, "--out file: want a directory"},
 		{tinySweep("--out", "new", "--shard", "0/2"), misuse, "--shard 0/2: want the part's number, from 1"},
 		{tinySweep("--out", "new", "--shard", "1/5"), misuse, "--shard 1/5: the plan has 4 brackets"},
-		{tinySweep("--out", "new", "--grid"), misuse, "--grid true: --points 24 draws some points: want one or the other"},
+		{tinySweep("--out", "new", "--grid"), misuse, "--grid: --points 24 draws some points: want one or the other"},
 		{tinySweep("--out", "new", "--points", "0"), misuse, "--points 0: want 1 to 10000000, or --grid"},
 		{tinySweep("--out", "new", "--points", "many"), misuse, "--points many: want a whole number"},
 		{tinySweep("--out", "new", "--halving", "6,2"), misuse, "--halving 6,2: want epochs that rise"},

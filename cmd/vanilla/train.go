@@ -72,9 +72,9 @@ and 0.1, and --momentum 0.9.
 The train loss is the mean over the images of the last epoch, each measured in the
 batch that trained it, so while the network was still learning.
 
-A network with --block or --norm, or whose hidden layers differ in activation, is for
-eval and predict: viz, serve and export, but to .npz, take chains of layers with one
-activation.
+A network with --block or --norm is no chain of layers: its file holds its program,
+which eval, predict, viz and export to .onnx run. Serve and export to .json and .html
+take chains alone, with any activations.
 
 Ctrl-C stops it after the current step; the network as it stands is evaluated and
 saved. A network whose loss is no longer finite has diverged and is not saved. The
@@ -144,8 +144,8 @@ func recipeFlags(r *train.Recipe) []*pflag.FlagSet {
 	network.StringVar(&r.Arch, "arch", r.Arch, "layer `widths`: inputs, hidden layers, outputs; if not given, inputs and outputs follow the data; hidden layers may have their own activation, as in 784-32relu-16tanh-10")
 	network.StringVar(&r.Activation, "activation", r.Activation, "hidden layers' activation `function`: "+list(graph.ActivationNames()))
 	network.StringVar(&r.Loss, "loss", r.Loss, "loss `function`: "+explained(graph.Losses(), func(k graph.LossKind) (string, string) { return string(k.Name), k.Help }))
-	network.StringVar(&r.Block, "block", r.Block, "hidden layers' `form`: residual adds the layer's input to its output where both are equally wide, gated multiplies the output by a gate that has its own weights")
-	network.StringVar(&r.Norm, "norm", r.Norm, "normalization before each hidden activation, of this `kind`: layer")
+	network.StringVar(&r.Block, "block", r.Block, "hidden layers' `form`: none, residual or gated; residual adds the layer's input to its output where both are equally wide, gated multiplies the output by a gate that has its own weights")
+	network.StringVar(&r.Norm, "norm", r.Norm, "normalization before each hidden activation, of this `kind`: none or layer")
 	network.StringVar(&r.Init, "init", r.Init, "initial weight `distribution`, normal with standard deviation: "+explained(kernels.Inits(), func(k kernels.InitKind) (string, string) { return string(k.Name), k.Help }))
 
 	training := group("Training")
@@ -221,7 +221,7 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	if t.history == "" {
 		for _, name := range []string{"snapshots", "checkpoint-every", "resume", "allow-mixed"} {
 			if f := flags.Lookup(name); f.Changed {
-				err = errors.Join(err, &train.SettingError{Field: fieldOf(f), Value: f.Value, Problem: "want --history with the run's directory too"})
+				err = errors.Join(err, &train.SettingError{Field: fieldOf(f), Value: typed(f), Problem: "want --history with the run's directory too"})
 			}
 		}
 	}
@@ -231,12 +231,22 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 // unkept are flags that a run does not keep for whoever resumes it.
 var unkept = []string{"history", "resume", "allow-mixed", "json", "print-recipe", "explain", "dot", "help"}
 
+// begins says whether flags were given that make a run, and not only say where it is
+// kept and what is printed of it.
+func begins(flags *pflag.FlagSet) (found bool) {
+	flags.Visit(func(f *pflag.Flag) { found = found || f.Name != "out" && !slices.Contains(unkept, f.Name) })
+	return found
+}
+
 // remember sets the flags that the run in --history was begun with, but for those
 // that are given now, if it is to be resumed; and it keeps those of this one.
 func (t *trainFlags) remember(flags *pflag.FlagSet) (err error) {
 	if t.resume && t.history != "" {
 		settings, err := train.ReadSettings(t.history)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !begins(flags):
+			return &train.SettingError{Field: "resume", Value: t.history, Problem: "found no run there: want the directory of one, or the flags of a run to begin"}
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
 		for _, name := range slices.Sorted(maps.Keys(settings)) {

@@ -51,6 +51,14 @@ func flagError(c *cobra.Command, err error) error {
 	return err
 }
 
+// typed is a flag's value as it was written: of one that is only there or not, true.
+func typed(f *pflag.Flag) any {
+	if f.Value.Type() == "bool" && f.Value.String() == "true" {
+		return true
+	}
+	return f.Value.String()
+}
+
 // fieldOf is the field of a recipe or of other settings that a flag is for.
 func fieldOf(f *pflag.Flag) string { return strings.ReplaceAll(f.Name, "-", "_") }
 

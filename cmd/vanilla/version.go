@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -35,23 +36,31 @@ func versionCommand() *cobra.Command {
 		Example: "  vanilla version",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			rows := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-			main := ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				main = info.Main.Version
-			}
-			fmt.Fprintf(rows, "vanilla\t%s\n", buildVersion(main))
-			fmt.Fprintf(rows, "go\t%s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			if tags := buildSettings()["-tags"]; tags != "" {
-				fmt.Fprintf(rows, "tags\t%s\n", tags)
-			}
-			if revision := revision(); revision != "" {
-				fmt.Fprintf(rows, "revision\t%s\n", revision)
-			}
-			fmt.Fprintf(rows, "executors\t%s\n", strings.Join([]string{device.Fast, device.Tape, device.Ref}, " "))
-			return rows.Flush()
+			_, err := io.WriteString(c.OutOrStdout(), versionText())
+			return err
 		},
 	}
+}
+
+// versionText is what the command version and --version print.
+func versionText() string {
+	var b strings.Builder
+	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	main := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		main = info.Main.Version
+	}
+	fmt.Fprintf(rows, "vanilla\t%s\n", buildVersion(main))
+	fmt.Fprintf(rows, "go\t%s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if tags := buildSettings()["-tags"]; tags != "" {
+		fmt.Fprintf(rows, "tags\t%s\n", tags)
+	}
+	if revision := revision(); revision != "" {
+		fmt.Fprintf(rows, "revision\t%s\n", revision)
+	}
+	fmt.Fprintf(rows, "executors\t%s\n", strings.Join([]string{device.Fast, device.Tape, device.Ref}, " "))
+	rows.Flush()
+	return b.String()
 }
 
 // buildSettings are what the binary was built with.

@@ -345,7 +345,7 @@ func (v *vizFlags) dataset(m *model.Model) (*mnist.Dataset, error) {
 
 // open opens a network for figures without data.
 func (v *vizFlags) open(name string) (*seen, error) {
-	m, err := v.source.chain(name)
+	m, err := v.source.open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -405,11 +405,15 @@ func (v *vizFlags) picture(m *model.Model, set *mnist.Images) (viz.Picture, erro
 	return viz.Picture{Name: v.image, Label: -1, Pixels: pixels}, nil
 }
 
-// checkUnit reports a --unit that the first layer does not have.
+// checkUnit reports a --unit that the layer which sees the pixels does not have.
 func (v *vizFlags) checkUnit(n *seen) error {
-	if units := n.Layers()[0].Out; v.unit < viz.MostActive || v.unit >= units {
-		return &train.SettingError{Field: "unit", Value: v.unit, Problem: fmt.Sprintf("%s (%s) has %d units in layer 2: want 0 to %d",
-			n.Name(), n.model.Arch, units, units-1)}
+	k := slices.Index(n.Sources(), model.ReadsInputs)
+	if k < 0 {
+		return nil // which the figure says
+	}
+	if units := n.Layers()[k].Out; v.unit < viz.MostActive || v.unit >= units {
+		return &train.SettingError{Field: "unit", Value: v.unit, Problem: fmt.Sprintf("%s (%s) has %d units in layer %d: want 0 to %d",
+			n.Name(), n.Arch(), units, k+2, units-1)}
 	}
 	return nil
 }
@@ -445,7 +449,11 @@ func (v *vizFlags) blobs(names []string) (viz.Figure, error) {
 	var starts []viz.Start
 	for _, n := range seen {
 		networks = append(networks, n)
-		starts = append(starts, n.start())
+		start, err := n.start(v)
+		if err != nil {
+			return nil, err
+		}
+		starts = append(starts, start)
 	}
 	return viz.NewBlobs(v.ctx, networks, starts, data.Train.Pixels, data.Train.Rows, data.Train.Cols)
 }

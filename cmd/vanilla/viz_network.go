@@ -3,10 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"vanilla/graph"
 	"vanilla/infer"
+	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 	"vanilla/viz"
@@ -31,23 +31,27 @@ func (v *vizFlags) see(name string, m *model.Model) (*seen, error) {
 
 // start is the network before its first step, as its recipe and seed tell; nil
 // if they do not.
-func (s *seen) start() viz.Start {
+func (s *seen) start(v *vizFlags) (viz.Start, error) {
 	var r train.Recipe
-	if json.Unmarshal(s.model.Recipe, &r) != nil || r.Check() != nil || r.Arch != s.model.Arch {
-		return nil
+	if json.Unmarshal(s.model.Recipe, &r) != nil || r.Check() != nil {
+		return nil, nil
 	}
 	network, err := r.Build(new(graph.Cache))
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	initial := *s.model
-	initial.Params = slices.Clone(initial.Params)
-	for i, values := range (train.Spec{Recipe: r, Seed: s.model.Seed}).Variant(network).InitialState().Params {
-		initial.Params[i].Data = values
-	}
-	layers, err := initial.Layers()
+	spec := train.Spec{Recipe: r, Seed: s.model.Seed}
+	images := &mnist.Images{Rows: s.model.ImageRows, Cols: s.model.ImageCols}
+	initial, err := spec.Model(network.Program, spec.Variant(network).InitialState().Params, 0, images, "")
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return layers
+	if initial.Arch != s.model.Arch || initial.Program != s.model.Program {
+		return nil, nil // a graph of somebody's own, or a file of another program
+	}
+	seen, err := v.see(s.Name(), initial)
+	if err != nil {
+		return nil, err
+	}
+	return seen.Layers(), nil
 }

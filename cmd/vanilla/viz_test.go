@@ -452,10 +452,16 @@ func TestVizWrongUsage(t *testing.T) {
 }
 
 // The start of a network is what its recipe and seed say, and nothing where
-// there is none.
+// there is none: of chains, and of what is no chain.
 func TestStart(t *testing.T) {
+	for _, block := range []string{"none", "gated"} {
+		t.Run(block, func(t *testing.T) { startsAsTrained(t, block) })
+	}
+}
+
+func startsAsTrained(t *testing.T, block string) {
 	inData(t)
-	must(t, tiny("--history", "run", "--snapshots", "log")...)
+	must(t, tiny("--history", "run", "--snapshots", "log", "--block", block)...)
 	var v vizFlags
 	if err := v.prepare(t.Context()); err != nil {
 		t.Fatal(err)
@@ -469,14 +475,17 @@ func TestStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := trained.start()
+	start, err := trained.start(&v)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for k, l := range first.Layers() {
 		if !slices.Equal(l.Weight, start[k].Weight) || !slices.Equal(l.Bias, start[k].Bias) {
 			t.Errorf("layer %d does not start as training did", k)
 		}
 	}
 	trained.model.Recipe = json.RawMessage("{}")
-	if trained.start() != nil {
-		t.Error("a network without a recipe has a start")
+	if start, err := trained.start(&v); start != nil || err != nil {
+		t.Errorf("a network without a recipe has a start, %v", err)
 	}
 }

@@ -45,6 +45,9 @@ func Parse(data []byte, field, name, example string) ([]Entry, error) {
 	fail := func(line int, problem string) ([]Entry, error) {
 		return nil, &kernels.SettingError{Field: field, Value: fmt.Sprintf("%s:%d", name, line), Problem: problem}
 	}
+	if start := data[:min(len(data), maxYAMLBytes)]; bytes.IndexByte(start, 0) >= 0 {
+		return fail(1, fmt.Sprintf("found a file that is no text: want lines like %q", example))
+	}
 	if len(data) > maxYAMLBytes {
 		return fail(1, fmt.Sprintf("want a file of at most %d bytes, found more", maxYAMLBytes))
 	}

@@ -514,7 +514,7 @@ func (k noise) bind(m *machine) func() {
 	}
 	return func() {
 		if !m.training {
-			mean := kernels.Mean(k.op)
+			mean := float32(k.op.Mean())
 			for i := range out {
 				out[i] = mean
 			}

@@ -248,7 +248,7 @@ func (in *Interpreter[T]) random(op *ir.Op, k int) []T {
 		return out
 	}
 	for i := range out {
-		out[i] = T(kernels.Mean(op))
+		out[i] = T(op.Mean())
 	}
 	return out
 }

@@ -123,3 +123,61 @@ func deviation(got, want []float64) float64 {
 	}
 	return d / m
 }
+
+// differenceTolerance is relative to the largest slope: central differences with
+// this step are off by its square times a third derivative, which functions of
+// inputs around 1 keep below some hundred times their slopes.
+const (
+	differenceStep      = 1e-5
+	differenceTolerance = 1e-6
+)
+
+// The slopes along the inputs are those of differences, through every operation. At
+// corners, where a step leads to another slope, they are one of both sides'.
+func TestInputGradientOfSamples(t *testing.T) {
+	for _, s := range samples.All() {
+		if s.Refused != "" {
+			continue
+		}
+		n, err := graph.Lower(s.Name, s.Build(tensor.Float64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := n.Tensor
+		in := interpret(n, p, tensor.Float64)
+		x := slices.Clone(in.Values[p.Input])
+		_, labels := samples.Pixels(samples.Batch)
+		d := make([]float64, samples.Batch*samples.Classes)
+		for i := range d {
+			d[i] = float64(i%5) - 1.5
+		}
+		got, err := in.InputGradient(d)
+		if err != nil {
+			t.Errorf("%s: %v", s.Name, err)
+			continue
+		}
+		output := func(i int, step float64) (sum float64) {
+			moved := slices.Clone(x)
+			moved[i] += step
+			in.Forward(moved, labels)
+			for k, v := range in.Values[p.Output] {
+				sum += d[k] * v
+			}
+			return sum
+		}
+		largest := 1e-3
+		for _, v := range got {
+			largest = math.Max(largest, math.Abs(v))
+		}
+		for i := 0; i < len(x); i += 13 {
+			here, up, down := output(i, 0), output(i, differenceStep), output(i, -differenceStep)
+			if near := func(want float64) bool { return math.Abs(got[i]-want) <= differenceTolerance*largest }; near((up - down) / (2 * differenceStep)) {
+				continue
+			}
+			const oneSided = 1e-3 // their error is of the step itself
+			if right, left := (up-here)/differenceStep, (here-down)/differenceStep; math.Abs(got[i]-right) > oneSided*largest && math.Abs(got[i]-left) > oneSided*largest {
+				t.Errorf("%s: input %d has slope %v, differences give %v and %v", s.Name, i, got[i], left, right)
+			}
+		}
+	}
+}

@@ -2,7 +2,6 @@ package ref
 
 import (
 	"fmt"
-	"math"
 
 	"vanilla/graph/ir"
 )
@@ -39,55 +38,75 @@ func (in *Interpreter[T]) tensor(op *ir.Op) []T {
 		}
 
 	case ir.MatMul:
-		matMul(out, arg(0), arg(1), result, shape(0), op.TransA, op.TransB)
+		a, b := arg(0), arg(1)
+		products(result, shape(0), op.TransA, op.TransB, func(c, i, j int) { out[c] += a[i] * b[j] })
 
+	case ir.Reduce, ir.Col2Im, ir.MaxPoolGrad:
+		in.moves(op, func(to, k, from int) { out[to] += arg(k)[from] })
+	default:
+		in.moves(op, func(to, k, from int) { out[to] = arg(k)[from] })
+	}
+	return out
+}
+
+// moves is the definition of the operations whose results are elements of their
+// operands, or sums of such: it visits each element of the result, the operand, and
+// the operand's element that enters it.
+func (in *Interpreter[T]) moves(op *ir.Op, visit func(to, operand, from int)) {
+	batch := len(in.labels)
+	arg := func(k int) []T { return in.Values[op.Args[k]] }
+	shape := func(k int) []int { return in.p.Value(op.Args[k]).Shape.At(batch) }
+	operand, result := shape(0), in.p.Value(op.Out).Shape.At(batch)
+	first := func(to, from int) { visit(to, 0, from) }
+	switch op.Code {
 	case ir.Reduce:
-		from := shape(0)
-		if op.Fn == ir.FnMax {
-			for i := range out {
-				out[i] = T(math.Inf(-1))
+		reduced := func(axis, x int) int {
+			if result[axis] == 1 {
+				return 0
 			}
+			return x
 		}
-		each(from, func(k int, at []int) {
-			to := index(result, at, func(axis, x int) int {
-				if result[axis] == 1 {
-					return 0
-				}
-				return x
-			})
-			switch v := arg(0)[k]; {
-			case op.Fn == ir.FnSum:
-				out[to] += v
-			case v > out[to] || v != v:
-				out[to] = v
+		if op.Fn == ir.FnSum {
+			each(operand, func(k int, at []int) { visit(index(result, at, reduced), 0, k) })
+			break
+		}
+		best := make([]int, in.p.Value(op.Out).Shape.Len(batch))
+		for i := range best {
+			best[i] = -1
+		}
+		each(operand, func(k int, at []int) {
+			to := index(result, at, reduced)
+			if v := arg(0)[k]; best[to] < 0 || v > arg(0)[best[to]] || v != v {
+				best[to] = k
 			}
 		})
-
+		for to, from := range best {
+			visit(to, 0, from)
+		}
 	case ir.Reshape:
-		copy(out, arg(0))
-
+		for k := range arg(0) {
+			visit(k, 0, k)
+		}
 	case ir.Transpose:
 		each(result, func(k int, at []int) {
 			from := make([]int, len(at))
 			for axis, of := range op.Axes {
 				from[of] = at[axis]
 			}
-			out[k] = arg(0)[index(shape(0), from, nil)]
+			visit(k, 0, index(operand, from, nil))
 		})
-
 	case ir.Repeat:
 		each(result, func(k int, at []int) {
-			out[k] = arg(0)[index(shape(0), at, func(axis, x int) int {
+			visit(k, 0, index(operand, at, func(axis, x int) int {
 				if axis == op.Axes[0] {
 					return 0
 				}
 				return x
-			})]
+			}))
 		})
-
 	case ir.Slice, ir.Unslice:
 		from, step := op.Ints[0].At(batch), op.Ints[2].At(batch)
-		whole, part := shape(0), result
+		whole, part := operand, result
 		if op.Code == ir.Unslice {
 			whole, part = part, whole
 		}
@@ -99,67 +118,62 @@ func (in *Interpreter[T]) tensor(op *ir.Op) []T {
 				return x
 			})
 			if op.Code == ir.Slice {
-				out[k] = arg(0)[w]
+				visit(k, 0, w)
 			} else {
-				out[w] = arg(0)[k]
+				visit(w, 0, k)
 			}
 		})
-
 	case ir.Concat:
 		offset := 0
 		for a := range op.Args {
 			each(shape(a), func(k int, at []int) {
-				out[index(result, at, func(axis, x int) int {
+				visit(index(result, at, func(axis, x int) int {
 					if axis == op.Axes[0] {
 						return offset + x
 					}
 					return x
-				})] = arg(a)[k]
+				}), a, k)
 			})
 			offset += shape(a)[op.Axes[0]]
 		}
-
 	case ir.Im2Col:
-		windows(ints(op, batch), shape(0), result, func(column, pixel int) { out[column] = arg(0)[pixel] })
-
+		windows(ints(op, batch), operand, result, first)
 	case ir.Col2Im:
-		windows(ints(op, batch), result, shape(0), func(column, pixel int) { out[pixel] += arg(0)[column] })
-
+		windows(ints(op, batch), result, operand, func(column, pixel int) { visit(pixel, 0, column) })
 	case ir.MaxPool:
-		pool(arg(0), ints(op, batch), shape(0), result, func(window, pixel int) { out[window] = arg(0)[pixel] })
-
+		pool(arg(0), ints(op, batch), operand, result, first)
 	case ir.MaxPoolGrad:
-		pool(arg(0), ints(op, batch), shape(0), shape(1), func(window, pixel int) { out[pixel] += arg(1)[window] })
-
+		pool(arg(0), ints(op, batch), operand, shape(1), func(window, pixel int) { visit(pixel, 1, window) })
 	default:
 		panic(fmt.Sprintf("ref: no definition of operation %d", op.Code))
 	}
-	return out
 }
 
-// matMul is c[.., m,n] = a[.., m,k]·b[.., k,n] with operands transposed or not.
-func matMul[T float32 | float64](c, a, b []T, result, left []int, ta, tb bool) {
+// products visits the factors of every product in c[.., m,n] = a[.., m,k]·b[.., k,n],
+// with operands transposed or not: those of one element of c in succession.
+func products(result, left []int, ta, tb bool, visit func(c, a, b int)) {
 	r := len(result) - 2
 	m, n, inner := result[r], result[r+1], left[r+1]
 	if ta {
 		inner = left[r]
 	}
-	for s := range len(c) / (m * n) {
-		a, b, c := a[s*m*inner:], b[s*inner*n:], c[s*m*n:]
+	sets := 1
+	for _, extent := range result[:r] {
+		sets *= extent
+	}
+	for s := range sets {
 		for i := range m {
 			for j := range n {
-				var sum T
 				for k := range inner {
-					ia, ib := i*inner+k, k*n+j
+					a, b := i*inner+k, k*n+j
 					if ta {
-						ia = k*m + i
+						a = k*m + i
 					}
 					if tb {
-						ib = j*inner + k
+						b = j*inner + k
 					}
-					sum += a[ia] * b[ib]
+					visit((s*m+i)*n+j, s*m*inner+a, s*inner*n+b)
 				}
-				c[i*n+j] = sum
 			}
 		}
 	}

@@ -50,10 +50,6 @@ func forward(t *testing.T, m *model.Model, x []float64) []float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	activation, err := ir.ParseActivation(m.Activation)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for k, l := range layers {
 		z := make([]float64, l.Out)
 		for i := range z {
@@ -62,6 +58,10 @@ func forward(t *testing.T, m *model.Model, x []float64) []float64 {
 				z[i] += float64(l.Weight[i*l.In+j]) * v
 			}
 			if k < len(layers)-1 {
+				activation, err := ir.ParseActivation(l.Activation)
+				if err != nil {
+					t.Fatal(err)
+				}
 				z[i] = activation.Value(z[i])
 			}
 		}
@@ -99,7 +99,7 @@ func input(n int) []float64 {
 const floatTolerance = 1e-5
 
 func TestONNXMeaning(t *testing.T) {
-	for _, arch := range []string{"5-8-7-3", "5-8-3", "5-3"} {
+	for _, arch := range []string{"5-8-7-3", "5-8-3", "5-3", "5-8tanh-7-6softsign-3"} {
 		for _, a := range ir.Activations() {
 			for _, loss := range []string{"cross-entropy", "quadratic"} {
 				m := random(t, arch, a.String(), loss)
@@ -109,7 +109,7 @@ func TestONNXMeaning(t *testing.T) {
 				}
 				f := parseONNX(t, data)
 				x := input(5)
-				got, want := f.run(t, x), forward(t, m, slices.Clone(x))
+				got, want := f.run(t, array{[]int{1, 5}, x}).data, forward(t, m, slices.Clone(x))
 				for i := range want {
 					if !(math.Abs(got[i]-want[i]) <= floatTolerance) {
 						t.Errorf("%s %s %s: output %d is %v, want %v", arch, a, loss, i, got, want)
@@ -267,13 +267,13 @@ func TestErrors(t *testing.T) {
 		m      *model.Model
 		want   string
 	}{
-		"onnx of a graph":   {ONNX, graph, "not a chain of layers"},
-		"json of a graph":   {JSON, graph, "not a chain of layers"},
+		"onnx of a graph":   {ONNX, graph, "not a chain of layers, and the file holds no program"},
+		"json of a graph":   {JSON, graph, "not a chain of layers, which JSON lists: ONNX holds any network"},
 		"onnx of a misfit":  {ONNX, misfit, "arch 3-4: expected parameter 0"},
 		"npz of a misfit":   {NPZ, misfit, "arch 3-4: expected parameter 0"},
 		"json of a misfit":  {JSON, misfit, "arch 3-4: expected parameter 0"},
 		"json of infinity":  {JSON, infinite, "parameter 0.bias: expected finite values, which are all that JSON can hold, found -Inf"},
-		"unknown function":  {ONNX, random(t, "3-2", "sine", "quadratic"), `no activation is called "sine"`},
+		"unknown function":  {ONNX, random(t, "3-4-2", "sine", "quadratic"), `no activation is called "sine"`},
 		"unknown loss":      {ONNX, random(t, "3-2", "relu", "hinge"), `loss "hinge": expected cross-entropy or quadratic`},
 		"no recipe for npz": {NPZ, &model.Model{Arch: "1-1"}, "expected 2 parameters"},
 	} {

@@ -1,6 +1,8 @@
 package export
 
 import (
+	"cmp"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -21,68 +23,19 @@ const (
 	onnxOutput = "probabilities"
 )
 
-// ONNX writes a chain of layers in the Open Neural Network Exchange format, with operators of set 13. Its input is pixels
-// [N, inputs], float32 from 0 to 1 for any N, its output probabilities [N, outputs]: the softmax of the last layer for a
-// network trained with cross-entropy, and its sigmoids, which do not sum to 1, for the quadratic cost. The initializers
-// are called as in the model file. The file's metadata are the model file's.
+// ONNX writes a network in the Open Neural Network Exchange format, with operators of set 13. Its input is pixels
+// [N, inputs], float32 from 0 to 1 for any N, its output probabilities [N, outputs]: the softmax of the outputs for a
+// network trained with cross-entropy, and the outputs as they are for others: after the quadratic cost sigmoids, which do
+// not sum to 1. The initializers are called as in the model file. The file's metadata are the model file's; if what the
+// network makes of an image depends on the rest of its batch, they say under batch which size it was trained in.
 //
-// It fails if the network is not a chain, for an activation or loss that vanilla does not know, and beyond the 2 GiB that
-// a protocol buffer can hold. Source: onnx.proto3 of https://github.com/onnx/onnx
+// Chains of layers are written layer by layer, other networks operation by operation, as they are evaluated: dropout is
+// the identity. It fails for activations and losses that vanilla does not know, for operations that ONNX has not, which
+// the error names, and beyond the 2 GiB that a protocol buffer can hold.
+// Source: onnx.proto3 of https://github.com/onnx/onnx
 func ONNX(m *model.Model) ([]byte, error) {
-	layers, err := m.Layers()
-	if err != nil {
-		return nil, err
-	}
-	activation, err := ir.ParseActivation(m.Activation)
-	if err != nil {
-		return nil, err
-	}
-	var output ir.Activation // none for the softmax
-	switch m.Loss {
-	case "cross-entropy":
-	case "quadratic":
-		output = ir.Sigmoid
-	default:
-		return nil, fmt.Errorf("loss %.60q: expected cross-entropy or quadratic, which say what the outputs mean", m.Loss)
-	}
-
-	g := &onnxGraph{name: m.Arch}
-	names := m.Names()
-	x := onnxInput
-	for k, l := range layers {
-		weight, bias := names[2*k], names[2*k+1]
-		g.initializer(weight, []int{l.Out, l.In}, l.Weight)
-		g.initializer(bias, []int{l.Out}, l.Bias)
-		name := strconv.Itoa(k + 1)
-		x = g.node("Gemm", "layer"+name, []string{x, weight, bias}, attribute{"transB", 1})
-		if k < len(layers)-1 {
-			x = g.activation(activation, "hidden"+name, x)
-		}
-	}
-	if output == ir.Sigmoid {
-		g.node("Sigmoid", onnxOutput, []string{x})
-	} else {
-		g.node("Softmax", onnxOutput, []string{x}, attribute{"axis", 1})
-	}
-
-	classes := ""
-	if m.Classes != nil {
-		names, err := json.Marshal(m.Classes)
-		if err != nil {
-			return nil, err
-		}
-		classes = string(names)
-	}
-	var file message // ModelProto
-	file.int(1, onnxVersion)
-	file.text(2, "vanilla")
-	file.text(3, m.Version)
-	file.bytes(7, g.proto(layers[0].In, layers[len(layers)-1].Out))
-	var opset message // OperatorSetIdProto of the standard operators, whose domain is ""
-	opset.text(1, "")
-	opset.int(2, onnxOpset)
-	file.bytes(8, opset)
-	for _, property := range [][2]string{
+	g := &onnxGraph{name: cmp.Or(m.Arch, m.Title()), taken: map[string]bool{onnxInput: true, onnxOutput: true}}
+	properties := [][2]string{
 		{"vanilla", m.Version},
 		{"arch", m.Arch},
 		{"activation", m.Activation},
@@ -90,12 +43,48 @@ func ONNX(m *model.Model) ([]byte, error) {
 		{"seed", strconv.FormatUint(m.Seed, 10)},
 		{"test_accuracy", strconv.FormatFloat(m.TestAccuracy, 'g', -1, 64)},
 		{"recipe", string(m.Recipe)},
-		{"classes", classes},
-		{"data", string(m.Data)},
-	} {
-		if optional := property[0] == "classes" || property[0] == "data"; optional && property[1] == "" {
-			continue
+	}
+	if m.Arch != "" {
+		if err := g.chain(m); err != nil {
+			return nil, err
 		}
+	} else {
+		p, err := m.ParseProgram()
+		if err != nil {
+			return nil, err
+		}
+		if err := g.program(p, m.Params); err != nil {
+			return nil, err
+		}
+		if batch := m.Batch(); p.Coupled() && batch > 0 {
+			properties = append(properties, [2]string{"batch", strconv.Itoa(batch)})
+		}
+	}
+	if m.Classes != nil {
+		names, err := json.Marshal(m.Classes)
+		if err != nil {
+			return nil, err
+		}
+		properties = append(properties, [2]string{"classes", string(names)})
+	}
+	if m.Data != nil {
+		properties = append(properties, [2]string{"data", string(m.Data)})
+	}
+	inputs, outputs, err := m.Extent()
+	if err != nil {
+		return nil, err
+	}
+
+	var file message // ModelProto
+	file.int(1, onnxVersion)
+	file.text(2, "vanilla")
+	file.text(3, m.Version)
+	file.bytes(7, g.proto(inputs, outputs))
+	var opset message // OperatorSetIdProto of the standard operators, whose domain is ""
+	opset.text(1, "")
+	opset.int(2, onnxOpset)
+	file.bytes(8, opset)
+	for _, property := range properties {
 		var entry message // StringStringEntryProto
 		entry.text(1, property[0])
 		entry.text(2, property[1])
@@ -107,14 +96,49 @@ func ONNX(m *model.Model) ([]byte, error) {
 	return file, nil
 }
 
+// chain adds a chain of layers.
+func (g *onnxGraph) chain(m *model.Model) error {
+	layers, err := m.Layers()
+	if err != nil {
+		return err
+	}
+	if m.Loss != "cross-entropy" && m.Loss != "quadratic" {
+		return fmt.Errorf("loss %.60q: expected cross-entropy or quadratic, which say what the outputs mean", m.Loss)
+	}
+	names := m.Names()
+	x := onnxInput
+	for k, l := range layers {
+		weight, bias := names[2*k], names[2*k+1]
+		g.initializer(weight, []int{l.Out, l.In}, l.Weight)
+		g.initializer(bias, []int{l.Out}, l.Bias)
+		name := strconv.Itoa(k + 1)
+		x = g.node("Gemm", "layer"+name, []string{x, weight, bias}, attribute{"transB", 1})
+		if k == len(layers)-1 {
+			break
+		}
+		activation, err := ir.ParseActivation(l.Activation)
+		if err != nil {
+			return err
+		}
+		x = g.activation(activation, "hidden"+name, x)
+	}
+	if m.Loss == "quadratic" {
+		g.node("Sigmoid", onnxOutput, []string{x})
+	} else {
+		g.node("Softmax", onnxOutput, []string{x}, attribute{"axis", 1})
+	}
+	return nil
+}
+
 // onnxGraph collects a network's nodes, each after those that it reads, and its constants.
 type onnxGraph struct {
 	name         string
-	nodes        []message // NodeProto
-	initializers []message // TensorProto
+	taken        map[string]bool // names of a program's values
+	nodes        []message       // NodeProto
+	initializers []message       // TensorProto
 }
 
-// attribute is a constant of a node: a float32, or an int.
+// attribute is a constant of a node: a float32, an int, or ints.
 type attribute struct {
 	name  string
 	value any
@@ -139,6 +163,11 @@ func (g *onnxGraph) node(op, name string, inputs []string, attributes ...attribu
 		case int:
 			p.int(3, int64(v))
 			p.int(20, 2)
+		case []int:
+			for _, n := range v {
+				p.int(8, int64(n))
+			}
+			p.int(20, 7)
 		}
 		n.bytes(5, p)
 	}
@@ -159,6 +188,21 @@ func (g *onnxGraph) initializer(name string, shape []int, values []float32) stri
 	return name
 }
 
+// integers adds a constant of whole numbers, which operators take shapes and axes from.
+func (g *onnxGraph) integers(name string, values ...int) string {
+	var t message
+	t.int(1, int64(len(values)))
+	t.int(2, 7) // INT64
+	t.text(8, name)
+	var raw []byte
+	for _, v := range values {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+	}
+	t.bytes(9, raw)
+	g.initializers = append(g.initializers, t)
+	return name
+}
+
 // activation adds the nodes that compute a(z), and returns the name of the last.
 func (g *onnxGraph) activation(a ir.Activation, name, z string) string {
 	switch a {
@@ -175,15 +219,14 @@ func (g *onnxGraph) activation(a ir.Activation, name, z string) string {
 	case ir.Softplus:
 		return g.node("Softplus", name, []string{z})
 	case ir.SiLU:
-		return g.node("Mul", name, []string{z, g.node("Sigmoid", name+".sigmoid", []string{z})})
+		return g.node("Mul", name, []string{z, g.node("Sigmoid", g.unique(name+".sigmoid"), []string{z})})
 	case ir.GELUTanh: // the operator Gelu came later, with set 20
-		half, one := g.scalar(name+".half", 0.5), g.scalar(name+".one", 1)
-		inner, cube := g.scalar(name+".inner", 0.7978845608028654), g.scalar(name+".cube", 0.044715)
-		z2 := g.node("Mul", name+".z2", []string{z, z})
-		z3 := g.node("Mul", name+".z3", []string{z2, z})
-		sum := g.node("Add", name+".sum", []string{z, g.node("Mul", name+".cubic", []string{cube, z3})})
-		tanh := g.node("Tanh", name+".tanh", []string{g.node("Mul", name+".argument", []string{inner, sum})})
-		gate := g.node("Mul", name+".gate", []string{half, g.node("Add", name+".rise", []string{one, tanh})})
+		number := func(what string, v float32) string { return g.scalar(g.unique(name+"."+what), v) }
+		part := func(op, what string, in ...string) string { return g.node(op, g.unique(name+"."+what), in) }
+		z3 := part("Mul", "z3", part("Mul", "z2", z, z), z)
+		sum := part("Add", "sum", z, part("Mul", "cubic", number("cube", 0.044715), z3))
+		tanh := part("Tanh", "tanh", part("Mul", "argument", number("inner", 0.7978845608028654), sum))
+		gate := part("Mul", "gate", number("half", 0.5), part("Add", "rise", number("one", 1), tanh))
 		return g.node("Mul", name, []string{z, gate})
 	case ir.Softsign:
 		return g.node("Softsign", name, []string{z})

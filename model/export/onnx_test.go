@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"vanilla/graph/ir"
 )
 
 // fields is a parsed protocol buffer: what each field holds, in order. Numbers and fixed32 are uint64, all else bytes.
@@ -78,12 +76,13 @@ func (f fields) messages(t *testing.T, field protowire.Number) (all []fields) {
 type constant struct {
 	shape  []int
 	values []float32
+	whole  []int64 // of whole numbers
 }
 
 type node struct {
 	op             string
 	inputs, output []string
-	attributes     map[string]float64
+	attributes     map[string][]float64
 }
 
 // onnxFile is what parseONNX finds in a file.
@@ -131,22 +130,36 @@ func parseONNX(t *testing.T, data []byte) *onnxFile {
 		for _, d := range f[1] {
 			c.shape = append(c.shape, int(d.(uint64)))
 		}
-		if kind := f.int(2); kind != 1 {
-			t.Errorf("%s has elements of type %d, want 1, float", f.text(8), kind)
+		raw := []byte(f.text(9))
+		switch kind := f.int(2); kind {
+		case 1:
+			for ; len(raw) > 0; raw = raw[4:] {
+				c.values = append(c.values, math.Float32frombits(binary.LittleEndian.Uint32(raw)))
+			}
+		case 7:
+			for ; len(raw) > 0; raw = raw[8:] {
+				c.whole = append(c.whole, int64(binary.LittleEndian.Uint64(raw)))
+			}
+		default:
+			t.Errorf("%s has elements of type %d, want 1, float, or 7, int64", f.text(8), kind)
 		}
-		for raw := []byte(f.text(9)); len(raw) > 0; raw = raw[4:] {
-			c.values = append(c.values, math.Float32frombits(binary.LittleEndian.Uint32(raw)))
+		if _, twice := o.constants[f.text(8)]; twice {
+			t.Errorf("two constants are called %s", f.text(8))
 		}
 		o.constants[f.text(8)] = c
 	}
 	for _, f := range graph.messages(t, 1) {
-		n := node{op: f.text(4), inputs: f.texts(1), output: f.texts(2), attributes: map[string]float64{}}
+		n := node{op: f.text(4), inputs: f.texts(1), output: f.texts(2), attributes: map[string][]float64{}}
 		for _, a := range f.messages(t, 5) {
 			switch kind := a.int(20); kind {
 			case 1:
-				n.attributes[a.text(1)] = float64(math.Float32frombits(uint32(a.int(2))))
+				n.attributes[a.text(1)] = []float64{float64(math.Float32frombits(uint32(a.int(2))))}
 			case 2:
-				n.attributes[a.text(1)] = float64(a.int(3))
+				n.attributes[a.text(1)] = []float64{float64(a.int(3))}
+			case 7:
+				for _, v := range a[8] {
+					n.attributes[a.text(1)] = append(n.attributes[a.text(1)], float64(v.(uint64)))
+				}
 			default:
 				t.Errorf("attribute %s has the type %d", a.text(1), kind)
 			}
@@ -154,88 +167,4 @@ func parseONNX(t *testing.T, data []byte) *onnxFile {
 		o.nodes = append(o.nodes, n)
 	}
 	return o
-}
-
-// run interprets the graph for one row of pixels, as the operators' specification has it, in float64. A value is used only
-// after the node that makes it.
-func (o *onnxFile) run(t *testing.T, x []float64) []float64 {
-	t.Helper()
-	values := map[string][]float64{"pixels": x}
-	for name, c := range o.constants {
-		for _, v := range c.values {
-			values[name] = append(values[name], float64(v))
-		}
-	}
-	elementwise := map[string]func(z float64) float64{
-		"Sigmoid":  func(z float64) float64 { return 1 / (1 + math.Exp(-z)) },
-		"Tanh":     math.Tanh,
-		"Relu":     func(z float64) float64 { return math.Max(z, 0) },
-		"Softplus": func(z float64) float64 { return math.Log(1 + math.Exp(z)) },
-		"Softsign": ir.Softsign.Value,
-	}
-	for _, n := range o.nodes {
-		var args [][]float64
-		for _, input := range n.inputs {
-			v, ok := values[input]
-			if !ok {
-				t.Fatalf("%s reads %s, which no node before it makes", n.op, input)
-			}
-			args = append(args, v)
-		}
-		var result []float64
-		switch n.op {
-		case "Gemm":
-			shape := o.constants[n.inputs[1]].shape
-			if n.attributes["transB"] != 1 || shape[1] != len(args[0]) || shape[0] != len(args[2]) {
-				t.Fatalf("Gemm of %d values with %v and %d biases, transB %v", len(args[0]), shape, len(args[2]), n.attributes["transB"])
-			}
-			for i, z := range args[2] {
-				for j, v := range args[0] {
-					z += args[1][i*shape[1]+j] * v
-				}
-				result = append(result, z)
-			}
-		case "Softmax":
-			if n.attributes["axis"] != 1 {
-				t.Errorf("Softmax over axis %v", n.attributes["axis"])
-			}
-			sum := 0.0
-			for _, z := range args[0] {
-				result = append(result, math.Exp(z))
-				sum += math.Exp(z)
-			}
-			for i := range result {
-				result[i] /= sum
-			}
-		case "LeakyRelu":
-			for _, z := range args[0] {
-				if z < 0 {
-					z *= n.attributes["alpha"]
-				}
-				result = append(result, z)
-			}
-		case "Mul", "Add":
-			for i := range max(len(args[0]), len(args[1])) {
-				a, b := args[0][i%len(args[0])], args[1][i%len(args[1])] // scalars are broadcast
-				if n.op == "Mul" {
-					result = append(result, a*b)
-				} else {
-					result = append(result, a+b)
-				}
-			}
-		default:
-			f, ok := elementwise[n.op]
-			if !ok {
-				t.Fatalf("no operator is called %s", n.op)
-			}
-			for _, z := range args[0] {
-				result = append(result, f(z))
-			}
-		}
-		if _, twice := values[n.output[0]]; twice || len(n.output) != 1 {
-			t.Fatalf("%s makes %v, want one value that nothing else makes", n.op, n.output)
-		}
-		values[n.output[0]] = result
-	}
-	return values["probabilities"]
 }

@@ -199,6 +199,15 @@ func (p *Plan) point(chosen map[string]string) (Point, error) {
 			return Point{}, err
 		}
 	}
+	if r.Block+r.Norm != "" && !r.Has("block") {
+		r.Block, r.Norm = "", ""
+	}
+	if r.Dropout != 0 && !r.Has("dropout") {
+		r.Dropout = 0
+	}
+	if !r.Has("label_smoothing") {
+		r.LabelSmoothing = 0
+	}
 	if err := r.Check(); err != nil {
 		return Point{}, err
 	}

@@ -7,19 +7,20 @@ import (
 	"strconv"
 	"strings"
 
+	"vanilla/internal/words"
 	"vanilla/train"
 )
 
 // SpaceWords are the words that a space can give values: layers, the number of
 // hidden layers; hidden, the units of each; and those of recipes.
 func SpaceWords() []string {
-	words := []string{"arch", "layers", "hidden"}
+	all := []string{"arch", "layers", "hidden"}
 	for _, word := range train.Fields() {
 		if !slices.Contains([]string{"arch", "validation", "patience"}, word) {
-			words = append(words, word)
+			all = append(all, word)
 		}
 	}
-	return words
+	return all
 }
 
 // Values are what a word of the space can be.
@@ -83,6 +84,9 @@ func parseItem(word, text string) (it item, problem string) {
 	if slices.Contains(names, word) {
 		if ranged {
 			return it, "want names joined by commas"
+		}
+		if known := train.Names(word); known != nil && !slices.Contains(known, text) {
+			return it, "want " + words.Or(known)
 		}
 		return item{text: text}, ""
 	}

@@ -54,6 +54,14 @@ func choices() map[string][]choice {
 	for _, k := range kernels.Inits() {
 		add("init", string(k.Name), k.Help)
 	}
+	for field, helps := range map[string]map[string]string{
+		"block": {"none": "f(z)", string(graph.Residual): "the layer's input added, where it is as wide", string(graph.Gated): "times a gate with weights of its own"},
+		"norm":  {"none": "sums as they are", "layer": "sums with mean 0 and deviation 1 over the layer's units"},
+	} {
+		for _, name := range train.Names(field) {
+			add(field, name, helps[name])
+		}
+	}
 	return found
 }
 
@@ -79,9 +87,6 @@ func newControls(data *mnist.Dataset) *controls {
 	c := &controls{Recipes: map[string]settings{}, Data: data.Name, Images: set.Len(), Rows: set.Rows, Cols: set.Cols, Classes: set.Classes}
 	names, base := choices(), train.Default()
 	for _, field := range train.Fields() {
-		if field == "block" || field == "norm" {
-			continue // which make what is no chain of layers
-		}
 		_, text := base.Get(field).(string)
 		c.Fields = append(c.Fields, control{Field: field, Choices: names[field], Number: !text})
 	}

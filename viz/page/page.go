@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -127,18 +128,19 @@ type palette struct {
 
 // chain is an architecture: widths, and the activation of each hidden layer.
 type chain struct {
+	Title       string   `json:"title"` // for people
 	Arch        string   `json:"arch"`
 	Activation  string   `json:"activation"` // of those that have none of their own
 	Widths      []int    `json:"widths"`
 	Activations []string `json:"activations"`
 }
 
-func chainOf(arch, activation string) (chain, error) {
+func chainOf(title, arch, activation string) (chain, error) {
 	widths, own, err := model.ParseArch(arch)
 	if err != nil {
 		return chain{}, err
 	}
-	c := chain{Arch: arch, Activation: activation, Widths: widths, Activations: []string{}}
+	c := chain{Title: title, Arch: arch, Activation: activation, Widths: widths, Activations: []string{}}
 	for k := 1; k < len(widths)-1; k++ {
 		name := activation
 		if own != nil && own[k] != "" {
@@ -193,6 +195,9 @@ var themes = map[string]viz.Theme{"light": viz.Light, "dark": viz.Dark}
 func (n Network) document() (network, error) {
 	m := n.Model
 	layers, err := m.Layers()
+	if errors.Is(err, model.ErrNoChain) {
+		return network{}, fmt.Errorf("%w, which is what the page runs: eval, predict, viz and the export to ONNX run any network", err)
+	}
 	if err != nil {
 		return network{}, err
 	}
@@ -200,7 +205,7 @@ func (n Network) document() (network, error) {
 	if err != nil {
 		return network{}, err
 	}
-	c, err := chainOf(m.Arch, m.Activation)
+	c, err := chainOf(m.Title(), m.Arch, m.Activation)
 	if err != nil {
 		return network{}, err
 	}

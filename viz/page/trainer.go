@@ -130,9 +130,6 @@ func (t *trainer) check(specs []train.Spec) error {
 		if err == nil {
 			err = s.Recipe.Fits(t.Data)
 		}
-		if r := s.Recipe; err == nil && (r.Block != "" || r.Norm != "") {
-			err = errors.New("the page shows chains of layers, without blocks and norms: vanilla train has them")
-		}
 		if err == nil && s.Recipe.Validation != specs[0].Recipe.Validation {
 			err = &train.SettingError{Field: "validation", Value: s.Recipe.Validation, Problem: "networks that are trained together hold out the same images"}
 		}

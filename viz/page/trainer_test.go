@@ -378,8 +378,7 @@ func TestFollow(t *testing.T) {
 func TestControls(t *testing.T) {
 	c := newControls(stripes())
 	choices := 0
-	fields := slices.DeleteFunc(train.Fields(), func(f string) bool { return f == "block" || f == "norm" })
-	for i, field := range fields {
+	for i, field := range train.Fields() {
 		found := c.Fields[i]
 		if found.Field != field || found.Number != (field != "arch" && found.Choices == nil) {
 			t.Errorf("found %+v for %s", found, field)
@@ -389,6 +388,7 @@ func TestControls(t *testing.T) {
 				t.Errorf("%s %s has no help", field, choice.Name)
 			}
 			r := recipe(9)
+			r.Arch = "16-4-4-3"
 			if err := r.Set(field, choice.Name); err != nil {
 				t.Error(err)
 			}
@@ -398,7 +398,7 @@ func TestControls(t *testing.T) {
 			}
 		}
 	}
-	if want := len(graph.Activations()) + len(graph.Losses()) + len(kernels.Optimizers()) + len(kernels.Schedules()) + len(kernels.Inits()); choices != want {
+	if want := len(graph.Activations()) + len(graph.Losses()) + len(kernels.Optimizers()) + len(kernels.Schedules()) + len(kernels.Inits()) + len(train.Blocks()) + len(train.Norms()); choices != want {
 		t.Errorf("%d choices, want %d", choices, want)
 	}
 	if len(c.Recipes) != 2 || c.Recipes["lesson"].Recipe.Arch != "16-16-16-3" || c.Recipes["default"].Recipe.Fits(stripes()) != nil {

@@ -135,6 +135,7 @@ type news struct {
 
 type networkNews struct {
 	chain
+	Drawn      bool         `json:"drawn"` // it is a chain of layers, which the page can run
 	Recipe     train.Recipe `json:"recipe"`
 	Seed       uint64       `json:"seed"`
 	Step       int          `json:"step"`
@@ -166,13 +167,14 @@ func (t *trainer) news(h *heard) (n news, changed <-chan struct{}) {
 	n = news{Run: r.number, Status: r.status, Problem: r.problem, Looks: r.looks}
 	for i := range r.members {
 		m := &r.members[i]
-		c, err := chainOf(m.spec.Recipe.Arch, m.spec.Recipe.Activation)
+		r := m.spec.Recipe
+		c, err := chainOf(r.Network(), r.Arch, r.Activation)
 		if err != nil {
 			continue // which was checked
 		}
 		n.Networks = append(n.Networks, networkNews{
-			chain:  c,
-			Recipe: m.spec.Recipe, Seed: m.spec.Seed, Step: m.step, Total: m.total, PerEpoch: m.perEpoch, Diverged: m.diverged, Kept: m.model != nil,
+			chain: c, Drawn: r.Chain(),
+			Recipe: r, Seed: m.spec.Seed, Step: m.step, Total: m.total, PerEpoch: m.perEpoch, Diverged: m.diverged, Kept: m.model != nil,
 			Losses: append([]point{}, m.losses[h.losses[i]:]...), Accuracies: append([]point{}, m.accuracies[h.accuracies[i]:]...),
 		})
 		h.losses[i], h.accuracies[i] = len(m.losses), len(m.accuracies)

@@ -100,6 +100,9 @@ func valueOf(r *train.Recipe, word string) levelValue {
 	}
 	switch v := r.Get(word).(type) {
 	case string:
+		if v == "" { // no block, no norm
+			return absent
+		}
 		return levelValue{name: v}
 	case int:
 		return levelValue{number: float64(v)}

@@ -41,8 +41,15 @@ type Row struct {
 	StepEpochs *int32   `parquet:"step_epochs,optional"`
 	Gamma      *float64 `parquet:"gamma,optional"`
 	Warmup     float64  `parquet:"warmup"`
-	Shift      int32    `parquet:"shift"`
-	Validation float64  `parquet:"validation"`
+	Block      string   `parquet:"block,dict"` // "" for none, and so has norm
+	Norm       string   `parquet:"norm,dict"`
+
+	Dropout        float64 `parquet:"dropout"`
+	InputDropout   float64 `parquet:"input_dropout"`
+	LabelSmoothing float64 `parquet:"label_smoothing"`
+
+	Shift      int32   `parquet:"shift"`
+	Validation float64 `parquet:"validation"`
 
 	Status             string    `parquet:"status,dict"` // of the variant
 	Rung               int32     `parquet:"rung"`
@@ -88,7 +95,8 @@ func row(v *sweep.Variant, r *sweep.Record) Row {
 		ID: r.ID, Point: r.Point, Stage: string(r.Stage), Index: int32(r.Index), Bracket: int32(r.Bracket), Seed: r.Seed,
 		OrderSeed: r.OrderSeed, Parameters: int64(r.Parameters), Arch: r.Arch, Layers: int32(len(widths) - 2),
 		Activation: r.Activation, Loss: r.Loss, Optimizer: r.Optimizer, LR: r.LR, WeightDecay: r.WeightDecay,
-		Schedule: r.Schedule, Batch: int32(r.Batch), Epochs: int32(r.Epochs), Init: r.Init, Warmup: r.Warmup, Shift: int32(r.Shift), Validation: r.Recipe.Validation,
+		Schedule: r.Schedule, Batch: int32(r.Batch), Epochs: int32(r.Epochs), Init: r.Init, Warmup: r.Warmup, Block: r.Block, Norm: r.Norm,
+		Dropout: r.Dropout, InputDropout: r.InputDropout, LabelSmoothing: r.LabelSmoothing, Shift: int32(r.Shift), Validation: r.Recipe.Validation,
 		Status: string(v.Status), Rung: int32(r.Rung), Epoch: int32(r.Epoch), Step: int64(r.Step), TrainLoss: known(&r.TrainLoss),
 		ValidationLoss: known(r.ValidationLoss), ValidationAccuracy: r.ValidationAccuracy, TestLoss: known(r.TestLoss),
 		TestAccuracy: r.TestAccuracy, Diverged: r.Diverged, Seconds: r.Seconds, Time: r.Time,

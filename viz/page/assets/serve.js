@@ -6,4 +6,4 @@ import {Sweep} from "./sweep.js";
 
 const start = await (await fetch("/api/start")).json();
 const app = new App(start), training = new Training(app, start.training);
-if (start.sweep) new Sweep(app, training, start.sweep);
+if (start.sweep) new Sweep(app, training);

@@ -6,13 +6,13 @@ const FRESH = 2000; // milliseconds between two reports, at least
 
 /** Sweep is the panel that follows a sweep. */
 export class Sweep {
-  constructor(app, training, name) {
+  constructor(app, training) {
     this.app = app;
     this.training = training;
     this.version = 0;
     this.status = el("p", {className: "sentence", role: "status"}, "Reading the sweep.");
     this.box = el("div");
-    byId("panel-sweep").append(el("h3", {}, `Sweep ${name}`), this.status, this.box);
+    byId("panel-sweep").append(this.status, this.box); // the report has the title
     const tab = byId("tab-sweep");
     tab.hidden = false;
     tab.addEventListener("click", () => this.listen());
