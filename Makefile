@@ -198,7 +198,9 @@ slurm: ## run the job files of examples/cluster in a Slurm cluster of this machi
 	VANILLA_SLURM=1 go test ./cmd/vanilla -run '^TestSlurm$$' -count 1 -v
 
 check-peers: build peers ## compare with ONNX Runtime and PyTorch on all test images
-	$(PEERS)/bin/python model/peers/check.py bin/vanilla
+	mkdir -p $(PEERS)/samples
+	go test ./model/export -run '^TestONNXOfSamples$$' -count 1 -onnx $(CURDIR)/$(PEERS)/samples
+	$(PEERS)/bin/python model/peers/check.py bin/vanilla $(PEERS)/samples
 	$(PEERS)/bin/python bench/peers/check.py
 
 # What reads Parquet files besides this project: 400 MB once installed.

@@ -1,11 +1,13 @@
 """Do others compute what vanilla computes? Exports and model files, run by ONNX Runtime and PyTorch on all MNIST test images.
 
-    check.py VANILLA    the command to check, for example bin/vanilla
+    check.py VANILLA SAMPLES    the command to check, for example bin/vanilla, and a directory with exports of graphs and
+                                what they give, as the test TestONNXOfSamples of model/export writes it
 
 Both must find the same class for every image, and the same probabilities to within TOLERANCE, for
 
   - each network that is built in: its ONNX export in ONNX Runtime, its file in torch.nn.Sequential, its npz and JSON exports
   - networks made by PyTorch with every activation and both losses, saved without vanilla's metadata
+  - networks trained by vanilla with activations of their own, blocks, norms and dropout: their ONNX exports
   - a network trained by PyTorch, whose accuracy vanilla eval must find
 
 It exits with 1 after the first difference.
@@ -189,10 +191,56 @@ def check_trained():
         sys.exit("trained by PyTorch: want the same accuracy")
 
 
+# Networks that vanilla trains for one epoch, by the flags that make them.
+TRAINED = [
+    "--arch 784-32relu-16tanh-10 --lr 0.1",
+    "--arch 784-24leaky-relu-16gelu-tanh-12softsign-10 --lr 0.1 --loss quadratic",
+    "--dropout 0.2 --input-dropout 0.1 --label-smoothing 0.1",
+    "--block residual --activation relu --lr 0.1",
+    "--block gated",
+    "--norm layer --activation silu",
+    "--block residual --norm layer --dropout 0.1 --input-dropout 0.1 --loss quadratic",
+    "--block gated --norm layer --activation tanh --dropout 0.1 --label-smoothing 0.1",
+]
+
+
+def check_graphs():
+    for flags in TRAINED:
+        file = SCRATCH / "trained.safetensors"
+        run("train", "--epochs", "1", *flags.split(), "-o", file)
+        compare(flags, predicted(file), onnx_runtime(file), TOLERANCE, ties=True)
+
+
+def check_own_activations():
+    """The state_dict of a chain whose layers have activations of their own."""
+    file = SCRATCH / "own.safetensors"
+    run("train", "--epochs", "1", "--lr", "0.1", "--arch", "784-32relu-16tanh-10", "-o", file)
+    network = torch.nn.Sequential(torch.nn.Linear(784, 32), torch.nn.ReLU(), torch.nn.Linear(32, 16), torch.nn.Tanh(), torch.nn.Linear(16, 10))
+    network.load_state_dict(load_file(file))
+    compare("784-32relu-16tanh-10, PyTorch", predicted(file), pytorch(network, "cross-entropy"), rounding(network, "cross-entropy"), ties=True)
+
+
+def check_samples(folder):
+    """The graphs of graph/samples as ONNX Runtime runs them."""
+    samples = json.loads((folder / "samples.json").read_text())
+    worst = 0
+    for sample in samples:
+        path = folder / sample["File"]
+        onnx.checker.check_model(onnx.load(path), full_check=True)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (found,) = session.run(["probabilities"], {"pixels": np.array(sample["Pixels"], np.float32)})
+        want = np.array(sample["Probabilities"])
+        difference = (np.abs(found - want) / np.maximum(1, np.abs(want))).max() if found.shape == want.shape else np.inf
+        if not difference <= TOLERANCE:
+            sys.exit(f"{sample['Name']}: ONNX Runtime finds {found}, want {want}")
+        worst = max(worst, difference)
+    print(f"{len(samples)} exports of graphs in ONNX Runtime: outputs differ by {worst:.1e}", flush=True)
+
+
 def activations():
     """The activations that vanilla lists."""
     wrong = subprocess.run([VANILLA, "export", "default", "-o", "x.onnx", "--activation", "?"], stderr=subprocess.PIPE, text=True)
-    return re.search("want one of (.*)", wrong.stderr)[1].split(", ")
+    return re.split(", | or ", re.search("want (.*)", wrong.stderr)[1])
 
 
 def main():
@@ -204,13 +252,17 @@ def main():
     for activation in ACTIVATIONS:
         for loss in LOSSES:
             check_activation(activation, loss)
+    check_own_activations()
+    check_graphs()
+    check_samples(SAMPLES)
     check_trained()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
     VANILLA = str(pathlib.Path(sys.argv[1]).resolve())
+    SAMPLES = pathlib.Path(sys.argv[2])
     X, Y = images("t10k"), labels("t10k")
     with tempfile.TemporaryDirectory() as scratch:
         SCRATCH = pathlib.Path(scratch)
