@@ -172,7 +172,11 @@ func (w *Weights) page() page {
 	}
 	caption := "Each image is one unit: blue pixels raise its activation, red ones lower it" + bias + ". Does any look for an edge or a loop, as one would expect? The figure blobs measures it."
 	if len(w.Deeper) > 0 {
-		caption += " Deeper layers are matrices; beside them, what each of their units adds up to on the pixels if the layers before were linear."
+		caption += " Deeper layers are matrices"
+		if slices.ContainsFunc(w.Deeper, func(l Layer) bool { return l.LargestOnPixels > 0 }) {
+			caption += "; beside them, what each of their units adds up to on the pixels if the layers before were linear"
+		}
+		caption += "."
 	}
 	return page{
 		title:    "What the units look for: " + w.Model,
