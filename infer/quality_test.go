@@ -87,7 +87,7 @@ func TestQualityOfOwnGraph(t *testing.T) {
 
 // In a chain of relu units those are dead whose sums are below zero for all images.
 func TestQualityOfChain(t *testing.T) {
-	arch, err := graph.NamedArch([]int{6, 4, 2}, "relu", "cross-entropy")
+	arch, err := graph.NamedArch([]int{6, 4, 2}, nil, "relu", "cross-entropy")
 	if err != nil {
 		t.Fatal(err)
 	}

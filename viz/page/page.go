@@ -130,7 +130,6 @@ type palette struct {
 type chain struct {
 	Title       string   `json:"title"` // for people
 	Arch        string   `json:"arch"`
-	Activation  string   `json:"activation"` // of those that have none of their own
 	Widths      []int    `json:"widths"`
 	Activations []string `json:"activations"`
 }
@@ -140,7 +139,7 @@ func chainOf(title, arch, activation string) (chain, error) {
 	if err != nil {
 		return chain{}, err
 	}
-	c := chain{Title: title, Arch: arch, Activation: activation, Widths: widths, Activations: []string{}}
+	c := chain{Title: title, Arch: arch, Widths: widths, Activations: []string{}}
 	for k := 1; k < len(widths)-1; k++ {
 		name := activation
 		if own != nil && own[k] != "" {

@@ -68,7 +68,7 @@ func TestWrite(t *testing.T) {
 	if got := floats([][]float32{params}); !bytes.Equal(n.Params, got) || len(n.Params) != 4*13002 {
 		t.Errorf("%d bytes of parameters, which are not the model's", len(n.Params))
 	}
-	if n.Name != "lesson" || n.Arch != "784-16-16-10" || n.Activation != "sigmoid" || n.Softmax || n.Rows != 28 || n.Cols != 28 || len(n.Classes) != 10 || n.Accuracy != lesson.Model.TestAccuracy {
+	if n.Name != "lesson" || n.Arch != "784-16-16-10" || n.Title != "784-16-16-10 sigmoid" || n.Softmax || n.Rows != 28 || n.Cols != 28 || len(n.Classes) != 10 || n.Accuracy != lesson.Model.TestAccuracy {
 		t.Errorf("found %+v", n)
 	}
 	if s.Images == nil || len(s.Images.Labels) != 100 || !bytes.Equal(s.Images.Pixels[99*784:], images.Image(5000)) || s.Images.Labels[99] != images.Labels[5000] {

@@ -364,12 +364,12 @@ func TestFollow(t *testing.T) {
 		return got
 	}
 	got := follow(recipe(9), func(r *train.Recipe) { r.Optimizer = "momentum" })
-	if got.Recipe.LR != 0.1 || got.Recipe.Momentum != 0.9 || !slices.Equal(got.Absent, []string{"step_epochs", "gamma"}) {
+	if got.Recipe.LR != 0.1 || got.Recipe.Momentum != 0.9 || !slices.Equal(got.Absent, []string{"step_epochs", "gamma", "elastic_sigma"}) {
 		t.Errorf("found %+v", got)
 	}
 	got = follow(got.Recipe, func(r *train.Recipe) { r.Optimizer = "adam" })
 	got = follow(got.Recipe, func(r *train.Recipe) { r.Schedule = "step" })
-	if got.Recipe.LR != 0.001 || got.Recipe.Momentum != 0 || got.Recipe.StepEpochs != 3 || !slices.Equal(got.Absent, []string{"momentum"}) {
+	if got.Recipe.LR != 0.001 || got.Recipe.Momentum != 0 || got.Recipe.StepEpochs != 3 || !slices.Equal(got.Absent, []string{"momentum", "elastic_sigma"}) {
 		t.Errorf("found %+v", got)
 	}
 }

@@ -35,8 +35,8 @@ export class Card {
 
   /** describe writes what kind of network it is. */
   describe() {
-    const {arch, activation, accuracy, note} = this.network;
-    const words = [`${arch} ${activation}`];
+    const {title, accuracy, note} = this.network;
+    const words = [title];
     if (note) words.push(note);
     if (accuracy) words.push(`${(100 * accuracy).toFixed(2)} % right`);
     say(this.facts, words.join(" · "));

@@ -21,7 +21,7 @@ function sigmoid(z) { return 1 / (1 + Math.exp(-z)); }
 /** Network is a chain of dense layers. z[k] and a[k] are what enters and leaves the units of its layer k, for the image
  * that it last ran on; the last a are the probabilities. */
 export class Network {
-  /** facts are {name, arch, activation, widths, activations, softmax, rows, cols, classes, params}, of which params are those of all layers
+  /** facts are {name, title, arch, widths, activations, softmax, rows, cols, classes, params}, of which params are those of all layers
    * one after the other, each layer's weights [outputs, inputs] and then its biases. */
   constructor(facts) {
     Object.assign(this, facts);

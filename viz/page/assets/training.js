@@ -8,12 +8,22 @@ import {byId, el, percent, say, thousands} from "./dom.js";
 /** LABELS are what fields of recipes are called here, and in which order the first of them come. */
 const LABELS = {
   arch: "Architecture", activation: "Activation", loss: "Loss", optimizer: "Optimizer", lr: "Step size", batch: "Batch", epochs: "Epochs", init: "Start weights",
+  block: "Blocks", norm: "Norm", dropout: "Dropout", input_dropout: "Dropout of pixels", label_smoothing: "Label smoothing",
   weight_decay: "Weight decay", schedule: "Schedule", momentum: "Momentum", step_epochs: "Epochs a step", gamma: "Factor a step", warmup: "Warm-up epochs",
   shift: "Shift images by", validation: "Held out", patience: "Patience",
 };
 const FIRST = ["arch", "activation", "loss", "optimizer", "lr", "batch", "epochs", "init"];
 const TILES_SHOWN = 32; // weight images of a network
 const FILES = {safetensors: "safetensors", onnx: "ONNX", npz: "npz", json: "JSON", html: "page"};
+const CHAIN_FILES = ["json", "html"]; // of chains of layers alone
+const NOT_DRAWN = "It is no chain of layers, which is all that this page can draw and ask. Saved as safetensors, vanilla predict, eval and viz run it.";
+
+/** layersOf are the layers of an architecture, {width, activation}, where activation is "" or one of the layer's own; null if it is
+ * no architecture. */
+function layersOf(arch) {
+  const parts = arch.split(/-(?=\d)/).map(part => /^(\d+)([a-z-]*)$/.exec(part));
+  return parts.includes(null) ? null : parts.map(([, width, activation]) => ({width, activation}));
+}
 
 /** Training is the panel that trains networks. */
 export class Training {
@@ -70,7 +80,7 @@ export class Training {
   /** form is the settings of one network. */
   form(network, index) {
     const field = control => {
-      const {field: name, choices, number} = control, value = network.recipe[name];
+      const {field: name, choices, number} = control, value = network.recipe[name] || (choices ? choices[0].name : network.recipe[name]);
       if (network.absent.includes(name)) return null;
       const input = choices
         ? el("select", {title: choices.find(c => c.name === value)?.help ?? ""}, ...choices.map(c => el("option", {value: c.name, title: c.help, selected: c.name === value}, c.name)))
@@ -80,8 +90,15 @@ export class Training {
     };
     const by = name => this.controls.fields.find(f => f.field === name);
     const seed = el("label", {}, el("span", {}, "Seed"), el("input", {type: "number", min: 0, step: 1, value: network.seed, onchange: e => { network.seed = Math.max(0, Math.trunc(Number(e.target.value))); this.app.share.keep(); }}));
+    const layers = layersOf(network.recipe.arch) ?? [], hidden = layers.slice(1, -1);
+    const own = hidden.length < 2 ? [] : hidden.map((layer, k) => el("label", {}, el("span", {}, `Layer ${k + 2}`),
+      el("select", {title: "activation of this layer", onchange: e => {
+        layer.activation = e.target.value;
+        this.changed(network, "arch", layers.map(l => l.width + l.activation).join("-"));
+      }}, el("option", {value: "", selected: !layer.activation}, `as all: ${network.recipe.activation}`),
+      ...by("activation").choices.map(c => el("option", {value: c.name, title: c.help, selected: c.name === layer.activation}, c.name)))));
     const more = el("details", {open: network.open, ontoggle: e => { network.open = e.target.open; }}, el("summary", {}, "More"),
-      el("div", {className: "fields"}, ...this.controls.fields.filter(f => !FIRST.includes(f.field)).map(field)));
+      el("div", {className: "fields"}, ...own, ...this.controls.fields.filter(f => !FIRST.includes(f.field)).map(field)));
     const recipes = Object.keys(this.controls.recipes).map(name => el("button", {type: "button", onclick: () => {
       Object.assign(network, structuredClone(this.controls.recipes[name]));
       this.showForms();
@@ -192,10 +209,11 @@ export class Training {
   /** begun makes room for a run's networks. */
   begun({run, networks}) {
     this.shownRecipes = networks.map(n => n.recipe);
-    this.shown = networks.map(({recipe, seed, widths, activations}, i) => {
+    this.shown = networks.map(({recipe, seed, title, drawn, widths, activations}, i) => {
       const tiles = el("div", {className: "weights"}), files = el("div", {className: "row files"});
-      this.results.append(el("section", {className: `series${i % 7}`}, el("h4", {}, el("i", {className: "dot"}), `Network ${i + 1}`, el("small", {}, ` ${recipe.arch} ${recipe.activation}, ${recipe.init} start, seed ${seed}`)), tiles, files));
-      return {recipe, widths, activations, run, index: i, tiles, files, losses: [], accuracies: [], card: null, pictures: []};
+      const why = drawn ? null : el("p", {className: "note"}, NOT_DRAWN);
+      this.results.append(el("section", {className: `series${i % 7}`}, el("h4", {}, el("i", {className: "dot"}), `Network ${i + 1}`, el("small", {}, ` ${title}, ${recipe.init} start, seed ${seed}`)), why, tiles, files));
+      return {recipe, title, drawn, widths, activations, run, index: i, tiles, files, losses: [], accuracies: [], card: null, pictures: []};
     });
   }
 
@@ -208,7 +226,7 @@ export class Training {
       shown.card.describe();
     }
     if (news.kept && !shown.files.childElementCount) {
-      shown.files.append("Save as ", ...Object.entries(FILES).map(([as, name]) => el("a", {href: `/api/train/${shown.run}/${shown.index}/model?as=${as}`, download: `model.${as}`}, name)));
+      shown.files.append("Save as ", ...Object.entries(FILES).filter(([as]) => shown.drawn || !CHAIN_FILES.includes(as)).map(([as, name]) => el("a", {href: `/api/train/${shown.run}/${shown.index}/model?as=${as}`, download: `model.${as}`}, name)));
     } else if (!news.kept) {
       shown.files.replaceChildren();
     }
@@ -235,26 +253,39 @@ export class Training {
 
   /** weigh gives a network the weights that have come. */
   weigh(shown, params) {
-    const {recipe, index, widths, activations} = shown, {rows, cols, classes} = this.controls;
+    const {recipe, title, index, widths, activations} = shown, {rows, cols, classes} = this.controls;
+    shown.first = params.subarray(0, widths[0] * widths[1]); // the weights of the first layer
+    if (!shown.drawn) {
+      this.showTiles(shown);
+      return;
+    }
     if (!shown.card) {
-      shown.card = this.app.add({name: `network ${index + 1}`, arch: recipe.arch, activation: recipe.activation, widths, activations, softmax: recipe.loss === "cross-entropy", rows, cols,
+      shown.card = this.app.add({name: `network ${index + 1}`, title, arch: recipe.arch, widths, activations, softmax: recipe.loss === "cross-entropy", rows, cols,
         classes: Array.from({length: classes}, (_, c) => String(c)), accuracy: shown.accuracies.at(-1)?.[1] ?? 0, note: `${recipe.init} start`, params}, true);
       shown.card.describe();
     } else {
       this.app.weigh(shown.card, params);
     }
-    const {network} = shown.card, n = Math.min(TILES_SHOWN, network.layers[0].outputs);
-    while (shown.pictures.length < n) {
+    this.showTiles(shown);
+  }
+
+  /** showTiles draws the weights of a network's first layer. */
+  showTiles({first, tiles, pictures, widths}) {
+    const {rows, cols} = this.controls;
+    while (pictures.length < Math.min(TILES_SHOWN, widths[1])) {
       const p = new Picture(rows, cols);
-      shown.pictures.push(p);
-      shown.tiles.append(p.canvas);
+      pictures.push(p);
+      tiles.append(p.canvas);
     }
-    shown.pictures.forEach((p, j) => p.diverging(network.weightsOf(0, j), largest(network.weightsOf(0, j))));
+    pictures.forEach((p, j) => {
+      const weights = first.subarray(j * widths[0], (j + 1) * widths[0]);
+      p.diverging(weights, largest(weights));
+    });
   }
 
   repaint() {
     this.loss.paint();
     this.accuracy.paint();
-    for (const s of this.shown) s.pictures.forEach((p, j) => p.diverging(s.card.network.weightsOf(0, j), largest(s.card.network.weightsOf(0, j))));
+    for (const s of this.shown) if (s.first) this.showTiles(s);
   }
 }
