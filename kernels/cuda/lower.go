@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"vanilla/graph/ir"
-	"vanilla/kernels"
 )
 
 // operation is one operation of the kernel: a layer operation, or a tensor
@@ -143,7 +142,7 @@ func (w *lowering) view(op *ir.Op) bool {
 		s.offset = at
 		return set(s)
 	case ir.Random:
-		return !w.training && constant(float64(kernels.Mean(op)))
+		return !w.training && constant(op.Mean())
 	case ir.Reshape, ir.Transpose, ir.Repeat, ir.Slice:
 	default:
 		return false
