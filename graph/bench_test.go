@@ -47,3 +47,33 @@ func BenchmarkGraph(b *testing.B) {
 		}
 	}
 }
+
+// What an architecture can have, each by itself, takes less than 20 ms to lower, and all
+// of it at once less than 100.
+func BenchmarkLower(b *testing.B) {
+	lesson, deep := []int{784, 16, 16, 10}, []int{784, 128, 64, 64, 64, 10}
+	for _, k := range []struct {
+		name string
+		arch Arch
+	}{
+		{"chain", Arch{Widths: lesson, Activation: ir.Sigmoid, Loss: CrossEntropy}},
+		{"quadratic", Arch{Widths: lesson, Activation: ir.Sigmoid, Loss: Quadratic}},
+		{"gelu", Arch{Widths: deep, Activation: ir.GELUTanh, Loss: CrossEntropy}},
+		{"activations", Arch{Widths: deep, Activation: ir.ReLU, Loss: CrossEntropy, Activations: []ir.Activation{ir.Tanh, ir.SiLU, ir.Softsign, ir.LeakyReLU}}},
+		{"residual", Arch{Widths: deep, Activation: ir.ReLU, Loss: CrossEntropy, Block: Residual}},
+		{"gated", Arch{Widths: deep, Activation: ir.ReLU, Loss: CrossEntropy, Block: Gated}},
+		{"layer-norm", Arch{Widths: deep, Activation: ir.ReLU, Loss: CrossEntropy, LayerNorm: true}},
+		{"dropout", Arch{Widths: deep, Activation: ir.ReLU, Loss: CrossEntropy, Dropout: 0.5, InputDropout: 0.2}},
+		{"label-smoothing", Arch{Widths: deep, Activation: ir.ReLU, Loss: CrossEntropy, LabelSmoothing: 0.1}},
+		{"everything", Arch{Widths: deep, Activation: ir.GELUTanh, Loss: CrossEntropy, Block: Gated, LayerNorm: true, Dropout: 0.5, InputDropout: 0.2, LabelSmoothing: 0.1}},
+	} {
+		b.Run("arch="+k.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := New(k.arch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/op")
+		})
+	}
+}

@@ -5,7 +5,9 @@ import "vanilla/graph/ir"
 // activation is an activation's value and slope as forms. They are those of
 // package ir, which a test confirms.
 type activation struct {
-	act          ir.Activation
+	act ir.Activation
+	// atom is the kind of an atom that the value has, whatever z is.
+	atom         string
 	value, slope func(a *algebra, z form) form
 }
 
@@ -26,36 +28,36 @@ func geluTanh(a *algebra, z form) form {
 }
 
 var activations = []activation{
-	{ir.Identity,
+	{ir.Identity, "",
 		func(_ *algebra, z form) form { return z },
 		func(*algebra, form) form { return number(1) }},
-	{ir.Sigmoid,
+	{ir.Sigmoid, "sigmoid",
 		func(a *algebra, z form) form { return a.apply(ir.FnSigmoid, z) },
 		sigmoidSlope},
-	{ir.Tanh,
+	{ir.Tanh, "sigmoid",
 		func(a *algebra, z form) form { return a.apply(ir.FnTanh, z) },
 		func(a *algebra, z form) form {
 			t := a.apply(ir.FnTanh, z)
 			return sum(number(1), a.mul(t, t), -1)
 		}},
-	{ir.ReLU,
+	{ir.ReLU, "stepgt",
 		func(a *algebra, z form) form { return a.mul(z, a.step(ir.FnGt, z)) },
 		func(a *algebra, z form) form { return a.step(ir.FnGt, z) }},
-	{ir.Rectify,
+	{ir.Rectify, "stepge",
 		func(a *algebra, z form) form { return a.mul(z, a.step(ir.FnGe, z)) },
 		func(a *algebra, z form) form { return a.step(ir.FnGe, z) }},
-	{ir.LeakyReLU,
+	{ir.LeakyReLU, "stepgt",
 		func(a *algebra, z form) form { return sum(scale(z, leak), a.mul(z, a.step(ir.FnGt, z)), 1-leak) },
 		func(a *algebra, z form) form { return sum(number(leak), a.step(ir.FnGt, z), 1-leak) }},
-	{ir.Softplus,
+	{ir.Softplus, "softplus",
 		func(a *algebra, z form) form { return a.apply(ir.FnSoftplus, z) },
 		func(a *algebra, z form) form { return a.apply(ir.FnSigmoid, z) }},
-	{ir.SiLU,
+	{ir.SiLU, "sigmoid",
 		func(a *algebra, z form) form { return a.mul(z, a.apply(ir.FnSigmoid, z)) },
 		func(a *algebra, z form) form {
 			return sum(a.apply(ir.FnSigmoid, z), a.mul(z, sigmoidSlope(a, z)), 1)
 		}},
-	{ir.GELUTanh,
+	{ir.GELUTanh, "sigmoid",
 		func(a *algebra, z form) form { return scale(a.mul(z, sum(number(1), geluTanh(a, z), 1)), 0.5) },
 		func(a *algebra, z form) form {
 			t := geluTanh(a, z)
@@ -63,7 +65,7 @@ var activations = []activation{
 			curve := a.mul(z, a.mul(sum(number(1), a.mul(t, t), -1), inner))
 			return sum(scale(sum(number(1), t, 1), 0.5), curve, 0.5)
 		}},
-	{ir.Softsign,
+	{ir.Softsign, "",
 		func(a *algebra, z form) form { return a.mul(z, a.inverse(sum(number(1), a.apply(ir.FnAbs, z), 1))) },
 		func(a *algebra, z form) form {
 			i := a.inverse(sum(number(1), a.apply(ir.FnAbs, z), 1))

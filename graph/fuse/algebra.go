@@ -1,9 +1,9 @@
 package fuse
 
 import (
+	"cmp"
 	"math"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -20,7 +20,7 @@ type form map[string]term // by the key of its factors
 // term is coef times the product of its factors.
 type term struct {
 	coef    float64
-	factors []factor // sorted by key
+	factors []factor // sorted by atom, axes, power
 }
 
 // factor is an atom to a power.
@@ -90,7 +90,15 @@ func sortFactors(f []factor) {
 	if len(f) < 2 {
 		return
 	}
-	sort.Slice(f, func(i, j int) bool { return f[i].key() < f[j].key() })
+	slices.SortFunc(f, func(x, y factor) int {
+		if x.atom != y.atom {
+			return cmp.Compare(x.atom, y.atom)
+		}
+		if c := slices.Compare(x.axes, y.axes); c != 0 {
+			return c
+		}
+		return cmp.Compare(x.pow, y.pow)
+	})
 }
 
 // number is a form without atoms.
@@ -208,6 +216,9 @@ func (a *algebra) mul(p, q form) form {
 
 // logistic finds factors σ(u) and e^(-u) in a product.
 func (a *algebra) logistic(m term) (sigmoid, exponential int) {
+	if !slices.ContainsFunc(m.factors, func(f factor) bool { return a.atoms[f.atom].kind == "exp" }) {
+		return -1, -1
+	}
 	for i, f := range m.factors {
 		if a.atoms[f.atom].kind != "sigmoid" || f.pow < 1 {
 			continue
@@ -653,4 +664,42 @@ func equal(p, q form) bool {
 		}
 	}
 	return true
+}
+
+// has reports whether a form has an atom of a kind.
+func (a *algebra) has(p form, kind string) bool {
+	for _, m := range p {
+		if slices.ContainsFunc(m.factors, func(f factor) bool { return a.atoms[f.atom].kind == kind }) {
+			return true
+		}
+	}
+	return false
+}
+
+// sample is a form's value somewhere, and the sum of its terms' magnitudes there.
+type sample struct{ value, size float64 }
+
+// somewhere is a form where each atom has a number of its own. It is not a number for
+// exponentials, whose products with sigmoids are simplified.
+func (a *algebra) somewhere(p form) (s sample) {
+	for _, m := range p {
+		t := m.coef
+		for _, f := range m.factors {
+			kind := a.atoms[f.atom].kind
+			if kind == "exp" {
+				return sample{math.NaN(), math.NaN()}
+			}
+			h := uint32(f.atom+1) * 2654435761
+			for _, x := range f.axes {
+				h = (h ^ uint32(x+1)) * 16777619
+			}
+			if h ^= h >> 15; strings.HasPrefix(kind, "step") {
+				t *= float64(h & 1)
+				continue
+			}
+			t *= math.Pow(0.5+float64(h)/(1<<32), f.pow)
+		}
+		s.value, s.size = s.value+t, s.size+math.Abs(t)
+	}
+	return s
 }

@@ -58,7 +58,9 @@ func near(a, b float64) bool { return math.Abs(a-b) <= 1e-6*math.Max(math.Abs(a)
 
 // at fuses a program as it is at one batch size.
 func at(p *ir.Program, batch int, account bool) (*ir.Program, error) {
-	f := newFuser(normalize(p, batch))
+	n := newNormal(p, batch)
+	n.normalize(p.Forward) // gradients' forms are long, and often not needed
+	f := newFuser(n)
 	if err := f.forwardPass(); err != nil {
 		return nil, err
 	}
@@ -66,6 +68,7 @@ func at(p *ir.Program, batch int, account bool) (*ir.Program, error) {
 		return nil, err
 	}
 	f.q.Forward = len(f.q.Ops)
+	n.normalize(len(p.Ops))
 	if err := f.gradients(); err != nil {
 		return nil, err
 	}

@@ -14,13 +14,22 @@ type normal struct {
 	batch int
 	form  []form
 	by    map[ir.ID]int // the operation that computes a value
+	// limit is how many terms a form may have before its value becomes an atom, zero
+	// for any number.
+	limit      int
+	fromTarget []bool
+	// done is how many operations have their forms.
+	done int
+	// values and slopes are what has been computed of activations.
+	values, slopes map[curve]form
+	samples        map[ir.ID]sample
+	slopeSamples   map[curve]sample
 }
 
-// normalize computes the normal forms. A layer's weighted sums are atoms of their
-// own, so that forms stay short however deep the network is; gradients are not,
-// which is why they can be compared with derived ones.
-func normalize(p *ir.Program, batch int) *normal {
-	n := &normal{algebra: algebra{byKey: map[string]int{}}, p: p, batch: batch, form: make([]form, len(p.Values)), by: map[ir.ID]int{}}
+// newNormal has the forms of what is given.
+func newNormal(p *ir.Program, batch int) *normal {
+	n := &normal{algebra: algebra{byKey: map[string]int{}}, p: p, batch: batch, form: make([]form, len(p.Values)), by: map[ir.ID]int{},
+		values: map[curve]form{}, slopes: map[curve]form{}, samples: map[ir.ID]sample{}, slopeSamples: map[curve]sample{}}
 	given := func(id ir.ID) { n.form[id] = n.algebra.input(fmt.Sprintf("in%d", id), n.shape(id)) }
 	given(p.Input)
 	given(p.Target)
@@ -30,23 +39,30 @@ func normalize(p *ir.Program, batch int) *normal {
 	if m, _ := only(n.form[p.Target]); len(m.factors[0].axes) == 2 {
 		n.atoms[m.factors[0].atom].oneHot = true
 	}
-	fromTarget := make([]bool, len(p.Values))
-	fromTarget[p.Target] = true
-	for i := range p.Ops {
-		op := &p.Ops[i]
-		n.by[op.Out] = i
-		fromTarget[op.Out] = slices.ContainsFunc(op.Args, func(a ir.ID) bool { return fromTarget[a] })
-		if _, isLayer := n.layer(op.Out); isLayer && !fromTarget[op.Out] {
+	n.fromTarget = make([]bool, len(p.Values))
+	n.fromTarget[p.Target] = true
+	return n
+}
+
+// normalize computes the normal forms of the first operations, as far as they are
+// not known. A layer's weighted sums are atoms of their own, so that forms stay short
+// however deep the network is; gradients are not, which is why they can be compared
+// with derived ones.
+func (n *normal) normalize(ops int) {
+	for ; n.done < ops; n.done++ {
+		op := &n.p.Ops[n.done]
+		n.by[op.Out] = n.done
+		n.fromTarget[op.Out] = slices.ContainsFunc(op.Args, func(a ir.ID) bool { return n.fromTarget[a] })
+		if _, isLayer := n.layer(op.Out); isLayer && !n.fromTarget[op.Out] {
 			n.form[op.Out] = n.input(fmt.Sprintf("z%d", op.Out), n.shape(op.Out))
 			continue
 		}
 		f := n.operation(op)
-		if f == nil {
+		if f == nil || n.limit > 0 && len(f) > n.limit {
 			f = n.input(fmt.Sprintf("op%d", op.Out), n.shape(op.Out))
 		}
 		n.form[op.Out] = f
 	}
-	return n
 }
 
 func (n *normal) shape(id ir.ID) []int { return n.p.Values[id].Shape.At(n.batch) }

@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"math"
 	"slices"
 
 	"vanilla/graph/ir"
@@ -15,16 +16,21 @@ import (
 func Parts(p *ir.Program) *ir.Program {
 	q := *p
 	q.Values, q.Params, q.Ops = slices.Clone(p.Values), slices.Clone(p.Params), slices.Clone(p.Ops)
-	n, m := normalize(p, batches[0]), normalize(p, batches[1])
+	n, m := newNormal(p, batches[0]), newNormal(p, batches[1])
+	for _, n := range []*normal{n, m} {
+		n.limit = partLimit
+		n.normalize(len(p.Ops))
+	}
 	loss, gradient := n.parts(m)
 	var acts []ir.Op
 	for i := range q.Ops {
 		op := &q.Ops[i]
 		part, ok := n.part(op, i >= p.Forward)
 		if !ok && op.Code == ir.Map {
-			part, ok = n.activationPart(op, i >= p.Forward, acts)
-			again, still := m.activationPart(op, i >= p.Forward, acts)
-			ok = ok && still && part.Code == again.Code && part.Act == again.Act && slices.Equal(part.Args, again.Args)
+			if part, ok = n.activationPart(op, i >= p.Forward, acts); ok {
+				again, still := m.activationPart(op, i >= p.Forward, acts)
+				ok = still && part.Code == again.Code && part.Act == again.Act && slices.Equal(part.Args, again.Args)
+			}
 		}
 		if ok && part.Code == ir.Act {
 			part.Out = op.Out
@@ -47,6 +53,10 @@ func Parts(p *ir.Program) *ir.Program {
 	}
 	return &q
 }
+
+// partLimit is how many terms a value may have to be more than an atom here: none of
+// what is looked for is longer, but a few slopes of sums of sums.
+const partLimit = 100
 
 // part is the layer operation that a tensor operation is.
 func (n *normal) part(op *ir.Op, backward bool) (ir.Op, bool) {
@@ -94,9 +104,8 @@ func (n *normal) activationPart(op *ir.Op, backward bool, acts []ir.Op) (ir.Op, 
 		}
 		if !backward {
 			for i := range activations {
-				act := &activations[i]
-				if act.act != ir.Identity && equal(act.value(&n.algebra, n.form[z]), want) {
-					return ir.Op{Code: ir.Act, Act: act.act, Args: []ir.ID{z}}, true
+				if k := &activations[i]; k.act != ir.Identity && n.has(want, k.atom) && equal(n.activated(k.act, z), want) {
+					return ir.Op{Code: ir.Act, Act: k.act, Args: []ir.ID{z}}, true
 				}
 			}
 			continue
@@ -106,13 +115,60 @@ func (n *normal) activationPart(op *ir.Op, backward bool, acts []ir.Op) (ir.Op, 
 			if n.p.Values[at].Shape != shape || z == at || z == a.Out {
 				continue
 			}
-			i := slices.IndexFunc(activations, func(k activation) bool { return k.act == a.Act })
-			if equal(n.mul(n.form[z], activations[i].slope(&n.algebra, n.form[at])), want) {
+			if n.mayBe(z, curve{a.Act, at}, op.Out) && equal(n.mul(n.form[z], n.slope(a.Act, at)), want) {
 				return ir.Op{Code: ir.DAct, Act: a.Act, Args: []ir.ID{z, at}}, true
 			}
 		}
 	}
 	return ir.Op{}, false
+}
+
+// curve is an activation at a value.
+type curve struct {
+	act ir.Activation
+	at  ir.ID
+}
+
+func (c curve) kind() *activation {
+	return &activations[slices.IndexFunc(activations, func(k activation) bool { return k.act == c.act })]
+}
+
+// activated is the form of an activation of a value, slope that of its slope there.
+func (n *normal) activated(act ir.Activation, at ir.ID) form {
+	c := curve{act, at}
+	if f, ok := n.values[c]; ok {
+		return f
+	}
+	f := c.kind().value(&n.algebra, n.form[at])
+	n.values[c] = f
+	return f
+}
+
+func (n *normal) slope(act ir.Activation, at ir.ID) form {
+	c := curve{act, at}
+	if f, ok := n.slopes[c]; ok {
+		return f
+	}
+	f := c.kind().slope(&n.algebra, n.form[at])
+	n.slopes[c] = f
+	return f
+}
+
+// mayBe is false if the product of z and a slope is surely not want: where atoms are
+// some numbers or other, steps zeros and ones, it has another value. It takes far less
+// time than the product, and decides nothing by itself.
+func (n *normal) mayBe(z ir.ID, slope curve, want ir.ID) bool {
+	value := func(id ir.ID) sample {
+		if _, known := n.samples[id]; !known {
+			n.samples[id] = n.somewhere(n.form[id])
+		}
+		return n.samples[id]
+	}
+	if _, known := n.slopeSamples[slope]; !known {
+		n.slopeSamples[slope] = n.somewhere(n.slope(slope.act, slope.at))
+	}
+	x, y, w := value(z), n.slopeSamples[slope], value(want)
+	return !(math.Abs(x.value*y.value-w.value) > 1e-4*(x.size*y.size+w.size)) // nor where there is no number
 }
 
 // coneSize bounds how far a search for an activation's argument goes.

@@ -65,7 +65,7 @@ func TestPools(t *testing.T) {
 		for width := 2; width <= 70; width += 2 {
 			for _, rows := range []int{1, 2, 5} {
 				offset := offsets[width%len(offsets)]
-				ties := func(i int) float32 { return float32(math.Round(float64(4*random(i)))) }
+				ties := func(i int) float32 { return float32(math.Round(float64(4 * random(i)))) }
 				in, d := newGuarded(2*rows*width+lanes, offset, ties), newGuarded(rows*width/2+lanes, offset, random)
 				got, want := newGuarded(rows*width/2+lanes, offset, random), make([]float32, rows*width/2)
 				what := fmt.Sprintf("%d rows of width %d", rows, width)
