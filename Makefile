@@ -18,7 +18,7 @@ ARITHMETIC := ./kernels/... ./internal/conformance ./model/... ./train/... ./ben
 WORDS := ./graph/ir ./kernels ./kernels/ref ./mnist ./dataset ./model/... ./train/... ./internal/...
 
 # What there takes long and shows the same with any instruction set.
-ANY_SET := ^(TestExamples|TestBenchSuites|TestBenchAgainst|TestFigureFiles|TestVizAll|TestGallery|TestPredictBadImages)$$
+ANY_SET := ^(TestEffectsSimulated|TestExamples|TestBenchSuites|TestBenchAgainst|TestFigureFiles|TestVizAll|TestGallery|TestPredictBadImages)$$
 
 # How long, and on how many inputs at least, each fuzz target runs.
 FUZZ_TIME := 5s

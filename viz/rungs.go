@@ -73,6 +73,27 @@ func (r *Rungs) page() page {
 	return p
 }
 
+// Range are accuracies that an axis must hold: those of the finalists, with their deviations, and of the others all but the
+// lowest tenth, which would take the room of what is to be seen.
+func (r *Rungs) Range() []float64 {
+	var shown, others []float64
+	for _, l := range r.Finalists {
+		for _, s := range l.Steps {
+			shown = append(shown, s.Accuracy)
+			if s.SD != nil {
+				shown = append(shown, math.Max(0, s.Accuracy-*s.SD), math.Min(mostAccurate, s.Accuracy+*s.SD))
+			}
+		}
+	}
+	for _, l := range r.Others {
+		for _, s := range l.Steps {
+			others = append(others, s.Accuracy)
+		}
+	}
+	slices.Sort(others)
+	return append(shown, others[len(others)/10:]...)
+}
+
 func (r *Rungs) draw(c *canvas, _ int) {
 	var epochs []int
 	for _, l := range append(slices.Clone(r.Finalists), r.Others...) {
@@ -107,10 +128,9 @@ func (r *Rungs) accuracies(c *canvas, shown int, epochs []int) *plot.Plot {
 	p := c.newPlot("", "epochs", r.Accuracy+", %")
 	p.Add(c.rules())
 	p.Y.Scale, p.Y.Tick.Marker = accuracyScale{}, accuracyTicks{}
-	var all []float64
 	faint := blend(c.muted, c.background, math.Max(0.12, math.Min(0.5, 20/float64(len(r.Others)+1))))
 	for _, l := range r.Others {
-		all = append(all, c.course(p, l, faint, 0.5)...)
+		c.course(p, l, faint, 0.5)
 	}
 	for i, l := range r.Finalists[:shown] {
 		col := c.series[i]
@@ -121,20 +141,20 @@ func (r *Rungs) accuracies(c *canvas, shown int, epochs []int) *plot.Plot {
 				lower = append(lower, plotter.XY{X: float64(s.Epochs), Y: s.Accuracy - *s.SD})
 			}
 		}
-		all = append(all, band(p, upper, lower, col)...)
+		band(p, upper, lower, col)
 	}
 	for i := shown - 1; i >= 0; i-- {
-		all = append(all, c.course(p, r.Finalists[i], c.series[i], 1.6)...)
+		c.course(p, r.Finalists[i], c.series[i], 1.6)
 	}
 	epochAxis(p, epochs)
-	p.Y.Min, p.Y.Max = accuracyRange(all)
+	p.Y.Min, p.Y.Max = accuracyRange(r.Range())
 	return p
 }
 
-// band shades what is between two lines, if they have two points or more, and returns its accuracies.
-func band(p *plot.Plot, upper, lower plotter.XYs, col color.RGBA) (all []float64) {
+// band shades what is between two lines, if they have two points or more.
+func band(p *plot.Plot, upper, lower plotter.XYs, col color.RGBA) {
 	if len(upper) < 2 {
-		return nil
+		return
 	}
 	around := slices.Clone(upper)
 	for k := len(lower) - 1; k >= 0; k-- {
@@ -143,22 +163,15 @@ func band(p *plot.Plot, upper, lower plotter.XYs, col color.RGBA) (all []float64
 	shade, _ := plotter.NewPolygon(around)
 	shade.Color, shade.LineStyle.Width = color.NRGBA{col.R, col.G, col.B, 40}, 0
 	p.Add(shade)
-	for _, at := range around {
-		all = append(all, at.Y)
-	}
-	return all
 }
 
-// course adds a point's accuracies and returns them.
-func (c *canvas) course(p *plot.Plot, l Learner, col color.Color, width float64) []float64 {
+// course adds a point's accuracies.
+func (c *canvas) course(p *plot.Plot, l Learner, col color.Color, width float64) {
 	var points plotter.XYs
-	var accuracies []float64
 	for _, s := range l.Steps {
 		points = append(points, plotter.XY{X: float64(s.Epochs), Y: s.Accuracy})
-		accuracies = append(accuracies, s.Accuracy)
 	}
 	c.trace(p, points, col, width)
-	return accuracies
 }
 
 // trace adds a line with a dot at each point, where there are few.

@@ -1,6 +1,9 @@
 package browser
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,5 +103,57 @@ func TestReport(t *testing.T) {
 	}
 	if wide > 1 {
 		t.Errorf("at a phone's width the page is %.2f windows wide", wide)
+	}
+}
+
+// A page of a sweep that has not ended reads itself again, from a file, and stays as the reader had set it; that of one that
+// has ended does not.
+func TestReportReadsItselfAgain(t *testing.T) {
+	tab := Open(t)
+	dir := filepath.Join(t.TempDir(), "running")
+	if err := os.CopyFS(dir, os.DirFS("../../studies/widths")); err != nil {
+		t.Fatal(err)
+	}
+	compressed := filepath.Join(dir, "records.jsonl.gz")
+	whole, err := os.ReadFile(compressed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(compressed); err != nil {
+		t.Fatal(err)
+	}
+	records, page := filepath.Join(dir, "records.jsonl"), filepath.Join(t.TempDir(), "report.html")
+	f := report.Follow(dir, nil)
+	write := func(text []byte) {
+		if err := os.WriteFile(records, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(page, f.Page, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(lines[:len(lines)/2])
+	tab.Do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate("file://"+page))
+	if said := Ask[string](tab, `document.getElementById("running").textContent`); !strings.Contains(said, " of 180 networks so far") {
+		t.Errorf("the page says %q", said)
+	}
+	tab.Do(chromedp.Click(`#board th:nth-child(3) button`), chromedp.SendKeys(`#filter`, "784-8"))
+	Ask[bool](tab, `(scrollTo(0, 300), true)`)
+	write(lines)
+	tab.Until(`document.readyState === "complete" && !document.getElementById("running")`)
+	// Without the line at the top that it goes on, what was in view is a little higher.
+	if got := Ask[string](tab, `document.getElementById("filter").value + " " + document.querySelector("#board th:nth-child(3)").getAttribute("aria-sort") + " " + (scrollY > 200 && scrollY <= 300)`); got != "784-8 ascending true" {
+		t.Errorf("after it has read itself again: %s", got)
 	}
 }

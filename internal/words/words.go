@@ -87,3 +87,9 @@ func Probability(p float64) string {
 	}
 	return fmt.Sprintf("= %.2g", p)
 }
+
+// Decimal prints a number as short as it can be: 0.3, 2.19e-5. digits are the
+// significant ones, -1 for all that it has.
+func Decimal(x float64, digits int) string {
+	return strings.Replace(strconv.FormatFloat(x, 'g', digits, 64), "e-0", "e-", 1)
+}

@@ -36,3 +36,11 @@ func TestProbability(t *testing.T) {
 		}
 	}
 }
+
+func TestDecimal(t *testing.T) {
+	for want, found := range map[string]string{"0.3": Decimal(0.3, -1), "2.19e-5": Decimal(2.19e-5, -1), "1e-10": Decimal(1e-10, 4), "0.3333": Decimal(1./3, 4)} {
+		if found != want {
+			t.Errorf("found %s, want %s", found, want)
+		}
+	}
+}

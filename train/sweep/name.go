@@ -3,7 +3,6 @@ package sweep
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"vanilla/internal/words"
@@ -140,7 +139,7 @@ func setting(r *train.Recipe, word string) string {
 		}
 		return v
 	case float64:
-		return words.Dashed(word) + " " + strconv.FormatFloat(v, 'g', -1, 64)
+		return words.Dashed(word) + " " + words.Decimal(v, -1)
 	default:
 		return fmt.Sprintf("%s %v", words.Dashed(word), v)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"vanilla/internal/sample"
 	"vanilla/internal/words"
@@ -117,7 +116,7 @@ func number(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
 		return words.Thousands(int(v))
 	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
+	return words.Decimal(v, 4)
 }
 
 // dimensions finds in what points differ, and what that does, once one has an accuracy.

@@ -274,21 +274,17 @@ func accuracyTicks(y viz.AccuracyAxis) []pageTick {
 
 func (p *page) rungs(r *Report) {
 	f := r.Rungs()
-	var accuracies []float64
 	first, last := math.Inf(1), 1.
-	var ticks []int
 	for _, l := range append(slices.Clone(f.Finalists), f.Others...) {
 		for _, s := range l.Steps {
-			accuracies = append(accuracies, s.Accuracy)
-			if s.SD != nil && l.Losses != nil { // shades
-				accuracies = append(accuracies, math.Max(0, s.Accuracy-*s.SD), math.Min(1, s.Accuracy+*s.SD))
-			}
 			first, last = math.Min(first, float64(s.Epochs)), math.Max(last, float64(s.Epochs))
 		}
 	}
+	accuracies := f.Range()
 	if len(accuracies) == 0 {
 		return
 	}
+	var ticks []int
 	ticks = r.Spec.Rungs()
 	y := viz.NewAccuracyAxis(accuracies)
 	x := logAxis(first, last)
@@ -434,8 +430,15 @@ func (p *page) marginals(r *Report) {
 	}
 	axis := viz.NewAccuracyAxis(all)
 	place := func(a float64) float64 { return 100 * axis.Place(a) }
+	free := math.Inf(-1)
 	for _, t := range axis.Ticks() {
-		p.Ticks = append(p.Ticks, pageTick{place(t.Value), t.Label})
+		at, label := place(t.Value), t.Label
+		if at < free { // on a phone it would touch the one before
+			label = ""
+		} else {
+			free = at + 11
+		}
+		p.Ticks = append(p.Ticks, pageTick{at, label})
 	}
 	for _, d := range r.Dimensions {
 		v := pageDimension{Name: d.Name, Effect: d.effectText(), Found: d.Effect.Found()}

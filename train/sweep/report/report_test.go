@@ -214,3 +214,103 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+// A finalist's curve is of its own seeds at every rung, and of those alone that were trained to the end: the search's, which
+// chose it because they were lucky, are not in it. What was no finalist has the search's.
+func TestCurvesAreOfOneKindOfSeed(t *testing.T) {
+	spec := halving(60)
+	r := open(t, simulate(t, spec, func(v sweep.Identity, epochs int) (float64, bool) {
+		a, diverged := outcome(v, epochs)
+		if v.Seed == 1 { // the search's
+			return a, diverged
+		}
+		return a - 0.1 - 0.001*float64(v.Seed), diverged || v.Seed == 6 && epochs == 9
+	}, nil))
+	f := r.Rungs()
+	if len(f.Finalists) != 3 || !strings.Contains(f.Lines, "new seeds, the same at every rung") {
+		t.Fatalf("found %d finalists: %s", len(f.Finalists), f.Lines)
+	}
+	for i, l := range f.Finalists {
+		p := r.Finalists()[i]
+		for k, s := range l.Steps {
+			var want []float64
+			for _, v := range r.Variants {
+				if v.Index == p.Index && v.Stage == sweep.Final && v.Seed < 6 {
+					want = append(want, *v.Records[k].ValidationAccuracy)
+				}
+			}
+			if e := estimate(want); e.N != 4 || s.N != 4 || s.Accuracy != e.Mean || s.SD == nil || *s.SD != *e.SD {
+				t.Errorf("%s after %d epochs: found %+v, want %s of %d seeds", l.Name, s.Epochs, s, e, e.N)
+			}
+		}
+		if len(l.Losses) != 9 || len(l.LossSD) != 9 {
+			t.Errorf("%s has %d losses with %d deviations", l.Name, len(l.Losses), len(l.LossSD))
+		}
+	}
+	for _, l := range f.Others {
+		for _, s := range l.Steps {
+			if s.N != 1 {
+				t.Errorf("%s, no finalist, has a curve of %d seeds", l.Name, s.N)
+			}
+		}
+	}
+	if _, text := writePage(t, r); strings.Count(text, "<polygon") != 6 {
+		t.Errorf("%d shades, want one for each finalist's accuracies and losses", strings.Count(text, "<polygon"))
+	}
+}
+
+// Fronts compare what was trained equally long, of the same seeds: a point that went on is on the front of the shorter
+// training by what it had reached then, and one that was stopped is on no front of the longer one.
+func TestFrontsAreOfEqualEpochs(t *testing.T) {
+	for name, r := range sweeps(t) {
+		for _, f := range r.Fronts {
+			reached := map[string]float64{}
+			for _, v := range r.Variants {
+				for _, record := range v.Records {
+					if v.Stage == sweep.Search && !record.Diverged && record.Epoch == f.Epochs {
+						reached[v.Point] += *record.ValidationAccuracy / float64(r.Spec.Seeds)
+					}
+				}
+			}
+			if f.Of != len(reached) {
+				t.Errorf("%s, %d epochs: the front is of %d points, want %d", name, f.Epochs, f.Of, len(reached))
+			}
+			on := map[string]bool{}
+			for _, p := range f.Points {
+				on[p.ID] = true
+				if !near(p.Accuracy.Mean, reached[p.ID], 1e-12) {
+					t.Errorf("%s, %d epochs: %s is on the front with %v, it reached %v", name, f.Epochs, p.Name(), p.Accuracy.Mean, reached[p.ID])
+				}
+			}
+			for i := range r.Points {
+				p := &r.Points[i]
+				a, compared := reached[p.ID]
+				beaten := false
+				for k := range r.Points {
+					q := &r.Points[k]
+					b, ok := reached[q.ID]
+					beaten = beaten || ok && q != p && q.Parameters <= p.Parameters && (b > a+1e-12 || b > a-1e-12 && on[q.ID])
+				}
+				if want := compared && !beaten; want != on[p.ID] {
+					t.Errorf("%s, %d epochs: %s with %v is on the front: %v, want %v", name, f.Epochs, p.Name(), a, on[p.ID], want)
+				}
+			}
+		}
+	}
+	if r := open(t, simulate(t, halving(150), outcome, nil)); len(r.Fronts) != 3 || r.Fronts[0].Epochs != 9 || r.Fronts[2].Of <= r.Fronts[1].Of {
+		t.Errorf("found the fronts %+v", r.Fronts)
+	}
+}
+
+// No two points have one name: what the space lets differ is in it, and what follows from that.
+func TestNamesDiffer(t *testing.T) {
+	for name, r := range sweeps(t) {
+		seen := map[string]bool{}
+		for i := range r.Points {
+			if n := r.Points[i].Name(); seen[n] {
+				t.Errorf("%s: two points are called %s", name, n)
+			}
+			seen[r.Points[i].Name()] = true
+		}
+	}
+}
