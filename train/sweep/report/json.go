@@ -1,6 +1,7 @@
 package report
 
 import (
+	"vanilla/internal/sample"
 	"vanilla/train"
 	"vanilla/train/sweep"
 )
@@ -12,8 +13,20 @@ type Summary struct {
 	Diverged int `json:"diverged"`
 	// Arithmetics are those in which the networks were trained: if there are several, no other sweep comes to these
 	// results. "" is one that an earlier version did not write down.
-	Arithmetics []string       `json:"arithmetics"`
+	Arithmetics []string `json:"arithmetics"`
+	// Effects are those of dimensions, and of pairs of them, on what points had reached after the first rung.
+	Effects []EffectEntry `json:"effects"`
+	// These are what is uncertain in all accuracies besides the seeds, because images are a sample: standard errors of
+	// the best point's accuracies, fractions, nil while there is none.
+	ValidationImagesError *float64 `json:"validation_images_error"`
+	TestImagesError       *float64 `json:"test_images_error"`
 	Variants    []VariantEntry `json:"variants"` // in the order of the plan, those with a record
+}
+
+// EffectEntry is an effect of a dimension, or of two together beyond what each does.
+type EffectEntry struct {
+	Dimensions []string `json:"dimensions"`
+	*Effect             // nil if there are too few points
 }
 
 // VariantEntry is what is known of one network.
@@ -30,7 +43,8 @@ type VariantEntry struct {
 	TestLoss           *train.Loss `json:"test_loss"`
 	TestAccuracy       *float64    `json:"test_accuracy"`
 	Diverged           bool        `json:"diverged"`
-	// Rank is that of the variant's point, from 1, and Front whether that is on the Pareto front. What diverged has no
+	// Rank is that of the variant's point, from 1, and Front whether that is on the Pareto front of those that were trained as
+	// long. What diverged has no
 	// rank.
 	Rank  *int `json:"rank"`
 	Front bool `json:"front"`
@@ -40,7 +54,25 @@ type VariantEntry struct {
 
 // Summary is what --json prints.
 func (r *Report) Summary() Summary {
-	s := Summary{Planned: r.Planned, Done: r.Done, Diverged: r.Diverged, Arithmetics: r.Arithmetics(), Variants: make([]VariantEntry, 0, len(r.Variants))}
+	s := Summary{Planned: r.Planned, Done: r.Done, Diverged: r.Diverged, Arithmetics: r.Arithmetics(), Effects: []EffectEntry{}, Variants: make([]VariantEntry, 0, len(r.Variants))}
+	for _, d := range r.Dimensions {
+		if !d.Follows {
+			s.Effects = append(s.Effects, EffectEntry{[]string{d.Name}, d.Effect})
+		}
+	}
+	for _, x := range r.Interactions {
+		s.Effects = append(s.Effects, EffectEntry{[]string{x.A, x.B}, &x.Effect})
+	}
+	if len(r.Points) > 0 {
+		standardError := func(e *Estimate, n int) *float64 {
+			if e == nil {
+				return nil
+			}
+			v := sample.ShareSE(e.Mean, n)
+			return &v
+		}
+		s.ValidationImagesError, s.TestImagesError = standardError(r.Points[0].Validation(), r.heldOut()), standardError(r.Points[0].Test, r.Data.Test)
+	}
 	rank := make(map[int]int, len(r.Points))
 	for i := range r.Points {
 		rank[r.Points[i].Index] = i
