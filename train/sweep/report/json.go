@@ -18,9 +18,9 @@ type Summary struct {
 	Effects []EffectEntry `json:"effects"`
 	// These are what is uncertain in all accuracies besides the seeds, because images are a sample: standard errors of
 	// the best point's accuracies, fractions, nil while there is none.
-	ValidationImagesError *float64 `json:"validation_images_error"`
-	TestImagesError       *float64 `json:"test_images_error"`
-	Variants    []VariantEntry `json:"variants"` // in the order of the plan, those with a record
+	ValidationImagesError *float64       `json:"validation_images_error"`
+	TestImagesError       *float64       `json:"test_images_error"`
+	Variants              []VariantEntry `json:"variants"` // in the order of the plan, those with a record
 }
 
 // EffectEntry is an effect of a dimension, or of two together beyond what each does.
