@@ -58,7 +58,7 @@ func TestResults(t *testing.T) {
 		}
 	}
 	stdout := must(t, "results", "sweep", "--json")
-	if strings.Count(stdout, "\n") != 1 || !slices.Equal(keys(t, stdout), []string{"planned", "done", "diverged", "arithmetics", "variants"}) {
+	if strings.Count(stdout, "\n") != 1 || !slices.Equal(keys(t, stdout), []string{"planned", "done", "diverged", "arithmetics", "effects", "validation_images_error", "test_images_error", "variants"}) {
 		t.Errorf("want one line with planned, done, diverged and variants, found %.300s", stdout)
 	}
 	var found report.Summary
