@@ -68,6 +68,12 @@ the dimensions that you name and no others, and all else is as in --recipe. It w
 Each optimizer has a learning rate of its own (see --optimizer): --optimizer sgd,adam
 without --lr compares each with its own, and rows say so.
 
+--sampler tpe learns: after each bracket of 16 points it draws the next one where the
+best of those so far lie (a multivariate tree-structured Parzen estimator), and so needs
+fewer network-epochs than random points, which are the default. It cannot be divided into
+shards, since each bracket depends on all before it, and small brackets keep few cores
+busy.
+
 With --halving 1,3,9,27, all points are trained for one epoch, about the best third of
 them up to three, and so on. Step sizes follow the schedule of all 27 from the
 beginning. What is compared is the accuracy on held-out training images, among the
@@ -85,6 +91,7 @@ what it wrote trains the finalists.`,
   vanilla sweep --lr 0.03..1 --weight-decay 0,1e-5..1e-3 --points 50 --epochs 5 --dry-run
   vanilla sweep --spec studies/widths.yaml --out widths
   vanilla sweep --out widths --resume
+  vanilla sweep --sampler tpe --out learned
   vanilla sweep --shard 1/8 --out shard1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -131,7 +138,7 @@ func defaultWords() map[string]string {
 
 // settings are the words of a sweep that are no words of its space.
 func settings() []string {
-	return []string{"points", "grid", "seed", "seeds", "max_parameters", "halving", "brackets", "finalists", "final_seeds", "validation", "recipe"}
+	return []string{"points", "grid", "sampler", "seed", "seeds", "max_parameters", "halving", "brackets", "finalists", "final_seeds", "validation", "recipe"}
 }
 
 // optimizerDefaults says with which step size each optimizer begins.
@@ -161,6 +168,7 @@ func sweepGroups() []*pflag.FlagSet {
 	plan := group("Plan")
 	text(plan, "points", "how many points of the space to draw, a `number`")
 	plan.Bool("grid", false, "take all points of the space")
+	text(plan, "sampler", "how points are drawn, by `name`: random, or tpe, which draws each bracket where the good points of those before it lie, and has one for every 16 points (default random)")
 	text(plan, "seed", "seed `number` of the points that are drawn (default 1)")
 	text(plan, "seeds", "seeds to train each point with, a `number`: 1, 2, … (default 1)")
 	text(plan, "max-parameters", "largest `number` of weights and biases of a network; larger ones are left out")
@@ -268,6 +276,8 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 		}
 	}
 	switch {
+	case grid && words["sampler"] != "" && words["sampler"] != sweep.RandomSampler:
+		return &train.SettingError{Field: "sampler", Value: words["sampler"], Problem: "--grid takes all points, and none is drawn: want one or the other"}
 	case grid && points:
 		return &train.SettingError{Field: "grid", Value: true, Problem: "--points " + words["points"] + " draws some points: want one or the other"}
 	case !grid && !points && defaults["points"] == "":

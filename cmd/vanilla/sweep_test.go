@@ -174,6 +174,7 @@ func TestSweepDryRun(t *testing.T) {
 		len(report.Devices) == 0 || report.Devices[0].Device != "cpu" || report.Devices[0].Seconds <= 0 {
 		t.Errorf("found %+v", report)
 	}
+	must(t, tinySweep("--dry-run", "--sampler", "tpe")...)
 	text := must(t, tinySweep("--dry-run")...)
 	for _, part := range []string{"space ", "24 in 4 brackets", "54, 6 of them finals", "FLOP", "MB", "on cpu: ", "measurement"} {
 		if !strings.Contains(text, part) {
@@ -363,6 +364,10 @@ func TestSweepWrongInput(t *testing.T) {
 		{tinySweep("--out", "new", "--shard", "0/2"), misuse, "--shard 0/2: want the part's number, from 1"},
 		{tinySweep("--out", "new", "--shard", "1/5"), misuse, "--shard 1/5: the plan has 4 brackets"},
 		{tinySweep("--out", "new", "--grid"), misuse, "--grid: --points 24 draws some points: want one or the other"},
+		{tinySweep("--out", "new", "--sampler", "best"), misuse, "--sampler best: want random or tpe"},
+		{tinySweep("--out", "new", "--sampler", "tpe", "--shard", "1/2"), misuse, "--shard 1/2: the sampler tpe draws each bracket from the results of all before it"},
+		{tinySweep("--out", "run", "--resume", "--sampler", "tpe"), misuse, "--sampler was random, is tpe"},
+		{[]string{"sweep", "--grid", "--lr", "0.1,0.2", "--sampler", "tpe", "--out", "new"}, misuse, "--sampler tpe: --grid takes all points, and none is drawn"},
 		{tinySweep("--out", "new", "--points", "0"), misuse, "--points 0: want 1 to 10000000, or --grid"},
 		{tinySweep("--out", "new", "--points", "many"), misuse, "--points many: want a whole number"},
 		{tinySweep("--out", "new", "--halving", "6,2"), misuse, "--halving 6,2: want epochs that rise"},

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -28,11 +29,13 @@ type place struct {
 func (r *Record) place() place { return place{r.Stage, r.Index, r.Seed} }
 
 // newBoard sorts records, which must be the plan's, each once, and none of a
-// rung without those before it.
-func newBoard(p *Plan, shard Shard, records []Record) (*board, error) {
-	b := &board{plan: p, shard: shard, records: make(map[place][]Record, len(records)), selections: map[[2]int][]int{}}
-	sorted := slices.Clone(records)
-	slices.SortStableFunc(sorted, func(a, b Record) int { return cmp.Compare(a.Rung, b.Rung) })
+// rung without those before it. Of a plan whose sampler learns, it draws the points
+// that there are records of.
+func newBoard(ctx context.Context, p *Plan, shard Shard, records []Record) (*board, error) {
+	if err := p.grow(ctx, records); err != nil {
+		return nil, err
+	}
+	b, sorted := emptyBoard(p, shard, records)
 	own := map[int]bool{}
 	for _, bracket := range shard.brackets(p) {
 		own[bracket] = true
@@ -49,6 +52,13 @@ func newBoard(p *Plan, shard Shard, records []Record) (*board, error) {
 		}
 	}
 	return b, nil
+}
+
+// emptyBoard has none of the records, which it sorts by their rungs.
+func emptyBoard(p *Plan, shard Shard, records []Record) (b *board, sorted []Record) {
+	sorted = slices.Clone(records)
+	slices.SortStableFunc(sorted, func(a, b Record) int { return cmp.Compare(a.Rung, b.Rung) })
+	return &board{plan: p, shard: shard, records: make(map[place][]Record, len(records)), selections: map[[2]int][]int{}}, sorted
 }
 
 // has says whether a record is of a variant of the plan.
@@ -121,7 +131,7 @@ func (b *board) score(stage Stage, point, rung int) (s score, ok, known bool) {
 // decided.
 func (b *board) selected(bracket, rung int) (points []int, known bool) {
 	if rung == 0 {
-		return b.plan.Brackets[bracket], true
+		return b.plan.Brackets[bracket], b.plan.drawn(bracket)
 	}
 	at := [2]int{bracket, rung}
 	if points, known := b.selections[at]; known {

@@ -144,7 +144,7 @@ func readDirectory(ctx context.Context, path string, plan *Plan) (*Directory, er
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, recordsFile), err)
 	}
-	if d.board, err = newBoard(d.Plan, d.Shard, d.Records); err != nil {
+	if d.board, err = newBoard(ctx, d.Plan, d.Shard, d.Records); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, recordsFile), err)
 	}
 	sortRecords(d.Records)

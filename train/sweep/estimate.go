@@ -32,7 +32,7 @@ type Cost struct {
 // Cost is what a shard of a plan takes with so much memory allowed, 0 for the
 // default.
 func (p *Plan) Cost(shard Shard, memory int64) (Cost, error) {
-	b, err := newBoard(p, shard, nil)
+	b, err := newBoard(context.Background(), p, shard, nil)
 	if err != nil {
 		return Cost{}, err
 	}
@@ -46,11 +46,11 @@ func (p *Plan) Cost(shard Shard, memory int64) (Cost, error) {
 		points := p.Brackets[bracket]
 		c.Points += len(points)
 		for _, point := range points {
-			each := machineBytes(&p.Points[point])
+			each := machineBytes(p.like(point))
 			sum += each * int64(p.Spec.Seeds)
 			largest = max(largest, each)
 			if len(p.Spec.Halving) == 0 {
-				c.NetworkEpochs += float64(p.Points[point].Recipe.Epochs * p.Spec.Seeds)
+				c.NetworkEpochs += float64(p.like(point).Recipe.Epochs * p.Spec.Seeds)
 			}
 		}
 		for rung, epochs := range p.Spec.Halving {

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,15 +26,23 @@ type Point struct {
 	Bracket    int
 	Parameters int
 	Recipe     train.Recipe
+
+	chosen map[string]string // the values of the space's words
 }
 
 // Plan is all that a sweep is to train.
 type Plan struct {
-	Spec   Spec
-	Data   train.Fingerprint
-	Points []Point // in the order in which they were drawn, or of the grid
+	Spec Spec
+	Data train.Fingerprint
+	// Points are in the order in which they were drawn, or of the grid. A sampler that
+	// learns draws those of a bracket when those before it are trained: the others are
+	// not there yet.
+	Points []Point
 	// Brackets lists the points of each bracket by their index.
 	Brackets [][]int
+
+	values map[string]*Values // of the space
+	seen   map[string]bool    // the points' IDs
 }
 
 // bracketPoints is how many points a bracket has if nothing else is said.
@@ -47,28 +56,41 @@ func NewPlan(ctx context.Context, spec Spec, data train.Fingerprint) (*Plan, err
 	if err := spec.Check(); err != nil {
 		return nil, err
 	}
-	p := &Plan{Spec: spec, Data: data}
-	values := map[string]*Values{}
+	p := &Plan{Spec: spec, Data: data, values: map[string]*Values{}, seen: map[string]bool{}}
 	for word, text := range spec.Space {
 		v, err := ParseValues(word, text)
 		if err != nil {
 			return nil, err
 		}
-		values[word] = &v
+		p.values[word] = &v
+	}
+	if n := spec.Points * spec.Seeds; n > maxVariants {
+		return nil, tooMany(spec.Seeds, n)
+	}
+	if spec.learns() {
+		if err := p.reserve(); err != nil {
+			return nil, err
+		}
+		return p, p.draw(ctx, len(p.Brackets[0]), p.random(0))
 	}
 	var err error
 	if spec.Points == 0 {
-		err = p.grid(ctx, values)
+		err = p.grid(ctx, p.values)
 	} else {
-		err = p.draw(ctx, values)
+		err = p.draw(ctx, spec.Points, p.random(0))
 	}
 	if err != nil {
 		return nil, err
 	}
 	if n := len(p.Points) * spec.Seeds; n > maxVariants {
-		return nil, &train.SettingError{Field: "seeds", Value: spec.Seeds, Problem: fmt.Sprintf("that makes %d variants: want at most %d", n, maxVariants)}
+		return nil, tooMany(spec.Seeds, n)
 	}
+	p.seen = nil
 	return p, p.assign()
+}
+
+func tooMany(seeds, variants int) error {
+	return &train.SettingError{Field: "seeds", Value: seeds, Problem: fmt.Sprintf("that makes %d variants: want at most %d", variants, maxVariants)}
 }
 
 // assign puts the points into brackets, in an order at random.
@@ -79,7 +101,7 @@ func (p *Plan) assign() error {
 		brackets = max(1, (n+bracketPoints/2)/bracketPoints)
 	}
 	if brackets > n {
-		return &train.SettingError{Field: "brackets", Value: brackets, Problem: fmt.Sprintf("there are %d points: want at most as many brackets", n)}
+		return tooManyBrackets(brackets, n)
 	}
 	order := kernels.NewOrder(p.Spec.Seed, 0, n)
 	shuffled := make([]int32, n)
@@ -98,44 +120,60 @@ func (p *Plan) assign() error {
 // maxMisses is how many draws in a row may bring nothing new.
 const maxMisses = 10_000
 
-func (p *Plan) draw(ctx context.Context, values map[string]*Values) error {
-	words := SpaceWords()
+// random chooses points of the space as all are equally likely, draw number from and
+// on.
+func (p *Plan) random(from uint64) func() (map[string]string, error) {
+	n := from
+	return func() (map[string]string, error) {
+		r := newRandom(p.Spec.Seed, n)
+		n++
+		return p.choose(func(word string, _ int) string { return p.values[word].draw(r) })
+	}
+}
+
+// choose makes a choice of the values of all words, of hidden for each layer.
+func (p *Plan) choose(value func(word string, layer int) string) (map[string]string, error) {
+	chosen := map[string]string{}
+	for _, word := range SpaceWords() {
+		switch {
+		case p.values[word] == nil:
+		case word == "hidden":
+			layers, err := p.layers(chosen["layers"])
+			if err != nil {
+				return nil, err
+			}
+			widths := make([]string, layers)
+			for i := range widths {
+				widths[i] = value(word, i)
+			}
+			chosen[word] = strings.Join(widths, "-")
+		default:
+			chosen[word] = value(word, 0)
+		}
+	}
+	return chosen, nil
+}
+
+// draw adds n points, of those that next chooses the new ones that are not too large.
+func (p *Plan) draw(ctx context.Context, n int, next func() (map[string]string, error)) error {
 	if err := fitsMemory(float64(p.Spec.Points)); err != nil {
 		return err
 	}
-	seen := make(map[string]bool, p.Spec.Points)
-	p.Points = make([]Point, 0, p.Spec.Points)
 	misses, large := 0, 0
-	for n := uint64(0); len(p.Points) < p.Spec.Points; n++ {
+	for until := len(p.Points) + n; len(p.Points) < until; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		r := newRandom(p.Spec.Seed, n)
-		chosen := map[string]string{}
-		for _, word := range words {
-			v := values[word]
-			switch {
-			case v == nil:
-			case word == "hidden":
-				layers, err := p.layers(chosen["layers"])
-				if err != nil {
-					return err
-				}
-				widths := make([]string, layers)
-				for i := range widths {
-					widths[i] = v.draw(r)
-				}
-				chosen[word] = strings.Join(widths, "-")
-			default:
-				chosen[word] = v.draw(r)
-			}
+		chosen, err := next()
+		if err != nil {
+			return err
 		}
 		point, err := p.point(chosen)
 		if err != nil {
 			return err
 		}
 		tooLarge := p.Spec.MaxParameters > 0 && point.Parameters > p.Spec.MaxParameters
-		if tooLarge || seen[point.ID] {
+		if tooLarge || p.seen[point.ID] {
 			if tooLarge {
 				large++
 			}
@@ -157,8 +195,11 @@ func (p *Plan) draw(ctx context.Context, values map[string]*Values) error {
 				Problem: fmt.Sprintf("the space seems to have only %d %s: want fewer points, \"grid\" or a larger space", len(p.Points), what)}
 		}
 		misses, large = 0, 0
-		seen[point.ID] = true
+		p.seen[point.ID] = true
 		point.Index = len(p.Points)
+		if p.Spec.learns() {
+			point.chosen, point.Bracket = chosen, p.bracketOf(point.Index)
+		}
 		p.Points = append(p.Points, point)
 	}
 	return nil
@@ -169,6 +210,12 @@ const pointBytes = 800
 
 func fitsMemory(points float64) error {
 	return memory.Check(fmt.Sprintf("a plan of %.0f points", points), uint64(points*pointBytes))
+}
+
+// fitsTraining fails if one of some points is too large to be trained at all.
+func (p *Plan) fitsTraining(points []Point) error {
+	largest := slices.MaxFunc(points, func(a, b Point) int { return cmp.Compare(a.Parameters, b.Parameters) })
+	return memory.Check("training "+largest.Recipe.Arch, largest.Recipe.Bytes())
 }
 
 func (p *Plan) tooLarge() error {
@@ -295,7 +342,7 @@ func (p *Plan) Rungs(point int) []int {
 	if len(p.Spec.Halving) > 0 {
 		return p.Spec.Halving
 	}
-	return []int{p.Points[point].Recipe.Epochs}
+	return []int{p.like(point).Recipe.Epochs}
 }
 
 // Quota is how many points of a bracket are trained up to a rung.
@@ -368,8 +415,11 @@ func (s Shard) brackets(p *Plan) []int {
 	return own
 }
 
-// check reports a shard that has nothing to do.
+// check reports a shard that has nothing to do, or that cannot be.
 func (s Shard) check(p *Plan) error {
+	if !s.whole() && p.Spec.learns() {
+		return &train.SettingError{Field: "shard", Value: s, Problem: fmt.Sprintf("the sampler %s draws each bracket from the results of all before it, which one machine has: want %q, or the whole plan", p.Spec.Sampler, RandomSampler)}
+	}
 	if s.Of > len(p.Brackets) {
 		return &train.SettingError{Field: "shard", Value: s, Problem: fmt.Sprintf("the plan has %d brackets, and a bracket is on one machine: want at most as many parts, or more \"brackets\"", len(p.Brackets))}
 	}

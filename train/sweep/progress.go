@@ -41,7 +41,7 @@ func (b *board) left() float64 {
 			if rung > 0 {
 				epochs -= rungs[rung-1]
 			}
-			each := flops(b.plan.Points[point].Recipe.Arch) * float64(epochs)
+			each := flops(b.plan.like(point).Recipe.Arch) * float64(epochs)
 			for _, seed := range b.plan.Seeds(stage) {
 				all += each
 				records := b.records[place{stage, point, seed}]

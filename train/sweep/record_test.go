@@ -51,7 +51,7 @@ func FuzzReadRecords(f *testing.F) {
 		if int(size) > len(text) || int(size) < len(text) && bytes.IndexByte(text[size:], '\n') >= 0 {
 			t.Errorf("of %d bytes, %d were read", len(text), size)
 		}
-		b, err := newBoard(p, Shard{}, records)
+		b, err := newBoard(t.Context(), p, Shard{}, records)
 		if err != nil {
 			return
 		}
@@ -95,7 +95,7 @@ func TestImpossibleRecords(t *testing.T) {
 			return r
 		}()},
 	} {
-		if _, err := newBoard(p, Shard{}, records); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := newBoard(t.Context(), p, Shard{}, records); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("found %v, want %s", err, want)
 		}
 	}

@@ -2,10 +2,12 @@ package sweep
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"vanilla/internal/store"
 	"vanilla/model"
@@ -38,23 +40,31 @@ const droppedFile = "dropped.jsonl"
 // repair drops the lines that are damaged and what cannot be without them, and
 // the finals whose models are lost. States that are damaged are left out by the
 // journal.
-func repair(own *store.Dir, plan *Plan) (r Repairs, err error) {
+func repair(ctx context.Context, own *store.Dir, plan *Plan) (r Repairs, err error) {
 	text, err := os.ReadFile(own.Path(recordsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return r, err
 	}
+	lines := slices.Collect(bytes.Lines(store.Complete(text)))
+	read, whole := make([]Record, len(lines)), make([]bool, len(lines))
 	var records []Record
+	for i, line := range lines {
+		if whole[i] = store.DecodeLine(line, &read[i]) == nil && read[i].check() == nil; whole[i] {
+			records = append(records, read[i])
+		}
+	}
+	if err := plan.grow(ctx, records); err != nil {
+		return r, err
+	}
+	records = records[:0]
 	var dropped []byte
-	n := 0
-	for line := range bytes.Lines(store.Complete(text)) {
-		n++
-		var record Record
-		if err := store.DecodeLine(line, &record); err != nil || record.check() != nil || !plan.has(&record) {
-			r.Lines = append(r.Lines, n)
+	for i, line := range lines {
+		if !whole[i] || !plan.has(&read[i]) {
+			r.Lines = append(r.Lines, i+1)
 			dropped = append(dropped, line...)
 			continue
 		}
-		records = append(records, record)
+		records = append(records, read[i])
 	}
 	sortRecords(records)
 	var kept []Record

@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 
 	"vanilla/graph"
 	"vanilla/internal/claim"
-	"vanilla/internal/memory"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/mnist"
@@ -125,8 +123,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir st
 	if err := options.Shard.check(plan); err != nil {
 		return nil, err
 	}
-	largest := slices.MaxFunc(plan.Points, func(a, b Point) int { return cmp.Compare(a.Parameters, b.Parameters) })
-	if err := memory.Check("training "+largest.Recipe.Arch, largest.Recipe.Bytes()); err != nil {
+	if err := plan.fitsTraining(plan.Points); err != nil {
 		return nil, err
 	}
 	header := Header{Version: options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), DataName: data.Name, DataPath: options.DataPath, DataSettings: options.DataSettings, Data: plan.Data, Shard: options.Shard, Spec: spec}
@@ -162,7 +159,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir st
 	if trainingErr != nil && ctx.Err() == nil {
 		return nil, trainingErr
 	}
-	if d, err = openPlanned(ctx, dir, plan); err != nil {
+	if d, err = openPlanned(context.WithoutCancel(ctx), dir, plan); err != nil {
 		return nil, err
 	}
 	return d, trainingErr
@@ -211,7 +208,7 @@ func begin(ctx context.Context, own *store.Dir, dir string, header Header, plan 
 		return nil, err
 	}
 	if options.Repair {
-		repairs, err := repair(own, plan)
+		repairs, err := repair(ctx, own, plan)
 		if err != nil {
 			return nil, err
 		}
@@ -284,8 +281,19 @@ func (s *sweeper) run(ctx context.Context) error {
 	s.refresh()
 	for {
 		tasks := s.next()
-		if len(tasks) == 0 || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			break
+		}
+		if len(tasks) == 0 {
+			// Points that depend on those before them are drawn when these are over.
+			extended, err := s.plan.extend(ctx, s.board)
+			if ctx.Err() == nil && err != nil {
+				return err
+			}
+			if !extended {
+				break
+			}
+			continue
 		}
 		if err := s.wave(ctx, tasks); err != nil {
 			return err
@@ -473,7 +481,7 @@ func (s *sweeper) buildAhead(ctx context.Context, tasks []task) {
 	}
 	n := 0
 	for _, bracket := range s.board.shard.brackets(s.plan) {
-		if tasks[0].stage == Final || bracket < s.plan.Points[tasks[0].point].Bracket {
+		if tasks[0].stage == Final || bracket < s.plan.Points[tasks[0].point].Bracket || !s.plan.drawn(bracket) {
 			continue
 		}
 		for _, point := range s.plan.Brackets[bracket] {

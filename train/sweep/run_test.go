@@ -270,7 +270,13 @@ func (p impatientPopulation) Advance(ctx context.Context, until []int, report fu
 // A sweep that is interrupted again and again, with checkpoints in between, ends
 // as one that is not. Each interruption keeps what was trained.
 func TestInterrupted(t *testing.T) {
-	whole := sweep(t, t.TempDir(), tiny(nil), Options{})
+	for _, sampler := range Samplers() {
+		t.Run(sampler, func(t *testing.T) { testInterrupted(t, tiny(func(s *Spec) { s.Sampler = sampler })) })
+	}
+}
+
+func testInterrupted(t *testing.T, spec Spec) {
+	whole := sweep(t, t.TempDir(), spec, Options{})
 	dir := t.TempDir()
 	random := rand.New(rand.NewPCG(3, 4))
 	var d *Directory
@@ -279,7 +285,7 @@ func TestInterrupted(t *testing.T) {
 	for turns := 0; err != nil; turns++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		exec := &impatient{cpu.New(), 1 + random.IntN(40), cancel}
-		d, err = Run(ctx, exec, rows(), dir, tiny(nil),
+		d, err = Run(ctx, exec, rows(), dir, spec,
 			Options{Resume: true, CheckpointEvery: time.Duration(1 + random.IntN(int(5*time.Millisecond)))})
 		cancel()
 		if err != nil && !errors.Is(err, context.Canceled) || d == nil || turns > 1000 {

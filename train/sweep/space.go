@@ -162,23 +162,68 @@ func (v *Values) draw(r *random) string {
 	if !it.ranged {
 		return it.text
 	}
-	whole := slices.Contains(integers, v.word)
+	return it.part(r.float(), v.whole())
+}
+
+// whole says whether values are whole numbers.
+func (v *Values) whole() bool { return slices.Contains(integers, v.word) }
+
+// part is the value of a range at u, 0 to below 1, such that equal parts of u go to
+// values that are drawn equally often.
+func (it *item) part(u float64, whole bool) string {
 	switch {
 	case it.count > 0:
-		return it.at(float64(r.below(it.count))/float64(it.count-1), whole)
+		return it.at(math.Floor(u*float64(it.count))/float64(it.count-1), whole)
 	case whole:
-		// Each whole number gets half a unit on either side.
-		wide := *it
-		wide.lo, wide.hi = it.lo-0.5, it.hi+0.5
-		x, _ := strconv.ParseFloat(wide.at(r.float(), true), 64)
+		wide := it.widened()
+		x, _ := strconv.ParseFloat(wide.at(u, true), 64)
 		return formatted(min(max(x, it.lo), it.hi))
 	}
-	return it.at(r.float(), false)
+	return it.at(u, false)
+}
+
+// widened is a range of whole numbers of which each gets half a unit on either side.
+func (it *item) widened() item {
+	wide := *it
+	wide.lo, wide.hi = it.lo-0.5, it.hi+0.5
+	return wide
+}
+
+// locate is the parts of a range, from and up to, or of a single value, that go to a
+// value, a few digits apart if any number does. ok says whether it is one of the item's.
+func (it *item) locate(text string, whole bool) (from, to float64, ok bool) {
+	if !it.ranged {
+		return 0, 1, text == it.text
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || x < it.lo || x > it.hi {
+		return 0, 0, false
+	}
+	for k := range it.count {
+		from, to := float64(k)/float64(it.count), float64(k+1)/float64(it.count)
+		if it.part((from+to)/2, whole) == text {
+			return from, to, true
+		}
+	}
+	if it.count > 0 {
+		return 0, 0, false
+	}
+	on, half := *it, 0.
+	if whole {
+		on, half = it.widened(), 0.5
+	}
+	at := func(x float64) float64 {
+		if on.log {
+			return math.Log(x/on.lo) / math.Log(on.hi/on.lo)
+		}
+		return (x - on.lo) / (on.hi - on.lo)
+	}
+	return at(x - half), at(x + half), true
 }
 
 // grid lists all values.
 func (v *Values) grid() ([]string, error) {
-	whole := slices.Contains(integers, v.word)
+	whole := v.whole()
 	var values []string
 	for i := range v.items {
 		it := &v.items[i]

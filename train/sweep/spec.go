@@ -36,6 +36,8 @@ type Spec struct {
 	// Points is how many are drawn at random; with 0, all points of the grid are
 	// taken.
 	Points int `json:"points"`
+	// Sampler is how points are drawn: "" is RandomSampler.
+	Sampler string `json:"sampler,omitempty"`
 	// Seed determines what is drawn.
 	Seed uint64 `json:"seed"`
 	// Seeds is how often each point is trained, with the weight seeds 1, 2, ….
@@ -47,7 +49,8 @@ type Spec struct {
 	// its points such that each rung's epochs times its points are about the same.
 	// With none, all points are trained to the end.
 	Halving []int `json:"halving,omitempty"`
-	// Brackets is in how many groups the points fall, 0 for one of every 64.
+	// Brackets is in how many groups the points fall, 0 for one of every 64, or of
+	// every 16 if the sampler learns from one to the next.
 	Brackets int `json:"brackets,omitempty"`
 	// Finalists is how many of the best points are trained again, with FinalSeeds
 	// seeds each, and tested.
@@ -102,6 +105,10 @@ func (s *Spec) Check() error {
 	switch {
 	case s.Points < 0 || s.Points > maxVariants:
 		return fail("points", s.Points, fmt.Sprintf("want 1 to %d, or \"grid\"", maxVariants))
+	case s.Sampler != "" && !slices.Contains(Samplers(), s.Sampler):
+		return fail("sampler", s.Sampler, "want "+words.Or(Samplers()))
+	case s.learns() && s.Points == 0:
+		return fail("sampler", s.Sampler, "a grid takes all points, and none is drawn: want \"points\"")
 	case s.Seeds < 1 || s.Seeds > maxSeeds:
 		return fail("seeds", s.Seeds, fmt.Sprintf("want 1 to %d", maxSeeds))
 	case s.MaxParameters < 0:
@@ -109,7 +116,7 @@ func (s *Spec) Check() error {
 	case !rising || len(s.Halving) > maxRungs || len(s.Halving) > 0 && s.Halving[len(s.Halving)-1] > kernels.MaxEpochs:
 		return fail("halving", joinInts(s.Halving), fmt.Sprintf("want epochs that rise, at most %d of them, as in 1,3,9,27", maxRungs))
 	case s.Brackets < 0:
-		return fail("brackets", s.Brackets, "want 1 or more, or 0 for one of every 64 points")
+		return fail("brackets", s.Brackets, "want 1 or more, or 0 for one of every 64 points, with the sampler tpe of every 16")
 	case s.Finalists < 0 || s.Finalists > maxVariants:
 		return fail("finalists", s.Finalists, fmt.Sprintf("want 0 to %d", maxVariants))
 	case s.Finalists > 0 && (s.FinalSeeds < 1 || s.FinalSeeds > maxSeeds):
@@ -147,6 +154,7 @@ func (s *Spec) Differences(was *Spec) string {
 		}
 	}
 	add("points", was.Points, s.Points)
+	add("sampler", was.sampler(), s.sampler())
 	add("seed", was.Seed, s.Seed)
 	add("seeds", was.Seeds, s.Seeds)
 	add("max_parameters", was.MaxParameters, s.MaxParameters)

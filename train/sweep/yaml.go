@@ -38,6 +38,13 @@ func (s *Spec) Set(words map[string]string) error {
 				return fail("want a whole number from 0 to 18446744073709551615")
 			}
 			s.Seed = n
+		case "sampler":
+			if !slices.Contains(Samplers(), text) {
+				return fail("want " + strings.Join(Samplers(), " or "))
+			}
+			if s.Sampler = text; text == RandomSampler {
+				s.Sampler = "" // as headers of earlier versions have it
+			}
 		case "validation":
 			if err := s.Recipe.Set(word, text); err != nil {
 				return fail("want a fraction above 0, below 1")

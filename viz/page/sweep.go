@@ -134,7 +134,7 @@ func (s *Server) sweepEvents(w http.ResponseWriter, r *http.Request) {
 		err := s.sweep.read(r.Context())
 		s.sweep.mu.Lock()
 		f := s.sweep.following
-		n := sweepNews{Version: f.Version, Points: len(f.Report.Points), Planned: len(f.Report.Plan.Points)}
+		n := sweepNews{Version: f.Version, Points: len(f.Report.Points), Planned: f.Report.Plan.Size()}
 		s.sweep.mu.Unlock()
 		if err != nil {
 			n.Problem = err.Error()

@@ -36,7 +36,10 @@ func (r *Report) WriteText(w io.Writer, top int) error {
 // Facts are what the sweep is and how far it has come, each a name and a text.
 func (r *Report) Facts() [][2]string {
 	s := &r.Spec
-	facts := [][2]string{{"sweep", r.Path}, {"points", fmt.Sprintf("%s of %s, %s each", words.Thousands(len(r.Plan.Points)), r.space(), words.Plural(s.Seeds, "seed"))}}
+	facts := [][2]string{{"sweep", r.Path}, {"points", fmt.Sprintf("%s of %s, %s each", words.Thousands(r.Plan.Size()), r.space(), words.Plural(s.Seeds, "seed"))}}
+	if s.Sampler != "" {
+		facts = append(facts, [2]string{"sampler", s.Sampler})
+	}
 	schedule := "all trained for " + r.FirstEpochs()
 	if len(s.Halving) > 1 {
 		schedule = fmt.Sprintf("halving after %s epochs in %s", and(s.Halving), words.Plural(len(r.Plan.Brackets), "bracket"))
