@@ -121,7 +121,10 @@ func (p *Plan) grow(ctx context.Context, records []Record) error {
 	b, rest := emptyBoard(p, Shard{}, records)
 	for {
 		rest = slices.DeleteFunc(rest, func(r Record) bool { return r.Index < len(p.Points) && p.has(&r) && b.add(r) == nil })
-		if extended, err := p.extend(ctx, b); err != nil || !extended || len(rest) == 0 {
+		if len(rest) == 0 {
+			return nil
+		}
+		if extended, err := p.extend(ctx, b); err != nil || !extended {
 			return err
 		}
 	}
