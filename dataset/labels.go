@@ -190,11 +190,12 @@ func joined(o Options, names []string) (all []string, byPlace bool) {
 	for c := range o.Known {
 		all = append(all, ClassName(o.KnownNames, c))
 	}
-	if len(names) <= o.Known && (plain(names) || o.KnownNames == nil && !o.Grow && !slices.ContainsFunc(names, isNumber)) {
-		if o.KnownNames == nil && !plain(names) {
-			copy(all, names)
-		}
-		return all, true
+	unnamed := o.KnownNames == nil && !o.Grow && len(names) <= o.Known && !slices.ContainsFunc(names, isNumber)
+	if unnamed {
+		copy(all, names)
+	}
+	if unnamed || plain(names) {
+		return append(all, names[min(len(names), o.Known):]...), true
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {

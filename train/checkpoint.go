@@ -87,7 +87,7 @@ func (run identity) differences(was identity) string {
 	case a.Train != b.Train || a.Test != b.Test || a.Rows != b.Rows || a.Columns != b.Columns || a.Classes != b.Classes:
 		add(quoted("data"), a.size(), b.size())
 	case a != b:
-		found = append(found, `"data" has other images or labels`)
+		found = append(found, `"data" has other images, labels or names, or was prepared otherwise`)
 	}
 	add("the number of networks", len(was.Specs), len(run.Specs))
 	for i := range min(len(was.Specs), len(run.Specs)) {
@@ -98,6 +98,7 @@ func (run identity) differences(was identity) string {
 		a, b := was.Specs[i], run.Specs[i]
 		add(quoted("seed")+of, a.Seed, b.Seed)
 		add(quoted("order_seed")+of, a.OrderSeed, b.OrderSeed)
+		add(quoted("from")+of, a.From.String(), b.From.String())
 		fields, others := fieldsOf(&a.Recipe), fieldsOf(&b.Recipe)
 		for _, name := range fieldNames() {
 			add(quoted(name)+of, fields[name].Interface(), others[name].Interface())

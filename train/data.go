@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"vanilla/dataset"
 	"vanilla/kernels"
 	"vanilla/mnist"
 )
@@ -78,6 +79,9 @@ type Fingerprint struct {
 	TrainLabels uint32 `json:"train_labels_crc32c"`
 	TestPixels  uint32 `json:"test_pixels_crc32c"`
 	TestLabels  uint32 `json:"test_labels_crc32c"`
+	// Reading is of the classes' names and of what was done to the images: 0 where
+	// they have none, and nothing was.
+	Reading uint32 `json:"reading_crc32c,omitempty"`
 }
 
 // UntaggedFingerprint is a Fingerprint as versions up to 0.1 wrote it: its keys
@@ -85,6 +89,7 @@ type Fingerprint struct {
 type UntaggedFingerprint struct {
 	Train, Test, Rows, Columns, Classes              int
 	TrainPixels, TrainLabels, TestPixels, TestLabels uint32
+	Reading                                          uint32 `json:",omitempty"`
 }
 
 // UnmarshalJSON implements json.Unmarshaler. It reads the keys of earlier versions
@@ -120,5 +125,21 @@ func FingerprintOf(data *mnist.Dataset) Fingerprint {
 		Rows: data.Train.Rows, Columns: data.Train.Cols, Classes: data.Train.Classes,
 		TrainPixels: sum(data.Train.Pixels), TrainLabels: answers(data.Train),
 		TestPixels: sum(data.Test.Pixels), TestLabels: answers(data.Test),
+		Reading: reading(data.Train),
 	}
+}
+
+// reading is Fingerprint.Reading.
+func reading(s *mnist.Images) uint32 {
+	if s.Names == nil && s.Prepared == (dataset.Preparation{}) {
+		return 0
+	}
+	text, err := json.Marshal(struct {
+		Names    []string
+		Prepared dataset.Preparation
+	}{s.Names, s.Prepared})
+	if err != nil {
+		panic("train: " + err.Error()) // no value of theirs is none of JSON's
+	}
+	return crc32.Checksum(text, castagnoli)
 }

@@ -450,7 +450,7 @@ func TestResumeRefuses(t *testing.T) {
 		{start(cpu.New(), data, specs(func(s *Spec) { s.Recipe.Arch = "16-6-3" }), options), "\"arch\" was 16-5-3, is 16-6-3"},
 		{start(cpu.New(), data, append(same, same...), options), "the number of networks was 1, is 2"},
 		{start(cpu.New(), stripes(99, 30), same, options), "\"data\" was 100 + 30 images of 4x4 in 3 classes, is 99 + 30 images of 4x4 in 3 classes"},
-		{start(cpu.New(), other, same, options), "\"data\" has other images or labels"},
+		{start(cpu.New(), other, same, options), "\"data\" has other images, labels or names, or was prepared otherwise"},
 		{start(cpu.New(), data, same, changed(func(o *Options) { o.Version = "2" })), "the version was 1, is 2"},
 		{start(cpu.New(), data, same, changed(func(o *Options) { o.Snapshots.Log = true })), "\"snapshots\" was none, is log"},
 	} {

@@ -73,9 +73,11 @@ func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options O
 	variants := make([]kernels.Variant, len(specs))
 	var set kernels.Data
 	var built graph.Cache
-	if err := fitMemory(specs); err != nil {
+	err := fitMemory(specs)
+	if err != nil {
 		return nil, err
 	}
+	starts := map[int]kernels.State{} // of the networks that start from others' weights
 	for i, s := range specs {
 		if err := s.check(data); err != nil {
 			return nil, err
@@ -90,7 +92,6 @@ func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options O
 		}
 		network := s.Network
 		if network == nil {
-			var err error
 			if network, err = r.Build(&built); err != nil {
 				return nil, err
 			}
@@ -98,6 +99,11 @@ func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options O
 			r.Arch, r.Activation, r.Loss = "", "", ""
 		}
 		variants[i] = s.Variant(network)
+		if s.From = s.From.of(network.Program.Classes()); s.From != nil {
+			if starts[i], err = s.From.state(variants[i]); err != nil {
+				return nil, err
+			}
+		}
 		m := member{spec: s, variant: variants[i], perEpoch: variants[i].StepsPerEpoch(set.Train.Len())}
 		m.total = m.perEpoch * r.Epochs
 		m.TrainLoss = Loss(math.NaN())
@@ -112,11 +118,14 @@ func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options O
 		}
 		l.members[i] = m
 	}
-	population, err := exec.Prepare(set, variants)
-	if err != nil {
+	if l.population, err = exec.Prepare(set, variants); err != nil {
 		return nil, err
 	}
-	l.population = population
+	for i, start := range starts {
+		if err := l.population.Restore(i, start); err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+	}
 	if options.History != "" {
 		if err := l.openHistory(exec); err != nil {
 			return nil, errors.Join(err, l.close())

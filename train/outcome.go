@@ -22,6 +22,7 @@ type Outcome struct {
 	DataName   string      `json:"data_name"`
 	Data       Fingerprint `json:"data"`
 	Recipe     Recipe      `json:"recipe"`
+	From       *Start      `json:"from,omitempty"` // see Spec
 	Parameters int         `json:"parameters"`
 	Seed       uint64      `json:"seed"`
 	OrderSeed  uint64      `json:"order_seed"`
@@ -49,7 +50,7 @@ func OutcomeOf(r Result, exec kernels.Executor, data *mnist.Dataset, fingerprint
 	o := Outcome{
 		Version: version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), Mixed: r.Mixed, Device: exec.Device(),
 		DataName: data.Name, Data: fingerprint,
-		Recipe: r.Spec.Recipe, Parameters: r.Parameters, Seed: r.Spec.Seed, OrderSeed: r.Spec.OrderSeed,
+		Recipe: r.Spec.Recipe, From: r.Spec.From, Parameters: r.Parameters, Seed: r.Spec.Seed, OrderSeed: r.Spec.OrderSeed,
 		Epochs: r.Epochs, BestEpoch: r.BestEpoch, TrainLoss: Loss(r.TrainLoss),
 		Diverged: r.Diverged, Interrupted: r.Interrupted, Seconds: r.Seconds,
 	}

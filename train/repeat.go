@@ -44,7 +44,8 @@ func (r Recipe) Settings() []Setting {
 }
 
 // SpecOf is what the network of a model was trained with: its recipe and seeds,
-// to train it again. It fails if the model does not say.
+// to train it again. If it started from another network's weights, From says from
+// whose, but does not have them. It fails if the model does not say.
 func SpecOf(m *model.Model) (Spec, error) {
 	var a account
 	if err := json.Unmarshal(m.Recipe, &a); err != nil {
@@ -53,7 +54,7 @@ func SpecOf(m *model.Model) (Spec, error) {
 	if a.Recipe.Arch == "" {
 		return Spec{}, fmt.Errorf("the model holds no recipe of a chain of layers")
 	}
-	spec := Spec{Recipe: a.Recipe, Seed: m.Seed, OrderSeed: m.Seed}
+	spec := Spec{Recipe: a.Recipe, Seed: m.Seed, OrderSeed: m.Seed, From: a.From}
 	if a.OrderSeed != nil {
 		spec.OrderSeed = *a.OrderSeed
 	}

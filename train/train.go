@@ -39,6 +39,9 @@ type Spec struct {
 	Recipe Recipe
 	// Seed determines the initial weights, OrderSeed the order of examples.
 	Seed, OrderSeed uint64
+	// From, if not nil, is whose weights training starts from. Seed then only
+	// determines what they do not.
+	From *Start `json:",omitempty"`
 	// Network, if not nil, is what to train in place of a chain of layers: any
 	// graph that [graph.Lower] accepts. The recipe's Arch, Activation and Loss are
 	// not used then, and empty in what comes of the run.
@@ -196,6 +199,8 @@ type account struct {
 	Recipe
 	// OrderSeed is there if it is not the seed.
 	OrderSeed *uint64 `json:"order_seed,omitempty"`
+	// From is whose weights training started from, if not from random ones.
+	From *Start `json:"from,omitempty"`
 	// StoppedAt is the number of steps after which the parameters are these, if
 	// the run was to have more.
 	StoppedAt *int `json:"stopped_at,omitempty"`
@@ -220,6 +225,7 @@ func (s *Spec) Model(p *ir.Program, params [][]float32, accuracy float64, images
 }
 
 func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy float64, images *mnist.Images, version string) (*model.Model, error) {
+	a.From = s.From
 	if s.OrderSeed != s.Seed {
 		a.OrderSeed = &s.OrderSeed
 	}

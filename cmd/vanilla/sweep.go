@@ -96,6 +96,9 @@ what it wrote trains the finalists.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s.data.flags = c.Flags()
+			if from := c.Flags().Lookup("from"); from.Changed {
+				return &train.SettingError{Field: "from", Value: from.Value, Problem: "a sweep's networks differ in their layers, and start from random weights: vanilla train --from starts one recipe, with --seeds several networks, from a network's"}
+			}
 			if err := s.resolve(c.Context(), c.Flags()); err != nil {
 				return err
 			}
@@ -122,6 +125,8 @@ what it wrote trains the finalists.`,
 	output.BoolP("help", "h", false, "help for sweep")
 
 	setFlagGroups(c, append(groups, where, output))
+	c.Flags().String("from", "", "refused: see vanilla train")
+	c.Flags().Lookup("from").Hidden = true
 	return c
 }
 

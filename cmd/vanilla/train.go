@@ -37,6 +37,8 @@ type trainFlags struct {
 	placement
 	seeds              int               // --seeds
 	base               string            // --recipe
+	from               string            // --from
+	known              *model.Model      // that --from names
 	given              map[string]bool   // the fields that flags change
 	settings           map[string]string // the flags that were given, without dashes, for the run's checkpoint
 	data               dataSource
@@ -72,6 +74,12 @@ and 0.1, and --momentum 0.9.
 The train loss is the mean over the images of the last epoch, each measured in the
 batch that trained it, so while the network was still learning.
 
+--from starts from a network's weights in place of random ones: for more epochs, on
+other data, or on data with more classes, whose outputs begin as usual. Its recipe is
+the default, its classes keep their outputs, and data are read as its own were. The
+model says whose weights it started from. With --seeds, all networks start from them
+and differ in the order of images.
+
 A network with --block or --norm is no chain of layers: its file holds its program,
 which eval, predict, viz and export to .onnx run. Serve and export to .json and .html
 take chains alone, with any activations.
@@ -90,6 +98,7 @@ the other flags. It ends with the same bytes.`,
   vanilla train --history run --resume
   vanilla train --recipe model.safetensors --epochs 80 -o longer.safetensors
   vanilla train --recipe lesson --lr 0.5 --print-recipe
+  vanilla train --from model.safetensors --epochs 5 --lr 0.1 -o further.safetensors
   vanilla train --explain --dot network.dot`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -126,7 +135,10 @@ the other flags. It ends with the same bytes.`,
 	output.StringVar(&t.dot, "dot", "", "where to write the graph for Graphviz, a `file`, and do not train")
 	output.BoolP("help", "h", false, "help for train")
 
-	setFlagGroups(c, append([]*pflag.FlagSet{baseFlag(&t.base)}, append(groups, seeds, where, keep, output)...))
+	base := baseFlag(&t.base)
+	base.StringVar(&t.from, "from", "", "network whose weights training starts from, a `model`: its recipe is the default, and the data may have more classes, whose outputs are added; the optimizer and the schedule begin anew")
+
+	setFlagGroups(c, append([]*pflag.FlagSet{base}, append(groups, seeds, where, keep, output)...))
 	return c
 }
 
@@ -194,7 +206,7 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	if err := t.remember(flags); err != nil {
 		return err
 	}
-	from, err := baseSpec(ctx, t.base)
+	from, err := t.baseSpec(ctx, flags)
 	if err != nil {
 		return err
 	}
@@ -338,7 +350,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	if t.explain || t.printRecipe || t.dot != "" {
 		if t.data.name != "mnist" || t.data.settings() != nil {
-			data, err := t.data.load(ctx, nil)
+			data, err := t.read(ctx)
 			if err != nil {
 				return err
 			}
@@ -359,7 +371,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if err := t.checkOut(); err != nil {
 		return err
 	}
-	data, err := t.data.load(ctx, nil)
+	data, err := t.read(ctx)
 	if ctx.Err() != nil {
 		return errBeforeStart
 	} else if err != nil {
@@ -442,7 +454,7 @@ func (t *trainFlags) adapt(data *mnist.Dataset) {
 var errBeforeStart = errors.New("interrupted before the first step: nothing was saved")
 
 // inputs are the files that the command reads, and the directories of such.
-func (t *trainFlags) inputs() []string { return []string{t.base, t.data.name} }
+func (t *trainFlags) inputs() []string { return []string{t.base, t.from, t.data.name} }
 
 // checkOut fails if the network could not be saved, or should not under that name.
 func (t *trainFlags) checkOut() error {
@@ -564,6 +576,7 @@ type trainReport struct {
 	// --allow-mixed: no other run comes to this result.
 	Mixed           []string     `json:"mixed_arithmetic,omitempty"`
 	Recipe          train.Recipe `json:"recipe"`
+	From            *train.Start `json:"from,omitempty"`
 	Seed            uint64       `json:"seed"`
 	Epochs          int          `json:"epochs"`
 	TrainSeconds    float64      `json:"train_seconds"`
@@ -588,6 +601,7 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 		Arithmetic:      exec.Arithmetic(),
 		Mixed:           r.Mixed,
 		Recipe:          t.Recipe,
+		From:            r.Spec.From,
 		Seed:            t.Seed,
 		Epochs:          r.Epochs,
 		TrainSeconds:    r.Seconds,
@@ -617,6 +631,13 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	images := words.Thousands(data.Train.Len())
 	if n := r.Validation.N; n > 0 {
 		images = fmt.Sprintf("%s + %s held-out", words.Thousands(data.Train.Len()-n), words.Thousands(n))
+	}
+	if from := r.Spec.From; from != nil {
+		added := ""
+		if from.Added > 0 {
+			added = ", with " + words.Plural(from.Added, "output") + " more"
+		}
+		row("from", "the weights of %s, %s%s", t.from, from.Network, added)
 	}
 	row("data", "%s, %s training images", data.Name, images)
 	row("executor", "%s: %s", exec.Name(), exec.Device())

@@ -207,6 +207,9 @@ func (t *trainFlags) printSeeds(w io.Writer, outcomes []train.Outcome, data *mni
 	}
 	first, last := outcomes[0], outcomes[len(outcomes)-1]
 	row("networks", "%d of %s %s, %s parameters, seeds %d to %d", len(outcomes), t.Recipe.Arch, t.Recipe.Activation, words.Thousands(r.Parameters), first.Seed, last.Seed)
+	if t.From != nil {
+		row("from", "the weights of %s, %s", t.from, t.From.Network)
+	}
 	row("data", "%s, %s training images", data.Name, words.Thousands(data.Train.Len()))
 	row("executor", "%s: %s", first.Executor, first.Device)
 	row("epochs", "%d each, all in %.1f s", t.Recipe.Epochs, r.TrainSeconds)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"vanilla/graph"
@@ -32,15 +31,16 @@ func (v *vizFlags) see(name string, m *model.Model) (*seen, error) {
 // start is the network before its first step, as its recipe and seed tell; nil
 // if they do not.
 func (s *seen) start(v *vizFlags) (viz.Start, error) {
-	var r train.Recipe
-	if json.Unmarshal(s.model.Recipe, &r) != nil || r.Check() != nil {
+	spec, err := train.SpecOf(s.model)
+	r := spec.Recipe
+	if err != nil || spec.From != nil || r.Check() != nil {
 		return nil, nil
 	}
 	network, err := r.Build(new(graph.Cache))
 	if err != nil {
 		return nil, err
 	}
-	spec := train.Spec{Recipe: r, Seed: s.model.Seed}
+	spec = train.Spec{Recipe: r, Seed: s.model.Seed}
 	images := &mnist.Images{Rows: s.model.ImageRows, Cols: s.model.ImageCols}
 	initial, err := spec.Model(network.Program, spec.Variant(network).InitialState().Params, 0, images, "")
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 
 	"vanilla/graph"
 	"vanilla/mnist"
@@ -210,7 +209,7 @@ func (n Network) document() (network, error) {
 	}
 	d := network{Name: n.Name, chain: c, Softmax: graph.Loss(m.Loss) == graph.CrossEntropy, Rows: rows, Cols: cols, Accuracy: m.TestAccuracy}
 	for c := range layers[len(layers)-1].Out {
-		d.Classes = append(d.Classes, strconv.Itoa(c))
+		d.Classes = append(d.Classes, m.ClassName(c))
 	}
 	var params [][]float32
 	for i, p := range m.Params {

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"vanilla/dataset"
+	"vanilla/model"
+	"vanilla/train"
+)
+
+// pictures writes a folder of pictures for each class, of several sizes and in colour: a bar that stands, lies or is not
+// there, dark on light.
+func pictures(t *testing.T, dir string, classes []string, each int) {
+	t.Helper()
+	for c, class := range classes {
+		if err := os.MkdirAll(filepath.Join(dir, class), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i := range each {
+			if err := os.WriteFile(filepath.Join(dir, class, fmt.Sprintf("%03d.png", i)), bar(t, c, i), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// bar is a picture of a class, as a PNG file.
+func bar(t *testing.T, class, i int) []byte {
+	t.Helper()
+	side := 12 + 4*(i%3)
+	p := image.NewNRGBA(image.Rect(0, 0, side, side))
+	for y := range side {
+		for x := range side {
+			p.Set(x, y, color.NRGBA{240, 235, byte(200 + i%40), 255})
+			at := [...]int{x, y, x + y - side/2, 2 * side}[class]
+			if middle := side/4 + i%5*side/10; at >= middle && at < middle+side/4 {
+				p.Set(x, y, color.NRGBA{byte(40 + i%30), 20, 60, 255})
+			}
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, p); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A folder of pictures becomes a network that knows what its classes are called and what was done to the pictures: eval,
+// predict and figures need no flags again.
+func TestOwnPictures(t *testing.T) {
+	t.Chdir(t.TempDir())
+	classes := []string{"a bar that stands, with a rather long name", "lying", "slanted"}
+	pictures(t, "bars", classes, 30)
+	summary := must(t, "data", "bars", "--size", "8", "--sheet", "sheet.png")
+	for _, want := range []string{"bars: pictures, 90 training images of 8x8 pixels in 3 classes", "1 lying", "colours became grey, scaled to 8x8",
+		"images are dark on light: --invert makes them light on dark", "wants --test 0.1"} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("data says nothing of %q:\n%s", want, summary)
+		}
+	}
+	if _, err := os.Stat("sheet.png"); err != nil {
+		t.Error(err)
+	}
+	_, stderr, code := vanilla(t, "train", "--data", "bars", "--size", "8", "--invert", "--test", "0.2", "--epochs", "60", "--lr", "0.5", "--batch", "8", "--activation", "relu", "--init", "he", "-o", "bars.safetensors")
+	if code != done || strings.Contains(stderr, "dark on light") {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	m, err := model.Read("bars.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(m.Classes, classes) || m.ImageRows != 8 {
+		t.Errorf("the model knows %q, %dx%d", m.Classes, m.ImageRows, m.ImageCols)
+	}
+	was, err := dataset.ParsePreparation(m.Data)
+	if want := (dataset.Preparation{Grey: true, Invert: true, Size: dataset.Size{Rows: 8, Cols: 8}, Pictures: true, Whole: was.Whole, Test: 0.2, Box: was.Box}); err != nil || was != want {
+		t.Errorf("the model remembers %+v, %v, want %+v", was, err, want)
+	}
+	// eval reads the data in the same way, and evaluates on what was held back.
+	var report evalReport
+	if err := json.Unmarshal([]byte(must(t, "eval", "bars.safetensors", "--data", "bars", "--json")), &report); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(report.Classes, classes) || sum(report.Confusion[0]) != 6 || report.TestAccuracy != m.TestAccuracy {
+		t.Errorf("%+v, the model was %v accurate", report, m.TestAccuracy)
+	}
+	if text := must(t, "eval", "bars.safetensors", "--data", "bars"); !strings.Contains(text, "as slanted") || !strings.Contains(text, "a bar that …") {
+		t.Errorf("eval prints\n%s", text)
+	}
+	// predict says of a picture what predict --data says of it as a test image.
+	data, err := dataset.Open(t.Context(), "bars", was.Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := predictions(t, must(t, "predict", "bars.safetensors", "--data", "bars", "--json"))
+	lines := predictions(t, must(t, "predict", "bars.safetensors", "bars/lying/004.png", "bars/slanted/007.png", "--json"))
+	for _, p := range lines {
+		picture, err := dataset.ReadPicture(t.Context(), *p.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pixels := was.Picture(picture, 8, 8)
+		for i := range data.Test.Len() {
+			if bytes.Equal(data.Test.Image(i), pixels) && !slices.Equal(all[i].Probabilities, p.Probabilities) {
+				t.Errorf("%s: %v as a picture, %v as a test image", *p.File, p.Probabilities, all[i].Probabilities)
+			}
+		}
+	}
+	if lines[0].Name != "lying" || !strings.HasPrefix(must(t, "predict", "bars.safetensors", "bars/lying/004.png"), "bars/lying/004.png: lying (") {
+		t.Errorf("%+v", lines)
+	}
+	for _, figure := range []string{"mistakes", "noise", "activations", "dream"} {
+		must(t, "viz", figure, "bars.safetensors", "--data", "bars", "-o", figure+".svg")
+		if text := string(read(t, figure+".svg")); !strings.Contains(text, "lying") {
+			t.Errorf("%s says nothing of the classes' names", figure)
+		}
+	}
+	must(t, "export", "bars.safetensors", "--data", "bars", "-o", "bars.html")
+	if text := string(read(t, "bars.html")); !strings.Contains(text, `"a bar that stands, with a rather long name"`) {
+		t.Error("the page knows no names")
+	}
+	// MNIST is none of its data.
+	if _, stderr, code := vanilla(t, "eval", "bars.safetensors"); code != misuse || !strings.Contains(stderr, "its class 0 is a bar that stands") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	// Other folders may have other classes and fewer: they are matched by name.
+	pictures(t, "some", []string{"x", "lying"}, 10)
+	if err := os.RemoveAll("some/x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(must(t, "eval", "bars.safetensors", "--data", "some", "--test", "0.5", "--json")), &report); err != nil || sum(report.Confusion[1]) != 5 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	pictures(t, "more", append(classes, "none"), 10)
+	if _, stderr, code := vanilla(t, "eval", "bars.safetensors", "--data", "more"); code != misuse || !strings.Contains(stderr, "knows 3 classes, and not none") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+
+	// What is learned goes on with one more class, whose output is added after the others.
+	must(t, "train", "--from", "bars.safetensors", "--data", "more", "--test", "0.2", "--epochs", "1", "-o", "more.safetensors")
+	wider, err := model.Read("more.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := append(classes, "none"); !slices.Equal(wider.Classes, want) {
+		t.Errorf("classes %q, want %q", wider.Classes, want)
+	}
+	var account struct{ From *train.Start }
+	if err := json.Unmarshal(wider.Recipe, &account); err != nil || account.From == nil || account.From.Added != 1 || len(account.From.SHA256) != 64 {
+		t.Errorf("the model says that it started from %+v, %v", account.From, err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--from", "bars.safetensors", "--data", "more", "--test", "0.2", "-o", "bars.safetensors"}, "the command reads this file"},
+		{[]string{"--from", "bars.safetensors", "--data", "more", "--test", "0.2", "--arch", "64-16-9-4"}, "--from bars.safetensors: 2.weight of"},
+		{[]string{"--from", "nowhere.safetensors"}, "--from nowhere.safetensors"},
+		{[]string{"--from", ""}, `--from "": want a model`},
+	} {
+		if _, stderr, code := vanilla(t, append([]string{"train", "--epochs", "1"}, c.args...)...); code == done || !strings.Contains(stderr, c.want) {
+			t.Errorf("train %q: exit code %d, %s; want %s", c.args, code, stderr, c.want)
+		}
+	}
+	if _, stderr, code := vanilla(t, "sweep", "--from", "bars.safetensors", "--out", "x"); code != misuse || !strings.Contains(stderr, "start from random weights") {
+		t.Errorf("sweep --from: exit code %d, %s", code, stderr)
+	}
+	// As IDX, the set is the same but for what was done to pictures.
+	must(t, "data", "bars", "--size", "8", "--invert", "--test", "0.2", "-o", "idx")
+	again, err := dataset.Open(t.Context(), "idx", dataset.Options{})
+	if err != nil || !bytes.Equal(again.Train.Pixels, data.Train.Pixels) || !slices.Equal(again.Train.Names, classes) {
+		t.Errorf("what data -o wrote is another set: %v", err)
+	}
+}
+
+// A run and a sweep know how their data were read, and go on only with the same.
+func TestDataSettingsAreKept(t *testing.T) {
+	t.Chdir(t.TempDir())
+	pictures(t, "bars", []string{"standing", "lying"}, 20)
+	how := []string{"--data", "bars", "--size", "6", "--test", "0.2"}
+	must(t, append([]string{"train", "--epochs", "1", "--batch", "4", "--history", "run"}, how...)...)
+	must(t, "train", "--history", "run", "--resume")
+	if _, stderr, code := vanilla(t, "train", "--history", "run", "--resume", "--invert"); code != misuse || !strings.Contains(stderr, `was prepared otherwise`) {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	must(t, append([]string{"sweep", "--hidden", "3,4", "--layers", "1", "--grid", "--epochs", "1", "--batch", "4", "--finalists", "1", "--final-seeds", "1", "--out", "sweep"}, how...)...)
+	must(t, "sweep", "--out", "sweep", "--resume")
+	if text := must(t, "results", "sweep"); !strings.Contains(text, "--size=6 --test=0.2") {
+		t.Errorf("results say how to train again without how the data are read:\n%s", text)
+	}
+	if _, stderr, code := vanilla(t, "sweep", "--out", "sweep", "--resume", "--invert"); code != misuse || !strings.Contains(stderr, "another sweep") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// The model remembers arrays that were transposed and whose white was 16; a picture as it is in the data goes the same way.
+func TestRawPictureOfArrays(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var lines strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&lines, "%d", i%3)
+		for k := range 16 {
+			v := 0
+			if k%4 == i%3 || k == 5*(i%3) {
+				v = 16 - i%4
+			}
+			fmt.Fprintf(&lines, ",%d", v)
+		}
+		lines.WriteByte('\n')
+	}
+	if err := os.WriteFile("bits.csv", []byte(lines.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := vanilla(t, "train", "--data", "bits.csv", "--label-column", "first", "--test", "0.2", "--transpose", "--epochs", "2", "--batch", "4", "-o", "m.safetensors")
+	if code != done || !strings.Contains(stderr, "16 is taken for white, which --range changes") {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	picture := image.NewGray(image.Rect(0, 0, 4, 4))
+	for k := range picture.Pix { // the first line, in the file's order
+		if k%4 == 0 {
+			picture.Pix[k] = 255
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, picture); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("first.png", b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	data, err := dataset.Open(t.Context(), "bits.csv", dataset.Options{Label: "first", Transpose: true, Untested: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Read("m.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pixels, _, err := asTrained(m, picture, 4, 4, true)
+	if err != nil || !bytes.Equal(pixels, data.Train.Image(0)) {
+		t.Errorf("%v, %v, want %v", pixels, err, data.Train.Image(0))
+	}
+	must(t, "predict", "m.safetensors", "first.png", "--raw")
+}
