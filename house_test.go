@@ -62,7 +62,7 @@ var imports = map[string][]string{
 
 	"dataset": {"kernels", "internal/memory", "internal/store", "internal/words"},
 	"mnist":   {"dataset"},
-	"model": {"graph/ir", "internal/memory", "internal/store"},
+	"model":   {"graph/ir", "internal/memory", "internal/store"},
 
 	"model/export": {"graph/ir", "model"},
 	"model/zoo":    {"model"},
@@ -78,7 +78,7 @@ var imports = map[string][]string{
 
 	"viz": {"dataset", "infer/quality", "mnist", "model", "internal/memory", "internal/words"},
 
-	"viz/page": {"graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "train/sweep", "train/sweep/report", "viz"},
+	"viz/page": {"dataset", "graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "train/sweep", "train/sweep/report", "viz"},
 
 	"bench/handrolled": {},
 	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled", "internal/sample"},

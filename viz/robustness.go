@@ -326,7 +326,7 @@ func (r *Robustness) page() page {
 		subtitle: fmt.Sprintf("Accuracy on %s test images, changed; unchanged it is %.2f %%", words.Thousands(r.N), 100*r.Shifts[r.Shift][r.Shift]),
 		caption: "A dense layer has weights of its own for each pixel: an image that is moved by a few of them meets weights that learned something else. " +
 			"Below, one image on its way, framed where it is first taken for something else.",
-		width: bodyWidth, height: 292 + 4*(trialPitch+13) + 6, body: r.draw,
+		width: bodyWidth, height: 292 + 4*r.trialRow() + 6, body: r.draw,
 	}
 }
 
@@ -372,7 +372,7 @@ func (r *Robustness) draw(c *canvas, _ int) {
 	y += 12
 	tile := fit(r.Rows, r.Cols, trialPitch-8)
 	for k, t := range r.Trials {
-		y := y + float64(k)*(trialPitch+13)
+		y := y + float64(k)*r.trialRow()
 		c.text(0, y+trialPitch/2-4, t.Name, style{size: 9})
 		verdict := "never fails here"
 		if t.Fails >= 0 {
@@ -390,14 +390,22 @@ func (r *Robustness) draw(c *canvas, _ int) {
 				s.color = c.muted
 			}
 			c.text(x, y+h+10, amountOf(t.Amounts[i], t.Unit), style{size: 7, color: c.muted})
-			c.text(x+w, y+h+10, r.quoted(t.Guesses[i], s, trialPitch+5-style{size: 7}.width(amountOf(t.Amounts[i], t.Unit))), s)
+			if r.Classes == nil {
+				c.text(x+w, y+h+10, fmt.Sprintf("“%d”", t.Guesses[i]), s)
+				continue
+			}
+			s.align = 0 // names take a line of their own
+			c.text(x, y+h+19, "“"+r.Classes.shown(t.Guesses[i], s, trialPitch-2)+"”", s)
 		}
 	}
 }
 
-// quoted is a class's name in a width.
-func (r *Robustness) quoted(class int, s style, width float64) string {
-	return "“" + s.cut(printable(r.Classes.name(class)), width-s.width("“”")) + "”"
+// trialRow is the height of a trial, in which names take a line more than numbers.
+func (r *Robustness) trialRow() float64 {
+	if r.Classes != nil {
+		return trialPitch + 22
+	}
+	return trialPitch + 13
 }
 
 // amountOf prints an amount with its unit.

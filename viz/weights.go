@@ -272,18 +272,23 @@ func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool, names Clas
 	}
 	c.heading(0, y, fmt.Sprintf("Layer %d", l.Number), about)
 	y += 22
-	cell := fit(n, m, matrixSide)
 	tick := style{size: 7, color: c.muted, align: right}
 	left := 26.
 	if names != nil {
-		left = 6 + names.widest(n, tick, longestRow)
+		left = math.Max(left, 6+names.widest(n, tick, longestRow))
 	}
+	// What names take, the matrix leaves.
+	side := matrixSide - (left - 26)
+	cell := fit(n, m, side)
 	w, h := c.grid(left, y, cell, n, m, func(i int) color.RGBA { return c.diverging(ratio(float64(l.Units[i/m].Weights[i%m]), l.Largest)) })
 	if cell >= 7 {
 		for j := range n {
 			c.text(left-4, y+(float64(j)+0.5)*cell+2.5, names.shown(j, tick, longestRow), tick)
 		}
 		for j := range m {
+			if cell < 9 && j%2 == 1 { // two digits would touch
+				continue
+			}
 			c.text(left+(float64(j)+0.5)*cell, y-3, fmt.Sprint(j), style{size: 7, color: c.muted, align: centred})
 		}
 	}
@@ -299,7 +304,7 @@ func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool, names Clas
 	c.legend(left, y+h+17, math.Max(90, math.Min(w, 150)), "", l.Largest)
 
 	if l.LargestOnPixels > 0 {
-		l.tiles(c, left+math.Max(w, 150)+24, y, rows, cols, names, func(u Unit) []float32 { return u.OnPixels }, l.LargestOnPixels)
+		l.tiles(c, left+math.Max(w, side-10)+24, y, rows, cols, names, func(u Unit) []float32 { return u.OnPixels }, l.LargestOnPixels)
 	}
 }
 

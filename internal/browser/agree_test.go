@@ -113,7 +113,7 @@ func TestPreparation(t *testing.T) {
 			}
 			if (i % 3 === 2) d.turn({dx: random(100) - 50, dy: random(100) - 50, scale: 0.4 + random(1.6), angle: random(7)});
 			const [rows, cols] = sizes[i % sizes.length];
-			found.push({Ink: encode(d.ink), Pixels: encode(d.pixels(rows, cols, true))});
+			found.push({Ink: encode(d.ink), Pixels: encode(d.pixels({rows, cols}, true))});
 		}
 		return found;
 	})()`)

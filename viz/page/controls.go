@@ -20,6 +20,8 @@ type controls struct {
 	Rows    int    `json:"rows"`
 	Cols    int    `json:"cols"`
 	Classes int    `json:"classes"`
+	// Names are what the classes are called, if not by their numbers.
+	Names []string `json:"names,omitempty"`
 }
 
 // control is how a field of recipes is set.
@@ -84,7 +86,7 @@ func settingsOf(r train.Recipe) settings {
 // newControls are the controls for a data set.
 func newControls(data *mnist.Dataset) *controls {
 	set := data.Train
-	c := &controls{Recipes: map[string]settings{}, Data: data.Name, Images: set.Len(), Rows: set.Rows, Cols: set.Cols, Classes: set.Classes}
+	c := &controls{Recipes: map[string]settings{}, Data: data.Name, Images: set.Len(), Rows: set.Rows, Cols: set.Cols, Classes: set.Classes, Names: set.Names}
 	names, base := choices(), train.Default()
 	for _, field := range train.Fields() {
 		_, text := base.Get(field).(string)

@@ -16,6 +16,7 @@ import (
 	"math"
 	"slices"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -158,7 +159,9 @@ type network struct {
 	Cols     int      `json:"cols"`
 	Classes  []string `json:"classes"`
 	Accuracy float64  `json:"accuracy"`
-	Params   []byte   `json:"params"` // float32, little-endian: each layer's weights [out, in] and biases
+	Box      float64  `json:"box,omitempty"`   // the share of images' sides that shapes take, if not MNIST's
+	Light    bool     `json:"light,omitempty"` // images are dark on light
+	Params   []byte   `json:"params"`          // float32, little-endian: each layer's weights [out, in] and biases
 }
 
 type images struct {
@@ -211,6 +214,11 @@ func (n Network) document() (network, error) {
 	for c := range layers[len(layers)-1].Out {
 		d.Classes = append(d.Classes, m.ClassName(c))
 	}
+	was, err := dataset.ParsePreparation(m.Data)
+	if err != nil {
+		return network{}, err
+	}
+	d.Box, d.Light = float64(was.Box), was.Light
 	var params [][]float32
 	for i, p := range m.Params {
 		for _, v := range p.Data {

@@ -81,9 +81,9 @@ export class App {
   }
 
   /** pixelsFor is what a network sees. */
-  pixelsFor({rows, cols}, likeMNIST = this.likeMNIST) {
-    if (this.replayed !== null) return this.drawing.at(this.replayed, rows, cols, likeMNIST);
-    return this.drawing.pixels(rows, cols, likeMNIST);
+  pixelsFor(network, likeMNIST = this.likeMNIST) {
+    if (this.replayed !== null) return this.drawing.at(this.replayed, network, likeMNIST);
+    return this.drawing.pixels(network, likeMNIST);
   }
 
   /** drawn shows the drawing as it is now, and what the networks make of it. */
@@ -102,9 +102,9 @@ export class App {
   update() {
     this.pad.paint(this.inkShown());
     this.pad.refresh();
-    const seen = new Map(); // networks of one size see the same
+    const seen = new Map(); // networks of one kind of images see the same
     for (const card of this.cards) {
-      const key = `${card.network.rows}x${card.network.cols}`;
+      const {rows, cols, box, light} = card.network, key = [rows, cols, box, light].join();
       if (!seen.has(key)) seen.set(key, this.pixelsFor(card.network));
       card.update(seen.get(key));
     }

@@ -125,7 +125,7 @@ export class Challenge {
     }
     this.told = key;
     const at = steps => {
-      network.run(app.drawing.at(steps, network.rows, network.cols, true));
+      network.run(app.drawing.at(steps, network, true));
       return {a: Float64Array.from(network.a[0]), p: Float64Array.from(network.probabilities)};
     };
     const shown = network.pixels;

@@ -164,6 +164,7 @@ export class Diagram {
     if (!this.classWidth) {
       ctx.font = fonts[1];
       this.classWidth = Math.min(p.column * 0.5, Math.max(...network.classes.map(name => ctx.measureText(name).width), 8));
+      this.classNames = network.classes.map(name => cut(ctx, name, this.classWidth));
     }
     const figures = p.column > 96 ? 44 : 0, left = 2 * r + 7 + this.classWidth + 6, bar = p.column - left - figures - 4;
     for (let j = 0; j < p.n; j++) {
@@ -177,7 +178,7 @@ export class Diagram {
       ctx.stroke();
       ctx.font = fonts[j === answer ? 1 : 0];
       ctx.fillStyle = theme.ink;
-      ctx.fillText(network.className(j), x + r + 7, y + 0.5, this.classWidth);
+      ctx.fillText(this.classNames[j], x + r + 7, y + 0.5, this.classWidth);
       if (bar > 8) {
         const h = Math.min(10, p.cell - 5);
         ctx.fillStyle = theme.grid;
@@ -299,4 +300,12 @@ export function strongestInto(network, k, unit, most) {
   order.sort((a, b) => Math.abs(w[b] * x[b]) - Math.abs(w[a] * x[a]));
   const from = Int32Array.from(order.slice(0, most));
   return {from, to: new Int32Array(from.length).fill(unit), flow: Float32Array.from(from, i => w[i] * x[i]), count: from.length};
+}
+
+/** cut is a text, or as much of it as fits and an ellipsis. */
+function cut(ctx, text, width) {
+  if (ctx.measureText(text).width <= width) return text;
+  const letters = [...text];
+  while (letters.length > 1 && ctx.measureText(letters.join("") + "…").width > width) letters.pop();
+  return letters.join("") + "…";
 }

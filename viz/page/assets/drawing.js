@@ -126,24 +126,29 @@ export class Drawing {
     return [c * (x - m - dx) + s * (y - m - dy) + m, -s * (x - m - dx) + c * (y - m - dy) + m];
   }
 
-  /** pixels is what a network of rows x cols inputs sees, made like MNIST or not; all 0 if nothing is drawn. A picture
-   * that was loaded is not made like MNIST again. */
-  pixels(rows, cols, likeMNIST) {
+  /** pixels is what a network sees, made like the images that it was trained on or not; all 0 if nothing is drawn. A picture
+   * that was loaded is not made like them again. */
+  pixels(network, likeMNIST) {
+    const {rows, cols} = network;
     if (this.exact && this.base.rows === rows && this.base.cols === cols) return this.base.pixels;
-    return pixelsOf(this.ink, rows, cols, likeMNIST);
+    return pixelsOf(this.ink, network, likeMNIST);
   }
 
   /** at is pixels, after so many points. */
-  at(steps, rows, cols, likeMNIST) {
+  at(steps, network, likeMNIST) {
     const ink = new Uint8Array(SIDE * SIDE);
     this.renderTo(ink, steps);
-    return pixelsOf(ink, rows, cols, likeMNIST);
+    return pixelsOf(ink, network, likeMNIST);
   }
 }
 
-function pixelsOf(ink, rows, cols, likeMNIST) {
+/** pixelsOf makes ink like a network's images: box is the share of their sides that shapes take, if not MNIST's, and light says
+ * that they are dark on light. */
+function pixelsOf(ink, {rows, cols, box, light}, likeMNIST) {
   if (!likeMNIST) return asItIs(ink, SIDE, rows, cols);
-  return fromPicture(ink, SIDE, SIDE, rows, cols) ?? new Uint8Array(rows * cols);
+  const pixels = fromPicture(ink, SIDE, SIDE, rows, cols, box);
+  if (!pixels) return new Uint8Array(rows * cols);
+  return light ? pixels.map(v => 255 - v) : pixels;
 }
 
 /** quarter rounds to quarters of a pixel, which is what links keep, so that what they bring back is the same. */

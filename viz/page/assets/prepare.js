@@ -5,12 +5,13 @@ const BOX_SHARE = 20 / 28;
 const MIN_CONTRAST = 16;
 const STRAY_SHARE = 0.0005;
 
-/** grey [height, width] row-major bytes to [rows, cols] bytes, light ink on black; null if the picture is blank. */
-export function fromPicture(grey, width, height, rows, cols) {
+/** grey [height, width] row-major bytes to [rows, cols] bytes, light ink on black, which takes a share of the sides; null if
+ * the picture is blank. */
+export function fromPicture(grey, width, height, rows, cols, share = BOX_SHARE) {
   const ink = inkOf(grey, width, height);
   if (!ink) return null;
   const [left, right] = extent(ink.columns), [top, bottom] = extent(ink.lines);
-  const box = fit(ink.values, width, left, top, right - left, bottom - top, BOX_SHARE * cols, BOX_SHARE * rows);
+  const box = fit(ink.values, width, left, top, right - left, bottom - top, share * cols, share * rows);
   if (!box) return null;
   const sums = sumsOf(box.values, box.width, box.height);
   const x0 = place(centre(sums.columns), box.width, cols), y0 = place(centre(sums.lines), box.height, rows);

@@ -253,7 +253,7 @@ export class Training {
 
   /** weigh gives a network the weights that have come. */
   weigh(shown, params) {
-    const {recipe, title, index, widths, activations} = shown, {rows, cols, classes} = this.controls;
+    const {recipe, title, index, widths, activations} = shown, {rows, cols, classes, names} = this.controls;
     shown.first = params.subarray(0, widths[0] * widths[1]); // the weights of the first layer
     if (!shown.drawn) {
       this.showTiles(shown);
@@ -261,7 +261,7 @@ export class Training {
     }
     if (!shown.card) {
       shown.card = this.app.add({name: `network ${index + 1}`, title, arch: recipe.arch, widths, activations, softmax: recipe.loss === "cross-entropy", rows, cols,
-        classes: Array.from({length: classes}, (_, c) => String(c)), accuracy: shown.accuracies.at(-1)?.[1] ?? 0, note: `${recipe.init} start`, params}, true);
+        classes: names ?? Array.from({length: classes}, (_, c) => String(c)), accuracy: shown.accuracies.at(-1)?.[1] ?? 0, note: `${recipe.init} start`, params}, true);
       shown.card.describe();
     } else {
       this.app.weigh(shown.card, params);
