@@ -27,17 +27,20 @@ type ScheduleKind struct {
 	Stepped bool
 	// factor is that of step t, counted from the end of the warm-up, of total.
 	factor func(s Schedule, t, total, perEpoch int) float64
+	// hold is for how many steps it stays the same.
+	hold func(s Schedule, perEpoch int) int
 }
 
 var schedules = [...]ScheduleKind{
-	{"constant", "the peak throughout", false, func(Schedule, int, int, int) float64 { return 1 }},
+	{"constant", "the peak throughout", false, func(Schedule, int, int, int) float64 { return 1 },
+		func(Schedule, int) int { return math.MaxInt32 }},
 	// Loshchilov and Hutter, arXiv:1608.03983.
 	{"cosine", "down to zero along half a cosine", false, func(_ Schedule, t, total, _ int) float64 {
 		return 0.5 * (1 + math.Cos(math.Pi*float64(min(t, total))/float64(total)))
-	}},
+	}, func(Schedule, int) int { return 1 }},
 	{"step", "multiplied by gamma every few epochs", true, func(s Schedule, t, _, perEpoch int) float64 {
 		return math.Pow(s.Gamma, float64(t/(s.StepEpochs*perEpoch)))
-	}},
+	}, func(s Schedule, perEpoch int) int { return s.StepEpochs * perEpoch }},
 }
 
 // Schedules lists the schedules.
@@ -74,11 +77,28 @@ func (s Schedule) kind() *ScheduleKind {
 // At is the step size of step t >= 0 of a run of the given length. A schedule
 // that is over stays where it ended.
 func (s Schedule) At(t, stepsPerEpoch, epochs int) float32 {
-	warmup := int(math.Round(s.Warmup * float64(stepsPerEpoch)))
+	warmup := s.WarmupSteps(stepsPerEpoch)
 	if t < warmup {
 		return float32(s.StepSize * float64(t+1) / float64(warmup))
 	}
-	return float32(s.StepSize * s.kind().factor(s, t-warmup, epochs*stepsPerEpoch-warmup, stepsPerEpoch))
+	return float32(s.StepSize * s.Factor(t-warmup, stepsPerEpoch, epochs))
+}
+
+// WarmupSteps is for how many steps the step size rises at first.
+func (s Schedule) WarmupSteps(stepsPerEpoch int) int {
+	return int(math.Round(s.Warmup * float64(stepsPerEpoch)))
+}
+
+// Factor is what StepSize is multiplied by in step t >= 0, counted from the end of
+// the warm-up. It does not depend on StepSize.
+func (s Schedule) Factor(t, stepsPerEpoch, epochs int) float64 {
+	return s.kind().factor(s, t, epochs*stepsPerEpoch-s.WarmupSteps(stepsPerEpoch), stepsPerEpoch)
+}
+
+// Hold is a number of steps, at most 2^31 - 1, in each stretch of which, from the
+// end of the warm-up on, Factor stays the same.
+func (s Schedule) Hold(stepsPerEpoch int) int {
+	return min(math.MaxInt32, s.kind().hold(s, stepsPerEpoch))
 }
 
 // MaxEpochs keeps the number of steps far inside an int.

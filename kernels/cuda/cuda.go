@@ -3,9 +3,11 @@
 // One kernel, network.cu, runs every program: a block of threads trains a network
 // by interpreting its program ([makePlan] gives its values places), and takes the
 // next network from a queue when it is done. Nothing is compiled for an
-// architecture. Training goes in launches of about half a second; after each of
-// them the states of the networks come back to the host, so that a device that
-// fails takes nothing finished with it.
+// architecture. Training goes in launches of about half a second, two of which are
+// under way (launch.go). States stay on the device (wave.go), and behind each launch
+// a copy of them comes to the host, so that a device that fails takes at most one
+// finished launch with it. What a launch needs of schedules, and the sums of epochs'
+// losses, are computed on the device (course.cu).
 //
 // The bits of a result depend on the network and the model of the device: not on
 // how many networks train beside it, where its training is interrupted, or how

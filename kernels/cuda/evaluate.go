@@ -39,11 +39,11 @@ func (p *population) Evaluate(ctx context.Context, i int, split kernels.Split) (
 
 func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, split kernels.Split) (kernels.Score, error) {
 	chunk := n.variant.EvaluationBatch(evaluationChunk)
-	l, _, err := w.prepare(n, planKey{kind: evaluateJob, batch: chunk, rest: e.Len() % chunk, sharedFloats: w.sharedFloats})
+	l, state, _, err := w.prepare(n, planKey{kind: evaluateJob, batch: chunk, rest: e.Len() % chunk, sharedFloats: w.sharedFloats})
 	if err != nil {
 		return kernels.Score{}, err
 	}
-	grid, err := w.grid(l)
+	grid, err := w.grid(w.kernel, l.sharedFloats)
 	if err != nil {
 		return kernels.Score{}, err
 	}
@@ -60,7 +60,7 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 		for chunks := grid * sized.steps(work, 1, grid, 0); from < e.Len() && len(l.jobs) < chunks; from += chunk {
 			data := &w.splits[split]
 			l.jobs = append(l.jobs, packedJob{
-				Kind: evaluateJob, State: uint64(w.state.at), Pixels: uint64(data.pixels.at), Labels: uint64(data.labels.at),
+				Kind: evaluateJob, State: uint64(state), Pixels: uint64(data.pixels.at), Labels: uint64(data.labels.at),
 				From: int32(from), Examples: int32(min(chunk, e.Len()-from)),
 				Losses: int64(len(l.jobs)), Classes: int64(from - first),
 			})
@@ -84,30 +84,28 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 	return score, nil
 }
 
-// prepare copies a network's parameters and such a plan for it to the device.
-func (w *worker) prepare(n *network, k planKey) (*launch, *plan, error) {
+// prepare copies a network's parameters, unless they are on the device, and such a plan
+// for it there, and says where its state is.
+func (w *worker) prepare(n *network, k planKey) (*evaluation, driver.Pointer, *plan, error) {
 	k.program = n.variant.Program()
 	made, err := w.plans.of(k)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
-	var (
-		l       = launch{kernel: w.kernel}
-		program program
-		params  []float32
-	)
+	l := evaluation{sharedFloats: made.sharedFloats, workFloats: made.workFloats}
+	var program program
 	program.add(made)
-	for _, a := range n.at().Params {
-		params = append(params, a...)
+	if err := w.upload(&w.program, &program, &l.program); err != nil {
+		return nil, 0, nil, err
 	}
-	if err := w.put(&w.state, driver.Bytes(params)); err != nil {
-		return nil, nil, err
+	if v := n.wave; v != nil && v.worker == w {
+		return &l, v.training.state.at + driver.Pointer(4*v.offsetOf(n)), made, nil
 	}
-	if err := w.upload(&program, &l); err != nil {
-		return nil, nil, err
+	n.draw()
+	if err := w.put(&w.state, driver.Bytes(n.numbers[:n.variant.Program().Parameters()])); err != nil {
+		return nil, 0, nil, err
 	}
-	l.needs(made)
-	return &l, made, nil
+	return &l, w.state.at, made, nil
 }
 
 // forward computes chunks of rows, whose values stay in the jobs' own buffers until
@@ -116,7 +114,7 @@ func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [
 	p := n.variant.Program()
 	rows := len(x) / p.Features()
 	chunk := n.variant.EvaluationBatch(evaluationChunk)
-	l, made, err := w.prepare(n, planKey{kind: forwardJob, batch: chunk, rest: rows % chunk}) // none of it in shared memory
+	l, state, made, err := w.prepare(n, planKey{kind: forwardJob, batch: chunk, rest: rows % chunk}) // none of it in shared memory
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +142,7 @@ func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [
 		}
 		for k := range chunks {
 			l.jobs = append(l.jobs, packedJob{
-				Kind: forwardJob, State: uint64(w.state.at), Pixels: uint64(input.at) + uint64(4*k*chunk*p.Features()),
+				Kind: forwardJob, State: uint64(state), Pixels: uint64(input.at) + uint64(4*k*chunk*p.Features()),
 				Work: uint64(work.at) + uint64(k*stride), Examples: int32(min(chunk, to-from-k*chunk)),
 			})
 		}

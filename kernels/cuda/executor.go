@@ -172,9 +172,10 @@ func (e *executor) Close() error {
 
 // gpu is a device with the kernels loaded.
 type gpu struct {
-	context *driver.Context
-	kernel  *driver.Function // the generic one
-	device  driver.Device
+	context         *driver.Context
+	kernel          *driver.Function // the generic one
+	scalars, epochs *driver.Function // of course.cu
+	device          driver.Device
 	// resident are the kernels of other classes, and rows is what prepares data for
 	// them: nil on devices that have none.
 	resident *driver.Module
@@ -214,6 +215,9 @@ func (g *gpu) load() error {
 	if g.kernel, err = module.Function("kernel_network"); err != nil {
 		return err
 	}
+	if err := g.loadCourse(); err != nil {
+		return err
+	}
 	bytes := min(g.device.SharedPerBlock, g.device.SharedPerSM/2-reservedShared) - g.kernel.StaticShared
 	g.sharedFloats = max(0, bytes) / 4
 	if err := g.kernel.AllowShared(4 * g.sharedFloats); err != nil || g.device.Major < 8 {
@@ -227,6 +231,22 @@ func (g *gpu) load() error {
 	}
 	g.classes = map[class]*driver.Function{{}: g.kernel}
 	g.rows, err = g.resident.Function("kernel_rows")
+	return err
+}
+
+func (g *gpu) loadCourse() error {
+	code, err := image.Load("course")
+	if err != nil {
+		return err
+	}
+	module, err := g.context.Load(code)
+	if err != nil {
+		return err
+	}
+	if g.scalars, err = module.Function("kernel_scalars"); err != nil {
+		return err
+	}
+	g.epochs, err = module.Function("kernel_epochs")
 	return err
 }
 

@@ -5,6 +5,7 @@ package cuda
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"vanilla/kernels"
@@ -28,9 +29,8 @@ func (e *executor) Infer(source kernels.Source, params [][]float32, batch int) (
 	if err := Refuses(p, batch); err != nil {
 		return nil, err
 	}
-	state := kernels.State{Params: params}.Clone()
 	return &inference{
-		network: network{variant: kernels.Variant{Source: source, Batch: batch}, state: &state},
+		network: network{variant: kernels.Variant{Source: source, Batch: batch}, numbers: slices.Concat(params...)},
 		worker:  &worker{gpu: e.gpus[0], plans: plans{}},
 	}, nil
 }

@@ -224,23 +224,6 @@ func update(j packedJob, now packedScalars, bias bool, w, g float32, slots [][]f
 	return w - float32(now.Rate*mean)/below
 }
 
-// Networks that share a schedule share its table.
-func TestScalarTables(t *testing.T) {
-	var s scalarTables
-	rate := kernels.Schedule{StepSize: 0.5, Name: "cosine"}
-	a := scalarsKey{rate, kernels.Optimizer{Name: "sgd"}, 10, 3, 5, 12}
-	b := a
-	b.step, b.steps = 17, 2
-	if s.add(a) != 0 || s.add(b) != 12 || s.add(a) != 0 || s.add(b) != 12 || len(s.all) != 14 {
-		t.Errorf("%d scalars", len(s.all))
-	}
-	for i, got := range s.all[:12] {
-		if want := rate.At(5+i, 10, 3); got.StepSize != want {
-			t.Errorf("step %d has the step size %g, want %g", 5+i, got.StepSize, want)
-		}
-	}
-}
-
 func TestPace(t *testing.T) {
 	var c pace
 	if n := c.steps(1e6, 1, 1, 7); n != 7 {

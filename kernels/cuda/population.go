@@ -11,14 +11,14 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"vanilla/internal/cuda/driver"
 	"vanilla/kernels"
 )
 
-// population keeps the states of its networks on the host. They are on a device
-// only while Advance or Evaluate needs them there.
+// population keeps the states of its networks on the host, as they were after each
+// one's last finished launch. Those of a wave are also on a device, where they go on
+// from.
 type population struct {
 	data    kernels.Data
 	nets    []network
@@ -31,27 +31,60 @@ type network struct {
 	variant         kernels.Variant
 	batch, perEpoch int
 	class           class
-	chain           *packedChain   // of a resident class
-	state           *kernels.State // nil until needed
+	chain           *packedChain // of a resident class
+
+	step     int
+	lossSum  float64
+	diverged bool
+	// numbers are the parameters, then the optimizer's arrays; nil until needed. While
+	// the network belongs to a wave they may be in that worker's page-locked memory.
+	numbers []float32
+	wave    *wave // on whose device they are, too
 }
 
-func (n *network) at() *kernels.State {
-	if n.state == nil {
-		s := n.variant.InitialState()
-		n.state = &s
+// draw makes the initial state if there is none yet.
+func (n *network) draw() {
+	if n.numbers == nil {
+		n.set(n.variant.InitialState())
 	}
-	return n.state
 }
+
+// set makes the network go on from a state, of which it keeps nothing.
+func (n *network) set(s kernels.State) {
+	n.step, n.lossSum, n.diverged = s.Step, s.LossSum, s.Diverged
+	n.numbers, n.wave = make([]float32, 0, n.stateFloats()), nil
+	for _, a := range slices.Concat(s.Params, s.Slots) {
+		n.numbers = append(n.numbers, a...)
+	}
+}
+
+// state is a copy of where the network stands.
+func (n *network) state() kernels.State {
+	n.draw()
+	s := kernels.State{Step: n.step, LossSum: n.lossSum, Diverged: n.diverged}
+	p, from := n.variant.Program(), n.numbers
+	for i := range (1 + n.variant.Optimizer.Slots()) * len(p.Params) {
+		length := p.Value(p.Params[i%len(p.Params)].Value).Shape.Len(0)
+		a := slices.Clone(from[:length])
+		from = from[length:]
+		if i < len(p.Params) {
+			s.Params = append(s.Params, a)
+		} else {
+			s.Slots = append(s.Slots, a)
+		}
+	}
+	return s
+}
+
+// own makes the host's copy of the state one in memory of Go's.
+func (n *network) own() { n.numbers = slices.Clone(n.numbers) }
 
 // left is how many steps the network has to go, none if it has diverged.
 func (n *network) left(until int) int {
-	switch {
-	case n.state == nil:
-		return until
-	case n.state.Diverged:
+	if n.diverged {
 		return 0
 	}
-	return until - n.state.Step
+	return until - n.step
 }
 
 // start draws the initial states of networks that have none yet, on all cores:
@@ -62,7 +95,7 @@ func (p *population) start(wave []int) {
 	for range min(runtime.GOMAXPROCS(0), len(wave)) {
 		drawing.Go(func() {
 			for k := int(next.Add(1)) - 1; k < len(wave); k = int(next.Add(1)) - 1 {
-				p.nets[wave[k]].at()
+				p.nets[wave[k]].draw()
 			}
 		})
 	}
@@ -73,6 +106,8 @@ func (p *population) start(wave []int) {
 func (n *network) stateFloats() int {
 	return n.variant.Program().Parameters() * (1 + n.variant.Optimizer.Slots())
 }
+
+func (n *network) stepWork() float64 { return stepWork(&n.variant, n.batch) }
 
 func (p *population) network(i int) (*network, error) {
 	if i < 0 || i >= len(p.nets) {
@@ -86,7 +121,7 @@ func (p *population) State(i int) (kernels.State, error) {
 	if err != nil {
 		return kernels.State{}, err
 	}
-	return n.at().Clone(), nil
+	return n.state(), nil
 }
 
 func (p *population) Restore(i int, s kernels.State) error {
@@ -97,17 +132,17 @@ func (p *population) Restore(i int, s kernels.State) error {
 	if err := s.Check(n.variant); err != nil {
 		return fmt.Errorf("variant %d: %w", i, err)
 	}
-	s = s.Clone()
-	n.state = &s
+	n.set(s)
 	return nil
 }
 
 func (p *population) Close() error {
+	p.nets = nil // their numbers go with the workers' memory
 	var errs []error
 	for _, w := range p.workers {
 		errs = append(errs, w.close())
 	}
-	p.nets, p.workers = nil, nil
+	p.workers = nil
 	return errors.Join(errs...)
 }
 
@@ -153,8 +188,6 @@ func (p *population) Advance(ctx context.Context, until []int, report func(kerne
 	return context.Cause(ctx)
 }
 
-func (n *network) stepWork() float64 { return stepWork(&n.variant, n.batch) }
-
 // training is one call of Advance.
 type training struct {
 	*population
@@ -188,183 +221,16 @@ func (t *training) waves(ctx context.Context, w *worker, q *queue) error {
 
 func (t *training) done(i int) bool { return t.nets[i].left(t.until[i]) <= 0 }
 
-// wave trains networks whose states are on the device together, launch by launch.
-func (t *training) wave(ctx context.Context, w *worker, wave []int) error {
-	var (
-		l       launch
-		program program
-		plan    = map[int]int32{} // by variant
-		offset  = map[int]int{}   // of states
-		states  []float32
-		class   = t.nets[wave[0]].class
-		err     error
-	)
-	t.start(wave)
-	if l.kernel, err = w.function(class); err != nil {
-		return err
+// wave trains networks together. If that fails they stand where their last finished
+// launch left them.
+func (t *training) wave(ctx context.Context, w *worker, numbers []int) error {
+	t.start(numbers)
+	v, err := t.place(w, numbers)
+	if err == nil {
+		err = t.run(ctx, v)
 	}
-	for _, i := range wave {
-		if plan[i], err = t.plan(w, &l, &program, i); err != nil {
-			return fmt.Errorf("variant %d: %w", i, err)
-		}
-		offset[i] = len(states)
-		states = t.nets[i].appendState(states)
-	}
-	if err := w.put(&w.state, driver.Bytes(states)); err != nil {
-		return err
-	}
-	if err := w.upload(&program, &l); err != nil {
-		return err
-	}
-	grid, err := w.grid(&l)
 	if err != nil {
-		return err
+		w.forget()
 	}
-
-	wave = slices.Clone(wave)
-	for ctx.Err() == nil {
-		wave = slices.DeleteFunc(wave, t.done)
-		if len(wave) == 0 {
-			return nil
-		}
-		var scalars scalarTables
-		l.jobs = l.jobs[:0]
-		steps, total, largest := 0, 0.0, 0.0
-		for _, i := range wave {
-			n := &t.nets[i]
-			j, err := t.job(w, n, w.pace(class).steps(n.stepWork(), len(wave), grid, n.perEpoch), t.until[i])
-			if err != nil {
-				return err
-			}
-			cost := float64(j.Steps) * n.stepWork()
-			total, largest = total+cost, max(largest, cost)
-			j.State = uint64(w.state.at) + 4*uint64(offset[i])
-			j.Plan = plan[i]
-			j.Scalars = scalars.add(scalarsKey{n.variant.Schedule, n.variant.Optimizer, n.perEpoch, n.variant.Epochs, n.state.Step, int(j.Steps)})
-			j.Losses = int64(steps)
-			steps += int(j.Steps)
-			l.jobs = append(l.jobs, j)
-		}
-		order := t.costliestFirst(l.jobs, wave)
-		l.scalars = scalars.all
-		l.results, l.losses = make([]packedResult, len(l.jobs)), make([]float32, steps)
-
-		start := time.Now()
-		if err := w.run(&l); err != nil {
-			return err
-		}
-		if err := w.context.CopyOut(driver.Bytes(states), w.state.at); err != nil {
-			return err
-		}
-		w.pace(class).observe(max(largest, total/float64(grid)), time.Since(start))
-		reports, err := t.keep(&l, order, offset, states)
-		t.report(reports)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// plan adds what a network's kernel reads of its program, and what it needs.
-func (t *training) plan(w *worker, l *launch, program *program, i int) (int32, error) {
-	n := &t.nets[i]
-	if n.class.resident() {
-		l.sharedFloats = max(l.sharedFloats, int64(n.class.sharedBytes(int(n.chain.Depth))/4))
-		return program.addChain(*n.chain), nil
-	}
-	made, err := w.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), w.sharedFloats, t.data.Train.Len() % n.batch})
-	if err != nil {
-		return 0, err
-	}
-	l.needs(made)
-	return program.add(made), nil
-}
-
-// job is a network's next steps: at most so many, and none beyond until.
-func (t *training) job(w *worker, n *network, most, until int) (packedJob, error) {
-	v := &n.variant
-	images, err := w.images(n.class, &t.data, v.Shift)
-	if err != nil {
-		return packedJob{}, err
-	}
-	j := packedJob{
-		Kind: trainJob, Pixels: uint64(images), Labels: uint64(w.splits[kernels.Train].labels.at), OrderSeed: v.OrderSeed, Seed: v.Seed,
-		Examples: int32(t.data.Train.Len()), Batch: int32(n.batch),
-		Step: int32(n.state.Step), Steps: int32(min(most, until-n.state.Step)),
-		Shift: int32(v.Shift), ImageCols: int32(t.data.Cols), ImageRows: int32(t.data.Rows),
-	}
-	j.setOptimizer(v.Optimizer)
-	return j, nil
-}
-
-// costliestFirst sorts jobs, and returns their variants in the same order.
-func (t *training) costliestFirst(jobs []packedJob, wave []int) []int {
-	type pair struct {
-		job     packedJob
-		variant int
-		cost    float64
-	}
-	pairs := make([]pair, len(jobs))
-	for k, j := range jobs {
-		pairs[k] = pair{j, wave[k], float64(j.Steps) * t.nets[wave[k]].stepWork()}
-	}
-	slices.SortStableFunc(pairs, func(a, b pair) int {
-		switch {
-		case a.cost > b.cost:
-			return -1
-		case a.cost < b.cost:
-			return 1
-		}
-		return 0
-	})
-	order := make([]int, len(jobs))
-	for k, at := range pairs {
-		jobs[k], order[k] = at.job, at.variant
-	}
-	return order
-}
-
-// keep takes over what a launch computed: all networks' states first, then what is
-// to be reported of them, by variant.
-func (t *training) keep(l *launch, order []int, offset map[int]int, states []float32) ([]kernels.Report, error) {
-	var reports []kernels.Report
-	examples := t.data.Train.Len()
-	for k, i := range order {
-		n, j, r := &t.nets[i], &l.jobs[k], l.results[k]
-		if r.Steps < 1 || r.Steps > j.Steps || r.Diverged == 0 && r.Steps != j.Steps {
-			return reports, fmt.Errorf("variant %d: the kernel took %d of %d steps", i, r.Steps, j.Steps)
-		}
-		n.takeState(states[offset[i]:])
-		for _, loss := range l.losses[j.Losses : j.Losses+int64(r.Steps)] {
-			n.state.LossSum += float64(loss) * n.variant.Share(n.state.Step, examples)
-			n.state.Step++
-			n.state.Diverged = math.IsNaN(float64(loss)) || math.IsInf(float64(loss), 0)
-			if n.state.Step%n.perEpoch == 0 || n.state.Diverged {
-				reports = append(reports, kernels.Report{
-					Variant: i, Step: n.state.Step, Epoch: n.state.Step / n.perEpoch,
-					Loss: n.variant.EpochLoss(n.state.LossSum, examples), Diverged: n.state.Diverged,
-				})
-				n.state.LossSum = 0
-			}
-		}
-	}
-	slices.SortStableFunc(reports, func(a, b kernels.Report) int { return a.Variant - b.Variant })
-	return reports, nil
-}
-
-// appendState appends the network's parameters and the optimizer's arrays.
-func (n *network) appendState(to []float32) []float32 {
-	s := n.at()
-	for _, a := range slices.Concat(s.Params, s.Slots) {
-		to = append(to, a...)
-	}
-	return to
-}
-
-// takeState is the reverse.
-func (n *network) takeState(from []float32) {
-	for _, a := range slices.Concat(n.state.Params, n.state.Slots) {
-		from = from[copy(a, from):]
-	}
+	return err
 }

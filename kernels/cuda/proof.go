@@ -74,7 +74,7 @@ func driverVersion(d driver.Device) string {
 // imageHash is of the compiled kernels.
 func imageHash() (string, error) {
 	h := sha256.New()
-	for _, name := range []string{"network", "resident"} {
+	for _, name := range []string{"network", "resident", "course"} {
 		code, err := image.Load(name)
 		if err != nil {
 			return "", err
@@ -203,11 +203,11 @@ func besideGeneric(device int, c class) (off float64, err error) {
 	if err := p.Advance(context.Background(), []int{proofSteps, proofSteps}, nil); err != nil {
 		return 0, err
 	}
-	start := v.InitialState()
+	start, fast, generic := v.InitialState(), nets[0].state(), nets[1].state()
 	var wrong, moved float64
 	for a, params := range start.Params {
 		for i, w := range params {
-			got, want := float64(nets[0].state.Params[a][i]), float64(nets[1].state.Params[a][i])
+			got, want := float64(fast.Params[a][i]), float64(generic.Params[a][i])
 			wrong += (got - want) * (got - want)
 			moved += (want - float64(w)) * (want - float64(w))
 		}

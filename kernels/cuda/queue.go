@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// waveBytes bounds the state of the networks that are on a device at a time.
-// Their states come back to the host after each launch, so that nothing finished
-// is lost with a device; at a host's copying speed this takes some hundredths of
-// a launch. It is thousands of small networks, many times what a device runs at
-// once.
+// waveBytes bounds the state of the networks that are on a device at a time. A copy
+// of it goes to the host behind each launch, twice as much of the host's memory is
+// page-locked for it, and at a host's copying speed it takes some hundredths of a
+// launch, while the next one runs. It is thousands of small networks, many times
+// what a device runs at once.
 const waveBytes = 256 << 20
 
 // queue is the networks still to be trained, costliest first. Devices take waves

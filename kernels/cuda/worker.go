@@ -19,8 +19,100 @@ type worker struct {
 	paces  map[class]*pace // of training
 	rows   map[int]*buffer // by shift: the training images as resident kernels read them
 
-	state, program, jobs, scalars, results, losses, classes, work, control buffer
+	training room
+	wave     *wave // nil if no network's state is on the device
+	budget   int   // steps of a launch, 0 before the first one
+	counts   counts
+
+	// What evaluations take.
+	state, program, jobs, losses, classes, work, control buffer
 }
+
+// counts are what training made a worker do.
+type counts struct {
+	launches, factors                int
+	bytesIn, bytesOut, bytesSnapshot int
+}
+
+// room is the memory that waves use, one after the other, and the streams of their
+// launches. There are two of what the host reads or writes while the device writes
+// or reads the other.
+type room struct {
+	state, snapshot, carried, program, work, input, scalars, losses buffer
+	outcome                                                         [2]buffer
+	states, inputs, outcomes                                        [2]hostBuffer
+	compute, copies                                                 *driver.Stream
+	ran, arrived                                                    *driver.Event
+}
+
+// open makes the streams and events that there are not.
+func (r *room) open(c *driver.Context) (err error) {
+	for _, s := range []**driver.Stream{&r.compute, &r.copies} {
+		if *s == nil {
+			if *s, err = c.Stream(); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range []**driver.Event{&r.ran, &r.arrived} {
+		if *e == nil {
+			if *e, err = c.Event(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// close closes them.
+func (r *room) close() error {
+	var errs []error
+	for _, s := range []*driver.Stream{r.compute, r.copies} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	for _, e := range []*driver.Event{r.ran, r.arrived} {
+		if e != nil {
+			errs = append(errs, e.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *room) buffers() []*buffer {
+	return []*buffer{&r.state, &r.snapshot, &r.carried, &r.program, &r.work, &r.input, &r.scalars, &r.losses, &r.outcome[0], &r.outcome[1]}
+}
+
+// hostBuffer is page-locked memory of the host that grows when more is needed.
+// What was in it is then lost.
+type hostBuffer struct{ memory []byte }
+
+// fit makes the buffer hold so many bytes.
+func (h *hostBuffer) fit(c *driver.Context, bytes int) error {
+	if bytes <= len(h.memory) {
+		return nil
+	}
+	if err := h.empty(c); err != nil {
+		return err
+	}
+	memory, err := c.AllocHost(bytes)
+	if err == nil {
+		h.memory = memory
+	}
+	return err
+}
+
+func (h *hostBuffer) empty(c *driver.Context) error {
+	if h.memory == nil {
+		return nil
+	}
+	err := c.FreeHost(h.memory)
+	h.memory = nil
+	return err
+}
+
+func (h *hostBuffer) floats() []float32 { return driver.Of[float32](h.memory) }
 
 // buffer is device memory that grows when more is needed. What was in it is then
 // lost.
@@ -112,7 +204,7 @@ func (w *worker) loadSplit(s kernels.Split, e kernels.Examples) error {
 }
 
 func (w *worker) close() error {
-	buffers := []*buffer{&w.state, &w.program, &w.jobs, &w.scalars, &w.results, &w.losses, &w.classes, &w.work, &w.control}
+	buffers := append(w.training.buffers(), &w.state, &w.program, &w.jobs, &w.losses, &w.classes, &w.work, &w.control)
 	for s := range w.splits {
 		buffers = append(buffers, &w.splits[s].pixels, &w.splits[s].labels)
 	}
@@ -120,11 +212,20 @@ func (w *worker) close() error {
 		buffers = append(buffers, r)
 	}
 	var errs []error
-	for _, r := range buffers {
-		if err := w.empty(r); !errors.Is(err, driver.ErrDeviceLost) { // the buffers are lost with it
+	keep := func(err error) {
+		if !errors.Is(err, driver.ErrDeviceLost) { // the buffers are lost with it
 			errs = append(errs, err)
 		}
 	}
+	for _, r := range buffers {
+		keep(w.empty(r))
+	}
+	for side := range 2 {
+		for _, h := range []*hostBuffer{&w.training.states[side], &w.training.inputs[side], &w.training.outcomes[side]} {
+			keep(h.empty(w.context))
+		}
+	}
+	keep(w.training.close())
 	return errors.Join(errs...)
 }
 
@@ -132,112 +233,101 @@ func (w *worker) close() error {
 func (w *worker) fail(err error) error {
 	err = fmt.Errorf("device %d, %s: %w", w.device.Index, w.device.Name, err)
 	if errors.Is(err, driver.ErrDeviceLost) {
-		err = fmt.Errorf("%w; networks keep the state of their last finished launch, and this process can use the device no more", err)
+		err = fmt.Errorf("%w; networks stand where the last launch left them whose results had been copied, and this process can use the device no more", err)
 	}
 	return err
 }
 
-// launch is jobs with what they refer to, and buffers for what they compute.
-type launch struct {
-	kernel  *driver.Function
+// evaluation is jobs that evaluate, with what they refer to, and memory for what they
+// compute.
+type evaluation struct {
 	program packedLaunch // with the addresses of the plans
 	jobs    []packedJob
-	scalars []packedScalars
-	// sharedFloats and workFloats are the most that a plan of a job needs in a
-	// block.
+	// sharedFloats and workFloats are what a block needs.
 	sharedFloats, workFloats int64
 
-	results []packedResult // of training jobs
 	losses  []float32
 	classes []byte
 }
 
-// needs makes a launch's blocks hold a plan.
-func (l *launch) needs(p *plan) {
-	l.sharedFloats = max(l.sharedFloats, p.sharedFloats)
-	l.workFloats = max(l.workFloats, p.workFloats)
-}
-
 // upload copies plans, or chains in their place, to the device, and puts their
 // addresses in l.
-func (w *worker) upload(p *program, l *launch) error {
+func (w *worker) upload(to *buffer, p *program, l *packedLaunch) error {
 	parts := [][]byte{driver.Bytes(p.plans), driver.Bytes(p.chains), driver.Bytes(p.ops), driver.Bytes(p.arrays), driver.Bytes(p.params),
 		driver.Bytes(p.tensors), driver.Bytes(p.views), driver.Bytes(p.instructions), driver.Bytes(p.numbers)}
 	var chains uint64
-	addresses := []*uint64{&l.program.Plans, &chains, &l.program.Ops, &l.program.Arrays, &l.program.Params,
-		&l.program.Tensors, &l.program.Views, &l.program.Instructions, &l.program.Numbers}
+	addresses := []*uint64{&l.Plans, &chains, &l.Ops, &l.Arrays, &l.Params, &l.Tensors, &l.Views, &l.Instructions, &l.Numbers}
 	var all []byte
 	for i, part := range parts { // but for the last two, which need less, their sizes are multiples of 8 bytes: all are aligned
 		*addresses[i] = uint64(len(all))
 		all = append(all, part...)
 	}
-	if err := w.put(&w.program, all); err != nil {
+	if err := w.put(to, all); err != nil {
 		return err
 	}
 	for _, a := range addresses {
-		*a += uint64(w.program.at)
+		*a += uint64(to.at)
 	}
 	return nil
 }
 
-// grid is how many blocks of a launch run at a time on the device.
-func (w *worker) grid(l *launch) (int, error) {
-	blocks, err := l.kernel.BlocksPerSM(blockThreads, int(4*l.sharedFloats))
+// grid is how many blocks of a kernel run at a time on the device.
+func (w *worker) grid(f *driver.Function, sharedFloats int64) (int, error) {
+	blocks, err := f.BlocksPerSM(blockThreads, int(4*sharedFloats))
 	return max(1, blocks) * w.device.SMs, err
 }
 
-// run runs a launch to its end. Where the device has no memory for a grid of
-// blocks, fewer run.
-func (w *worker) run(l *launch) error {
-	grid, err := w.grid(l)
+// fitWork makes room for the values of blocks, so many floats in each, and returns
+// how many: fewer than grid where the device has no memory for all.
+func (w *worker) fitWork(work *buffer, grid int, floats int64) (int, error) {
+	for {
+		err := w.fit(work, 4*grid*int(floats))
+		if err == nil {
+			return grid, nil
+		}
+		if !errors.Is(err, driver.ErrOutOfMemory) || grid == 1 {
+			return 0, fmt.Errorf("buffers for values of %d blocks: %w", grid, err)
+		}
+		grid /= 2
+	}
+}
+
+// run runs an evaluation to its end.
+func (w *worker) run(l *evaluation) error {
+	grid, err := w.grid(w.kernel, l.sharedFloats)
 	if err != nil {
 		return err
 	}
-	grid = min(grid, len(l.jobs))
-	for {
-		err := w.fit(&w.work, 4*grid*int(l.workFloats))
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, driver.ErrOutOfMemory) || grid == 1 {
-			return fmt.Errorf("buffers for values of %d blocks: %w", grid, err)
-		}
-		grid /= 2
+	if grid, err = w.fitWork(&w.work, min(grid, len(l.jobs)), l.workFloats); err != nil {
+		return err
+	}
+	if err := w.put(&w.jobs, driver.Bytes(l.jobs)); err != nil {
+		return err
 	}
 	type part struct {
 		buffer *buffer
 		bytes  []byte
 	}
-	results := part{&w.results, driver.Bytes(l.results)} // they go in as zeros: a job that does not run shows
-	for _, in := range []part{{&w.jobs, driver.Bytes(l.jobs)}, {&w.scalars, driver.Bytes(l.scalars)}, results} {
-		if err := w.put(in.buffer, in.bytes); err != nil {
-			return err
-		}
-	}
-	outs := []part{results, {&w.losses, driver.Bytes(l.losses)}, {&w.classes, l.classes}}
+	outs := []part{{&w.losses, driver.Bytes(l.losses)}, {&w.classes, l.classes}}
 	for _, out := range outs {
 		if err := w.fit(out.buffer, len(out.bytes)); err != nil {
 			return err
 		}
 	}
-	control := make([]struct {
-		launch packedLaunch
-		queue  uint64 // of jobs taken
-	}, 1)
-	if err := w.fit(&w.control, int(unsafe.Sizeof(control[0]))); err != nil {
+	c := make([]packedControl, 1)
+	if err := w.fit(&w.control, int(unsafe.Sizeof(c[0]))); err != nil {
 		return err
 	}
-	c := l.program
-	c.Jobs, c.Scalars = uint64(w.jobs.at), uint64(w.scalars.at)
-	c.Results, c.Losses, c.Classes = uint64(w.results.at), uint64(w.losses.at), uint64(w.classes.at)
-	c.Queue = uint64(w.control.at) + uint64(unsafe.Offsetof(control[0].queue))
-	c.Work, c.WorkStride = uint64(w.work.at), l.workFloats
-	c.JobsCount = int32(len(l.jobs))
-	control[0].launch = c
-	if err := w.context.CopyIn(w.control.at, driver.Bytes(control)); err != nil {
+	p := l.program
+	p.Jobs, p.Losses, p.Classes = uint64(w.jobs.at), uint64(w.losses.at), uint64(w.classes.at)
+	p.Queue = uint64(w.control.at) + uint64(unsafe.Offsetof(c[0].queue))
+	p.Work, p.WorkStride = uint64(w.work.at), l.workFloats
+	p.JobsCount = int32(len(l.jobs))
+	c[0].launch = p
+	if err := w.context.CopyIn(w.control.at, driver.Bytes(c)); err != nil {
 		return err
 	}
-	if err := w.context.Launch(l.kernel, grid, blockThreads, int(4*l.sharedFloats), uint64(w.control.at)); err != nil {
+	if err := w.context.Launch(w.kernel, grid, blockThreads, int(4*l.sharedFloats), uint64(w.control.at)); err != nil {
 		return err
 	}
 	if err := w.context.Synchronize(); err != nil {

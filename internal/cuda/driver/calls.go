@@ -60,6 +60,12 @@ func loadModule(image []byte) (cu.Module, error) {
 	return *(*cu.Module)(unsafe.Pointer(&module)), err
 }
 
+// allocHost reserves page-locked memory.
+func allocHost(bytes int) (p unsafe.Pointer, err error) {
+	err = failed("allocate the host's memory", int(C.cuMemHostAlloc(&p, C.size_t(bytes), 0)))
+	return p, err
+}
+
 // failed is nil for CUDA_SUCCESS and an *Error for any other CUresult.
 func failed(doing string, code int) error {
 	if code == 0 {

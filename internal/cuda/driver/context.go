@@ -288,12 +288,16 @@ func (f *Function) BlocksPerSM(block, sharedBytes int) (int, error) {
 // order. Each argument is the 8 bytes of a kernel's parameter: a Pointer, an int64,
 // or the low bytes of something smaller (math.Float32bits for a float).
 func (c *Context) Launch(f *Function, grid, block, sharedBytes int, args ...uint64) error {
+	return c.launch(cu.NoStream, f, grid, block, sharedBytes, args)
+}
+
+func (c *Context) launch(stream cu.Stream, f *Function, grid, block, sharedBytes int, args []uint64) error {
 	return c.do("launch "+f.Name, func() error {
 		pointers := make([]unsafe.Pointer, len(args))
 		for i := range args {
 			pointers[i] = unsafe.Pointer(&args[i]) // cu reads 8 bytes behind each
 		}
-		return f.handle.Launch(grid, 1, 1, block, 1, 1, sharedBytes, cu.NoStream, pointers)
+		return f.handle.Launch(grid, 1, 1, block, 1, 1, sharedBytes, stream, pointers)
 	})
 }
 

@@ -136,3 +136,13 @@ func Bytes[T any](s []T) []byte {
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(s[0])))
 }
+
+// Of is the reverse of Bytes: b's memory as numbers, as many as fit. It must be
+// aligned to them.
+func Of[T any](b []byte) []T {
+	var one T
+	if len(b) < int(unsafe.Sizeof(one)) {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), len(b)/int(unsafe.Sizeof(one)))
+}

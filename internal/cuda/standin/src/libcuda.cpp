@@ -3,9 +3,10 @@
 // everywhere that it is no GPU.
 //
 // It is stricter than a GPU. New memory holds NaNs, and what is around an
-// allocation must not be touched, by copies or by kernels. Launches run on a
-// thread of their own, in order, so that waiting for them is real; a kernel that
-// fails loses the context, as on a GPU.
+// allocation must not be touched, by copies or by kernels. Streams have threads of
+// their own, so that waiting for them is real; a kernel that fails loses the context,
+// as on a GPU. Copies in a stream are done when their turn comes, and from or to
+// page-locked memory alone.
 //
 // Environment variables set what it stands in for. They are read when a context
 // is made, and the first three at every call that asks:
@@ -16,28 +17,20 @@
 //	VANILLA_STANDIN_INIT        the CUresult of cuInit (0)
 //	VANILLA_STANDIN_MEMORY      bytes of memory of a device (1 GiB)
 //	VANILLA_STANDIN_DELAY       milliseconds that every launch takes longer (0)
+//	VANILLA_STANDIN_LATE        WHAT:MILLISECONDS, with commas between several: how much
+//	                            later every in, out, copy or clear in a stream begins
 //	VANILLA_STANDIN_HOLD        a file: while it exists no launch ends, and FILE.begun
 //	                            has a byte for every launch that has begun
 //	VANILLA_STANDIN_ORDER       of a block's threads: forward, reverse or shuffled (forward)
 //	VANILLA_STANDIN_THREADS     OS threads that run blocks (all cores)
 //	VANILLA_STANDIN_FAIL        WHAT:N:CUresult[:DEVICE], with commas between several:
-//	                            the Nth launch, alloc, in, out or clear of a context
-//	                            fails, by default on every device
-#include "cuda_host.h"
+//	                            the Nth launch, alloc, host, in, out, copy or clear of a
+//	                            context fails, by default on every device
+#include "context.h"
 
-#include <chrono>
-#include <condition_variable>
 #include <csignal>
-#include <cuda.h>
-#include <deque>
 #include <elf.h>
-#include <map>
-#include <mutex>
 #include <sstream>
-#include <string>
-#include <sys/mman.h>
-#include <thread>
-#include <unistd.h>
 
 // The kernels, each file's in an array that ends with a null name. Build writes them.
 extern const ch::Kernel *const standin_kernels[];
@@ -58,11 +51,6 @@ long number(const char *name, long otherwise) {
 
 // ---- what the devices are -------------------------------------------------------
 
-// Facts of a compute capability: "Technical specifications per compute capability"
-// in the CUDA C++ programming guide.
-struct Capability {
-  int major, minor, shared_per_block, shared_per_sm, shared_reserved, threads_per_sm, blocks_per_sm;
-};
 const Capability capabilities[] = {
     {7, 5, 65536, 65536, 0, 1024, 16},
     {8, 0, 166912, 167936, 1024, 2048, 32},
@@ -75,17 +63,11 @@ const Capability &capability() {
   fprintf(stderr, "stand-in for CUDA: VANILLA_STANDIN_CAPABILITY %s: want 7.5, 8.0 or 9.0\n", want.c_str());
   abort();
 }
-const int sms = 4, registers_per_sm = 65536, shared_without_opt_in = 48 << 10;
+const int sms = 4, registers_per_sm = 65536;
 
 int devices() { return number("VANILLA_STANDIN_DEVICES", 1); }
 
 // ---- compiled code ----------------------------------------------------------------
-
-// Compiled is what a cubin says of a kernel.
-struct Compiled {
-  int registers = 0, shared = 0, local = 0, max_threads = 1024;
-};
-typedef std::map<std::string, Compiled> Image;
 
 // cubin reads a kernel's facts from the sections of an ELF file. From 9.0 on, the
 // section of static shared memory begins with the part that CUDA keeps for itself.
@@ -164,149 +146,6 @@ bool fatbin(const char *data, const Capability &want, Image *found) {
 
 // ---- contexts -----------------------------------------------------------------------
 
-const size_t page_bytes = 4096, alignment = 256;
-const unsigned char canary = 0xc5;
-
-// Arena is the addresses of device memory. Each allocation has a slot of its own and
-// lies in the middle of it; the rest must not be touched, so that an index or pointer
-// that is wrong by up to half a slot meets no other memory of the process.
-class Arena {
-  static constexpr size_t slot_bytes = 16ull << 30, slots = 1024;
-  std::mutex mutex;
-  char *base;
-  std::vector<bool> taken = std::vector<bool>(slots);
-
-public:
-  Arena() : base((char *)mmap(nullptr, slots * slot_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
-
-  // take makes pages usable, and returns null if there are none.
-  char *take(size_t bytes) {
-    std::lock_guard<std::mutex> lock(mutex);
-    auto slot = std::find(taken.begin(), taken.end(), false);
-    if (base == MAP_FAILED || slot == taken.end() || bytes > slot_bytes / 4) return nullptr;
-    char *pages = base + (slot - taken.begin()) * slot_bytes + slot_bytes / 2;
-    if (mprotect(pages, bytes, PROT_READ | PROT_WRITE)) return nullptr;
-    *slot = true;
-    return pages;
-  }
-
-  void give_back(char *pages, size_t bytes) {
-    std::lock_guard<std::mutex> lock(mutex);
-    mmap(pages, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    taken[(pages - base) / slot_bytes] = false;
-  }
-};
-
-Arena &arena() {
-  static Arena a;
-  return a;
-}
-
-// Allocation is pages of which the last bytes, but for alignment, are handed out.
-struct Allocation {
-  char *pages, *data;
-  size_t page_count, bytes;
-  char *end() const { return pages + page_count * page_bytes; }
-};
-
-struct Failure {
-  std::string what;
-  int nth, code;
-};
-
-struct Module {
-  Image image;
-};
-
-struct Function {
-  const ch::Kernel *kernel;
-  Compiled compiled;
-  int max_dynamic = shared_without_opt_in;
-};
-
-struct Context {
-  int device;
-  const Capability *capability;
-  size_t memory, used = 0;
-  int delay;
-  std::string hold;
-  ch::Order order;
-  unsigned threads;
-  std::vector<Failure> failures;
-  std::map<std::string, int> calls;
-  std::map<char *, Allocation> allocations;
-  std::deque<std::unique_ptr<Module>> modules;
-  std::deque<std::unique_ptr<Function>> functions;
-
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::deque<std::function<CUresult()>> queue;
-  bool running = false, closing = false;
-  CUresult lost = CUDA_SUCCESS; // after a kernel failed, every call's answer
-  std::thread worker;
-
-  void work() {
-    std::unique_lock<std::mutex> lock(mutex);
-    for (;;) {
-      changed.wait(lock, [&] { return closing || !queue.empty(); });
-      if (queue.empty()) return;
-      auto launch = std::move(queue.front());
-      queue.pop_front();
-      if (lost != CUDA_SUCCESS) continue;
-      running = true;
-      lock.unlock();
-      CUresult r = launch();
-      lock.lock();
-      running = false;
-      if (lost == CUDA_SUCCESS) lost = r;
-      changed.notify_all();
-    }
-  }
-  void wait_while_held() {
-    if (hold.empty()) return;
-    if (FILE *f = fopen((hold + ".begun").c_str(), "a")) {
-      fputc('.', f);
-      fclose(f);
-    }
-    while (access(hold.c_str(), F_OK) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  bool idle() { return queue.empty() && !running; }
-
-  // wait waits for all launches.
-  CUresult wait() {
-    std::unique_lock<std::mutex> lock(mutex);
-    changed.wait(lock, [&] { return idle() || lost != CUDA_SUCCESS; });
-    changed.wait(lock, [&] { return !running; });
-    return lost;
-  }
-
-  // injected is the CUresult that this call is set to fail with.
-  CUresult injected(const char *what) {
-    int n = ++calls[what];
-    for (const Failure &f : failures)
-      if (f.what == what && f.nth == n) return (CUresult)f.code;
-    return CUDA_SUCCESS;
-  }
-
-  // holds is whether an address range lies in one allocation.
-  bool holds(CUdeviceptr p, size_t n) {
-    auto a = allocations.upper_bound((char *)p);
-    if (a == allocations.begin()) return false;
-    --a;
-    return (char *)p + n <= a->second.data + a->second.bytes;
-  }
-
-  // damaged is whether something was written around an allocation, in its pages.
-  bool damaged(const Allocation &a) {
-    auto clean = [](const char *from, const char *to) {
-      return std::all_of(from, to, [](char c) { return (unsigned char)c == canary; });
-    };
-    if (clean(a.pages, a.data) && clean(a.data + a.bytes, a.end())) return false;
-    fprintf(stderr, "stand-in for CUDA: a kernel wrote beside an allocation of %zu bytes\n", a.bytes);
-    return true;
-  }
-};
-
 // The current context of this OS thread. Threads that run kernels have none.
 __thread Context *current;
 
@@ -323,6 +162,33 @@ CUresult copy(const char *what, void *dst, const void *src, CUdeviceptr device, 
   if (r == CUDA_SUCCESS) memcpy(dst, src, n);
   if (r >= CUDA_ERROR_ILLEGAL_ADDRESS || r == CUDA_ERROR_DEVICE_UNAVAILABLE) current->lost = r;
   return r;
+}
+
+// copy_in_stream does what it was given when the stream gets there.
+CUresult copy_in_stream(const char *what, CUstream stream, size_t n, CUdeviceptr one, CUdeviceptr other, std::function<void()> run) {
+  Context *c = current;
+  if (!c) return CUDA_ERROR_INVALID_CONTEXT;
+  CUresult injected = c->injected(what);
+  bool breaks = injected >= CUDA_ERROR_ILLEGAL_ADDRESS || injected == CUDA_ERROR_DEVICE_UNAVAILABLE;
+  if (injected && !breaks) return injected;
+  if (!c->holds(one, n) || !c->holds(other, n)) return CUDA_ERROR_INVALID_VALUE;
+  int late = c->late[what];
+  return c->enqueue(c->stream(stream), [=] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(late));
+    if (injected == CUDA_SUCCESS) run();
+    return injected;
+  });
+}
+
+// begin_stream begins one whose thread leaves the process's signals to the threads that Go knows.
+Stream *begin_stream(Context *c) {
+  sigset_t all, before;
+  sigfillset(&all);
+  for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&all, s);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  Stream *s = c->begin();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return s;
 }
 
 } // namespace
@@ -420,6 +286,16 @@ CUresult cuCtxCreate(CUcontext *made, unsigned, CUdevice d) {
   c->capability = &capability();
   c->memory = number("VANILLA_STANDIN_MEMORY", 1 << 30);
   c->delay = number("VANILLA_STANDIN_DELAY", 0);
+  std::istringstream late(setting("VANILLA_STANDIN_LATE", ""));
+  for (std::string item; std::getline(late, item, ',');) {
+    char what[16];
+    int milliseconds;
+    if (sscanf(item.c_str(), "%15[a-z]:%d", what, &milliseconds) < 2) {
+      fprintf(stderr, "stand-in for CUDA: VANILLA_STANDIN_LATE %s: want WHAT:MILLISECONDS\n", item.c_str());
+      abort();
+    }
+    c->late[what] = milliseconds;
+  }
   c->hold = setting("VANILLA_STANDIN_HOLD", "");
   c->threads = number("VANILLA_STANDIN_THREADS", std::max(1u, std::thread::hardware_concurrency()));
   std::string order = setting("VANILLA_STANDIN_ORDER", "forward");
@@ -434,13 +310,7 @@ CUresult cuCtxCreate(CUcontext *made, unsigned, CUdevice d) {
     }
     if (device == d) c->failures.push_back({what, nth, code});
   }
-  // Signals of the process are for the threads that Go knows.
-  sigset_t all, before;
-  sigfillset(&all);
-  for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&all, s);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  c->worker = std::thread(&Context::work, c.get());
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  begin_stream(c.get());
   current = c.get();
   *made = (CUcontext)c.release();
   return CUDA_SUCCESS;
@@ -449,13 +319,8 @@ CUresult cuCtxCreate(CUcontext *made, unsigned, CUdevice d) {
 CUresult cuCtxDestroy(CUcontext handle) {
   Context *c = (Context *)handle;
   CUresult r = c->wait();
-  {
-    std::lock_guard<std::mutex> lock(c->mutex);
-    c->closing = true;
-    c->queue.clear();
-    c->changed.notify_all();
-  }
-  c->worker.join();
+  while (!c->streams.empty()) c->end(c->streams.back().get());
+  for (auto &a : c->host) munmap(a.first, a.second);
   for (auto &a : c->allocations) arena().give_back(a.second.pages, a.second.page_count * page_bytes);
   if (current == c) current = nullptr;
   delete c;
@@ -466,11 +331,64 @@ CUresult cuCtxSetCurrent(CUcontext c) { return current = (Context *)c, CUDA_SUCC
 
 CUresult cuCtxSynchronize() { return ready(); }
 
-CUresult cuStreamQuery(CUstream) {
+// ---- streams and events ---------------------------------------------------------------------
+
+// Of the default stream is asked whether all are done, which is when it would be.
+CUresult cuStreamQuery(CUstream s) {
   if (!current) return CUDA_ERROR_INVALID_CONTEXT;
   std::lock_guard<std::mutex> lock(current->mutex);
   if (current->lost != CUDA_SUCCESS) return current->lost;
-  return current->idle() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+  return (s ? *((Stream *)s)->last : current->idle()) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+}
+
+CUresult cuStreamCreate(CUstream *made, unsigned flags) {
+  if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+  if (flags != CU_STREAM_DEFAULT) return CUDA_ERROR_INVALID_VALUE;
+  return *made = (CUstream)begin_stream(current), CUDA_SUCCESS;
+}
+
+CUresult cuStreamDestroy(CUstream s) {
+  if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+  current->end((Stream *)s);
+  return current->lost;
+}
+
+CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned) {
+  if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+  std::lock_guard<std::mutex> lock(current->mutex);
+  current->stream(s)->after.push_back(((Event *)e)->done);
+  return current->lost;
+}
+
+CUresult cuEventCreate(CUevent *made, unsigned) {
+  if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+  current->events.emplace_back(new Event);
+  return *made = (CUevent)current->events.back().get(), CUDA_SUCCESS;
+}
+
+CUresult cuEventDestroy(CUevent e) {
+  if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+  auto found = std::find_if(current->events.begin(), current->events.end(), [&](auto &other) { return other.get() == (Event *)e; });
+  if (found == current->events.end()) return CUDA_ERROR_INVALID_VALUE;
+  current->events.erase(found);
+  return current->lost;
+}
+
+CUresult cuEventRecord(CUevent e, CUstream s) {
+  if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+  if (CUresult r = current->enqueue(current->stream(s), [] { return CUDA_SUCCESS; })) return r;
+  std::lock_guard<std::mutex> lock(current->mutex);
+  ((Event *)e)->done = current->stream(s)->last;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuEventSynchronize(CUevent e) {
+  if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+  Context *c = current;
+  std::unique_lock<std::mutex> lock(c->mutex);
+  std::shared_ptr<bool> done = ((Event *)e)->done;
+  c->changed.wait(lock, [&] { return *done; });
+  return c->lost;
 }
 
 // ---- memory ---------------------------------------------------------------------------------
@@ -523,6 +441,42 @@ CUresult cuMemcpyDtoH(void *d, CUdeviceptr s, size_t n) { return copy("out", d, 
 CUresult cuMemsetD8(CUdeviceptr p, unsigned char v, size_t n) {
   std::vector<unsigned char> zeros(n, v);
   return copy("clear", (void *)p, zeros.data(), p, n);
+}
+
+CUresult cuMemHostAlloc(void **p, size_t n, unsigned) {
+  if (CUresult r = ready()) return r;
+  if (CUresult r = current->injected("host")) return r;
+  *p = mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (*p == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
+  return current->host[(char *)*p] = n, CUDA_SUCCESS;
+}
+
+// What is read from it afterwards is a fault, not an old number.
+CUresult cuMemFreeHost(void *p) {
+  if (CUresult r = ready()) return r;
+  auto found = current->host.find((char *)p);
+  if (found == current->host.end()) return CUDA_ERROR_INVALID_VALUE;
+  munmap(p, found->second);
+  current->host.erase(found);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuMemcpyHtoDAsync(CUdeviceptr d, const void *s, size_t n, CUstream stream) {
+  if (current && !current->locked(s, n)) return CUDA_ERROR_INVALID_VALUE;
+  return copy_in_stream("in", stream, n, d, d, [=] { memcpy((void *)d, s, n); });
+}
+
+CUresult cuMemcpyDtoHAsync(void *d, CUdeviceptr s, size_t n, CUstream stream) {
+  if (current && !current->locked(d, n)) return CUDA_ERROR_INVALID_VALUE;
+  return copy_in_stream("out", stream, n, s, s, [=] { memcpy(d, (void *)s, n); });
+}
+
+CUresult cuMemcpyDtoDAsync(CUdeviceptr d, CUdeviceptr s, size_t n, CUstream stream) {
+  return copy_in_stream("copy", stream, n, d, s, [=] { memcpy((void *)d, (void *)s, n); });
+}
+
+CUresult cuMemsetD8Async(CUdeviceptr p, unsigned char v, size_t n, CUstream stream) {
+  return copy_in_stream("clear", stream, n, p, p, [=] { memset((void *)p, v, n); });
 }
 
 // ---- kernels ----------------------------------------------------------------------------------
@@ -595,7 +549,7 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *n, CUfunction function
   return CUDA_SUCCESS;
 }
 
-CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned dynamic, CUstream, void **arguments, void **) {
+CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned dynamic, CUstream stream, void **arguments, void **) {
   Context *c = current;
   if (!c) return CUDA_ERROR_INVALID_CONTEXT;
   {
@@ -613,8 +567,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned 
 
   auto body = f->kernel->bind(arguments);
   ch::Launch launch{f->kernel->name, {gx, gy, gz}, {bx, by, bz}, dynamic, c->order, c->threads};
-  std::lock_guard<std::mutex> lock(c->mutex);
-  c->queue.push_back([=]() -> CUresult {
+  return c->enqueue(c->stream(stream), [=]() -> CUresult {
     std::this_thread::sleep_for(std::chrono::milliseconds(c->delay));
     c->wait_while_held();
     if (injected) return injected;
@@ -623,8 +576,6 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned 
       if (r == CUDA_SUCCESS && c->damaged(a.second)) r = CUDA_ERROR_ILLEGAL_ADDRESS;
     return r;
   });
-  c->changed.notify_all();
-  return CUDA_SUCCESS;
 }
 
 } // extern "C"
