@@ -19,7 +19,7 @@ type worker struct {
 	paces  map[class]*pace // of training
 	rows   map[int]*buffer // by shift: the training images as resident kernels read them
 
-	training room
+	training launchMemory
 	wave     *wave // nil if no network's state is on the device
 	budget   int   // steps of a launch, 0 before the first one
 	counts   counts
@@ -34,10 +34,10 @@ type counts struct {
 	bytesIn, bytesOut, bytesSnapshot int
 }
 
-// room is the memory that waves use, one after the other, and the streams of their
+// launchMemory is what that waves use, one after the other, and the streams of their
 // launches. There are two of what the host reads or writes while the device writes
 // or reads the other.
-type room struct {
+type launchMemory struct {
 	state, snapshot, carried, program, work, input, scalars, losses buffer
 	outcome                                                         [2]buffer
 	states, inputs, outcomes                                        [2]hostBuffer
@@ -46,7 +46,7 @@ type room struct {
 }
 
 // open makes the streams and events that there are not.
-func (r *room) open(c *driver.Context) (err error) {
+func (r *launchMemory) open(c *driver.Context) (err error) {
 	for _, s := range []**driver.Stream{&r.compute, &r.copies} {
 		if *s == nil {
 			if *s, err = c.Stream(); err != nil {
@@ -65,7 +65,7 @@ func (r *room) open(c *driver.Context) (err error) {
 }
 
 // close closes them.
-func (r *room) close() error {
+func (r *launchMemory) close() error {
 	var errs []error
 	for _, s := range []*driver.Stream{r.compute, r.copies} {
 		if s != nil {
@@ -80,7 +80,7 @@ func (r *room) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *room) buffers() []*buffer {
+func (r *launchMemory) buffers() []*buffer {
 	return []*buffer{&r.state, &r.snapshot, &r.carried, &r.program, &r.work, &r.input, &r.scalars, &r.losses, &r.outcome[0], &r.outcome[1]}
 }
 
@@ -277,7 +277,7 @@ func (w *worker) grid(f *driver.Function, sharedFloats int64) (int, error) {
 	return max(1, blocks) * w.device.SMs, err
 }
 
-// fitWork makes room for the values of blocks, so many floats in each, and returns
+// fitWork makes launchMemory for the values of blocks, so many floats in each, and returns
 // how many: fewer than grid where the device has no memory for all.
 func (w *worker) fitWork(work *buffer, grid int, floats int64) (int, error) {
 	for {
