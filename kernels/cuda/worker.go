@@ -277,7 +277,7 @@ func (w *worker) grid(f *driver.Function, sharedFloats int64) (int, error) {
 	return max(1, blocks) * w.device.SMs, err
 }
 
-// fitWork makes launchMemory for the values of blocks, so many floats in each, and returns
+// fitWork makes room for the values of blocks, so many floats in each, and returns
 // how many: fewer than grid where the device has no memory for all.
 func (w *worker) fitWork(work *buffer, grid int, floats int64) (int, error) {
 	for {
