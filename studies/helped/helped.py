@@ -82,35 +82,24 @@ def records():
     return [json.loads(line) for line in RECORDS.open()] if RECORDS.exists() else []
 
 
-def runs():
-    for seed in range(1, SEEDS + 1):
-        for network in NETWORKS:
-            for recipe, flags in RECIPES.items():
-                yield network, recipe, seed, ["train", "--arch", network, "--seed", seed] + flags
-
-
 def run(vanilla, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for network, recipe, seed, command in runs():
-        name = f"{network}-{recipe}-{seed}"
-        model = folder / (name + ".safetensors")
-        if not model.exists():
-            trained = output(vanilla, *command, "--history", folder / name, "--resume", "--snapshots", "none", "-o", model, "--json")
-            (folder / (name + ".json")).write_text(json.dumps(trained))
-            print(name, trained["test_accuracy"], flush=True)
     done = {(r["network"], r["recipe"], r["seed"]) for r in records()}
-    for network, recipe, seed, command in runs():
-        if (network, recipe, seed) in done:
-            continue
-        name = f"{network}-{recipe}-{seed}"
-        trained = json.loads((folder / (name + ".json")).read_text())
-        line = {"network": network, "recipe": recipe, "seed": seed, "command": " ".join(map(str, ["vanilla"] + command)),
-                "arithmetic": trained["arithmetic"], "train_loss": trained["train_loss"],
-                "measured": measure(vanilla, folder / (name + ".safetensors"))}
-        with RECORDS.open("a") as f:
-            f.write(json.dumps(line) + "\n")
-        print("measured", name, flush=True)
+    for network in NETWORKS:
+        for seed in range(1, SEEDS + 1):
+            for recipe, flags in RECIPES.items():
+                if (network, recipe, seed) in done:
+                    continue
+                name = f"{network}-{recipe}-{seed}"
+                model = folder / (name + ".safetensors")
+                command = ["train", "--arch", network, "--seed", seed] + flags
+                trained = output(vanilla, *command, "--history", folder / name, "--resume", "--snapshots", "none", "-o", model, "--json")
+                line = {"network": network, "recipe": recipe, "seed": seed, "command": " ".join(map(str, ["vanilla"] + command)),
+                        "arithmetic": trained["arithmetic"], "train_loss": trained["train_loss"], "measured": measure(vanilla, model)}
+                with RECORDS.open("a") as f:
+                    f.write(json.dumps(line) + "\n")
+                print(name, trained["test_accuracy"], flush=True)
 
 
 def table():
