@@ -98,26 +98,26 @@ func (a Augment) Warps() bool {
 	return a != Augment{}
 }
 
-// ranges is an Augment in the units of package warp.
-type ranges struct {
-	shift                int
-	angle                int64 // radians, in units of 1/one
-	scale, shear, stroke int64 // in 65536ths, and strokes in 256ths of a pixel
-	gain                 int16 // of the field
+// Amounts is an Augment in the integers that images are made by.
+type Amounts struct {
+	Shift                int
+	Angle                int64 // radians, in 2²⁴ths
+	Scale, Shear, Stroke int64 // in 65536ths, and strokes in 256ths of a pixel
+	Gain                 int16 // of the field, see warp.Field
 }
 
-// ranges are those of a, with a field of elastic displacements, nil if there is
+// Amounts are those of a, with a field of elastic displacements, nil if there is
 // none.
-func (a Augment) ranges(f *field) ranges {
-	r := ranges{
-		shift:  a.Shift,
-		angle:  int64(math.Round(a.Rotate * (math.Pi / 180) * one)),
-		scale:  int64(math.Round(a.Scale * warp.Unit)),
-		shear:  int64(math.Round(a.Shear * warp.Unit)),
-		stroke: int64(math.Round(a.Stroke * warp.FullStroke)),
+func (a Augment) Amounts(f *Field) Amounts {
+	r := Amounts{
+		Shift:  a.Shift,
+		Angle:  int64(math.Round(a.Rotate * (math.Pi / 180) * one)),
+		Scale:  int64(math.Round(a.Scale * warp.Unit)),
+		Shear:  int64(math.Round(a.Shear * warp.Unit)),
+		Stroke: int64(math.Round(a.Stroke * warp.FullStroke)),
 	}
 	if f != nil {
-		r.gain = int16(min(math.Round(a.Elastic*f.peak*256), math.MaxInt16))
+		r.Gain = int16(min(math.Round(a.Elastic*f.peak*256), math.MaxInt16))
 	}
 	return r
 }
@@ -143,23 +143,23 @@ func shiftOf(r [4]uint32, limit int) (down, right int) {
 }
 
 // changeOf is what happens to an example in an epoch.
-func (r *ranges) changeOf(orderSeed uint64, epoch, example, rows, cols int) change {
+func (r *Amounts) changeOf(orderSeed uint64, epoch, example, rows, cols int) change {
 	position := uint64(epoch)<<32 | uint64(uint32(example))
 	a, b := draw(orderSeed, streamShift, position), draw(orderSeed, streamWarp, position)
-	down, right := shiftOf(a, r.shift)
+	down, right := shiftOf(a, r.Shift)
 	// within is uniform between -limit and limit.
 	within := func(word uint32, limit int64) int64 { return int64(int32(word)) * limit >> 31 }
-	sin, cos := sine(within(b[0], r.angle))
-	shear := within(b[1], r.shear)
+	sin, cos := sine(within(b[0], r.Angle))
+	shear := within(b[1], r.Shear)
 	// The way back: stretched and sheared and turned, in reverse.
-	wide, high := (1<<32)/(warp.Unit+within(a[2], r.scale)), (1<<32)/(warp.Unit+within(a[3], r.scale))
+	wide, high := (1<<32)/(warp.Unit+within(a[2], r.Scale)), (1<<32)/(warp.Unit+within(a[3], r.Scale))
 	ux, uy := (cos+shear*sin>>16)*wide>>oneBits, (sin-shear*cos>>16)*wide>>oneBits
 	vx, vy := -sin*high>>oneBits, cos*high>>oneBits
 	midX, midY := int64(cols-1)<<15, int64(rows-1)<<15
 	fromX, fromY := midX+int64(right)<<16, midY+int64(down)<<16
 	const rounding = 1 << 9 // half of a 64th
 	return change{
-		stroke: int(within(b[2], r.stroke)),
+		stroke: int(within(b[2], r.Stroke)),
 		places: warp.Map{
 			U: int32(midX - (ux*fromX+uy*fromY)>>16 + rounding), UX: int32(ux), UY: int32(uy),
 			V: int32(midY - (vx*fromX+vy*fromY)>>16 + rounding), VX: int32(vx), VY: int32(vy),

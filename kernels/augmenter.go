@@ -7,8 +7,8 @@ import "vanilla/kernels/warp"
 type augmenter struct {
 	data    *Data
 	variant *Variant
-	ranges  ranges
-	field   *field       // nil without elastic bending
+	amounts Amounts
+	field   *Field       // nil without elastic bending
 	warper  *warp.Warper // nil if images are moved at most
 	noise   *noiseImages // nil if there are none
 	e       Examples
@@ -25,7 +25,7 @@ func newAugmenter(d *Data, v *Variant, s *shared) *augmenter {
 	if v.Elastic > 0 {
 		a.field = s.field(v.ElasticSigma, d)
 	}
-	a.ranges = v.Augment.ranges(a.field)
+	a.amounts = v.Augment.Amounts(a.field)
 	if v.Warps() {
 		a.warper = warp.New(d.Rows, d.Cols)
 	}
@@ -98,14 +98,14 @@ func (a *augmenter) image(to, from []byte, epoch, example int) {
 		shift(to, from, d.Cols, down, right)
 		return
 	}
-	c := a.ranges.changeOf(a.variant.OrderSeed, epoch, example, d.Rows, d.Cols)
+	c := a.amounts.changeOf(a.variant.OrderSeed, epoch, example, d.Rows, d.Cols)
 	if a.field == nil {
 		a.warper.Warp(to, from, c.stroke, c.places, nil)
 		return
 	}
 	a.warper.Warp(to, from, c.stroke, c.places, &warp.Field{
 		DX: a.field.at(c.acrossX, c.acrossY), DY: a.field.at(c.downwardX, c.downwardY),
-		Stride: a.field.stride, Gain: a.ranges.gain,
+		Stride: a.field.Stride, Gain: a.amounts.Gain,
 	})
 }
 

@@ -263,7 +263,7 @@ func TestSine(t *testing.T) {
 // turns are as large as they may be, and no larger.
 func TestChangeOf(t *testing.T) {
 	const rows, cols = 28, 20
-	r := Augment{Rotate: 30, Scale: 0.25, Shear: 0.2, Stroke: 0.5}.ranges(nil)
+	r := Augment{Rotate: 30, Scale: 0.25, Shear: 0.2, Stroke: 0.5}.Amounts(nil)
 	var least, most struct{ turn, high, stroke float64 }
 	for i := range 4000 {
 		c := r.changeOf(3, i%7, i, rows, cols)
@@ -293,11 +293,11 @@ func TestChangeOf(t *testing.T) {
 // Gaussian have, and fit in 16 bits at the limits of their ranges.
 func TestField(t *testing.T) {
 	for _, sigma := range []float64{leastSigma, 2, 4, 8, maxSigma} {
-		f := newField(sigma, 28, 28)
+		f := NewField(sigma, 28, 28)
 		sum, squares := 0.0, 0.0
 		for y := range fieldSide {
 			for x := range fieldSide {
-				v := float64(f.values[y*f.stride+x]) / (1 << 15) * f.peak
+				v := float64(f.Values[y*f.Stride+x]) / (1 << 15) * f.peak
 				sum += v
 				squares += v * v
 			}
@@ -320,7 +320,7 @@ func TestField(t *testing.T) {
 		if gain := maxElastic * sigma * f.peak * 256; gain > math.MaxInt16 {
 			t.Errorf("σ %g: the largest gain is %.0f", sigma, gain)
 		}
-		if a, b := f.values[5*f.stride+fieldSide+3], f.values[5*f.stride+3]; a != b {
+		if a, b := f.Values[5*f.Stride+fieldSide+3], f.Values[5*f.Stride+3]; a != b {
 			t.Errorf("σ %g: the field does not go on where it begins", sigma)
 		}
 	}

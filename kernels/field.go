@@ -10,21 +10,21 @@ const (
 	fieldSpare = 8
 )
 
-// field is random numbers that vary smoothly over a square: the displacements of
+// Field is random numbers that vary smoothly over a square: the displacements of
 // elastic bending, of which images use those from two random places on, along x and
 // along y. It is the same for all seeds; which places an image uses is not.
-type field struct {
-	// values are fractions of peak in 32768ths, rows of stride, with those repeated
+type Field struct {
+	// Values are fractions of peak in 32768ths, rows of Stride, with those repeated
 	// that follow the last of an image in the last place.
-	values []int16
-	stride int
+	Values []int16
+	Stride int
 	// peak is the largest magnitude where noise is between -1 and 1.
 	peak float64
 }
 
-// newField makes the field of a standard deviation for images of an extent. It
+// NewField makes the field of a standard deviation for images of an extent. It
 // takes milliseconds.
-func newField(sigma float64, rows, cols int) *field {
+func NewField(sigma float64, rows, cols int) *Field {
 	weights := gaussian(sigma)
 	noise := make([]int64, fieldSide*fieldSide)
 	for i := 0; i < len(noise); i += 8 {
@@ -37,10 +37,10 @@ func newField(sigma float64, rows, cols int) *field {
 	for _, v := range smooth {
 		peak = max(peak, v, -v)
 	}
-	f := &field{stride: fieldSide + cols + fieldSpare, peak: float64(peak) / (1 << (15 + weightBits + weightBits - 8))}
-	f.values = make([]int16, (fieldSide+rows)*f.stride)
+	f := &Field{Stride: fieldSide + cols + fieldSpare, peak: float64(peak) / (1 << (15 + weightBits + weightBits - 8))}
+	f.Values = make([]int16, (fieldSide+rows)*f.Stride)
 	for y := range fieldSide + rows {
-		row := f.values[y*f.stride:][:f.stride]
+		row := f.Values[y*f.Stride:][:f.Stride]
 		for x := range row {
 			row[x] = int16(smooth[y%fieldSide*fieldSide+x%fieldSide] * math.MaxInt16 / peak)
 		}
@@ -49,7 +49,7 @@ func newField(sigma float64, rows, cols int) *field {
 }
 
 // at are the values from a place on.
-func (f *field) at(x, y uint8) []int16 { return f.values[int(y)*f.stride+int(x):] }
+func (f *Field) at(x, y uint8) []int16 { return f.Values[int(y)*f.Stride+int(x):] }
 
 // weightBits is the number of bits of a blur's weights, whose sum is 1.
 const weightBits = 16

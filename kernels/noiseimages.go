@@ -28,7 +28,7 @@ const (
 )
 
 func newNoiseImages(v *Variant, d *Data, s *shared) *noiseImages {
-	return &noiseImages{threshold: uint64(math.Round(v.NoiseShare * (1 << 32))), gaussian: s.gaussian(d)}
+	return &noiseImages{threshold: v.NoiseThreshold(), gaussian: s.gaussian(d)}
 }
 
 // noiseWords are four words of what an image is made of: block 0 decides whether
@@ -79,9 +79,13 @@ func (n *noiseImages) draw(to, from []byte, seed uint64, epoch, position int) bo
 	return true
 }
 
-// newGaussian is the pixels of Gaussian noise with the training set's mean and
+// NoiseThreshold is what 32 random bits of a position are compared with: below it,
+// there is an image of noise.
+func (v *Variant) NoiseThreshold() uint64 { return uint64(math.Round(v.NoiseShare * (1 << 32))) }
+
+// GaussianPixels is the pixels of Gaussian noise with the training set's mean and
 // deviation, by 16 bits.
-func newGaussian(d *Data) []byte {
+func GaussianPixels(d *Data) []byte {
 	var sum, squares float64
 	for _, p := range d.Train.Pixels {
 		sum += float64(p)
@@ -102,19 +106,19 @@ func newGaussian(d *Data) []byte {
 // them needs it.
 type shared struct {
 	mutex  sync.Mutex
-	fields map[float64]*field
+	fields map[float64]*Field
 	pixels []byte
 }
 
 // field is the one of a standard deviation.
-func (s *shared) field(sigma float64, d *Data) *field {
+func (s *shared) field(sigma float64, d *Data) *Field {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	f := s.fields[sigma]
 	if f == nil {
-		f = newField(sigma, d.Rows, d.Cols)
+		f = NewField(sigma, d.Rows, d.Cols)
 		if s.fields == nil {
-			s.fields = map[float64]*field{}
+			s.fields = map[float64]*Field{}
 		}
 		s.fields[sigma] = f
 	}
@@ -126,7 +130,7 @@ func (s *shared) gaussian(d *Data) []byte {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.pixels == nil {
-		s.pixels = newGaussian(d)
+		s.pixels = GaussianPixels(d)
 	}
 	return s.pixels
 }
