@@ -134,12 +134,11 @@ func shift(to, from []byte, cols, down, right int) {
 }
 
 // Augmented returns the training set's examples of the given numbers as a variant
-// trains on them in an epoch, without images of noise. It fails if the variant or
-// the data cannot be.
-func Augmented(d Data, v Variant, epoch int, rows []int32) (Examples, error) {
-	if err := firstError(d.Check(), v.Augment.Check(), v.Augment.Fits(d.Rows, d.Cols)); err != nil {
+// trains on them in an epoch, in whose order they stand from a position on. It fails if
+// the variant's changes or the data cannot be.
+func Augmented(d Data, v Variant, epoch, from int, rows []int32) (Examples, error) {
+	if err := firstError(d.Check(), v.Augment.Check(), v.checkNoiseShare(), v.Augment.Fits(d.Rows, d.Cols)); err != nil {
 		return Examples{}, err
 	}
-	v.NoiseShare = 0
-	return newAugmenter(&d, &v, &shared{}).batch(epoch, 0, rows), nil
+	return newAugmenter(&d, &v, &shared{}).batch(epoch, from, rows), nil
 }

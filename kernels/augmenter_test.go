@@ -146,7 +146,7 @@ func TestAugmentedBytes(t *testing.T) {
 	} {
 		digest := uint32(0)
 		for epoch := range 3 {
-			e, err := Augmented(d, Variant{Augment: c.a, OrderSeed: 9}, epoch, rows)
+			e, err := Augmented(d, Variant{Augment: c.a, OrderSeed: 9}, epoch, 0, rows)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -183,7 +183,7 @@ func strokes(n, side int) (d Data, rows []int32) {
 func TestAugmentedIsAFunction(t *testing.T) {
 	d, rows := strokes(50, 28)
 	of := func(seed uint64, epoch int, rows []int32) Examples {
-		e, err := Augmented(d, Variant{Augment: everything, OrderSeed: seed}, epoch, rows)
+		e, err := Augmented(d, Variant{Augment: everything, OrderSeed: seed}, epoch, 0, rows)
 		if err != nil {
 			t.Fatal(err)
 		}

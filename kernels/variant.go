@@ -64,8 +64,12 @@ func (v Variant) CheckSettings() error {
 		checkThat(v.Epochs >= 1 && v.Epochs <= MaxEpochs, "epochs", v.Epochs, fmt.Sprintf("want 1 to %d", MaxEpochs)),
 		v.Schedule.Check(v.Epochs),
 		v.Augment.Check(),
-		checkThat(v.NoiseShare >= 0 && v.NoiseShare < 1, "noise_share", v.NoiseShare, "want a share from 0 to below 1"),
+		v.checkNoiseShare(),
 		v.Init.Check())
+}
+
+func (v Variant) checkNoiseShare() error {
+	return checkThat(v.NoiseShare >= 0 && v.NoiseShare < 1, "noise_share", v.NoiseShare, "want a share from 0 to below 1")
 }
 
 // Check reports the first thing about the variant that cannot be, or does not

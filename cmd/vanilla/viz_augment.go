@@ -67,6 +67,7 @@ func (v *vizFlags) augment(names []string) (viz.Figure, error) {
 	if a.Changes == nil {
 		return nil, usagef("the recipe %s changes no images: want one that does, or flags, as in --rotate 15", names[0])
 	}
+	r.NoiseShare = 0 // which changes no image, but takes its place
 	variant := train.Spec{Recipe: r, OrderSeed: v.seed}.Variant(nil)
 	rows := make([]int32, min(viz.AugmentedRows, data.Train.Len()))
 	for i := range rows {
@@ -76,7 +77,7 @@ func (v *vizFlags) augment(names []string) (viz.Figure, error) {
 	}
 	a.Changed = make([][][]byte, len(rows))
 	for epoch := range viz.AugmentedEpochs {
-		e, err := kernels.Augmented(train.Data(data), variant, epoch, rows)
+		e, err := kernels.Augmented(train.Data(data), variant, epoch, 0, rows)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"bytes"
+	"context"
+	"math"
 	"strings"
 	"testing"
 
@@ -32,6 +35,9 @@ func Soft(d kernels.Data) kernels.Data {
 // augmentation: images changed in all ways, noise among them, and targets that are no
 // labels mean the same as on the reference.
 func (s suite) augmentation(t *testing.T) {
+	if s.exec.Name() != "cuda" {
+		t.Run("bytes", s.bytes)
+	}
 	hard := func(p *ir.Program) kernels.Data { return Data(p, 22) }
 	soft := func(p *ir.Program) kernels.Data { return Soft(Data(p, 22)) }
 	for _, c := range []struct {
@@ -78,5 +84,61 @@ func (s suite) augmentation(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// bytes: the images that the executor trains on are byte for byte those that
+// kernels.Augmented makes. They are read off the weights of a network without hidden
+// layers, which a step on one image x changes from zero by (target - output)·x.
+func (s suite) bytes(t *testing.T) {
+	var v kernels.Variant
+	for _, n := range s.nets {
+		if p := n.Program; p.Features() == 784 && len(p.Params) == 2 && p.Layers() {
+			v = Variant(n, 1)
+		}
+	}
+	if v.Source == nil {
+		t.Fatal("no network without hidden layers")
+	}
+	p := v.Program()
+	v.Optimizer.WeightDecay, v.Schedule = 0, kernels.Schedule{StepSize: 1, Name: "constant"}
+	v.Augment = kernels.Augment{Shift: 2, Rotate: 25, Scale: 0.3, Shear: 0.3, Stroke: 0.8, Elastic: 50, ElasticSigma: 5}
+	v.NoiseShare, v.OrderSeed = 0.4, 77
+	const images, epochs = 15, 2
+	data := Data(p, 31)
+	data.Train = kernels.Examples{Pixels: data.Train.Pixels[:images*784], Labels: data.Train.Labels[:images], Features: 784}
+	pop := s.prepare(t, data, v)
+	state := v.InitialState()
+	for i := range state.Params {
+		clear(state.Params[i])
+	}
+	weights, biases := 0, 1
+	if p.Params[0].Bias {
+		weights, biases = 1, 0
+	}
+	state.Params[biases][0] = 1
+	output := math.E / (math.E + float64(p.Classes()) - 1)
+	for step := range images * epochs {
+		state.Step, state.LossSum = step, 0
+		if err := pop.Restore(0, state); err != nil {
+			t.Fatal(err)
+		}
+		if err := pop.Advance(context.Background(), []int{step + 1}, nil); err != nil {
+			t.Fatal(err)
+		}
+		epoch, position := step/images, step%images
+		order := kernels.NewOrder(v.OrderSeed, epoch, images)
+		want, err := kernels.Augmented(data, v, epoch, position, []int32{int32(order.At(position))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 784)
+		difference := float64(want.Target(0, 0, p.Classes())) - output
+		for i, w := range s.state(t, pop, 0).Params[weights][:784] { // the first output's
+			got[i] = byte(math.Round(float64(w) / difference * 255))
+		}
+		if !bytes.Equal(got, want.Pixels) {
+			t.Fatalf("step %d: trained on another image, with the target %v", step, want.Targets)
+		}
 	}
 }
