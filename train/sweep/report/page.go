@@ -284,8 +284,7 @@ func (p *page) rungs(r *Report) {
 	if len(accuracies) == 0 {
 		return
 	}
-	var ticks []int
-	ticks = r.Spec.Rungs()
+	ticks := r.Spec.Rungs()
 	y := viz.NewAccuracyAxis(accuracies)
 	x := logAxis(first, last)
 	plot := &pagePlot{X: "epochs", Y: f.Accuracy + ", %", YTicks: accuracyTicks(y)}
