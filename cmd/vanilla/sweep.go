@@ -631,6 +631,7 @@ type deviceReport struct {
 	Seconds  float64 `json:"seconds"`
 	Least    float64 `json:"seconds_least"`
 	Most     float64 `json:"seconds_most"`
+	Largest  float64 `json:"seconds_if_largest"` // if the costliest points go on
 	Measured int     `json:"measurements"`
 }
 
@@ -671,7 +672,7 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	if report.Cost, err = plan.Cost(options.Shard, options.Memory); err != nil {
 		return err
 	}
-	if report.Devices, err = s.speeds(ctx, plan, data, report.FLOP); err != nil {
+	if report.Devices, err = s.speeds(ctx, plan, data, report.Cost); err != nil {
 		return err
 	}
 	if s.json {
@@ -690,7 +691,11 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 		second := func(seconds float64) time.Duration {
 			return time.Duration(seconds * float64(time.Second)).Round(time.Second)
 		}
-		fmt.Fprintf(rows, "time\tabout %v on %s: %s (%v to %v by %s)\n", second(d.Seconds), d.Device, d.Name, second(d.Least), second(d.Most), words.Plural(d.Measured, "measurement"))
+		largest := ""
+		if d.Largest > 1.1*d.Seconds {
+			largest = fmt.Sprintf("; about %v if the largest networks are kept", second(d.Largest))
+		}
+		fmt.Fprintf(rows, "time\tabout %v on %s: %s (%v to %v by %s)%s\n", second(d.Seconds), d.Device, d.Name, second(d.Least), second(d.Most), words.Plural(d.Measured, "measurement"), largest)
 	}
 	rows.Flush()
 	_, err = io.WriteString(stdout, b.String())
@@ -699,7 +704,7 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 
 // speeds measures the devices in turns, and says how long each takes for so much
 // work.
-func (s *sweepFlags) speeds(ctx context.Context, plan *sweep.Plan, data *mnist.Dataset, flop float64) (found []deviceReport, err error) {
+func (s *sweepFlags) speeds(ctx context.Context, plan *sweep.Plan, data *mnist.Dataset, cost sweep.Cost) (found []deviceReport, err error) {
 	var meters []*sweep.Speedometer
 	for _, where := range s.devices() {
 		exec, failure := where.open()
@@ -730,7 +735,7 @@ func (s *sweepFlags) speeds(ctx context.Context, plan *sweep.Plan, data *mnist.D
 	}
 	for i, meter := range meters {
 		slowest, median, fastest := meter.Speed()
-		found[i].Seconds, found[i].Least, found[i].Most = flop/median, flop/fastest, flop/slowest
+		found[i].Seconds, found[i].Least, found[i].Most, found[i].Largest = cost.FLOP/median, cost.FLOP/fastest, cost.FLOP/slowest, cost.MostFLOP/median
 	}
 	return found, nil
 }

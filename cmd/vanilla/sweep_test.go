@@ -181,7 +181,7 @@ func TestSweepDryRun(t *testing.T) {
 			t.Errorf("no %q in %s", part, text)
 		}
 	}
-	if d := report.Devices[0]; d.Least > d.Seconds || d.Seconds > d.Most || d.Measured < 1 {
+	if d := report.Devices[0]; d.Least > d.Seconds || d.Seconds > d.Most || d.Measured < 1 || d.Largest < d.Seconds || report.MostFLOP <= report.FLOP {
 		t.Errorf("from %v to %v s by %d measurements, about %v", d.Least, d.Most, d.Measured, d.Seconds)
 	}
 	// Another optimizer brings another step size, which is said.

@@ -25,6 +25,8 @@ type Cost struct {
 	NetworkEpochs float64 `json:"network_epochs"`
 	// FLOP counts the products of training, as in [ir.Program.FLOPs].
 	FLOP float64 `json:"flop"`
+	// MostFLOP is as many if the costliest points of each bracket go on, as they do where large networks are better.
+	MostFLOP float64 `json:"most_flop"`
 	// MemoryBytes is about what the networks in training take at once, at most.
 	MemoryBytes int64 `json:"memory_bytes"`
 }
@@ -65,8 +67,48 @@ func (p *Plan) Cost(shard Shard, memory int64) (Cost, error) {
 	c.Variants = search + c.Finals
 	c.NetworkEpochs += float64(c.Finals * p.Points[0].Recipe.Epochs)
 	c.FLOP = b.left() * float64(p.trained())
+	c.MostFLOP = max(c.FLOP, p.costliest(shard)*float64(p.trained()))
 	c.MemoryBytes = min(sum, max(memory, largest*int64(runtime.GOMAXPROCS(0))))
 	return c, nil
+}
+
+// costliest is the work of a shard if the costliest points of each bracket are
+// selected, in products per training example.
+func (p *Plan) costliest(shard Shard) (work float64) {
+	rungs := p.Spec.Rungs()
+	var last []float64
+	for _, bracket := range shard.brackets(p) {
+		var each []float64
+		for _, point := range p.Brackets[bracket] {
+			each = append(each, flops(p.like(point).Recipe.Arch))
+		}
+		slices.SortFunc(each, func(a, b float64) int { return cmp.Compare(b, a) })
+		if len(p.Spec.Halving) == 0 {
+			for _, point := range p.Brackets[bracket] {
+				work += flops(p.like(point).Recipe.Arch) * float64(p.like(point).Recipe.Epochs*p.Spec.Seeds)
+			}
+			last = append(last, each...)
+			continue
+		}
+		for rung, epochs := range rungs {
+			if rung > 0 {
+				epochs -= rungs[rung-1]
+			}
+			each = each[:min(len(each), p.Quota(bracket, rung))]
+			for _, f := range each {
+				work += f * float64(epochs*p.Spec.Seeds)
+			}
+		}
+		last = append(last, each...)
+	}
+	if !shard.whole() {
+		return work
+	}
+	slices.SortFunc(last, func(a, b float64) int { return cmp.Compare(b, a) })
+	for _, f := range last[:min(len(last), p.Finalists())] {
+		work += f * float64(p.Points[0].Recipe.Epochs*p.Spec.FinalSeeds)
+	}
+	return work
 }
 
 // trained is the number of images that are not held out.

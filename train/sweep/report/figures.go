@@ -81,7 +81,7 @@ func (r *Report) dots() (shown []dot, all int) {
 
 // Marginals is what each dimension does.
 func (r *Report) Marginals() *viz.Marginals {
-	m := &viz.Marginals{Accuracy: validation + " after " + r.FirstEpochs(), Explained: effectMeans,
+	m := &viz.Marginals{Accuracy: validation + " after " + r.FirstEpochs(), Explained: effectMeans + r.effectsOf(),
 		About: fmt.Sprintf("%s, %s, most important dimension first", words.Plural(len(r.Points), "point"), words.Plural(r.Spec.Seeds, "seed")+" each")}
 	for _, d := range r.Dimensions {
 		v := viz.Dimension{Name: d.Name, Effect: d.effectText(), Found: d.Effect.Found()}

@@ -133,7 +133,7 @@ func (r *Report) WriteHTML(w io.Writer, rows, columns string) error {
 		return err
 	}
 	p := &page{Title: filepath.Base(r.Path), Facts: r.Facts(), Points: len(r.Points), Selects: len(r.Spec.Halving) > 1, After: r.FirstEpochs(),
-		EffectMeans: effectMeans, Running: !r.Ended()}
+		EffectMeans: effectMeans + r.effectsOf(), Running: !r.Ended()}
 	p.Finished = fmt.Sprintf("%s of %s", words.Thousands(r.Done+r.Diverged), words.Plural(r.Planned, "network"))
 	for _, s := range []string{r.testSampling(), r.heldOutSampling()} {
 		if s != "" {

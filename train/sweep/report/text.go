@@ -187,7 +187,7 @@ func (r *Report) frontTables(b *bytes.Buffer, top int) {
 
 // effectTable writes the effects, the largest first, and what pairs do together.
 func (r *Report) effectTable(b *bytes.Buffer) {
-	fmt.Fprintf(b, "\nEffects on validation accuracy after %s\n%s,\nfrom all seeds of all points; what diverged counts as the worst result.\n", r.FirstEpochs(), effectMeans)
+	fmt.Fprintf(b, "\nEffects on validation accuracy after %s\n%s,\nfrom all seeds of all points; what diverged counts as the worst result.\n", r.FirstEpochs(), effectMeans+r.effectsOf())
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "  dimension\teffect\t95 % interval\tp")
 	row := func(name string, e *Effect) {

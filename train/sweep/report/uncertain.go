@@ -5,6 +5,7 @@ import (
 
 	"vanilla/internal/sample"
 	"vanilla/internal/words"
+	"vanilla/train/sweep"
 )
 
 // Two things are uncertain in an accuracy: which seed a network had, which ± is about, and which images it was measured on,
@@ -36,6 +37,14 @@ func (r *Report) testSampling() string {
 
 // effectMeans explains effects below tables and figures.
 const effectMeans = "An effect is the share of the variance of the error's logarithm that a dimension makes by itself, with its 95 % interval"
+
+// effectsOf says what points effects are of, where they are no fair sample of the space.
+func (r *Report) effectsOf() string {
+	if r.Spec.Sampler == sweep.TPESampler {
+		return ", of the points as they were drawn: more of them where earlier ones were good, so that what matters elsewhere is underrated"
+	}
+	return ""
+}
 
 // effectText is a dimension's effect: "58 % (52 to 64)", "not seen (0 to 2 %)".
 func (d *Dimension) effectText() string {
