@@ -72,3 +72,15 @@ func checkParam(v ir.Value, a []float32) error {
 	}
 	return nil
 }
+
+// Finite says whether all parameters are finite.
+func (s State) Finite() bool {
+	for _, p := range s.Params {
+		for _, v := range p {
+			if v-v != 0 {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -25,6 +25,7 @@ type loop struct {
 	population kernels.Population
 	members    []member
 	validated  bool     // there are held-out images
+	exec       kernels.Executor
 	arithmetic string   // the executor's
 	mixed      []string // see saved
 	history    *history // nil if none is kept
@@ -69,7 +70,7 @@ type bestEpoch struct {
 // newLoop checks everything, prepares the population, and begins or continues
 // its history.
 func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options Options) (*loop, error) {
-	l := &loop{options: options, data: data, arithmetic: exec.Arithmetic(), members: make([]member, len(specs))}
+	l := &loop{options: options, data: data, exec: exec, arithmetic: exec.Arithmetic(), members: make([]member, len(specs))}
 	variants := make([]kernels.Variant, len(specs))
 	var set kernels.Data
 	var built graph.Cache

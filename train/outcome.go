@@ -39,6 +39,8 @@ type Outcome struct {
 	TestAccuracy       *float64 `json:"test_accuracy"`
 	Diverged           bool     `json:"diverged"`
 	Interrupted        bool     `json:"interrupted"`
+	// Stuck says how the network has not learned.
+	Stuck []Stuck `json:"stuck,omitempty"`
 	// Seconds is what training the whole population took.
 	Seconds float64 `json:"seconds"`
 	// Model is the file that the network was saved in.
@@ -52,7 +54,7 @@ func OutcomeOf(r Result, exec kernels.Executor, data *mnist.Dataset, fingerprint
 		DataName: data.Name, Data: fingerprint,
 		Recipe: r.Spec.Recipe, From: r.Spec.From, Parameters: r.Parameters, Seed: r.Spec.Seed, OrderSeed: r.Spec.OrderSeed,
 		Epochs: r.Epochs, BestEpoch: r.BestEpoch, TrainLoss: Loss(r.TrainLoss),
-		Diverged: r.Diverged, Interrupted: r.Interrupted, Seconds: r.Seconds,
+		Diverged: r.Diverged, Interrupted: r.Interrupted, Stuck: r.Stuck, Seconds: r.Seconds,
 	}
 	score := func(s kernels.Score) (*Loss, *float64) {
 		if s.N == 0 || r.Model == nil {

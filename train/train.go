@@ -29,6 +29,7 @@ import (
 	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/infer/quality"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -121,11 +122,16 @@ type Result struct {
 	// BestEpoch is the one that Model is of if the recipe has patience, and
 	// otherwise 0.
 	BestEpoch int
-	// Diverged networks were stopped because their loss was no longer finite.
+	// Diverged networks were stopped because their loss was no longer finite, or ended
+	// with parameters that are not.
 	Diverged bool
 	// Mixed are the arithmetics in which the run was resumed, other than the one
 	// in which it was begun, see Options.AllowMixed.
 	Mixed []string
+	// Hidden are the hidden layers' activations with their dead units, on the test
+	// images; Stuck says how a network that was trained to its end has not learned.
+	Hidden []quality.Layer
+	Stuck  []Stuck
 	// Interrupted networks were stopped because the context was done.
 	Interrupted bool
 	// Seconds is the time that training took, the whole population's, before it
@@ -276,7 +282,28 @@ func (l *loop) results(ctx context.Context) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range results {
+		l.diagnose(ctx, &results[i], l.members[i].variant)
+	}
 	return results, nil
+}
+
+// diagnose says how a network is stuck. A network that cannot be looked into has no
+// hidden layers, and its result is no less good.
+func (l *loop) diagnose(ctx context.Context, r *Result, v kernels.Variant) {
+	if r.Model == nil || r.Interrupted || r.Epochs == 0 {
+		return
+	}
+	test := l.data.Test
+	r.Stuck = ChanceOf(test.Labels, test.Classes, r.Spec.Recipe, r.Spec.Network != nil).Of(r.Test)
+	var params [][]float32
+	for _, p := range r.Model.Params {
+		params = append(params, p.Data)
+	}
+	if layers, err := HiddenOf(ctx, l.exec, v, params, test.Pixels); err == nil {
+		r.Hidden = layers
+		r.Stuck = append(r.Stuck, StuckUnits(layers)...)
+	}
 }
 
 func (l *loop) result(ctx context.Context, i int) (Result, error) {
@@ -312,8 +339,9 @@ func (l *loop) result(ctx context.Context, i int) (Result, error) {
 	if r.Test, err = l.population.Evaluate(ctx, i, kernels.Test); err != nil {
 		return r, err
 	}
-	// The last step may have been the one too far.
-	if r.Diverged = !finite(r.Test.Loss); r.Diverged {
+	// The last step may have been the one too far. Weights of pixels that are always zero
+	// reach no output, whatever they are.
+	if r.Diverged = !finite(r.Test.Loss) || !state.Finite(); r.Diverged {
 		r.Test, r.Interrupted = kernels.Score{}, false
 		return r, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/model/zoo"
 	"vanilla/train"
 	"vanilla/train/sweep/report"
 )
@@ -29,6 +30,42 @@ func shellWords(line string) []string {
 }
 
 // Many seeds are trained as one is, each network to the bytes that it has alone.
+// A run that has not learned says so in one line, and in its record; the recipes and the
+// networks that are built in have learned.
+func TestStuck(t *testing.T) {
+	t.Chdir(t.TempDir())
+	dead := []string{"train", "--epochs", "1", "--activation", "relu", "--init", "he", "--lr", "3", "--json"}
+	stdout, stderr, code := vanilla(t, dead...)
+	var r trainReport
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	if code != done || !slices.Equal(r.Stuck, []train.Stuck{train.StuckLoss, train.StuckAccuracy, train.StuckDead}) ||
+		strings.Count(stderr, "stuck") != 1 || !strings.Contains(stderr, "the network is stuck: its loss is 2.30") || !strings.Contains(stderr, " of 16 units of h2 are dead; another --init") {
+		t.Errorf("exit code %d, %q: %s", code, r.Stuck, stderr)
+	}
+	_, stderr, _ = vanilla(t, append(dead, "--seeds", "2", "-o", "two.safetensors")...)
+	if strings.Count(stderr, "stuck") != 1 || !strings.Contains(stderr, "2 of 2 networks are stuck (seeds 1, 2): of the first, its loss is") ||
+		strings.Count(string(read(t, "two.jsonl")), `"stuck":["loss at chance",`) != 2 {
+		t.Errorf("two networks: %s", stderr)
+	}
+	stdout, stderr, code = vanilla(t, "sweep", "--activation", "relu", "--init", "he", "--lr", "0.1,3", "--grid", "--epochs", "1", "--finalists", "2", "--final-seeds", "1", "-o", "s", "--json")
+	if code != done || !strings.Contains(stderr, "2 of 4 networks are stuck (2 accuracy at chance, 1 dead units, 2 loss at chance): \"stuck\" in records.jsonl says which\n") ||
+		strings.Count(stdout, `"stuck":[`) != 2 {
+		t.Errorf("a sweep: exit code %d, %s%s", code, stderr, stdout)
+	}
+	for _, name := range train.Recipes() {
+		if _, stderr, _ := vanilla(t, "train", "--recipe", name, "--epochs", "2", "-o", name+"-2.safetensors"); strings.Contains(stderr, "stuck") {
+			t.Errorf("the recipe %s: %s", name, stderr)
+		}
+	}
+	for _, name := range zoo.Names() {
+		if e := evaluated(t, name); train.StuckUnits(e.Hidden) != nil || e.TestAccuracy < 0.9 {
+			t.Errorf("the network %s has %+v", name, e.Hidden)
+		}
+	}
+}
+
 func TestSeeds(t *testing.T) {
 	inData(t)
 	text := must(t, tiny("--seed", "3", "--seeds", "4", "--validation", "0.2", "-o", "many.safetensors")...)

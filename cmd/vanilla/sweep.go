@@ -382,6 +382,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return err
 	}
 	counts := d.Counts()
+	warnStuckVariants(stderr, d)
 	if err != nil {
 		return fmt.Errorf("interrupted after %d of %d variants: %s holds them; --resume continues from there", counts.Done+counts.Diverged, counts.Planned, s.out)
 	}
@@ -395,6 +396,29 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return fmt.Errorf("all %s variants diverged: nothing was found; smaller step sizes (--lr) may help", words.Thousands(counts.Planned))
 	}
 	return err
+}
+
+// warnStuckVariants says in one line how many networks have not learned by the last
+// rung that they reached.
+func warnStuckVariants(w io.Writer, d *sweep.Directory) {
+	n := 0
+	counts := map[train.Stuck]int{}
+	for _, v := range d.Variants() {
+		if s := v.Last().Stuck; s != nil {
+			n++
+			for _, how := range s {
+				counts[how]++
+			}
+		}
+	}
+	if n == 0 {
+		return
+	}
+	var parts []string
+	for _, how := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s %s", words.Thousands(counts[how]), how))
+	}
+	fmt.Fprintf(w, "%s of %s networks are stuck (%s): \"stuck\" in records.jsonl says which\n", words.Thousands(n), words.Thousands(len(d.Variants())), list(parts))
 }
 
 // tell says what --repair did.

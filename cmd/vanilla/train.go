@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,7 +87,9 @@ take chains alone, with any activations.
 
 Ctrl-C stops it after the current step; the network as it stands is evaluated and
 saved. A network whose loss is no longer finite has diverged and is not saved. The
-exit code is 1 in both cases. With --history a run can be continued where it was
+exit code is 1 in both cases. A network that was trained to its end and has not learned
+is saved, and a line says that it is stuck: its loss stays at that of guessing or is far
+above it, its accuracy is chance's, or half the units of a layer are dead. With --history a run can be continued where it was
 stopped, however it was: --history DIR --resume is enough, because the directory knows
 the other flags. It ends with the same bytes.`,
 		Example: `  vanilla train
@@ -418,6 +421,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if err != nil {
 		return err
 	}
+	warnStuck(stderr, results)
 	if t.seeds > 1 {
 		return t.saveSeeds(stdout, results, exec, data)
 	}
@@ -476,6 +480,26 @@ func (t *trainFlags) checkOut() error {
 	return nil
 }
 
+// warnStuck says in one line which networks have not learned, and how the first one.
+func warnStuck(w io.Writer, results []train.Result) {
+	var seeds []string
+	text := ""
+	for i := range results {
+		if t := results[i].StuckText(); t != "" {
+			text = cmp.Or(text, t)
+			seeds = append(seeds, fmt.Sprint(results[i].Spec.Seed))
+		}
+	}
+	const advice = "another --init, --lr or --activation may help"
+	switch {
+	case seeds == nil:
+	case len(results) == 1:
+		fmt.Fprintf(w, "the network is stuck: %s; %s\n", text, advice)
+	default:
+		fmt.Fprintf(w, "%d of %d networks are stuck (seeds %s): of the first, %s; %s\n", len(seeds), len(results), list(seeds), text, advice)
+	}
+}
+
 // outcome is what kept the run from its end, or nil.
 func (t *trainFlags) outcome(r train.Result) error {
 	var again string
@@ -484,8 +508,12 @@ func (t *trainFlags) outcome(r train.Result) error {
 	}
 	switch {
 	case r.Diverged:
-		return fmt.Errorf("diverged in epoch %d of %d: the loss is no longer finite; nothing was saved; a smaller --lr may help",
-			r.Epochs+1, r.Spec.Recipe.Epochs)
+		what := "the loss is"
+		if finite(r.TrainLoss) != nil {
+			what = "outputs or weights are"
+		}
+		return fmt.Errorf("diverged in epoch %d of %d: %s no longer finite; nothing was saved; a smaller --lr may help",
+			min(r.Epochs+1, r.Spec.Recipe.Epochs), r.Spec.Recipe.Epochs, what)
 	case r.Interrupted && r.Model == nil:
 		return errBeforeStart
 	case r.Interrupted:
@@ -585,6 +613,8 @@ type trainReport struct {
 	TestAccuracy    *float64     `json:"test_accuracy"`
 	Diverged        bool         `json:"diverged"`
 	Model           *string      `json:"model"`
+	// Stuck says how the network has not learned.
+	Stuck []train.Stuck `json:"stuck,omitempty"`
 	// ValidationAccuracy is there if images were held out, BestEpoch if the recipe
 	// has patience.
 	ValidationAccuracy *float64 `json:"validation_accuracy,omitempty"`
@@ -610,6 +640,7 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 		Diverged:        r.Diverged,
 		Model:           saved,
 		BestEpoch:       r.BestEpoch,
+		Stuck:           r.Stuck,
 	}
 	if r.Model != nil {
 		report.TestAccuracy = finite(r.Test.Accuracy())

@@ -69,6 +69,9 @@ type Record struct {
 	TestAccuracy       *float64    `json:"test_accuracy,omitempty"`
 	// Diverged variants were stopped: this is their last record.
 	Diverged bool `json:"diverged"`
+	// Stuck says how the network has not learned, up to this rung: by its scores on the
+	// held-out images and, after the last rung of a final variant, by its dead units.
+	Stuck []train.Stuck `json:"stuck,omitempty"`
 	// Seconds is the time for which the sweep had trained, in all processes
 	// together that worked on this directory one after the other; Time is the
 	// clock's.

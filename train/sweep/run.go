@@ -520,6 +520,15 @@ func (s *sweeper) collect(ctx context.Context, population kernels.Population, ta
 	if err := group.Wait(); err != nil {
 		return e, 0, err
 	}
+	for i, m := range models {
+		if m == nil {
+			continue
+		}
+		// What cannot be looked into is no less good.
+		if layers, err := train.HiddenOf(ctx, s.exec, tasks[i].variant, states[i].Params, s.data.Test.Pixels); err == nil {
+			records[i].Stuck = append(records[i].Stuck, train.StuckUnits(layers)...)
+		}
+	}
 	seconds, now := s.spent+time.Since(s.began).Seconds(), time.Now().UTC().Truncate(time.Second)
 	for i := range tasks {
 		t := &tasks[i]
@@ -565,7 +574,7 @@ func (s *sweeper) score(ctx context.Context, population kernels.Population, i in
 	r.Losses = slices.Clone(t.losses[from:])
 	diverged := func() (*Record, *model.Model, error) {
 		r.Diverged, r.TrainLoss = true, train.Loss(t.last.Loss)
-		r.ValidationLoss, r.ValidationAccuracy, r.TestLoss, r.TestAccuracy = nil, nil, nil, nil
+		r.ValidationLoss, r.ValidationAccuracy, r.TestLoss, r.TestAccuracy, r.Stuck = nil, nil, nil, nil, nil
 		return r, nil, nil
 	}
 	if r.Diverged {
@@ -579,7 +588,10 @@ func (s *sweeper) score(ctx context.Context, population kernels.Population, i in
 		}
 		l, a := train.Loss(score.Loss), score.Accuracy()
 		*loss, *accuracy = &l, &a
-		return l-l == 0, nil // finite
+		if split == kernels.Validation {
+			r.Stuck = train.ChanceOf(s.data.Validation.Labels, s.data.Classes, r.Recipe, false).Of(score)
+		}
+		return l-l == 0 && state.Finite(), nil
 	}
 	// The last step may have been the one too far.
 	if ok, err := evaluate(kernels.Validation, &r.ValidationLoss, &r.ValidationAccuracy); err != nil || !ok {
