@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -58,15 +59,15 @@ func TestDoubtsOfTestImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(doubts) > 0 {
+		switch {
+		case len(doubts) > 0, known.filledShare(pixels) > known.filled, known.roughness(pixels) > known.rough:
 			doubted++
-		}
-		if i%every == 0 && known.Of(pixels) < Unlike {
+		case i%every == 0 && known.Of(pixels) < Unlike:
 			unlike++
 		}
 	}
 	share := float64(doubted)/float64(data.Test.Len()) + float64(unlike*every)/float64(data.Test.Len())
-	t.Logf("%d of %d by their ink, %d of every %dth by their shape: %.2f %%", doubted, data.Test.Len(), unlike, every, 100*share)
+	t.Logf("%d of %d by their ink, its area or its edges, %d of every %dth by their shape: %.2f %%", doubted, data.Test.Len(), unlike, every, 100*share)
 	if share > 0.01 {
 		t.Errorf("%.2f %% of the test images raise a doubt, want at most 1 %%", 100*share)
 	}
@@ -138,6 +139,36 @@ func TestDoubts(t *testing.T) {
 		}
 		if l := known.Of(pixels); l >= Unlike {
 			t.Errorf("%s is like a digit by %.2f", name, l)
+		}
+	}
+	for name, of := range map[string]func(x, y int) bool{
+		"a filled square":   func(x, y int) bool { return far(x, y) < 60 },
+		"a disc":            func(x, y int) bool { return x*x+y*y < 60*60 },
+		"a filled triangle": func(x, y int) bool { return max(y, -y) < 60 && 2*max(x, -x) < y+60 },
+	} {
+		pixels, _, err := FromPhoto(shape(of), 28, 28)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := known.Doubt(pixels); !strings.Contains(d, "filled") {
+			t.Errorf("%s: found the doubt %q", name, d)
+		}
+	}
+	for name, level := range map[string]func() byte{
+		"noise of all levels":   func() byte { return byte(random.IntN(256)) },
+		"dots":                  func() byte { return byte(255 * (random.IntN(5) / 4)) },
+		"noise around one grey": func() byte { return byte(min(max(128+60*random.NormFloat64(), 0), 255)) },
+	} {
+		g := image.NewGray(image.Rect(0, 0, 28, 28))
+		for i := range g.Pix {
+			g.Pix[i] = level()
+		}
+		pixels, _, err := FromPhoto(g, 28, 28)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := known.Doubt(pixels); !strings.Contains(d, "noise") {
+			t.Errorf("%s: found the doubt %q", name, d)
 		}
 	}
 	if l := known.Of(data.Train.Image(7)); l < 1-1e-9 {

@@ -224,8 +224,10 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		if err != nil {
 			return err
 		}
-		if known != nil && len(doubts) == 0 && known.Of(pixels) < mnist.Unlike {
-			doubts = append(doubts, "the shape is unlike any of MNIST's training images: is it a digit?")
+		if known != nil && len(doubts) == 0 {
+			if doubt := known.Doubt(pixels); doubt != "" {
+				doubts = append(doubts, doubt)
+			}
 		}
 		for _, d := range doubts {
 			fmt.Fprintf(stderr, "%s: %s\n", file, d)
