@@ -326,6 +326,12 @@ func TestInterrupt(t *testing.T) {
 		trained.Epochs >= 1000000 || trained.Model == nil {
 		t.Fatalf("exit code %d, %s%s", code, stdout.String(), stderr.String())
 	}
+	// The line that cancelled told of an epoch's end: no step was begun after it.
+	var told int
+	line := stderr.String()[strings.Index(stderr.String(), "epoch "):]
+	if _, err := fmt.Sscanf(line, "epoch %d", &told); err != nil || trained.Epochs != told {
+		t.Errorf("cancelled at the end of epoch %d (%v), trained %d", told, err, trained.Epochs)
+	}
 	var evaluated evalReport
 	if err := json.Unmarshal([]byte(must(t, "eval", "model.safetensors", "--data", "tiny", "--json")), &evaluated); err != nil {
 		t.Fatal(err)
