@@ -119,7 +119,11 @@ func (l *lowering) layers() (string, error) {
 		return "proved equal to layer operations: " + count(p.Ops), nil
 	}
 	l.net.Program, l.net.unfused = fuse.Parts(l.net.Tensor), err
-	return fmt.Sprintf("no network of layers as a whole: %v; of its parts are %s", err, count(l.net.Program.Ops)), nil
+	report := fmt.Sprintf("no network of layers as a whole: %v; its parts:", err)
+	for _, line := range fuse.Report(l.net.Tensor, l.net.Program) {
+		report += fmt.Sprintf("\n%-12s %s", "", line)
+	}
+	return report, nil
 }
 
 // nodeOf is the graph's node that a value of the forward pass is. Of tensor
