@@ -3,6 +3,7 @@ package graph_test
 import (
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +11,9 @@ import (
 	"gorgonia.org/tensor"
 
 	"vanilla/graph"
+	"vanilla/graph/ir"
 	"vanilla/graph/samples"
+	"vanilla/kernels/ref"
 )
 
 // What Gorgonia makes one node, whatever the user wrote: the reason for what
@@ -67,6 +70,151 @@ func TestSoftmaxOverflows(t *testing.T) {
 	}
 	if finite {
 		t.Errorf("Gorgonia's softmax is right now: %v", v.Data())
+	}
+	n, err := graph.Lower("softmax", func(batch int) (*graph.Graph, error) {
+		return classifier(batch, func(z *gorgonia.Node) *gorgonia.Node { return z }), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, p := range map[string]*ir.Program{"layers": n.Program, "tensor operations": n.Tensor} {
+		in := ref.NewInterpreter[float32](p)
+		for _, q := range p.Params { // logits of 0 for the first example, and of 100, 0, 0 for the other
+			in.Values[q.Value][0] = 10
+		}
+		in.Run([]float32{0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0}, []byte{0, 0})
+		if got, want := float64(in.Values[p.Loss][0]), math.Log(3)/2; !(math.Abs(got-want) < 1e-6) {
+			t.Errorf("%s: the loss is %v, want %v", what, got, want)
+		}
+		for _, q := range p.Params {
+			for _, v := range in.Values[q.Grad] {
+				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+					t.Fatalf("%s: a gradient is %v", what, v)
+				}
+			}
+		}
+	}
+}
+
+// derivative is what Gorgonia's machine computes of f and of its derivative in the
+// elements of x, whose sum of f it differentiates.
+func derivative(t *testing.T, x []float64, f func(x *gorgonia.Node) (*gorgonia.Node, error)) (value, slope []float64) {
+	t.Helper()
+	g := gorgonia.NewGraph()
+	n := gorgonia.NewVector(g, tensor.Float64, gorgonia.WithShape(len(x)), gorgonia.WithName("x"),
+		gorgonia.WithValue(tensor.New(tensor.WithShape(len(x)), tensor.WithBacking(append([]float64(nil), x...)))))
+	y := must(f(n))
+	var v gorgonia.Value
+	gorgonia.Read(y, &v)
+	grads, err := gorgonia.Grad(must(gorgonia.Sum(y)), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d gorgonia.Value
+	gorgonia.Read(grads[0], &d)
+	vm := gorgonia.NewTapeMachine(g)
+	defer vm.Close()
+	if err := vm.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	return v.Data().([]float64), d.Data().([]float64)
+}
+
+// Gorgonia's derivatives of Log2, InverseSqrt and Dropout are wrong: the first two are
+// refused, and the third is lowered to the right one.
+func TestWrongGradients(t *testing.T) {
+	x := []float64{0.25, 0.5, 2, 3}
+	for name, c := range map[string]struct {
+		f     func(*gorgonia.Node) (*gorgonia.Node, error)
+		right func(x float64) float64
+	}{
+		"log2":    {gorgonia.Log2, func(x float64) float64 { return 1 / (x * math.Ln2) }},
+		"invSqrt": {gorgonia.InverseSqrt, func(x float64) float64 { return -0.5 * math.Pow(x, -1.5) }},
+	} {
+		_, slope := derivative(t, x, c.f)
+		wrong := false
+		for i := range x {
+			wrong = wrong || math.Abs(slope[i]-c.right(x[i])) > 1e-3
+		}
+		if !wrong {
+			t.Errorf("Gorgonia's derivative of %s is right now: it need not be refused", name)
+		}
+		_, err := graph.Lower(name, func(batch int) (*graph.Graph, error) {
+			return classifier(batch, func(z *gorgonia.Node) *gorgonia.Node { return must(c.f(must(gorgonia.Sigmoid(z)))) }), nil
+		})
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is lowered: %v", name, err)
+		}
+	}
+	many := make([]float64, 200)
+	for i := range many {
+		many[i] = 1
+	}
+	for p, right := range map[float64]bool{0.5: true, 0.2: false} {
+		value, slope := derivative(t, many, func(x *gorgonia.Node) (*gorgonia.Node, error) { return gorgonia.Dropout(x, p) })
+		agree := true
+		for i := range value { // of 1, so the value is the slope
+			agree = agree && math.Abs(value[i]-slope[i]) < 1e-9
+		}
+		if agree != right {
+			t.Errorf("dropout of %g: the machine's slopes agree with its values: %t (%v, %v)", p, agree, slices.Max(value), slices.Max(slope))
+		}
+	}
+	n, err := graph.Lower("dropout", func(batch int) (*graph.Graph, error) {
+		return classifier(batch, func(z *gorgonia.Node) *gorgonia.Node { return must(gorgonia.Dropout(z, 0.2)) }), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	masks := 0 // one, which both directions multiply by
+	for _, op := range n.Program.Ops {
+		if op.Code == ir.Random {
+			if masks++; op.Fn != ir.FnKeep || op.Draw[0] != 0.8 {
+				t.Errorf("dropout of 0.2 is %s %v", op.Fn, op.Draw)
+			}
+		}
+	}
+	if masks != 1 {
+		t.Errorf("%d masks, want one", masks)
+	}
+}
+
+// classifier is a dense layer, a function of it, and another dense layer.
+func classifier(batch int, f func(z *gorgonia.Node) *gorgonia.Node) *graph.Graph {
+	e := gorgonia.NewGraph()
+	g := &graph.Graph{Expr: e,
+		X: gorgonia.NewMatrix(e, tensor.Float32, gorgonia.WithShape(batch, 6), gorgonia.WithName("x")),
+		Y: gorgonia.NewMatrix(e, tensor.Float32, gorgonia.WithShape(batch, 3), gorgonia.WithName("y"))}
+	dense := func(h *gorgonia.Node, name string, out int) *gorgonia.Node {
+		w := gorgonia.NewMatrix(e, tensor.Float32, gorgonia.WithShape(h.Shape()[1], out), gorgonia.WithName(name))
+		g.Params = append(g.Params, w)
+		return must(gorgonia.Mul(h, w))
+	}
+	g.Output = dense(f(dense(g.X, "W1", 5)), "W2", 3)
+	g.Loss = must(gorgonia.Neg(must(gorgonia.Mean(must(gorgonia.Sum(must(gorgonia.HadamardProd(g.Y, must(gorgonia.LogSoftMax(g.Output)))), 1))))))
+	return g
+}
+
+// Of nodes that may be several of the user's a note says so, and slices that Gorgonia
+// confuses are refused.
+func TestMergedNodesAreTold(t *testing.T) {
+	lower := func(f func(z *gorgonia.Node) *gorgonia.Node) (*graph.Network, error) {
+		return graph.Lower("merged", func(batch int) (*graph.Graph, error) { return classifier(batch, f), nil })
+	}
+	for what, f := range map[string]func(z *gorgonia.Node) *gorgonia.Node{
+		"Dropout": func(z *gorgonia.Node) *gorgonia.Node {
+			return must(gorgonia.Add(must(gorgonia.Dropout(z, 0.5)), must(gorgonia.Tanh(must(gorgonia.Dropout(z, 0.2))))))
+		},
+		"SoftMax": func(z *gorgonia.Node) *gorgonia.Node {
+			return must(gorgonia.Add(must(gorgonia.LogSoftMax(z)), must(gorgonia.Tanh(must(gorgonia.SoftMax(z))))))
+		},
+	} {
+		n, err := lower(f)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		} else if len(n.Notes) == 0 || !strings.Contains(strings.ToLower(strings.Join(n.Notes, " ")), strings.ToLower(what)) || !strings.Contains(n.Explain(), n.Notes[0]) {
+			t.Errorf("%s: the notes are %q", what, n.Notes)
+		}
 	}
 }
 
