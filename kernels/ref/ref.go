@@ -191,6 +191,8 @@ type Interpreter[T float32 | float64] struct {
 	// Draw fills the result of the program's k-th Random operation. Where it is
 	// nil, as in evaluation, every element is the mean.
 	Draw func(k int, out []T)
+	// Rounding, if not nil, is told of every result.
+	Rounding Rounding[T]
 }
 
 // NewInterpreter returns an interpreter whose parameters are zero. The program
@@ -229,6 +231,7 @@ func (in *Interpreter[T]) run(ops []ir.Op, x []T, labels []byte) {
 		default:
 			in.Values[op.Out] = in.tensor(op)
 		}
+		in.rounded(&ops[i])
 	}
 }
 
