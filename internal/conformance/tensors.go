@@ -85,18 +85,7 @@ func tensorGradients(exec kernels.Executor, v kernels.Variant, p *ir.Program) er
 	v.Optimizer.WeightDecay = 0
 	v.Schedule = kernels.Schedule{StepSize: stepSize, Name: "constant"}
 	before := Randomize(v)
-	pop, err := exec.Prepare(data, []kernels.Variant{v})
-	if err != nil {
-		return err
-	}
-	defer pop.Close()
-	if err := pop.Restore(0, before); err != nil {
-		return err
-	}
-	if err := pop.Advance(context.Background(), []int{1}, nil); err != nil {
-		return err
-	}
-	after, err := pop.State(0)
+	after, err := stepped(exec, data, v, before)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ type machine struct {
 	zeros, wt, transposed, losses []float32
 	gradient                      []float32 // of a few panels, or a bias
 	row                           []float32 // of a bias that is also weights
-	rowBuffer                       []int32
+	rowBuffer                     []int32
 	own                           input // of StepOn
 }
 

@@ -24,6 +24,22 @@ func TestTensors(t *testing.T) {
 	}
 }
 
+// Gradients are PyTorch's, on every instruction set.
+func TestSamples(t *testing.T) {
+	for name, executor := range cpu.Executors() {
+		t.Run(name, func(t *testing.T) {
+			conformance.Samples(t, executor, func(*ir.Program) bool { return false })
+		})
+	}
+}
+
+// Each tensor operation by itself, on every instruction set.
+func TestTensorOperations(t *testing.T) {
+	for name, executor := range cpu.Executors() {
+		t.Run(name, func(t *testing.T) { conformance.Operations(t, executor) })
+	}
+}
+
 // Sets of vectors train programs with tensor operations to the same bits.
 func TestSetsAgreeOnTensors(t *testing.T) {
 	sets := cpu.Executors()

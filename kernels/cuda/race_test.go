@@ -82,7 +82,7 @@ func raceTensors(t *testing.T) {
 		{[]int{4, 30}, []int{4, 9}, []int{9, 39}, []string{"c[4,39] = concat A B axes=1", "g = unslice c axes=0 ints=1,9,2"}},
 		{[]int{2}, []int{2}, []int{1, 500}, []string{"k[500] = random keep draw=0.7,0", "n[500] = random gauss draw=0,1", "g = map mul k n"}},
 	} {
-		computed(t, e, shown(t, c.a, c.b, c.g, c.lines...), 2, numbers(lengthOf(c.a), 1), numbers(lengthOf(c.b), 2))
+		conformance.Computed(t, e, conformance.Shown(t, c.a, c.b, c.g, c.lines...), 2, conformance.Numbers(lengthOf(c.a), 1), conformance.Numbers(lengthOf(c.b), 2))
 	}
 	programs := tensorPrograms(t)
 	for i := 0; i < len(programs); i += 12 {

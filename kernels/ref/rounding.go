@@ -60,8 +60,11 @@ func (in *Interpreter[T]) magnitudes(op *ir.Op) (magnitudes []T, terms int) {
 		magnitudes = make([]T, len(out))
 		for i, v := range out {
 			magnitudes[i] = T(math.Abs(float64(v)))
-			if op.Code == ir.DXent || op.Code == ir.DQuad { // a difference of what is about one
+			switch op.Code {
+			case ir.DXent, ir.DQuad: // a difference of what is about one
 				magnitudes[i] += T(sum.Scale / float64(batch))
+			case ir.DAct: // by a slope that may be a difference of what is about one: 1 − h²
+				magnitudes[i] += T(math.Abs(float64(in.Values[op.Args[0]][i])))
 			}
 		}
 		return magnitudes, terms
