@@ -70,7 +70,7 @@ func readNPZ(ctx context.Context, path string, files []string) (*found, error) {
 			if arrays[part][of] != nil {
 				return nil, fmt.Errorf("%s: expected one array of %s, found %s and %s", file, [2][2]string{{"training images", "training labels"}, {"test images", "test labels"}}[part][of], arrays[part][of].name, name)
 			}
-			if arrays[part][of], err = openNumpy(ctx, member, file, name); err != nil {
+			if arrays[part][of], err = openNumpy(ctx, member, z.sizeBytes, file, name); err != nil {
 				return nil, err
 			}
 			defer arrays[part][of].Close()
@@ -132,7 +132,8 @@ func roleOf(name, file string, arrays, files int) (part, of int, ok bool) {
 // npz is an open file.
 type npz struct {
 	io.Closer
-	arrays map[string]*zip.File
+	arrays    map[string]*zip.File
+	sizeBytes int64 // of the file
 }
 
 func openNPZ(path string) (*npz, error) {
@@ -155,7 +156,12 @@ func openNPZ(path string) (*npz, error) {
 			arrays[name] = member
 		}
 	}
-	return &npz{f, arrays}, nil
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &npz{f, arrays, info.Size()}, nil
 }
 
 // directoryOf reads a zip file's directory if it is not too long.
@@ -241,7 +247,7 @@ var (
 
 // openNumpy reads the header of an array (numpy.lib.format): a magic number, a version, a length, and a Python dictionary
 // of that length. Package npyio takes a header's word for its length, and panics at some headers.
-func openNumpy(ctx context.Context, member *zip.File, file, name string) (*numpy, error) {
+func openNumpy(ctx context.Context, member *zip.File, sizeBytes int64, file, name string) (*numpy, error) {
 	shown := file + ": " + name
 	stream, err := member.Open()
 	if err != nil {
@@ -302,11 +308,10 @@ func openNumpy(ctx context.Context, member *zip.File, file, name string) (*numpy
 		a.shape = append(a.shape, int(d))
 	}
 	a.in.count = int(total)
-	// What is stored, as it is, may be read at once; what is compressed may be less than it says.
-	if member.Method == zip.Store {
-		a.in.ahead = int64(min(member.CompressedSize64, maxSizeBytes))
-	} else {
-		a.in.ahead = max(firstRead, expectedRatio*int64(min(member.CompressedSize64, maxSizeBytes/expectedRatio)))
+	// The directory may say anything of a member's size, but it is no larger than the file.
+	a.in.ahead = int64(min(member.CompressedSize64, uint64(sizeBytes)))
+	if member.Method != zip.Store {
+		a.in.ahead *= expectedRatio
 	}
 	return a, nil
 }

@@ -136,7 +136,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "population `sizes`, suite population (default 1,4,16,64,256,1024,4096)")
 	c.Flags().IntVar(&b.rounds, "rounds", 0, "rounds, a `number`, each of which times everything once (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy 10, of accuracy 20, to --reproduce 2)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
-	c.Flags().StringVar(&b.data, "data", "mnist", "mnist, which is built in, or a `directory` with four IDX files, plain or .gz")
+	c.Flags().StringVar(&b.data, "data", "mnist", dataUsage)
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
 	c.Flags().StringVar(&b.plot, "plot", "", "where to draw the results, a `file`: .png, .svg or .pdf")
 	c.Flags().StringVar(&b.python, "peers", "", "run other frameworks with this `python`: implies the suite peers, see bench/peers")

@@ -48,11 +48,13 @@ func keepApart(inputs []string, outputs ...output) error {
 		}
 		read = append(read, input)
 		// Of a directory, what a data set consists of.
-		files, err := filepath.Glob(filepath.Join(input, "*-ubyte*"))
-		if err != nil {
-			continue // a directory whose name is a pattern
+		for _, pattern := range []string{"*-ubyte*", "*.idx*", "*.csv*", "*.npz", "*.txt"} {
+			files, err := filepath.Glob(filepath.Join(input, pattern))
+			if err != nil {
+				break // a directory whose name is a pattern
+			}
+			read = append(read, files...)
 		}
-		read = append(read, files...)
 	}
 	for i, o := range outputs {
 		if o.path == "" {

@@ -49,6 +49,13 @@ percentage points. --raw takes images as they are, --show draws what the network
 What looks like a frame, like several digits or like no digit gets a warning, and so
 does 1 % of MNIST's test images at most.
 
+A network that was trained on other data knows what was done to them. If they were
+files of pictures, the same is done to an image: it is made grey, scaled, inverted,
+transposed. If they were arrays (IDX, .csv, .npz) of shapes on an even background, an
+image is cut to its shape, which is made as large as theirs, and light or dark as
+theirs. --raw takes an image as it is in those arrays, and does to it what was done to
+them.
+
 Probabilities are the softmax of the network's outputs. A network trained with the
 quadratic loss, such as lesson, has no softmax: its outputs are shown as they are, each
 from 0 to 1, and do not sum to 1.
@@ -66,7 +73,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().BoolVar(&p.raw, "raw", false, "take images as they are: of the network's own size, grey values from 0 (black) as pixels")
+	c.Flags().BoolVar(&p.raw, "raw", false, "take images as they are in the data: of their size, grey values from 0 (black) as pixels")
 	c.Flags().StringVar(&p.show, "show", "", "where to draw the images as the network saw them, a `file` whose name ends in .png or .svg")
 	p.data.addTo(c.Flags(), "", "instead of images, the test images of: "+dataUsage)
 	p.placement.flags(c)

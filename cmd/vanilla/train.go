@@ -40,6 +40,7 @@ type trainFlags struct {
 	base               string            // --recipe
 	from               string            // --from
 	known              *model.Model      // that --from names
+	started            *train.Start      // whose weights the network of --recipe began with, if any
 	given              map[string]bool   // the fields that flags change
 	settings           map[string]string // the flags that were given, without dashes, for the run's checkpoint
 	data               dataSource
@@ -214,6 +215,7 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 		return err
 	}
 	base := from.Recipe
+	t.started = from.From
 	r := base
 	t.given = map[string]bool{}
 	for _, own := range recipeFlags(&r) {
@@ -381,6 +383,9 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return err
 	}
 	noteData(stderr, t.data.flags, data)
+	if t.started != nil && t.From == nil {
+		fmt.Fprintf(stderr, "recipe: %s began with the weights of %s, as --from does, and this run with random ones\n", t.base, t.started)
+	}
 	t.adapt(data)
 	if err := t.Recipe.Fits(data); err != nil {
 		return err
