@@ -97,7 +97,7 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 	}
 	prepared.look(d.Train)
 	d.Train.Prepared, d.Test.Prepared = prepared, prepared
-	d.Notes = append(d.Notes, d.notes()...)
+	d.Notes = append(d.Notes, d.notes(o.Known)...)
 	return d, nil
 }
 

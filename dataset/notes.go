@@ -10,16 +10,17 @@ import (
 // strayShare is below which share of the median class a class's images look like a mistake.
 const strayShare = 0.01
 
-// notes say what is unusual about a data set.
-func (d *Dataset) notes() (notes []string) {
+// notes say what is unusual about a data set. Of classes that a network knows already, so many, none need to be there.
+func (d *Dataset) notes(known int) (notes []string) {
 	counts := d.Train.Counts()
 	var empty []string
 	var present []int
 	for c, n := range counts {
-		if n == 0 {
-			empty = append(empty, d.Train.ClassName(c))
-		} else {
+		switch {
+		case n > 0:
 			present = append(present, n)
+		case c >= known:
+			empty = append(empty, d.Train.ClassName(c))
 		}
 	}
 	slices.Sort(present)

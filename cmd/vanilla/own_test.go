@@ -167,6 +167,7 @@ func TestOwnPictures(t *testing.T) {
 		{[]string{"--from", "bars.safetensors", "--data", "more", "--test", "0.2", "--arch", "64-16-9-4"}, "--from bars.safetensors: 2.weight of"},
 		{[]string{"--from", "nowhere.safetensors"}, "--from nowhere.safetensors"},
 		{[]string{"--from", ""}, `--from "": want a model`},
+		{[]string{"--from", "bars.safetensors"}, "its class 0 is a bar that stands"},
 	} {
 		if _, stderr, code := vanilla(t, append([]string{"train", "--epochs", "1"}, c.args...)...); code == done || !strings.Contains(stderr, c.want) {
 			t.Errorf("train %q: exit code %d, %s; want %s", c.args, code, stderr, c.want)

@@ -118,13 +118,6 @@ func (d *dataSource) load(ctx context.Context, m *model.Model) (*mnist.Dataset, 
 	if err != nil {
 		return nil, err
 	}
-	if m != nil && d.name == "mnist" {
-		for c, name := range m.Classes {
-			if !slices.Contains(digits, name) {
-				return nil, &train.SettingError{Field: "data", Value: d.name, Problem: fmt.Sprintf("the network was trained on other images: its class %d is %s: want the data that it is for", c, name)}
-			}
-		}
-	}
 	return d.open(ctx, o)
 }
 
@@ -141,6 +134,11 @@ func (d *dataSource) untested(ctx context.Context) (*mnist.Dataset, error) {
 // open opens the data set with options.
 func (d *dataSource) open(ctx context.Context, o dataset.Options) (*mnist.Dataset, error) {
 	if d.name == "mnist" {
+		for c, name := range o.KnownNames {
+			if !slices.Contains(digits, name) {
+				return nil, &train.SettingError{Field: "data", Value: d.name, Problem: fmt.Sprintf("the network was trained on other images: its class %d is %s: want the data that it is for", c, name)}
+			}
+		}
 		if o.Test > 0 && !o.TestIfNone {
 			return nil, &train.SettingError{Field: "test", Value: o.Test, Problem: "mnist has test images of its own: want none"}
 		}
