@@ -24,7 +24,7 @@ type loop struct {
 	data       *mnist.Dataset
 	population kernels.Population
 	members    []member
-	validated  bool     // there are held-out images
+	validated  bool // there are held-out images
 	exec       kernels.Executor
 	arithmetic string   // the executor's
 	mixed      []string // see saved

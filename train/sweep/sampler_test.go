@@ -2,10 +2,12 @@ package sweep
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -295,6 +297,71 @@ func TestLearnedPlan(t *testing.T) {
 		}
 		same(t, sweep(t, damaged, spec, Options{Resume: true, Repair: true}), whole)
 	}
+}
+
+// The sampler's comparison in studies: what its table says is what its records say.
+func TestSamplerStudy(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("where products and sums are rounded once, plans that are learned may be others")
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "studies", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	median := map[string]float64{}
+	for _, sampler := range Samplers() {
+		var all []float64
+		var texts []string
+		for seed := 1; seed <= 10; seed++ {
+			d, err := Open(t.Context(), filepath.Join("..", "..", "studies", "sampler", fmt.Sprintf("%s-%d", sampler, seed)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Spec.sampler() != sampler || d.Spec.Seed != uint64(seed) || d.Plan.Size() != 96 {
+				t.Fatalf("%s holds another sweep: %+v", d.Path, d.Spec)
+			}
+			epochs, reached := epochsTo(d, 0.985)
+			text := strconv.Itoa(epochs)
+			if !reached {
+				text, epochs = fmt.Sprintf("not in %d", epochs), math.MaxInt32
+			}
+			all, texts = append(all, float64(epochs)), append(texts, text)
+		}
+		_, median[sampler], _ = sample.Quartiles(all)
+		line := fmt.Sprintf("| %s | %s | %.0f |", sampler, strings.Join(texts, ", "), median[sampler])
+		t.Log(line)
+		if !strings.Contains(string(page), line+"\n") {
+			t.Errorf("the records say %s, the page does not", line)
+		}
+	}
+	if text := fmt.Sprintf("needs %.2f times as many", median[TPESampler]/median[RandomSampler]); !strings.Contains(string(page), text) {
+		t.Errorf("the records say that it %s, the page does not", text)
+	}
+}
+
+// epochsTo counts network-epochs, bracket by bracket, up to the end of the rung at which
+// a network has reached an accuracy on the held-out images, or of all.
+func epochsTo(d *Directory, accuracy float64) (epochs int, reached bool) {
+	for bracket := range d.Plan.Brackets {
+		before := 0
+		for rung, until := range d.Spec.Rungs() {
+			points, known := d.board.selected(bracket, rung)
+			if !known {
+				return epochs, false
+			}
+			epochs += len(points) * (until - before)
+			before = until
+			for _, point := range points {
+				if s, ok, known := d.board.score(Search, point, rung); ok && known && s.accuracy >= accuracy {
+					reached = true
+				}
+			}
+			if reached {
+				return epochs, true
+			}
+		}
+	}
+	return epochs, false
 }
 
 // What cannot be is refused, and says why.
