@@ -13,6 +13,7 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
+	"vanilla/internal/sample"
 	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/mnist"
@@ -218,7 +219,7 @@ func (t *trainFlags) printSeeds(w io.Writer, outcomes []train.Outcome, data *mni
 	}
 	row("test accuracy", "%s", r.TestAccuracy.text())
 	if s := r.TestAccuracy; s.N > 0 {
-		sampling := math.Sqrt(*s.Mean * (1 - *s.Mean) / float64(data.Test.Len()))
+		sampling := sample.ShareSE(*s.Mean, data.Test.Len())
 		row("", "± is over seeds; other %s test images would move all of them by about ± %.2f", words.Thousands(data.Test.Len()), 100*sampling)
 	}
 	if r.Diverged > 0 {
