@@ -363,15 +363,11 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		}
 	}
 	options.Told = func(r sweep.Repairs) { tell(stderr, s.out, r) }
-	plan, err := sweep.NewPlan(ctx, s.spec, train.FingerprintOf(data))
-	if err != nil {
-		return err
-	}
-	board := newLeaderboard(stderr, plan, s.json)
+	board := newLeaderboard(stderr, &s.spec, s.json)
 	options.Progress = board.show
 	s.note(exec, stderr)
 	if !s.json {
-		for _, line := range s.spaceLines(plan) {
+		for _, line := range s.spaceLines() {
 			board.head = append(board.head, line[0]+": "+line[1])
 		}
 	}
@@ -470,7 +466,7 @@ func spaceText(space map[string]string) string {
 
 // spaceLines say what is swept: the space, what it begins at, and what else differs
 // because of it, each a name and a text.
-func (s *sweepFlags) spaceLines(plan *sweep.Plan) [][2]string {
+func (s *sweepFlags) spaceLines() [][2]string {
 	lines := [][2]string{{"space", spaceText(s.spec.Space)}}
 	if s.ownSpace {
 		r := s.spec.Recipe
@@ -479,8 +475,8 @@ func (s *sweepFlags) spaceLines(plan *sweep.Plan) [][2]string {
 	}
 	for _, word := range []string{"optimizer", "schedule"} {
 		var parts []string
-		for _, r := range plan.Followed(word) {
-			if also := plan.Follows(&r, word); also != "" {
+		for _, r := range s.spec.Followed(word) {
+			if also := s.spec.Follows(&r, word); also != "" {
 				parts = append(parts, fmt.Sprintf("%v with %s", r.Get(word), also))
 			}
 		}
@@ -502,7 +498,7 @@ func (s *sweepFlags) print(w io.Writer, d *sweep.Directory) error {
 		if i == 0 {
 			fmt.Fprintf(rows, "\nfinalist\theld-out images\ttest images\t\n")
 		}
-		fmt.Fprintf(rows, "%s\t%s ± %.2f\t%s ± %.2f\tn = %d\n", d.Plan.Name(&f.Point.Recipe),
+		fmt.Fprintf(rows, "%s\t%s ± %.2f\t%s ± %.2f\tn = %d\n", d.Spec.Name(&f.Point.Recipe),
 			percent(f.ValidationMean), 100*f.ValidationSD, percent(f.TestMean), 100*f.TestSD, f.N)
 	}
 	rows.Flush()
@@ -524,7 +520,7 @@ func (s *sweepFlags) print(w io.Writer, d *sweep.Directory) error {
 // terminal, a line now and then elsewhere, of JSON if the command prints JSON.
 type leaderboard struct {
 	w        io.Writer
-	plan     *sweep.Plan
+	spec     *sweep.Spec
 	json     bool
 	terminal bool
 	head     []string // lines that come first, once training has begun
@@ -536,8 +532,8 @@ type leaderboard struct {
 // linesEvery is the time between two lines where there is no terminal.
 const linesEvery = 10 * time.Second
 
-func newLeaderboard(w io.Writer, plan *sweep.Plan, json bool) *leaderboard {
-	l := &leaderboard{w: w, plan: plan, json: json}
+func newLeaderboard(w io.Writer, spec *sweep.Spec, json bool) *leaderboard {
+	l := &leaderboard{w: w, spec: spec, json: json}
 	if f := terminal(w); f != nil {
 		l.w, l.terminal = f, true
 	}
@@ -606,8 +602,8 @@ func (l *leaderboard) far(p sweep.Progress) string {
 
 // row is a network with all that tells it from the others.
 func (l *leaderboard) row(r *sweep.Record) string {
-	text := fmt.Sprintf("%s after %s  %s", percent(*r.ValidationAccuracy), words.Plural(r.Epoch, "epoch"), l.plan.Name(&r.Recipe))
-	if r.Stage == sweep.Final || l.plan.Spec.Seeds > 1 {
+	text := fmt.Sprintf("%s after %s  %s", percent(*r.ValidationAccuracy), words.Plural(r.Epoch, "epoch"), l.spec.Name(&r.Recipe))
+	if r.Stage == sweep.Final || l.spec.Seeds > 1 {
 		text += fmt.Sprintf(", seed %d", r.Seed)
 	}
 	return text
@@ -704,7 +700,7 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 	}
 	var b strings.Builder
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, line := range s.spaceLines(plan) {
+	for _, line := range s.spaceLines() {
 		fmt.Fprintf(rows, "%s\t%s\n", line[0], line[1])
 	}
 	fmt.Fprintf(rows, "points\t%s in %s\n", words.Thousands(report.Points), words.Plural(report.Brackets, "bracket"))

@@ -14,14 +14,14 @@ import (
 // architecture: those of the space that can have several values, and those that
 // follow from them, as the step size follows from the optimizer. They are in the
 // order of [SpaceWords].
-func (p *Plan) Choices() []string {
+func (s *Spec) Choices() []string {
 	differ := map[string]bool{}
-	for word, text := range p.Spec.Space {
+	for word, text := range s.Space {
 		if v, err := ParseValues(word, text); err == nil && (len(v.items) > 1 || v.items[0].ranged) {
 			differ[word] = true
 		}
 	}
-	for _, word := range p.following() {
+	for _, word := range s.following() {
 		differ[word] = true
 	}
 	return slices.DeleteFunc(SpaceWords(), func(word string) bool {
@@ -34,10 +34,10 @@ var followers = map[string][]string{"optimizer": {"lr", "weight_decay", "momentu
 
 // following lists the words that are not of the space, and differ because others
 // do.
-func (p *Plan) following() []string {
+func (s *Spec) following() []string {
 	var found []string
 	for _, leader := range []string{"optimizer", "schedule"} {
-		followed := p.Followed(leader)
+		followed := s.Followed(leader)
 		for _, word := range followers[leader] {
 			for _, f := range followed {
 				if valueOf(&f, word) != valueOf(&followed[0], word) {
@@ -52,14 +52,14 @@ func (p *Plan) following() []string {
 
 // Followed are the recipes that follow from each value of a word of the space,
 // optimizer or schedule, if it has several.
-func (p *Plan) Followed(leader string) []train.Recipe {
-	v, err := ParseValues(leader, p.Spec.Space[leader])
+func (s *Spec) Followed(leader string) []train.Recipe {
+	v, err := ParseValues(leader, s.Space[leader])
 	if err != nil || len(v.items) < 2 {
 		return nil
 	}
 	var recipes []train.Recipe
 	for _, it := range v.items {
-		if r, err := p.recipe(map[string]string{leader: it.text}); err == nil {
+		if r, err := s.recipe(map[string]string{leader: it.text}); err == nil {
 			recipes = append(recipes, r)
 		}
 	}
@@ -68,12 +68,12 @@ func (p *Plan) Followed(leader string) []train.Recipe {
 
 // Follows says what else a recipe has because of a word of the space, "" if
 // nothing differs but for the word: "lr 0.001, weight-decay 0" of the optimizer.
-func (p *Plan) Follows(r *train.Recipe, word string) string {
+func (s *Spec) Follows(r *train.Recipe, word string) string {
 	if followers[word] == nil {
 		return ""
 	}
 	var parts []string
-	for _, other := range p.following() {
+	for _, other := range s.following() {
 		if slices.Contains(followers[word], other) && r.Has(other) {
 			parts = append(parts, setting(r, other))
 		}
@@ -81,9 +81,9 @@ func (p *Plan) Follows(r *train.Recipe, word string) string {
 	return strings.Join(parts, ", ")
 }
 
-// recipe is the plan's with the chosen values, all but those of the architecture.
-func (p *Plan) recipe(chosen map[string]string) (train.Recipe, error) {
-	base := &p.Spec.Recipe
+// recipe is the spec's with the chosen values, all but those of the architecture.
+func (s *Spec) recipe(chosen map[string]string) (train.Recipe, error) {
+	base := &s.Recipe
 	r := *base
 	for word, text := range chosen {
 		if word == "layers" || word == "hidden" {
@@ -93,12 +93,12 @@ func (p *Plan) recipe(chosen map[string]string) (train.Recipe, error) {
 			return r, &train.SettingError{Field: word, Value: text, Problem: err.Error()}
 		}
 	}
-	if rungs := p.Spec.Halving; len(rungs) > 0 {
+	if rungs := s.Halving; len(rungs) > 0 {
 		r.Epochs = rungs[len(rungs)-1]
 	}
 	r.Follow(*base, func(field string) bool {
 		_, given := chosen[field]
-		_, swept := p.Spec.Space[field]
+		_, swept := s.Space[field]
 		return given || swept
 	})
 	// What does not belong to the optimizer or the schedule that was chosen is not
@@ -112,10 +112,10 @@ func (p *Plan) recipe(chosen map[string]string) (train.Recipe, error) {
 	return r, nil
 }
 
-// Name tells a point from the others of the plan: its architecture, and what else
+// Name tells a point from the others: its architecture, and what else
 // it was given of the choices.
-func (p *Plan) Name(r *train.Recipe) string {
-	return strings.TrimSpace(r.Arch + " " + Settings(r, p.Choices()))
+func (s *Spec) Name(r *train.Recipe) string {
+	return strings.TrimSpace(r.Arch + " " + Settings(r, s.Choices()))
 }
 
 // Settings are the values of words, but for those that a recipe does not have:

@@ -237,7 +237,7 @@ func (p *Plan) layers(text string) (int, error) {
 
 // point is the recipe with the chosen values.
 func (p *Plan) point(chosen map[string]string) (Point, error) {
-	r, err := p.recipe(chosen)
+	r, err := p.Spec.recipe(chosen)
 	if err != nil {
 		return Point{}, err
 	}

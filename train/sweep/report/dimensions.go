@@ -75,7 +75,7 @@ func (r *Report) axes(points []Point) []axis {
 	for _, word := range r.choices() {
 		axes = append(axes, axis{words.Dashed(word), isNumber(word), func(p *Point) levelValue {
 			v := valueOf(&p.Recipe, word)
-			if also := r.Plan.Follows(&p.Recipe, word); also != "" {
+			if also := r.Spec.Follows(&p.Recipe, word); also != "" {
 				v.name += " (" + also + ")"
 			}
 			return v

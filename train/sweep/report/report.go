@@ -88,7 +88,7 @@ func New(d *sweep.Directory) *Report {
 	r := &Report{Directory: d, Counts: d.Counts(), Variants: d.Variants()}
 	points := r.group()
 	r.dimensions(points)
-	choices := r.Plan.Choices()
+	choices := r.Spec.Choices()
 	for i := range points {
 		points[i].Settings = sweep.Settings(&points[i].Recipe, choices)
 	}
