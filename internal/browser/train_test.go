@@ -113,3 +113,60 @@ func TestTrainTogether(t *testing.T) {
 	one.Do(chromedp.Click("#train-reset"))
 	two.Until(`/^Trained/.test(document.querySelector("#panel-train .sentence").textContent)`)
 }
+
+// Forms have fields for blocks, norms, dropout, smoothed labels and the activation of each layer. A network with
+// activations of its own is drawn and asked like any; of one with a block the page says why it is not, shows its curves
+// and the weights that see the pixels, and saves it as what can hold it.
+func TestTrainBlocks(t *testing.T) {
+	tab := Open(t)
+	tab.Do(chromedp.EmulateViewport(1440, 1000))
+	tab.visit(served(t))
+	tab.Do(chromedp.Click("#tab-train"))
+	field := func(network int, label string) string {
+		return fmt.Sprintf(`[...document.querySelectorAll("#panel-train fieldset")[%d].querySelectorAll(".fields label")].find(l => l.firstChild.textContent === %q).lastChild.value`, network, label)
+	}
+	for _, change := range []struct {
+		network      int
+		label, value string
+		gives, given string // another field, and its value then
+	}{
+		{network: 0, label: "Layer 2", value: "relu", gives: "Architecture", given: "784-16relu-16-10"},
+		{network: 0, label: "Layer 3", value: "leaky-relu", gives: "Architecture", given: "784-16relu-16leaky-relu-10"},
+		{network: 0, label: "Dropout", value: "0.1", gives: "Dropout", given: "0.1"},
+		{network: 0, label: "Label smoothing", value: "0.05", gives: "Label smoothing", given: "0.05"},
+		{network: 1, label: "Blocks", value: "gated", gives: "Blocks", given: "gated"},
+		{network: 1, label: "Norm", value: "layer", gives: "Norm", given: "layer"},
+		{network: 1, label: "Start weights", value: "scaled", gives: "Start weights", given: "scaled"},
+	} {
+		tab.set(change.network, change.label, change.value)
+		tab.Until(field(change.network, change.gives) + fmt.Sprintf(` === %q`, change.given))
+	}
+	for i := range 2 {
+		tab.set(i, "Epochs", "3")
+		tab.set(i, "Step size", "0.3")
+		tab.Until(field(i, "Step size") + ` === "0.3" && ` + field(i, "Epochs") + ` === "3"`)
+	}
+	tab.Do(chromedp.Click("#train-go"))
+	tab.Until(`/^Trained: 3 of 3 epochs/.test(document.querySelector("#panel-train .sentence").textContent) && document.querySelectorAll("#panel-train .files a").length === 8`)
+	if got := Ask[string](tab, `document.querySelector(".network .facts").textContent`); !strings.HasPrefix(got, "784-16relu-16leaky-relu-10, dropout 0.1, label smoothing 0.05 · ") {
+		t.Errorf("the network is described as %q", got)
+	}
+	if n := Ask[int](tab, `document.querySelectorAll(".network").length`); n != 1 {
+		t.Errorf("%d networks are drawn, want one", n)
+	}
+	result := `document.querySelectorAll("#panel-train .results section")[1]`
+	if got := Ask[string](tab, result+`.textContent`); !strings.Contains(got, "784-16-16-10 sigmoid, gated, layer norm") || !strings.Contains(got, "It is no chain of layers") || !strings.HasSuffix(got, "safetensorsONNXnpz") {
+		t.Errorf("of the gated network is said %q", got)
+	}
+	if n := Ask[int](tab, result+`.querySelectorAll(".weights canvas").length`); n != 16 {
+		t.Errorf("%d images of weights, want 16", n)
+	}
+	tab.draw(three)
+	if got := tab.answers(); len(got) != 1 || got[0] != "3" {
+		t.Errorf("a 3 is read as %q", got)
+	}
+	tab.clickUnit(0, 2, 2)
+	if got := Ask[string](tab, `document.querySelector("#unit").textContent`); !strings.Contains(got, "leaky-relu") {
+		t.Errorf("unit 2 of layer 3 is taken apart as %q", got)
+	}
+}

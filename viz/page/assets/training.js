@@ -10,7 +10,8 @@ const LABELS = {
   arch: "Architecture", activation: "Activation", loss: "Loss", optimizer: "Optimizer", lr: "Step size", batch: "Batch", epochs: "Epochs", init: "Start weights",
   block: "Blocks", norm: "Norm", dropout: "Dropout", input_dropout: "Dropout of pixels", label_smoothing: "Label smoothing",
   weight_decay: "Weight decay", schedule: "Schedule", momentum: "Momentum", step_epochs: "Epochs a step", gamma: "Factor a step", warmup: "Warm-up epochs",
-  shift: "Shift images by", validation: "Held out", patience: "Patience",
+  shift: "Shift images by", rotate: "Rotate by", scale: "Scale by", shear: "Shear by", stroke: "Stroke by", elastic: "Bend by", elastic_sigma: "Smoothness of bends",
+  noise_share: "Noise share", validation: "Held out", patience: "Patience",
 };
 const FIRST = ["arch", "activation", "loss", "optimizer", "lr", "batch", "epochs", "init"];
 const TILES_SHOWN = 32; // weight images of a network
@@ -120,7 +121,8 @@ export class Training {
   /** follow asks the server what follows from how a recipe was changed. */
   async follow(network, was) {
     const is = network.recipe, answer = await this.post("follow", {Was: was, Is: is});
-    if (answer && network.recipe === is) Object.assign(network, await answer.json());
+    const followed = await answer?.json();
+    if (followed && network.recipe === is) Object.assign(network, followed); // unless it was changed again meanwhile
     this.showForms();
   }
 
