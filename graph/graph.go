@@ -12,6 +12,7 @@ package graph
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	// Gorgonia panics on today's Go unless this version of its guard is linked.
@@ -55,6 +56,9 @@ func (b Builder) Differentiate(batch int) (g *Graph, err error) {
 		if r := recover(); r != nil {
 			g, err = nil, fmt.Errorf("building the graph at batch %d: %v", batch, r)
 		}
+		if err != nil && strings.Contains(err.Error(), "bool ~ float") {
+			err = fmt.Errorf("%w: comparisons give booleans unless they are asked for numbers, as in Gt(a, b, true)", err)
+		}
 	}()
 	g, err = b(batch)
 	if err != nil {
@@ -93,6 +97,8 @@ func (g *Graph) check() error {
 		switch {
 		case p == nil:
 			return fmt.Errorf("the builder set no node for parameter %d of Params", i)
+		case p.Op() != nil:
+			return fmt.Errorf("parameter %d of Params is computed (%v): want an input, as NewMatrix and NewVector make", i, p.Op())
 		case seen[p]:
 			return fmt.Errorf("parameter %s is in Params twice (Gorgonia makes inputs of one name and shape one node: give each a name of its own)", p.Name())
 		}
@@ -107,7 +113,7 @@ func (g *Graph) check() error {
 	}
 	for _, p := range g.Params {
 		if !reached[p] {
-			return fmt.Errorf("the loss does not depend on parameter %s", p.Name())
+			return fmt.Errorf("the loss does not depend on parameter %s: use it there, or leave it out of Params", p.Name())
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -50,8 +51,22 @@ var unsupported = map[string]string{
 	"avgPoolOp":       "Gorgonia divides by the image's width and not by the window's area: write a convolution with a frozen filter, or a reshape and Mean",
 	"upsampleOp":      "write a reshape, a broadcast and a reshape",
 	"byIndicesOp":     "integer inputs are not there: multiply by one-hot rows",
-	"sparsemaxOp":     "it has no lowering yet: write SoftMax",
+	"sparsemaxOp":     "its gradient has no tensor operations here: write SoftMax",
 	"tensordotOp":     "write Transpose, Reshape and Mul",
+}
+
+// kindOf is the type of an operation of Gorgonia.
+func kindOf(op gorgonia.Op) string {
+	return strings.TrimPrefix(strings.TrimPrefix(reflect.TypeOf(op).String(), "*"), "gorgonia.")
+}
+
+// kindNames are what people call operations whose printed form is no word.
+var kindNames = map[string]string{
+	"sliceOp": "slice", "sliceIncrOp": "gradient of a slice", "randomOp": "random numbers", "BatchNormOp": "batch norm", "batchnormDiffOp": "gradient of a batch norm",
+	"avgPoolOp": "average pool", "avgPoolDiffOp": "gradient of an average pool", "maxPoolOp": "max pool", "maxPoolDiffOp": "gradient of a max pool", "upsampleOp": "upsampling",
+	"byIndicesOp": "rows by their indexes", "sparsemaxOp": "sparsemax", "tensordotOp": "tensor dot product", "sumOp": "sum", "maxOp": "max", "linAlgBinOp": "product",
+	"reshapeOp": "reshape", "repeatOp": "repeat", "transposeOp": "transpose", "concatOp": "concat", "atOp": "element", "im2colOp": "im2col", "col2imOp": "col2im",
+	"softmaxOp": "softmax", "softmaxDiffOp": "gradient of a softmax", "dropoutOp": "dropout", "dropoutDiffOp": "gradient of a dropout", "sizeOp": "size",
 }
 
 var reNumbers = regexp.MustCompile(`-?\d+`)
@@ -121,7 +136,7 @@ func (l *lowerer) lower() (int, error) {
 		return l.tensor()
 	}
 	s := l.op.String()
-	kind := strings.TrimPrefix(strings.TrimPrefix(reflect.TypeOf(l.op).String(), "*"), "gorgonia.")
+	kind := kindOf(l.op)
 	switch kind {
 	case "constantScalar", "constantTensor":
 		return l.tensor()
@@ -204,9 +219,9 @@ func (l *lowerer) lower() (int, error) {
 		return l.pool(kind == "maxPoolDiffOp")
 	}
 	if instead, known := unsupported[kind]; known {
-		return 0, fmt.Errorf("%s is not lowered: %s", kind, instead)
+		return 0, errors.New(instead)
 	}
-	return 0, fmt.Errorf("lowering does not know the operation %s", kind)
+	return 0, fmt.Errorf("no tensor operations are known for Gorgonia's %s: write it with those that are, as products, maps, sums and views", kind)
 }
 
 // tensor is what the graph holds: a number or an array.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gorgonia.org/gorgonia"
@@ -40,6 +41,7 @@ func (s *step) number() (float64, bool) {
 type node struct {
 	id      int64
 	op      string // as Gorgonia prints it; empty for inputs
+	kind    string // its type, see kindOf
 	name    string
 	args    []*node
 	shape   []int
@@ -88,17 +90,17 @@ func read(g *Graph, batch int) (*reading, error) {
 			return 0, fmt.Errorf("%s is there twice (Gorgonia makes inputs of one name and shape one node: give each a name of its own)", n.Name())
 		}
 		if n.Op() != nil {
-			return 0, fmt.Errorf("%s is computed (%v), want an input", n.Name(), n.Op())
+			return 0, fmt.Errorf("%s is computed, as %s: want an input of the graph", name, r.describe(r.byID[n.ID()]))
 		}
 		k := r.emit(step{name: name, input: true, shape: slices.Clone([]int(n.Shape())), node: n.ID()})
 		r.at[n.ID()] = k
 		return k, nil
 	}
 	if r.x, err = given(g.X, "x"); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("X: %w", err)
 	}
 	if r.y, err = given(g.Y, "y"); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("Y: %w", err)
 	}
 	for _, n := range g.Params {
 		k, err := given(n, n.Name())
@@ -132,7 +134,7 @@ func (r *reading) order(live gorgonia.Nodes) (gorgonia.Nodes, error) {
 		}
 		n := &node{id: gn.ID(), name: gn.Name(), shape: slices.Clone([]int(gn.Shape()))}
 		if op := gn.Op(); op != nil {
-			n.op = op.String()
+			n.op, n.kind = op.String(), kindOf(op)
 		}
 		operands, err := operands(r.view, gn)
 		if err != nil {
@@ -249,6 +251,13 @@ func (r *reading) describe(n *node) string {
 	if n.op == "" {
 		return fmt.Sprintf("node %d (%s)", n.id, n.name)
 	}
+	if strings.HasPrefix(n.kind, "constant") { // which nobody names
+		for _, reader := range r.nodes {
+			if slices.Contains(reader.args, n) {
+				return fmt.Sprintf("the number %s in %s", strings.TrimPrefix(n.op, "const "), r.describe(reader))
+			}
+		}
+	}
 	var named []string
 	seen := map[*node]bool{}
 	for level := n.args; len(level) > 0; {
@@ -271,7 +280,15 @@ func (r *reading) describe(n *node) string {
 	if i := strings.Index(what, "("); i > 0 { // reshape prints extents, constants values
 		what = what[:i]
 	}
-	text := fmt.Sprintf("node %d (%s %v", n.id, strings.TrimSpace(what), n.shape)
+	if name, ok := kindNames[n.kind]; ok {
+		what = name
+	}
+	// The batch size is not the user's, so it is B.
+	shape := strings.Trim(fmt.Sprint(n.shape), "[]")
+	if batch := strconv.Itoa(r.batch); shape == batch || strings.HasPrefix(shape, batch+" ") {
+		shape = "B" + strings.TrimPrefix(shape, batch)
+	}
+	text := fmt.Sprintf("node %d (%s [%s]", n.id, strings.TrimSpace(what), shape)
 	if len(named) > shown {
 		named = append(named[:shown], fmt.Sprintf("%d more", len(named)-shown))
 	}
@@ -312,5 +329,5 @@ func floats(v gorgonia.Value) ([]float64, error) {
 	case float64:
 		return []float64{d}, nil
 	}
-	return nil, fmt.Errorf("a value of type %T, want float32 or float64", v.Data())
+	return nil, fmt.Errorf("a value of type %T, want float32 or float64; in place of indexes, multiply by one-hot rows", v.Data())
 }

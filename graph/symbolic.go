@@ -18,7 +18,7 @@ func generalize(name string, all []*reading) (*ir.Program, []bool, error) {
 	a := all[0]
 	for _, r := range all[1:] {
 		if len(r.steps) != len(a.steps) {
-			return nil, nil, fmt.Errorf("%d operations at batch %d, %d at batch %d: only the batch may differ", len(a.steps), a.batch, len(r.steps), r.batch)
+			return nil, nil, a.differs(r)
 		}
 	}
 	g.orient()
@@ -33,6 +33,17 @@ func generalize(name string, all []*reading) (*ir.Program, []bool, error) {
 		return nil, nil, err
 	}
 	return g.p, g.transposed, nil
+}
+
+// differs says where another reading of the graph begins to be another graph.
+func (r *reading) differs(other *reading) error {
+	k := 0
+	for k < len(r.steps)-1 && k < len(other.steps)-1 && r.steps[k].op.Code == other.steps[k].op.Code && r.steps[k].op.Fn == other.steps[k].op.Fn &&
+		r.steps[k].node == other.steps[k].node && slices.Equal(r.steps[k].args, other.steps[k].args) {
+		k++
+	}
+	return fmt.Errorf("the builder writes another graph at batch %d than at batch %d, where it has %s in place of %s: only the batch size may differ",
+		other.batch, r.batch, r.describe(r.byID[r.steps[k].node]), other.describe(other.byID[other.steps[k].node]))
 }
 
 type generalizer struct {
@@ -166,7 +177,7 @@ func (g *generalizer) step(k int) error {
 		if s.op.Code != t.op.Code || s.op.Fn != t.op.Fn || s.input != t.input || s.op.TransA != t.op.TransA || s.op.TransB != t.op.TransB ||
 			s.op.Draw != t.op.Draw || !slices.Equal(s.args, t.args) || !slices.Equal(s.op.Axes, t.op.Axes) || len(s.op.Ints) != len(t.op.Ints) ||
 			s.node != t.node {
-			return fmt.Errorf("another operation at batch %d than at batch %d: only the batch may differ", r.batch, a.batch)
+			return fmt.Errorf("another operation at batch %d than at batch %d, where it is %s: only the batch size may differ", r.batch, a.batch, r.describe(r.byID[t.node]))
 		}
 	}
 	shape, err := g.shape(k)
@@ -277,7 +288,7 @@ func (g *generalizer) input(k int, shape ir.Shape) error {
 	extents := shape.Extents()
 	for _, e := range extents {
 		if e.PerBatch != 0 {
-			return fmt.Errorf("shape %v: a parameter whose extents depend on the batch size", shape)
+			return fmt.Errorf("shape %v: want a parameter of one shape, whatever the batch size", shape)
 		}
 	}
 	switch len(extents) {
@@ -305,7 +316,7 @@ func (g *generalizer) input(k int, shape ir.Shape) error {
 func (g *generalizer) results() error {
 	a, p := g.all[0], g.p
 	if len(a.graph.Grads) != len(a.params) {
-		return fmt.Errorf("%d gradients for %d parameters", len(a.graph.Grads), len(a.params))
+		return fmt.Errorf("%d gradients for %d parameters: want Grads in the order of Params, or none, which Gorgonia then makes", len(a.graph.Grads), len(a.params))
 	}
 	shape := func(id ir.ID) ir.Shape { return p.Value(id).Shape }
 	p.Output = g.id[a.at[a.graph.Output.ID()]]
@@ -317,7 +328,7 @@ func (g *generalizer) results() error {
 	}
 	loss := g.id[a.at[a.graph.Loss.ID()]]
 	if n := shape(loss).Len(3); n != 1 || shape(loss).Len(5) != 1 {
-		return fmt.Errorf("the loss %s has shape %v, want one number", a.describe(a.byID[a.graph.Loss.ID()]), shape(loss))
+		return fmt.Errorf("the loss %s has shape %v, want one number: take the Mean over the examples", a.describe(a.byID[a.graph.Loss.ID()]), shape(loss))
 	}
 	p.Loss = g.emit("loss", ir.Shape{Rows: 1, Cols: 1}, ir.Op{Code: ir.Reshape, Args: []ir.ID{loss}})
 	for i := range p.Params {
@@ -326,7 +337,7 @@ func (g *generalizer) results() error {
 		grad := g.id[a.at[a.graph.Grads[i].ID()]]
 		got, want := shape(grad).Extents(), a.steps[a.params[i]].shape
 		if !slices.EqualFunc(got, want, func(e ir.Extent, d int) bool { return e == ir.Fixed(d) }) {
-			return fmt.Errorf("the gradient of %s has shape %v, the parameter %v", p.Value(q.Value).Name, shape(grad), want)
+			return fmt.Errorf("the gradient of %s has shape %v, the parameter %v: want Grads in the order of Params", p.Value(q.Value).Name, shape(grad), want)
 		}
 		op := ir.Op{Code: ir.Reshape, Args: []ir.ID{grad}}
 		if g.transposed[i] {

@@ -137,6 +137,9 @@ func setting(r *train.Recipe, word string) string {
 		if v == "" {
 			return "no " + words.Dashed(word)
 		}
+		if word == "norm" { // whose name says little
+			return v + " " + word
+		}
 		return v
 	case float64:
 		return words.Dashed(word) + " " + words.Decimal(v, -1)
