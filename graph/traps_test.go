@@ -234,6 +234,7 @@ func TestReadmeCounts(t *testing.T) {
 			fast++
 		}
 	}
+	t.Logf("of %d graphs %d run, %d of them as networks of layers, and %d are refused", len(all), len(all)-refused, fast, refused)
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)

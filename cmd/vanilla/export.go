@@ -41,6 +41,10 @@ func exportCommand() *cobra.Command {
   .html  the page of vanilla serve, without training, as one file that needs no server:
          with 100 test images of --data, some of which the network gets wrong
 
+Networks that are no chains of layers, with blocks, norms or from graphs of your own, are
+written to .onnx operation by operation, as they are evaluated: without dropout. Their
+parameters are written to .npz; .json and .html hold chains alone.
+
 PyTorch needs no export: safetensors.torch.load_file gives the state_dict of a
 torch.nn.Sequential of Linear layers with activations between them.
 

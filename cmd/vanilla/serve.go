@@ -37,8 +37,9 @@ func serveCommand() *cobra.Command {
 of them apart, make an 8 of a 3 until the answer flips, and train several networks at
 once while their weights move. The page needs nothing from the internet.
 
-MODEL is default or lesson, which are built in, or a file; in a PyTorch state_dict
-layers must be numbered, as in 0.weight or fc1.weight. Without one, both that are built
+MODEL is default or lesson, which are built in, or a file with a chain of layers, whose
+activations may differ; in a PyTorch state_dict layers must be numbered, as in 0.weight
+or fc1.weight. Networks with blocks or norms can be trained on the page, but not drawn. Without one, both that are built
 in are shown, side by side.
 
 --sweep follows a sweep, running or finished, and takes any of its networks to the
