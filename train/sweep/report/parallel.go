@@ -63,7 +63,7 @@ func (p *page) parallel(r *Report) {
 		}
 		return 0
 	})
-	best := len(points) / 10
+	best := max(1, len(points)/10)
 	drawn := append(slices.Clone(points[:min(best, mostCourses/2)]), thin(points[min(best, mostCourses/2):], mostCourses-min(best, mostCourses/2))...)
 	v := &pageParallel{After: r.FirstEpochs()}
 	places := make([]func(*Point) float64, 0, len(shown)+1)
