@@ -86,8 +86,12 @@ func TestStandIn(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &trained); err != nil || code != done || trained.TestAccuracy == nil {
 			t.Fatalf("%s: exit code %d, err %v: %s", device, code, err, stderr)
 		}
-		if onGPU := device != "cpu"; onGPU != (trained.Executor == "cuda") || onGPU != strings.HasPrefix(trained.Device, name) {
+		if onGPU := strings.HasPrefix(device, "cuda"); onGPU != (trained.Executor == "cuda") || onGPU != strings.HasPrefix(trained.Device, name) {
 			t.Errorf("%s: trained by %s on %s", device, trained.Executor, trained.Device)
+		}
+		// A network so small is the CPU's, even where there is a GPU.
+		if told := strings.Contains(stderr, "the CPU trains the network: expected, not measured: "); told != (device == "auto") {
+			t.Errorf("%s: on stderr %s", device, stderr)
 		}
 		accuracy[device] = *trained.TestAccuracy
 	}
@@ -118,12 +122,27 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
+// What auto expects is explained, with what it chose.
+func TestAutoOnStandIn(t *testing.T) {
+	inData(t)
+	standIn(t)
+	for epochs, want := range map[string]string{"1": "executor cpu: ", "1000000": "executor cuda: "} {
+		stdout, stderr, code := command(t, nil, tiny("--device", "auto", "--batch", "1000", "--arch", "784-16-10", "--epochs", epochs, "--explain")...)
+		if code != done || !strings.Contains(stdout, want) || !strings.Contains(stdout, "expected, not measured: ") {
+			t.Errorf("%s epochs: exit code %d, printed %s%s; want %q", epochs, code, stdout, stderr, want)
+		}
+	}
+	if stdout, _, _ := command(t, nil, "devices"); !strings.Contains(stdout, "\nauto    GPUs where they take less than half of the CPU's time") {
+		t.Errorf("devices: %s", stdout)
+	}
+}
+
 // Programs of tensor operations train on a GPU, and make of images what the CPU makes.
 func TestTensorsOnStandIn(t *testing.T) {
 	inData(t)
 	standIn(t)
 	flags := []string{"--dropout", "0.2", "--norm", "layer", "--device"}
-	stdout, stderr, code := command(t, nil, tiny(append(flags, "auto", "--json")...)...)
+	stdout, stderr, code := command(t, nil, tiny(append(flags, "cuda", "--json")...)...)
 	var trained trainReport
 	if err := json.Unmarshal([]byte(stdout), &trained); err != nil || code != done || trained.Executor != "cuda" {
 		t.Errorf("exit code %d, executor %q, err %v: %s", code, trained.Executor, err, stderr)
@@ -139,7 +158,7 @@ func TestTensorsOnStandIn(t *testing.T) {
 	if scores[0] != scores[1] {
 		t.Errorf("evaluated as %q", scores)
 	}
-	if stdout, stderr, code := command(t, nil, tiny(append(flags, "auto", "--explain")...)...); code != done || !strings.Contains(stdout, "executor cuda: ") || !strings.Contains(stdout, "one pass over") {
+	if stdout, stderr, code := command(t, nil, tiny(append(flags, "cuda", "--explain")...)...); code != done || !strings.Contains(stdout, "executor cuda: ") || !strings.Contains(stdout, "one pass over") {
 		t.Errorf("explained: exit code %d, printed %s%s", code, stdout, stderr)
 	}
 }

@@ -546,7 +546,13 @@ func (t *trainFlags) plan(network *graph.Network) (lines []string, err error) {
 	if lines, err = exec.Explain(network, variant.Optimizer); err != nil {
 		return nil, err
 	}
-	return append([]string{fmt.Sprintf("executor %s: %s", exec.Name(), exec.Device())}, lines...), nil
+	first := []string{fmt.Sprintf("executor %s: %s", exec.Name(), exec.Device())}
+	if text, err := device.Estimate(opened, []kernels.Variant{variant}); err != nil {
+		return nil, err
+	} else if text != "" {
+		first = append(first, text)
+	}
+	return append(first, lines...), nil
 }
 
 // show is --print-recipe, --explain and --dot.

@@ -18,5 +18,9 @@
 // through the driver's stand-in.
 package cuda
 
+// ModelledClock is the clock of the device that the model of the kernels' time is of,
+// an H100.
+const ModelledClock = 1.755e9
+
 // blockThreads is THREADS of block.cuh.
 const blockThreads = 256

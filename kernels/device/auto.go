@@ -32,7 +32,8 @@ func Tell(exec kernels.Executor, line func(string)) {
 }
 
 // For is the executor for these variants, all that it will train: exec itself, or
-// where exec is auto's the GPUs' or the CPU's alone if all run there. What a run
+// where exec is auto's the GPUs' or the CPU's alone if all run there. Where all could
+// run on the GPUs, the CPU trains what it is expected to train about as fast. What a run
 // records of its executor is then true. exec must stay open. variants is called only
 // where there is a choice; its error is For's.
 func For(exec kernels.Executor, variants func() ([]kernels.Variant, error)) (kernels.Executor, error) {
@@ -47,7 +48,12 @@ func For(exec kernels.Executor, variants func() ([]kernels.Variant, error)) (ker
 	gpu, cpu, why := a.split(all)
 	switch {
 	case len(cpu) == 0:
-		return a.Executor, nil
+		c, known, err := a.cost(all)
+		if err == nil && known && c.cheaper() {
+			a.say(len(all), len(all), errors.New(c.String()))
+			return a.cpu, nil
+		}
+		return a.Executor, err
 	case len(gpu) > 0:
 		return exec, nil
 	}

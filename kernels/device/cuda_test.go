@@ -85,7 +85,7 @@ func TestSeveralGPUs(t *testing.T) {
 		t.Skip("needs the stand-in, which can be several devices")
 	}
 	t.Setenv("VANILLA_STANDIN_DEVICES", "3")
-	if devices := Devices(); len(devices) != 4 || devices[3].Name != "cuda:2" {
+	if devices := Devices(); len(devices) != 5 || devices[3].Name != "cuda:2" || devices[4].Name != "auto" {
 		t.Errorf("found %v", devices)
 	}
 	for _, c := range []struct{ device, want string }{

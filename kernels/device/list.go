@@ -10,6 +10,7 @@ import (
 
 	"vanilla/internal/cuda/driver"
 	"vanilla/kernels/cpu"
+	"vanilla/kernels/cuda"
 )
 
 // Info is a device, or a kind of device that there is none of.
@@ -36,7 +37,8 @@ func gpus() []Info {
 	for _, d := range all {
 		infos = append(infos, Info{fmt.Sprintf("cuda:%d", d.Index), d.String()})
 	}
-	return infos
+	return append(infos, Info{"auto", fmt.Sprintf("GPUs where they take less than half of the CPU's time, by a model that no device has confirmed: %.3g GFLOP/s for a core, %.1f s to start, %.3f GHz for a multiprocessor",
+		cpuFlops(instructionSets())/1e9, gpuStart, cuda.ModelledClock/1e9)})
 }
 
 // instructionSets are those of the processor that matter to dense layers.
