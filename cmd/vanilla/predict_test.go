@@ -75,6 +75,9 @@ func exampleFiles(t *testing.T) {
 	writePicture(t, "digit.png", picture)
 	writePicture(t, "digit.jpg", picture)
 	writeStateDict(t, "state_dict.safetensors", 784, 16, 10)
+	if err := os.WriteFile("recipe.yaml", []byte("shift: 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // predictions parses what predict --json prints.
