@@ -19,13 +19,15 @@ static_assert(STAGE >= TILE_ROWS * TILE_COLS, "a warp's stage also holds its par
 // Block lives in static shared memory.
 struct Block {
   alignas(16) float stage[WARPS][STAGE]; // each warp's own
-  float pixel[256];                      // what a byte means: byte / 255
   float part[WARPS];                     // of a sum over the block
   uint32_t keys[ORDER_ROUNDS];           // of the running epoch's order
   Launch launch;
   Job job;
   Plan plan;
   const Op *ops;        // of the running batch
+  const Param *params;
+  Scalars now;          // of the running step
+  int32_t epoch;        // that keys are of
   float *work, *shared; // the beginnings of SPACE_WORK and SPACE_SHARED
   int32_t taken;        // the job's number
   int32_t count;        // examples in the running batch
@@ -52,11 +54,15 @@ __device__ inline float *thread_address(const Block &block, int space, int64_t o
 // thread_address is where an operand's first element lives.
 __device__ inline float *thread_address(const Block &block, const Operand &v) { return thread_address(block, v.space, v.offset); }
 
+// thread_code is where a plan's operations lie in shared memory; its params are behind them.
+__device__ inline Op *thread_code(const Block &block) { return reinterpret_cast<Op *>(block.shared + block.plan.code_offset); }
+
 // thread_examples says that the running batch has so many examples. A barrier must come before it is used.
 __device__ inline void thread_examples(Block &block, int count) {
   const bool rest = count != block.plan.batch;
   block.count = count;
-  block.ops = reinterpret_cast<const Op *>(block.launch.ops) + (rest ? block.plan.rest : block.plan.op);
+  const Op *ops = reinterpret_cast<const Op *>(block.launch.ops);
+  block.ops = rest ? ops + block.plan.rest : block.plan.code ? thread_code(block) : ops + block.plan.op;
   block.ops_count = rest ? block.plan.rests : block.plan.ops;
 }
 
@@ -84,11 +90,15 @@ __device__ inline Elements thread_elements(const Block &block, int space, int64_
 
 __device__ inline Elements thread_elements(const Block &block, const Operand &v) { return thread_elements(block, v.space, v.offset); }
 
-__device__ inline Elements thread_from(const Elements &e, int64_t i) { return {e.bytes ? nullptr : e.numbers + i, e.bytes ? e.bytes + i : nullptr}; }
-
-__device__ inline float thread_element(const Block &block, const Elements &e, int64_t i) {
-  return e.bytes ? block.pixel[e.bytes[i]] : e.numbers[i];
+// thread_pixel is what a byte of a word means, byte / 255, rounded as a division is: the quotient by the reciprocal, and its
+// remainder once more.
+__device__ inline float thread_pixel(uint32_t word, int byte) {
+  const float v = __fsub_rn(__uint_as_float(__byte_perm(word, 0x4b000000u, 0x7650u | byte)), 8388608.0f); // 2^23 + byte, exactly
+  const float q = __fmul_rn(v, 1.0f / 255.0f);
+  return __fmaf_rn(__fmaf_rn(-q, 255.0f, v), 1.0f / 255.0f, q);
 }
+
+__device__ inline float thread_element(const Elements &e, int64_t i) { return e.bytes ? thread_pixel(e.bytes[i], 0) : e.numbers[i]; }
 
 // block_sum adds up one number per thread, in an order that depends on nothing, and returns the sum to all of them. A barrier
 // must come before it is called again.

@@ -56,6 +56,8 @@ struct Op {
   int32_t code, activation;
   float scale;
   int32_t tensor; // a tensor operation: the number of its Tensor, and no operands
+  int32_t param;  // a gradient that updates its parameter at once, and is not stored: the parameter's number; -1: none
+  int32_t unused;
 };
 
 // The elements of a value in an order of their own: element i has the place offset + the sum of its coordinates times their
@@ -105,11 +107,17 @@ struct Array {
   int32_t length; // in floats
 };
 
+// Where an array lives while the network trains: as in Operand.
+struct Place {
+  int64_t offset;
+  int32_t space, unused;
+};
+
 // A parameter's update.
 struct Param {
-  Operand gradient;
+  Place gradient, weights, slot0, slot1; // the last two where the optimizer has them
+  int32_t length;
   int32_t bias; // 1: decay leaves it alone
-  int32_t unused;
 };
 
 // A program with a place for each of its values. Networks that differ only in numbers share one.
@@ -119,10 +127,13 @@ struct Plan {
   Operand output, loss;
   int32_t op, ops;       // its operations: the first and how many
   int32_t array, arrays; // params arrays with the parameters, then params for each of the optimizer's slots
-  int32_t param, params;
+  int32_t param, params; // those that are updated when the operations have run come first
   int32_t features;
   int32_t batch;       // examples for which the operations are
   int32_t rest, rests; // those for any other number of examples: the first and how many
+  int32_t updates;     // parameters that are updated when the operations have run
+  int32_t code;        // 1: in shared memory, at code_offset, there is room for op .. op + ops and all params
+  int64_t code_offset; // in floats
 };
 
 enum JobKind : int32_t {
@@ -203,7 +214,7 @@ struct Launch {
   int32_t unused;
 };
 
-static_assert(sizeof(Operand) == 24 && sizeof(Op) == 112 && sizeof(Array) == 24 && sizeof(Param) == 32, "pack.go");
-static_assert(sizeof(Plan) == 136 && sizeof(Job) == 144 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
+static_assert(sizeof(Operand) == 24 && sizeof(Op) == 120 && sizeof(Array) == 24 && sizeof(Param) == 72 && sizeof(Place) == 16, "pack.go");
+static_assert(sizeof(Plan) == 152 && sizeof(Job) == 144 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
 static_assert(sizeof(Launch) == 136 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "pack.go");
 static_assert(sizeof(View) == 64 && sizeof(Tensor) == 104 && sizeof(Source) == 12 && sizeof(Instruction) == 36, "pack.go");

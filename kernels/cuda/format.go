@@ -37,6 +37,7 @@ type packedOp struct {
 	Code, Activation int32
 	Scale            float32
 	Tensor           int32
+	Param, None      int32
 }
 
 // maxAxes is MAX_AXES.
@@ -99,9 +100,15 @@ type packedArray struct {
 	Length        int32
 }
 
+type packedPlace struct {
+	Offset int64
+	Space  space
+	None   int32
+}
+
 type packedParam struct {
-	Gradient   packedOperand
-	Bias, None int32
+	Gradient, Weights, Slot0, Slot1 packedPlace
+	Length, Bias                    int32
 }
 
 type packedPlan struct {
@@ -111,6 +118,8 @@ type packedPlan struct {
 	Param, Params               int32
 	Features, Batch             int32
 	Rest, Rests                 int32
+	Updates, Code               int32
+	CodeOffset                  int64
 }
 
 type jobKind int32

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"vanilla/graph/ir"
 )
@@ -16,6 +15,8 @@ type operation struct {
 	op   *ir.Op // a layer operation
 	out  strided
 	args []strided // of a layer operation
+	// param is a parameter that a gradient updates at once, -1 if there is none.
+	param int
 
 	tensor       packedTensor
 	views        []strided
@@ -32,6 +33,7 @@ type lowering struct {
 	batch    int
 	training bool // else random numbers are their mean
 	results  map[ir.ID]bool
+	updates  map[ir.ID]int // gradients that update parameters at once
 
 	seen    []*strided // by value: where it is, once it is computed
 	number  []*float32 // by value: what all of its elements are
@@ -46,10 +48,35 @@ type lowering struct {
 // kernels.NewNoise.
 const streamRandom = 1 << 24
 
-// lower computes the results with the first ops operations of a program. Numbers are
+// updatesOf are the gradients that are parameters' and nothing else, and that an
+// operation computes which can update the parameter instead of storing them: with
+// the parameters' numbers.
+func updatesOf(p *ir.Program) map[ir.ID]int {
+	read := map[ir.ID]int{}
+	by := map[ir.ID]ir.Code{}
+	for _, op := range p.Ops {
+		by[op.Out] = op.Code
+		for _, a := range op.Args {
+			read[a]++
+		}
+	}
+	for _, q := range p.Params {
+		read[q.Grad]++
+	}
+	updates := map[ir.ID]int{}
+	for i, q := range p.Params {
+		if c := by[q.Grad]; (c == ir.DWeight || c == ir.DBias) && read[q.Grad] == 1 {
+			updates[q.Grad] = i
+		}
+	}
+	return updates
+}
+
+// lower computes the results with the first ops operations of a program. Those that
+// update parameters come last: then nobody reads the parameters any more. Numbers are
 // what stands in the program already.
-func lower(p *ir.Program, ops, batch int, training bool, results []ir.ID, numbers []float32) *lowering {
-	w := &lowering{p: p, batch: batch, training: training, results: map[ir.ID]bool{}, seen: make([]*strided, len(p.Values)),
+func lower(p *ir.Program, ops, batch int, training bool, results []ir.ID, updates map[ir.ID]int, numbers []float32) *lowering {
+	w := &lowering{p: p, batch: batch, training: training, results: map[ir.ID]bool{}, updates: updates, seen: make([]*strided, len(p.Values)),
 		number: make([]*float32, len(p.Values)), stream: map[*ir.Op]int32{}, users: map[ir.ID][]*ir.Op{}, numbers: numbers}
 	given := func(id ir.ID, s space) {
 		v := wholeOf(base{space: s, id: id}, p.Value(id).Shape.At(batch))
@@ -63,6 +90,9 @@ func lower(p *ir.Program, ops, batch int, training bool, results []ir.ID, number
 	needed := map[ir.ID]bool{}
 	for _, id := range results {
 		needed[id], w.results[id] = true, true
+	}
+	for id := range updates {
+		needed[id] = true
 	}
 	for i := range p.Ops {
 		if op := &p.Ops[i]; op.Code == ir.Random {
@@ -81,6 +111,7 @@ func lower(p *ir.Program, ops, batch int, training bool, results []ir.ID, number
 		}
 	}
 	slices.Reverse(w.pending)
+	slices.SortStableFunc(w.pending, func(a, b *ir.Op) int { return w.last(a) - w.last(b) })
 	for len(w.pending) > 0 {
 		op := w.pending[0]
 		w.pending = w.pending[1:]
@@ -101,6 +132,14 @@ func lower(p *ir.Program, ops, batch int, training bool, results []ir.ID, number
 		}
 	}
 	return w
+}
+
+// last is 1 for what updates a parameter.
+func (w *lowering) last(op *ir.Op) int {
+	if _, ok := w.updates[op.Out]; ok {
+		return 1
+	}
+	return 0
 }
 
 func (w *lowering) extents(id ir.ID) []int { return w.p.Value(id).Shape.At(w.batch) }
@@ -231,17 +270,20 @@ func (w *lowering) move(from mapSource, name string, to strided) {
 }
 
 func (w *lowering) layer(op *ir.Op) {
-	o := operation{code: op.Code, op: op}
-	text := []string{w.name(op.Out), "=", op.Code.String()}
+	o := operation{code: op.Code, op: op, param: -1}
 	for _, a := range op.Args {
 		if a == w.p.Target {
 			o.args = append(o.args, *w.seen[a])
 		} else {
 			o.args = append(o.args, w.rowMajor(a))
 		}
-		text = append(text, w.name(a))
 	}
-	o.out, o.text = w.store(op.Out), strings.Join(text, " ")
+	if param, ok := w.updates[op.Out]; ok {
+		o.param = param
+		o.out = strided{of: base{space: noSpace}}
+	} else {
+		o.out = w.store(op.Out)
+	}
 	w.ops = append(w.ops, o)
 }
 

@@ -75,7 +75,7 @@ __device__ inline void thread_source(const Block &block, const Source &s, const 
     const Elements e = thread_elements(block, view.space, 0);
     thread_each(v, [&](int k) {
       const int i = first + k * WARP;
-      return i < length ? thread_element(block, e, thread_place(view, i)) : 0.0f;
+      return i < length ? thread_element(e, thread_place(view, i)) : 0.0f;
     });
     break;
   }

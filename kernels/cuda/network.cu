@@ -9,17 +9,22 @@
 // Built by nvcc into the image that package driver loads; the same source, compiled for the CPU, runs in tests.
 #include "cuda.cuh"
 #include "operation.cuh"
-#include "optimizer.cuh"
 
-// warp_copy copies an example's bytes to a row of the batch.
+// warp_copy copies an example's bytes to a row of the batch: many loads are under way before the first is stored.
 __device__ inline void warp_copy(uint8_t *to, const uint8_t *from, int features) {
-  const int lane = thread_lane();
-  if (features % 4 == 0) { // then all rows are aligned to words
-    for (int i = lane; i < features / 4; i += WARP)
-      reinterpret_cast<uint32_t *>(to)[i] = reinterpret_cast<const uint32_t *>(from)[i];
-    return;
+  constexpr int AHEAD = 7; // words of a lane: 784 bytes in one go
+  const int lane = thread_lane(), words = features % 4 == 0 ? features / 4 : 0; // then all rows are aligned to words
+#pragma unroll 1
+  for (int i = lane; i < words; i += AHEAD * WARP) {
+    uint32_t v[AHEAD];
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) v[k] = i + k * WARP < words ? reinterpret_cast<const uint32_t *>(from)[i + k * WARP] : 0;
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++)
+      if (i + k * WARP < words) reinterpret_cast<uint32_t *>(to)[i + k * WARP] = v[k];
   }
-  for (int i = lane; i < features; i += WARP) to[i] = from[i];
+#pragma unroll 4
+  for (int i = 4 * words + lane; i < features; i += WARP) to[i] = from[i];
 }
 
 // warp_copy_moved copies an image, moved down and to the right; what enters is zero.
@@ -31,7 +36,7 @@ __device__ inline void warp_copy_moved(uint8_t *to, const uint8_t *from, int row
 }
 
 // block_batch fetches the examples of a training step, or the job's in an evaluation. A warp fetches one at a time.
-__device__ inline void block_batch(Block &block, int step) {
+__device__ __noinline__ void block_batch(Block &block, int step) {
   const Job &job = block.job;
   int epoch = 0, from = job.from, count = job.examples;
   if (job.kind == JOB_TRAIN) {
@@ -39,18 +44,30 @@ __device__ inline void block_batch(Block &block, int step) {
     epoch = step / per_epoch;
     from = step % per_epoch * job.batch;
     count = min(job.batch, job.examples - from);
-    if (thread_index() < ORDER_ROUNDS / 4) thread_order_keys(block.keys, job.order_seed, epoch, thread_index());
   }
   if (thread_index() == 0) {
     thread_examples(block, count);
     block.step = step;
+    if (job.kind == JOB_TRAIN) {
+      block.now = reinterpret_cast<const Scalars *>(block.launch.scalars)[job.scalars + step - job.step];
+      if (block.epoch != epoch) {
+        block.epoch = epoch;
+        for (int part = 0; part < ORDER_ROUNDS / 4; part++) thread_order_keys(block.keys, job.order_seed, epoch, part);
+      }
+    }
   }
   __syncthreads();
   const int features = block.plan.features;
   uint8_t *batch = reinterpret_cast<uint8_t *>(thread_address(block, block.plan.input));
-  for (int i = thread_warp(); i < count; i += WARPS) {
-    uint32_t example = from + i;
-    if (job.kind == JOB_TRAIN) example = thread_order_at(block.keys, job.examples, example);
+  uint32_t examples = 0; // a lane has that of the warp's row of its number
+#pragma unroll 1
+  for (int i = thread_warp(), n = 0; i < count; i += WARPS, n++) {
+    if (n % WARP == 0) {
+      const int mine = i + thread_lane() * WARPS;
+      examples = from + mine;
+      if (job.kind == JOB_TRAIN && mine < count) examples = thread_order_at(block.keys, job.examples, examples);
+    }
+    const uint32_t example = __shfl_sync(~0u, examples, n % WARP);
     uint8_t *to = batch + int64_t(i) * features;
     const uint8_t *pixels = reinterpret_cast<const uint8_t *>(job.pixels) + int64_t(example) * features;
     if (job.shift == 0) {
@@ -65,21 +82,21 @@ __device__ inline void block_batch(Block &block, int step) {
   __syncthreads();
 }
 
-__device__ inline void block_program(Block &block) {
+__device__ __noinline__ void block_program(Block &block) {
+#pragma unroll 1
   for (int i = 0; i < block.ops_count; i++) block_operation(block, block.ops[i]);
 }
 
 // block_train takes the job's steps. A network whose loss is not finite has taken its last one.
 __device__ inline void block_train(Block &block) {
   const Job &job = block.job;
-  const Scalars *scalars = reinterpret_cast<const Scalars *>(block.launch.scalars) + job.scalars;
   float *losses = reinterpret_cast<float *>(block.launch.losses) + job.losses;
   if (thread_index() == 0) block.stop = 0;
   int done = 0;
   while (done < job.steps) {
     block_batch(block, job.step + done);
     block_program(block);
-    block_update(block, scalars[done]);
+    block_update(block);
     if (thread_index() == 0) {
       const float loss = *thread_address(block, block.plan.loss);
       losses[done] = loss;
@@ -93,7 +110,7 @@ __device__ inline void block_train(Block &block) {
 }
 
 // block_evaluate computes one loss and a class for each example: kernels.Argmax of its outputs.
-__device__ inline void block_evaluate(Block &block) {
+__device__ __noinline__ void block_evaluate(Block &block) {
   const Job &job = block.job;
   block_batch(block, 0);
   block_program(block);
@@ -124,6 +141,16 @@ __device__ inline void block_state(Block &block, bool out) {
   }
 }
 
+// block_code copies the plan's operations and params to shared memory. A barrier must come before they are used.
+__device__ inline void block_code(Block &block) {
+  const Plan &plan = block.plan;
+  const uint32_t *ops = reinterpret_cast<const uint32_t *>(reinterpret_cast<const Op *>(block.launch.ops) + plan.op);
+  const uint32_t *params = reinterpret_cast<const uint32_t *>(reinterpret_cast<const Param *>(block.launch.params) + plan.param);
+  uint32_t *to = reinterpret_cast<uint32_t *>(thread_code(block));
+  const int words = plan.ops * int(sizeof(Op) / 4), more = plan.params * int(sizeof(Param) / 4);
+  for (int i = thread_index(); i < words + more; i += THREADS) to[i] = i < words ? ops[i] : params[i - words];
+}
+
 // block_job runs the job that the block has taken.
 __device__ inline void block_job(Block &block) {
   if (thread_index() == 0) {
@@ -131,9 +158,13 @@ __device__ inline void block_job(Block &block) {
     block.plan = reinterpret_cast<const Plan *>(block.launch.plans)[block.job.plan];
     block.work = block.job.work ? reinterpret_cast<float *>(block.job.work)
                                 : reinterpret_cast<float *>(block.launch.work) + blockIdx.x * block.launch.work_stride;
+    block.params = block.plan.code ? reinterpret_cast<const Param *>(thread_code(block) + block.plan.ops)
+                                   : reinterpret_cast<const Param *>(block.launch.params) + block.plan.param;
+    block.epoch = -1;
     thread_examples(block, block.job.examples);
   }
   __syncthreads();
+  if (block.plan.code) block_code(block);
   block_state(block, false);
   switch (block.job.kind) {
   case JOB_TRAIN:
@@ -156,7 +187,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) kernel_network(const La
     block.launch = *launch;
     block.shared = arena;
   }
-  block.pixel[thread_index()] = float(thread_index()) / 255.0f;
   while (true) {
     if (thread_index() == 0) block.taken = int(atomicAdd(reinterpret_cast<unsigned *>(launch->queue), 1u));
     __syncthreads();

@@ -12,23 +12,47 @@ template <class F> __device__ inline void block_elements(Block &block, const Op 
   const int64_t length = int64_t(thread_rows(block, op.out)) * op.out.cols;
   const Elements first = thread_elements(block, op.args[0]), second = thread_elements(block, op.args[1]);
   const bool two = op.args[1].space != SPACE_NONE;
+  const auto load = [&](int64_t i) {
+    if (i >= length) return make_float2(0, 0);
+    return make_float2(thread_element(first, i), two ? thread_element(second, i) : 0.0f);
+  };
+  float2 next = load(thread_index());
 #pragma unroll 1 // f is long
-  for (int64_t i = thread_index(); i < length; i += THREADS)
-    out[i] = f(thread_element(block, first, i), two ? thread_element(block, second, i) : 0.0f);
+  for (int64_t i = thread_index(); i < length; i += THREADS) {
+    const float2 v = next;
+    next = load(i + THREADS); // under way while f runs
+    out[i] = f(v.x, v.y);
+  }
 }
 
 // A row of logits: its largest and the sum of e to the power of what they lie below it.
 struct Softmax { float top, sum; };
 
-__device__ inline Softmax thread_softmax(const Block &block, const Elements &z, int64_t row, int cols) {
+__device__ inline Softmax thread_softmax(const Elements &z, int64_t row, int cols) {
+  constexpr int AHEAD = 8; // elements that are loaded before they are used
   Softmax s = {-INFINITY, 0};
-  for (int j = 0; j < cols; j++) s.top = fmaxf(s.top, thread_element(block, z, row + j));
-  for (int j = 0; j < cols; j++) s.sum += expf(thread_element(block, z, row + j) - s.top);
+#pragma unroll 1
+  for (int from = 0; from < cols; from += AHEAD) {
+    float v[AHEAD];
+#pragma unroll
+    for (int j = 0; j < AHEAD; j++) v[j] = from + j < cols ? thread_element(z, row + from + j) : -INFINITY;
+#pragma unroll
+    for (int j = 0; j < AHEAD; j++) s.top = fmaxf(s.top, v[j]);
+  }
+#pragma unroll 1
+  for (int from = 0; from < cols; from += AHEAD) {
+    float v[AHEAD];
+#pragma unroll
+    for (int j = 0; j < AHEAD; j++) v[j] = from + j < cols ? thread_element(z, row + from + j) : -INFINITY;
+#pragma unroll
+    for (int j = 0; j < AHEAD; j++)
+      if (from + j < cols) s.sum += expf(v[j] - s.top);
+  }
   return s;
 }
 
 // block_loss: l = s/B times the sum of the examples' losses. A thread computes an example's.
-__device__ inline void block_loss(Block &block, const Op &op) {
+__device__ __noinline__ void block_loss(Block &block, const Op &op) {
   const Elements z = thread_elements(block, op.args[0]);
   const int cols = op.args[0].cols;
   float sum = 0;
@@ -37,13 +61,13 @@ __device__ inline void block_loss(Block &block, const Op &op) {
     const int label = thread_labels(block)[i];
     const int64_t row = int64_t(i) * cols;
     if (op.code == CODE_XENT) {
-      const Softmax s = thread_softmax(block, z, row, cols);
+      const Softmax s = thread_softmax(z, row, cols);
       // In this order large logits do not swallow a small loss.
-      sum += logf(s.sum) - (thread_element(block, z, row + label) - s.top);
+      sum += logf(s.sum) - (thread_element(z, row + label) - s.top);
     } else {
       float squares = 0;
       for (int j = 0; j < cols; j++) {
-        const float d = thread_element(block, z, row + j) - (j == label ? 1.0f : 0.0f);
+        const float d = thread_element(z, row + j) - (j == label ? 1.0f : 0.0f);
         squares += d * d;
       }
       sum += squares;
@@ -54,7 +78,7 @@ __device__ inline void block_loss(Block &block, const Op &op) {
 }
 
 // block_dloss: s/B times the gradient of the examples' losses.
-__device__ inline void block_dloss(Block &block, const Op &op) {
+__device__ __noinline__ void block_dloss(Block &block, const Op &op) {
   const Elements z = thread_elements(block, op.args[0]);
   const int cols = op.args[0].cols;
   float *out = thread_address(block, op.out);
@@ -64,16 +88,16 @@ __device__ inline void block_dloss(Block &block, const Op &op) {
     const int label = thread_labels(block)[i];
     const int64_t row = int64_t(i) * cols;
     Softmax s = {0, 1};
-    if (op.code == CODE_DXENT) s = thread_softmax(block, z, row, cols);
+    if (op.code == CODE_DXENT) s = thread_softmax(z, row, cols);
     for (int j = 0; j < cols; j++) {
-      const float v = thread_element(block, z, row + j), y = j == label ? 1.0f : 0.0f;
+      const float v = thread_element(z, row + j), y = j == label ? 1.0f : 0.0f;
       out[row + j] = scale * (op.code == CODE_DXENT ? expf(v - s.top) / s.sum - y : 2.0f * (v - y));
     }
   }
 }
 
 // block_l2: l = l0 + s/2 times the sum of w².
-__device__ inline void block_l2(Block &block, const Op &op) {
+__device__ __noinline__ void block_l2(Block &block, const Op &op) {
   const Operand &w = op.args[1];
   const float *address = thread_address(block, w);
   const int64_t length = int64_t(thread_rows(block, w)) * w.cols;
@@ -83,23 +107,39 @@ __device__ inline void block_l2(Block &block, const Op &op) {
   if (thread_index() == 0) *thread_address(block, op.out) = *thread_address(block, op.args[0]) + op.scale / 2 * sum;
 }
 
-// block_dbias: db = the sum of dz's rows. A warp adds up every eighth row of 32 columns, then the parts are added.
-__device__ inline void block_dbias(Block &block, const Op &op) {
+// block_dbias: db = the sum of dz's rows. A warp adds up every eighth row, then the parts are added.
+__device__ __noinline__ void block_dbias(Block &block, const Op &op) {
   const Elements dz = thread_elements(block, op.args[0]);
-  const int cols = op.args[0].cols, lane = thread_lane(), warp = thread_warp();
+  const int cols = op.args[0].cols, warp = thread_warp();
   float *out = thread_address(block, op.out);
-  for (int from = 0; from < cols; from += WARP) {
-    const int col = from + lane;
-    float sum = 0;
-    if (col < cols)
-      for (int i = warp; i < block.count; i += WARPS) sum += thread_element(block, dz, int64_t(i) * cols + col);
-    block.stage[warp][lane] = sum;
-    __syncthreads();
-    if (warp == 0 && col < cols) {
-      for (int w = 1; w < WARPS; w++) sum += block.stage[w][lane];
-      out[col] = sum;
+  Update update;
+  if (op.param >= 0) update = thread_updates(block, block.params[op.param]);
+#pragma unroll 1
+  for (int from = 0; from < cols; from += STAGE) {
+    if (from > 0) __syncthreads(); // before stages are filled again
+    const int to = min(cols, from + STAGE);
+    for (int col = from + thread_lane(); col < to; col += WARP) {
+      constexpr int AHEAD = 4; // rows that are loaded before they are added
+      float sum = 0;
+#pragma unroll 1
+      for (int i = warp; i < block.count; i += AHEAD * WARPS) {
+        float v[AHEAD];
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++) v[k] = i + k * WARPS < block.count ? thread_element(dz, int64_t(i + k * WARPS) * cols + col) : 0.0f;
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++)
+          if (i + k * WARPS < block.count) sum += v[k];
+      }
+      block.stage[warp][col - from] = sum;
     }
     __syncthreads();
+    for (int col = from + thread_index(); col < to; col += THREADS) {
+      float sum = block.stage[0][col - from];
+#pragma unroll
+      for (int w = 1; w < WARPS; w++) sum += block.stage[w][col - from];
+      if (op.param >= 0) thread_update(update, col, sum);
+      else out[col] = sum;
+    }
   }
 }
 
@@ -111,7 +151,7 @@ __device__ __noinline__ void block_matmul(Block &block, const Tensor &t) {
   const Elements a = thread_elements(block, views[1].space, several ? 0 : views[1].offset);
   const Elements b = thread_elements(block, views[2].space, several ? 0 : views[2].offset);
   block_product(block, {{a, t.place[4], t.place[5], t.place[0]}, {b, t.place[6], t.place[7], t.place[1]}, t.inner,
-                        thread_address(block, views[0].space, several ? 0 : views[0].offset), t.place[2], t.place[3], nullptr, t.length, views});
+                        thread_address(block, views[0].space, several ? 0 : views[0].offset), t.place[2], t.place[3], nullptr, nullptr, t.length, views});
 }
 
 __device__ inline void block_tensor(Block &block, const Op &op) {

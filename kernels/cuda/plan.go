@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"vanilla/graph/ir"
 	"vanilla/kernels"
@@ -38,7 +39,9 @@ type plan struct {
 	instructions []packedInstruction
 	numbers      []float32
 	arrays       []packedArray // of the state: parameters, then the optimizer's arrays
-	params       []packedParam // of training
+	params       []packedParam // of training: those that are updated when the operations have run come first
+	updates      map[ir.ID]int // the gradients of the others
+	number       []int32       // of each parameter among params
 	kept         []kept        // of a forward job
 	rooms        []*room
 	// stateFloats is the size of a network's state, workFloats of the room that a
@@ -70,10 +73,14 @@ func makePlan(k planKey) (*plan, error) {
 	}
 	l := &plan{key: k}
 	l.head.Features, l.head.Batch = int32(p.Features()), int32(k.batch)
+	l.order()
 	lists := l.lower()
 	s := &spaces{by: map[base]*room{}}
+	var code packedOperand
 	always := [2]life{{0, math.MaxInt}, {0, math.MaxInt}}
 	if k.kind != forwardJob {
+		size := len(lists[0].ops)*int(unsafe.Sizeof(packedOp{})) + len(l.number)*int(unsafe.Sizeof(packedParam{}))
+		s.add(&room{what: "the program", floats: int64(size / 4), lives: always, other: noSpace, operand: &code})
 		bytes := int64(k.batch) * int64(p.Features())
 		s.add(&room{what: "the batch's bytes", floats: (bytes + 3) / 4, lives: always, other: workSpace, operand: &l.head.Input})
 		s.add(&room{what: "the batch's labels", floats: int64(k.batch), lives: always, other: workSpace, operand: &l.head.Labels})
@@ -96,6 +103,9 @@ func makePlan(k planKey) (*plan, error) {
 	}
 	l.sharedFloats, l.workFloats = s.place(int64(k.sharedFloats))
 	l.rooms = s.rooms
+	if code.Space == sharedSpace {
+		l.head.Code, l.head.CodeOffset = 1, code.Offset
+	}
 
 	for i, o := range arrays {
 		l.arrays[i].Space, l.arrays[i].Offset = o.Space, o.Offset
@@ -112,12 +122,24 @@ func makePlan(k planKey) (*plan, error) {
 	first := lists[0]
 	switch k.kind {
 	case trainJob:
-		for _, q := range p.Params {
-			param := packedParam{Gradient: s.operand(*first.seen[q.Grad])}
+		l.params = make([]packedParam, len(p.Params))
+		l.head.Updates = int32(len(p.Params) - len(l.updates))
+		for i, q := range p.Params {
+			place := func(array int) packedPlace {
+				return packedPlace{Offset: arrays[array].Offset, Space: arrays[array].Space}
+			}
+			param := packedParam{Weights: place(i), Length: l.arrays[i].Length}
+			for slot, to := range []*packedPlace{&param.Slot0, &param.Slot1}[:k.slots] {
+				*to = place((slot+1)*len(p.Params) + i)
+			}
+			if _, ok := l.updates[q.Grad]; !ok {
+				at := s.operand(*first.seen[q.Grad])
+				param.Gradient = packedPlace{Offset: at.Offset, Space: at.Space}
+			}
 			if q.Bias {
 				param.Bias = 1
 			}
-			l.params = append(l.params, param)
+			l.params[l.number[i]] = param
 		}
 	case evaluateJob:
 		l.head.Output = s.operand(*first.seen[p.Output])
@@ -154,9 +176,31 @@ func (l *plan) results() []ir.ID {
 	}
 	all := []ir.ID{p.Loss}
 	for _, q := range p.Params {
-		all = append(all, q.Grad)
+		if _, ok := l.updates[q.Grad]; !ok {
+			all = append(all, q.Grad)
+		}
 	}
 	return all
+}
+
+// order numbers the parameters of a training job: those that are updated when the
+// operations have run come first.
+func (l *plan) order() {
+	if l.key.kind != trainJob {
+		return
+	}
+	p := l.key.program
+	l.updates = updatesOf(p)
+	l.number = make([]int32, len(p.Params))
+	next := int32(0)
+	for _, last := range []bool{false, true} {
+		for i, q := range p.Params {
+			if _, ok := l.updates[q.Grad]; ok == last {
+				l.number[i] = next
+				next++
+			}
+		}
+	}
 }
 
 // lower makes the list of operations for a batch and, if it is another one, that for
@@ -166,16 +210,16 @@ func (l *plan) lower() []*lowering {
 	if k.kind == trainJob {
 		count = len(k.program.Ops)
 	}
-	first := lower(k.program, count, k.batch, k.kind == trainJob, l.results(), nil)
+	first := lower(k.program, count, k.batch, k.kind == trainJob, l.results(), l.updates, nil)
 	if k.rest == 0 || k.program.Layers() {
 		return []*lowering{first}
 	}
-	return []*lowering{first, lower(k.program, count, k.rest, k.kind == trainJob, l.results(), first.numbers)}
+	return []*lowering{first, lower(k.program, count, k.rest, k.kind == trainJob, l.results(), l.updates, first.numbers)}
 }
 
 // pack packs an operation whose operands have places.
 func (l *plan) pack(s *spaces, o *operation) {
-	packed := packedOp{Code: int32(o.code)}
+	packed := packedOp{Code: int32(o.code), Param: -1}
 	text := o.text
 	if o.op != nil {
 		matrix := func(v strided, id ir.ID) packedOperand {
@@ -191,7 +235,12 @@ func (l *plan) pack(s *spaces, o *operation) {
 			}
 			return l.key.program.Value(id).Name
 		}
-		text = name(o.op.Out, packed.Out) + " = " + o.op.Code.String()
+		if o.param >= 0 {
+			packed.Param = l.number[o.param]
+			text = l.key.program.Value(l.key.program.Params[o.param].Value).Name + " updated: " + o.op.Code.String()
+		} else {
+			text = name(o.op.Out, packed.Out) + " = " + o.op.Code.String()
+		}
 		for i, a := range o.op.Args {
 			packed.Args[i] = matrix(o.args[i], a)
 			text += " " + name(a, packed.Args[i])

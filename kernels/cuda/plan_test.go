@@ -69,6 +69,8 @@ func TestPlaces(t *testing.T) {
 				from, where := r.operand.Offset, r.operand.Space
 				if where == stateSpace {
 					inState++
+				}
+				if where == stateSpace || where == noSpace { // where it is between launches
 					continue
 				}
 				if from%alignment != 0 || from < 0 || from+r.floats > size[where] || r.floats == 0 {

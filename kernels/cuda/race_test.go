@@ -68,6 +68,11 @@ func TestRaceSubjects(t *testing.T) {
 // networks.
 func raceTensors(t *testing.T) {
 	e := newExecutor(t)
+	broad := chain(t, ir.Tanh, graph.Quadratic, 4, 900, 3) // more columns than a stage has
+	q := prepare(t, e, conformance.Data(broad, 4), conformance.Variant(broad, 4))
+	if err := q.Advance(t.Context(), []int{2}, nil); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		a, b, g []int
 		lines   []string
@@ -132,16 +137,19 @@ func TestRaces(t *testing.T) {
 // barriers is every barrier of the kernels that train. Its removal must be noticed:
 // as a race, or because threads wait for ever or read what nobody has written.
 var barriers = []mistake{
-	{file: "network.cu", old: "block.step = step;\n  }\n  __syncthreads();", new: "block.step = step;\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "epoch, part);\n      }\n    }\n  }\n  __syncthreads();", new: "epoch, part);\n      }\n    }\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "[example];\n  }\n  __syncthreads();", new: "[example];\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "!isfinite(loss);\n    }\n    __syncthreads();", new: "!isfinite(loss);\n    }\n    if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "job.examples);\n  }\n  __syncthreads();", new: "job.examples);\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
 	{file: "block.cuh", old: "= v;\n  __syncthreads();", new: "= v;\n  if (!PLANTED) __syncthreads();"},
 	{file: "operation.cuh", old: "  }\n  __syncthreads();\n}", new: "  }\n  if (!PLANTED) __syncthreads();\n}"},
-	{file: "product.cuh", old: "__syncwarp();\n    const float *lane_a", new: "if (!PLANTED) __syncwarp();\n    const float *lane_a"},
-	{file: "product.cuh", old: "__syncwarp(); // before", new: "if (!PLANTED) __syncwarp(); // before"},
-	{file: "product.cuh", old: "if (!parts) continue;\n    __syncthreads();", new: "if (!parts) continue;\n    if (!PLANTED) __syncthreads();"},
+	{file: "operation.cuh", old: "if (from > 0) __syncthreads();", new: "if (from > 0 && !PLANTED) __syncthreads();"},
+	{file: "operation.cuh", old: "= sum;\n    }\n    __syncthreads();", new: "= sum;\n    }\n    if (!PLANTED) __syncthreads();"},
+	{file: "product.cuh", old: "next_b, how_b.along_inner);\n    __syncwarp();", new: "next_b, how_b.along_inner);\n    if (!PLANTED) __syncwarp();"},
+	{file: "product.cuh", old: "__syncwarp(); // before the stage is", new: "if (!PLANTED) __syncwarp(); // before the stage is"},
+	{file: "product.cuh", old: "__syncwarp(); // before the stage holds", new: "if (!PLANTED) __syncwarp(); // before the stage holds"},
+	{file: "product.cuh", old: "sum[i][3]);\n    __syncthreads();", new: "sum[i][3]);\n    if (!PLANTED) __syncthreads();"},
 	{file: "product.cuh", old: "__syncthreads(); // before", new: "if (!PLANTED) __syncthreads(); // before"},
 	{file: "reduce.cuh", old: "= v;\n      __syncthreads();", new: "= v;\n      if (!PLANTED) __syncthreads();"},
 	{file: "reduce.cuh", old: "__syncthreads(); // before parts", new: "if (!PLANTED) __syncthreads(); // before parts"},

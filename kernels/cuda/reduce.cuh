@@ -30,7 +30,7 @@ __device__ __noinline__ void block_reduce(Block &block, const Tensor &t) {
     const int64_t from = thread_place(kept, i);
     float v = t.function == FN_SUM ? 0.0f : -INFINITY;
 #pragma unroll 4
-    for (int k = part; k < t.inner; k += parts) v = thread_combine(t.function, v, thread_element(block, in, from + thread_place(over, k)));
+    for (int k = part; k < t.inner; k += parts) v = thread_combine(t.function, v, thread_element(in, from + thread_place(over, k)));
     if (parts > 1) v = warp_combine(t.function, v);
     if (whole) {
       if (thread_lane() == 0) block.part[thread_warp()] = v;

@@ -10,6 +10,7 @@ import (
 
 	"vanilla/graph/ir"
 	"vanilla/internal/conformance"
+	"vanilla/kernels"
 	"vanilla/kernels/ref"
 )
 
@@ -35,6 +36,43 @@ func TestFunctions(t *testing.T) {
 			if d := math.Abs(float64(got[i] - want)); !equalBits(got[i], want) && !(d <= 4e-6*math.Abs(float64(want))+1e-37) {
 				t.Errorf("%s(%g, %g) is %g, want %g", f, a[i], b[i], -got[i], -want)
 			}
+		}
+	}
+}
+
+// What a byte means is exactly a division by 255.
+func TestPixels(t *testing.T) {
+	p, err := ir.Parse(`program "pixels"
+input x[B,256]
+target y[B,2]
+param G[256] grad g
+forward
+part[B,2] = slice x axes=1 ints=0,2,1
+out[B,2] = map mul part y
+loss = reduce sum out axes=0,1
+gradients
+g[256] = reduce max x axes=0
+output out
+loss loss`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := conformance.Variant(p, 1)
+	v.Optimizer, v.Schedule = kernels.Optimizer{Name: "sgd"}, kernels.Schedule{StepSize: 1, Name: "constant"}
+	data := kernels.Data{Train: kernels.Examples{Pixels: make([]byte, 256), Labels: []byte{0}, Features: 256}, Classes: 2}
+	for i := range data.Train.Pixels {
+		data.Train.Pixels[i] = byte(i)
+	}
+	q := prepare(t, newExecutor(t), data, v)
+	if err := q.Restore(0, kernels.State{Params: [][]float32{make([]float32, 256)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Advance(t.Context(), []int{1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, got := range states(t, q, 1)[0].Params[0] {
+		if want := float32(i) / 255; -got != want {
+			t.Errorf("pixel %d is %g, want %g", i, -got, want)
 		}
 	}
 }

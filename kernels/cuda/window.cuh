@@ -38,7 +38,7 @@ __device__ __noinline__ void block_im2col(Block &block, const Tensor &t) {
     const int y = oy * w.step_y - w.pad_y + ky * w.wide_y, x = ox * w.step_x - w.pad_x + kx * w.wide_x;
     float v = 0;
     if (y >= 0 && x >= 0 && y < w.height && x < w.width)
-      v = thread_element(block, image, (int64_t(example * w.channels + channel) * w.height + y) * w.width + x);
+      v = thread_element(image, (int64_t(example * w.channels + channel) * w.height + y) * w.width + x);
     out[i] = v;
   }
 }
@@ -69,7 +69,7 @@ __device__ __noinline__ void block_col2im(Block &block, const Tensor &t) {
         const int ox = thread_window(p.x, w.pad_x, kx, w.wide_x, w.step_x, w.ow);
         if (ox < 0) continue;
         const int64_t row = (int64_t(example) * w.oh + oy) * w.ow + ox;
-        sum = __fadd_rn(sum, thread_element(block, columns, ((row * w.channels + channel) * w.kh + ky) * w.kw + kx));
+        sum = __fadd_rn(sum, thread_element(columns, ((row * w.channels + channel) * w.kh + ky) * w.kw + kx));
       }
     }
     out[i] = sum;
@@ -77,14 +77,14 @@ __device__ __noinline__ void block_col2im(Block &block, const Tensor &t) {
 }
 
 // thread_largest is the first largest pixel of a window of a plane, by its place in the image.
-__device__ inline int64_t thread_largest(const Block &block, const Windows &w, const Elements &image, int plane, int oy, int ox, float *largest) {
+__device__ inline int64_t thread_largest(const Windows &w, const Elements &image, int plane, int oy, int ox, float *largest) {
   int64_t best = -1;
   for (int ky = 0; ky < w.kh; ky++)
     for (int kx = 0; kx < w.kw; kx++) {
       const int y = oy * w.step_y - w.pad_y + ky, x = ox * w.step_x - w.pad_x + kx;
       if (y < 0 || x < 0 || y >= w.height || x >= w.width) continue;
       const int64_t at = (int64_t(plane) * w.height + y) * w.width + x;
-      const float v = thread_element(block, image, at);
+      const float v = thread_element(image, at);
       if (best < 0 || v > *largest || (v != v && *largest == *largest)) best = at, *largest = v;
     }
   return best;
@@ -97,7 +97,7 @@ __device__ __noinline__ void block_maxpool(Block &block, const Tensor &t) {
 #pragma unroll 1
   for (int i = thread_index(); i < t.length; i += THREADS) {
     float largest = 0;
-    thread_largest(block, w, image, i / w.ow / w.oh, i / w.ow % w.oh, i % w.ow, &largest);
+    thread_largest(w, image, i / w.ow / w.oh, i / w.ow % w.oh, i % w.ow, &largest);
     out[i] = largest;
   }
 }
@@ -115,8 +115,8 @@ __device__ __noinline__ void block_maxpoolgrad(Block &block, const Tensor &t) {
       for (int kx = w.kw - 1; kx >= 0 && oy >= 0; kx--) {
         const int ox = thread_window(p.x, w.pad_x, kx, 1, w.step_x, w.ow);
         float largest = 0;
-        if (ox >= 0 && thread_largest(block, w, image, p.plane, oy, ox, &largest) == i)
-          sum = __fadd_rn(sum, thread_element(block, gradient, (int64_t(p.plane) * w.oh + oy) * w.ow + ox));
+        if (ox >= 0 && thread_largest(w, image, p.plane, oy, ox, &largest) == i)
+          sum = __fadd_rn(sum, thread_element(gradient, (int64_t(p.plane) * w.oh + oy) * w.ow + ox));
       }
     }
     out[i] = sum;
