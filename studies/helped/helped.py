@@ -115,10 +115,11 @@ def table():
                 if not values:
                     cells.append("")
                     continue
-                spread = statistics.stdev(values) if len(values) > 1 else 0
                 number, _, unit = form.format(statistics.fmean(values)).partition(" ")
                 digits = form.split("}")[0].replace("{:+", "{:") + "}"
-                cells.append(f"{number} ± {digits.format(spread)} {unit}".strip())
+                if len(values) > 1:
+                    number += " ± " + digits.format(statistics.stdev(values))
+                cells.append(f"{number} {unit}".strip())
             print(f"| {name} | " + " | ".join(cells) + " |")
 
 
