@@ -97,10 +97,10 @@ func read(g *Graph, batch int) (*reading, error) {
 		return k, nil
 	}
 	if r.x, err = given(g.X, "x"); err != nil {
-		return nil, fmt.Errorf("X: %w", err)
+		return nil, fmt.Errorf("input X: %w", err)
 	}
 	if r.y, err = given(g.Y, "y"); err != nil {
-		return nil, fmt.Errorf("Y: %w", err)
+		return nil, fmt.Errorf("targets Y: %w", err)
 	}
 	for _, n := range g.Params {
 		k, err := given(n, n.Name())

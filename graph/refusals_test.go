@@ -62,9 +62,9 @@ func TestRefusals(t *testing.T) {
 			s.g.Grads = must2(gorgonia.Grad(s.g.Loss, s.g.Params...))
 			s.g.Loss = must(gorgonia.Sum(s.z2, 1))
 		}),
-		"the output node 10 (tanh [B 5] of x, W1, b1) has shape [B,5], the targets y [B,3]":  changed(func(s *sketch) { s.g.Output = s.h }),
-		"X: x is computed, as node 10 (tanh [B 5] of x, W1, b1): want an input of the graph": changed(func(s *sketch) { s.g.X = s.h }),
-		"parameter 0 of Params is computed (tanh): want an input":                            changed(func(s *sketch) { s.g.Params[0] = s.h }),
+		"the output node 10 (tanh [B 5] of x, W1, b1) has shape [B,5], the targets y [B,3]":        changed(func(s *sketch) { s.g.Output = s.h }),
+		"input X: x is computed, as node 10 (tanh [B 5] of x, W1, b1): want an input of the graph": changed(func(s *sketch) { s.g.X = s.h }),
+		"parameter 0 of Params is computed (tanh): want an input":                                  changed(func(s *sketch) { s.g.Params[0] = s.h }),
 		"(P): shape [B,3]: want a parameter of one shape, whatever the batch size": func(b int) *graph.Graph {
 			s := plain(b)
 			w := gorgonia.NewMatrix(s.g.Expr, tensor.Float32, gorgonia.WithShape(b, 3), gorgonia.WithName("P"))

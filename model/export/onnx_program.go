@@ -73,11 +73,6 @@ type operand struct {
 
 var unit = ir.Fixed(1)
 
-// single is whether extents are of one element.
-func single(extents []ir.Extent) bool {
-	return !slices.ContainsFunc(extents, func(e ir.Extent) bool { return e != unit })
-}
-
 // full is the name of a value with all of its elements.
 func (w *onnxWriter) full(id ir.ID) string {
 	o, want := w.values[id], w.p.Value(id).Shape.Extents()
