@@ -93,9 +93,15 @@ func printComparison(w io.Writer, c *report.Comparison) error {
 		fmt.Fprintf(rows, "%s\t%s\t%s\n", s.letter, s.Name, text)
 	}
 	rows.Flush()
+	shown := func(v any) any {
+		if v == nil { // the recipe has no such setting
+			return "none"
+		}
+		return v
+	}
 	changes := make([]string, len(c.Changes))
 	for i, change := range c.Changes {
-		changes[i] = fmt.Sprintf("%s %v → %v", strings.ReplaceAll(change.Setting, "_", "-"), change.A, change.B)
+		changes[i] = fmt.Sprintf("%s %v → %v", strings.ReplaceAll(change.Setting, "_", "-"), shown(change.A), shown(change.B))
 	}
 	if len(changes) > 0 {
 		fmt.Fprintf(&b, "\nfrom A to B  %s\n", strings.Join(changes, ", "))

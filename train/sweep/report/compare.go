@@ -70,7 +70,8 @@ type ComparedSide struct {
 	Diverged int       `json:"diverged"`
 }
 
-// Change is a setting in which recipes differ.
+// Change is a setting in which recipes differ. A side that does not have it has nil: sgd has no momentum, which is not a
+// momentum of 0. A block or norm that is not there is "none".
 type Change struct {
 	Setting string `json:"setting"`
 	A       any    `json:"a"`
@@ -115,7 +116,7 @@ func Compare(a, b Side) (*Comparison, error) {
 		c.Sampling = samplingOf(c.A.Accuracy.Mean, c.B.Accuracy.Mean, n)
 	}
 	for _, word := range train.Fields() {
-		if before, after := a.Recipe.Get(word), b.Recipe.Get(word); before != after {
+		if before, after := setting(&a.Recipe, word), setting(&b.Recipe, word); before != after {
 			c.Changes = append(c.Changes, Change{word, before, after})
 		}
 	}
@@ -145,6 +146,17 @@ func Compare(a, b Side) (*Comparison, error) {
 		c.Result = welch(inOrder(x), inOrder(y))
 	}
 	return c, nil
+}
+
+// setting is a value of a recipe as a [Change] has it.
+func setting(r *train.Recipe, word string) any {
+	if !r.Has(word) {
+		return nil
+	}
+	if v := r.Get(word); v != "" {
+		return v
+	}
+	return "none"
 }
 
 func sortedSeeds(values map[Seeds]float64) []Seeds {

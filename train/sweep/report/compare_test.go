@@ -177,3 +177,28 @@ func TestOutcomes(t *testing.T) {
 		}
 	}
 }
+
+// A setting that a side does not have is none, and not zero; no block is none and not nothing.
+func TestChangesOfAbsence(t *testing.T) {
+	a, b := compared("a", []uint64{1, 2}, func(uint64) float64 { return 0.9 }), compared("b", []uint64{1, 2}, func(uint64) float64 { return 0.9 })
+	a.Recipe.Optimizer, a.Recipe.Momentum = "sgd", 0
+	b.Recipe.Optimizer, b.Recipe.Momentum, b.Recipe.Block = "momentum", 0.9, "residual"
+	c, err := Compare(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]Change{}
+	for _, change := range c.Changes {
+		found[change.Setting] = change
+	}
+	for _, want := range []Change{{"momentum", nil, 0.9}, {"block", "none", "residual"}, {"optimizer", "sgd", "momentum"}} {
+		if found[want.Setting] != want {
+			t.Errorf("found %+v, want %+v", found[want.Setting], want)
+		}
+	}
+	b.Recipe = a.Recipe
+	b.Recipe.Momentum = 0.5 // which sgd does not have
+	if c, err = Compare(a, b); err != nil || len(c.Changes) != 0 {
+		t.Errorf("found %+v (%v), want no change", c.Changes, err)
+	}
+}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"vanilla/internal/sample"
 	"vanilla/internal/words"
+	"vanilla/model"
 	"vanilla/train"
 	"vanilla/train/sweep"
 )
@@ -43,6 +45,9 @@ type levelValue struct {
 
 var absent = levelValue{number: math.Inf(-1), name: "none"}
 
+// nothing is no block or no norm in a network that could have one: a choice like any other, and the first.
+var nothing = levelValue{number: -1, name: "none"}
+
 // mostLevels is how many values of a number are levels of their own, and ranges how many ranges there are otherwise.
 const (
 	mostLevels = 8
@@ -72,6 +77,9 @@ func (r *Report) axes(points []Point) []axis {
 			return levelValue{number: float64(p.widths[layer])}
 		}})
 	}
+	if slices.ContainsFunc(points, func(p Point) bool { _, own, _ := model.ParseArch(p.Recipe.Arch); return own != nil }) {
+		axes = append(axes, axis{"activations", false, activations})
+	}
 	for _, word := range r.choices() {
 		axes = append(axes, axis{words.Dashed(word), isNumber(word), func(p *Point) levelValue {
 			v := valueOf(&p.Recipe, word)
@@ -82,6 +90,25 @@ func (r *Report) axes(points []Point) []axis {
 		}})
 	}
 	return axes
+}
+
+// activations are those of the hidden layers, where some architectures say their own: "relu-tanh", or "relu" if all are the
+// same.
+func activations(p *Point) levelValue {
+	widths, own, _ := model.ParseArch(p.Recipe.Arch) // checked with the plan
+	names := slices.Repeat([]string{p.Recipe.Activation}, len(widths)-2)
+	for i := range names {
+		if own != nil {
+			names[i] = cmp.Or(own[i+1], names[i])
+		}
+	}
+	switch distinct := slices.Compact(slices.Clone(names)); len(distinct) {
+	case 0:
+		return absent
+	case 1:
+		names = distinct
+	}
+	return levelValue{name: strings.Join(names, "-")}
 }
 
 // mostLayers is how many hidden layers are dimensions of their own.
@@ -99,8 +126,8 @@ func valueOf(r *train.Recipe, word string) levelValue {
 	}
 	switch v := r.Get(word).(type) {
 	case string:
-		if v == "" { // no block, no norm
-			return absent
+		if v == "" {
+			return nothing
 		}
 		return levelValue{name: v}
 	case int:
@@ -183,6 +210,8 @@ func cut(values []levelValue, numeric bool, most, ranges int) (levels []Level, i
 		first, last := members[0], members[len(members)-1]
 		l := Level{Value: first.name, low: first.number, high: last.number, first: first}
 		switch {
+		case first == absent && slices.Contains(distinct, nothing):
+			l.Value = "no hidden layer"
 		case first.name != "":
 		case first == last:
 			l.Value = number(first.number)

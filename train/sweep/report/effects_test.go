@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/stat/distuv"
@@ -230,4 +231,40 @@ func widthsOf(arch string) (widths []float64) {
 		widths = append(widths, float64(w))
 	}
 	return widths
+}
+
+// No block and no norm are choices with effects, where there are layers that could have one; and so are the activations that
+// architectures say.
+func TestEffectsOfNothing(t *testing.T) {
+	for _, c := range []struct {
+		space        map[string]string
+		name, levels string
+		better       func(r *train.Recipe) bool
+	}{
+		{map[string]string{"layers": "1", "hidden": "8", "norm": "none,layer", "dropout": "0,0.1", "label_smoothing": "0,0.1"},
+			"norm", "none, layer", func(r *train.Recipe) bool { return r.Norm == "" }},
+		{map[string]string{"layers": "2", "hidden": "8", "block": "none,residual", "lr": "0.1,0.2"},
+			"block", "none, residual", func(r *train.Recipe) bool { return r.Block == "" }},
+		{map[string]string{"layers": "0,2", "hidden": "8", "block": "gated,none,residual", "lr": "0.1,0.2"},
+			"block", "no hidden layer, none, gated, residual", func(r *train.Recipe) bool { return r.Block == "" && r.Has("block") }},
+		{map[string]string{"arch": "784-8relu-8tanh-10,784-8-8-10,784-8relu-8relu-10"},
+			"activations", "relu, relu-tanh, sigmoid", func(r *train.Recipe) bool { return r.Arch == "784-8-8-10" }},
+	} {
+		spec := study()
+		spec.Space = c.space
+		r := open(t, simulate(t, spec, func(v sweep.Identity, _ int) (float64, bool) {
+			return 0.8 + 0.1*float64(btoi(c.better(&v.Recipe))) + 0.001*float64(v.Seed), false
+		}, nil))
+		var levels []string
+		for _, d := range r.Dimensions {
+			for _, l := range d.Levels {
+				if d.Name == c.name {
+					levels = append(levels, l.Value)
+				}
+			}
+		}
+		if e := r.effectOf(c.name); !e.Found() || e.Share < 0.5 || strings.Join(levels, ", ") != c.levels {
+			t.Errorf("%v: the effect of %s is %+v, of %v", c.space, c.name, e, levels)
+		}
+	}
 }
