@@ -24,7 +24,7 @@ type Summary struct {
 	BackgroundShare float64 `json:"background_share"`
 	// Blank counts images of one value.
 	Blank int `json:"blank"`
-	// Repeated counts training images that are equal to one before them.
+	// Repeated counts training images that are equal to an earlier one.
 	Repeated int `json:"repeated_training_images"`
 	// Shared counts test images that are equal to a training image, and Contrary those of them that have another label there.
 	Shared   int         `json:"test_images_in_training"`

@@ -125,7 +125,7 @@ func NewActivations(ctx context.Context, n Network, picture Picture, rows, cols,
 func (r *Activations) page() page {
 	what := r.Picture.Name
 	if r.Picture.Label >= 0 {
-		what += ", " + r.Classes.article(r.Picture.Label)
+		what += ", labelled " + r.Classes.name(r.Picture.Label)
 	}
 	return page{
 		title:    "An image on its way: " + r.Model,

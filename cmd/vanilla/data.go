@@ -158,7 +158,7 @@ func (d *dataFlags) print(w io.Writer, s *dataset.Summary, set *mnist.Dataset) e
 		fmt.Fprintf(rows, "prepared\t%s\n", what)
 	}
 	fmt.Fprintf(rows, "blank\t%s\n", words.Plural(s.Blank, "image"))
-	fmt.Fprintf(rows, "repeated\t%s equal to one before\n", words.Plural(s.Repeated, "training image"))
+	fmt.Fprintf(rows, "repeated\t%s equal to an earlier one\n", words.Plural(s.Repeated, "training image"))
 	if s.Test > 0 {
 		fmt.Fprintf(rows, "shared\t%s equal to a training image", words.Plural(s.Shared, "test image"))
 		if s.Contrary > 0 {

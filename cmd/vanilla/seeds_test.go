@@ -295,3 +295,11 @@ func TestResultsCSV(t *testing.T) {
 		}
 	}
 }
+
+func TestNetworksAre(t *testing.T) {
+	for want, n := range map[string][2]int{"24 networks is": {24, 1}, "1 network is": {1, 1}, "24 networks are": {24, 2}} {
+		if found := networksAre(n[0], n[1]); found != want {
+			t.Errorf("%v: found %q, want %q", n, found, want)
+		}
+	}
+}

@@ -23,6 +23,7 @@ import (
 	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/mnist"
+	"vanilla/model"
 	"vanilla/train"
 	"vanilla/train/sweep"
 	"vanilla/train/sweep/report"
@@ -414,7 +415,7 @@ func warnStuckVariants(w io.Writer, d *sweep.Directory) {
 	for _, how := range slices.Sorted(maps.Keys(counts)) {
 		parts = append(parts, fmt.Sprintf("%s %s", words.Thousands(counts[how]), how))
 	}
-	fmt.Fprintf(w, "%s of %s networks are stuck (%s): \"stuck\" in records.jsonl says which\n", words.Thousands(n), words.Thousands(len(d.Variants())), list(parts))
+	fmt.Fprintf(w, "%s of %s stuck (%s): \"stuck\" in records.jsonl says which\n", words.Thousands(n), networksAre(len(d.Variants()), n), list(parts))
 }
 
 // tell says what --repair did.
@@ -469,9 +470,7 @@ func spaceText(space map[string]string) string {
 func (s *sweepFlags) spaceLines() [][2]string {
 	lines := [][2]string{{"space", spaceText(s.spec.Space)}}
 	if s.ownSpace {
-		r := s.spec.Recipe
-		lines = append(lines, [2]string{"else", fmt.Sprintf("as in the recipe: %s, %s, lr %g, weight decay %g, batch %d (a space of your own: the default one is not searched)",
-			r.Network(), r.Optimizer, r.LR, r.WeightDecay, r.Batch)})
+		lines = append(lines, [2]string{"else", "as in the recipe: " + s.unswept() + " (a space of your own: the default one is not searched)"})
 	}
 	for _, word := range []string{"optimizer", "schedule"} {
 		var parts []string
@@ -485,6 +484,40 @@ func (s *sweepFlags) spaceLines() [][2]string {
 		}
 	}
 	return lines
+}
+
+// unswept says what all points have of the recipe. Widths of inputs and outputs are the data's, and not the recipe's.
+func (s *sweepFlags) unswept() string {
+	r := &s.spec.Recipe
+	given := func(word string) bool { _, ok := s.spec.Space[word]; return ok }
+	var parts []string
+	if widths, own, err := model.ParseArch(r.Arch); err == nil && !given("arch") && !(given("layers") && given("hidden")) {
+		hidden := widths[1 : len(widths)-1]
+		switch {
+		case given("hidden"):
+			parts = append(parts, words.Plural(len(hidden), "hidden layer"))
+		case len(hidden) == 0:
+			parts = append(parts, "no hidden layers")
+		case given("layers"):
+			parts = append(parts, "layers as wide as in "+model.JoinArch(hidden, nil))
+		case own != nil:
+			own = own[1 : len(own)-1]
+			parts = append(parts, "hidden layers "+model.JoinArch(hidden, own))
+		default:
+			parts = append(parts, "hidden layers of "+model.JoinArch(hidden, nil)+" units")
+		}
+	}
+	choices := s.spec.Choices()
+	for _, word := range []string{"activation", "block", "norm", "dropout", "input_dropout", "label_smoothing", "optimizer", "lr", "weight_decay", "batch"} {
+		usual := slices.Contains([]string{"block", "norm", "dropout", "input_dropout", "label_smoothing"}, word) && r.Get(word) == new(train.Recipe).Get(word)
+		if given(word) || slices.Contains(choices, word) || usual {
+			continue
+		}
+		if text := sweep.Settings(r, []string{word}); text != "" {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // print is the answer for people.
@@ -704,6 +737,9 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 		fmt.Fprintf(rows, "%s\t%s\n", line[0], line[1])
 	}
 	fmt.Fprintf(rows, "points\t%s in %s\n", words.Thousands(report.Points), words.Plural(report.Brackets, "bracket"))
+	if text := plan.LeftOutText(); text != "" {
+		fmt.Fprintf(rows, "left out\t%s\n", text)
+	}
 	fmt.Fprintf(rows, "variants\t%s, %s of them finals\n", words.Thousands(report.Variants), words.Thousands(report.Finals))
 	fmt.Fprintf(rows, "training\t%s network-epochs, %.3g FLOP\n", words.Thousands(int(report.NetworkEpochs)), report.FLOP)
 	fmt.Fprintf(rows, "memory\t%.0f MB of networks at once, at most\n", float64(report.MemoryBytes)/1e6)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"vanilla/train"
 	"vanilla/train/sweep"
 )
 
@@ -514,6 +515,24 @@ func TestSweepHelpSaysDefaults(t *testing.T) {
 		"train each finalist with, a number (default " + words["final_seeds"] + ")", "hold out and compare on, a fraction (default " + words["validation"] + ")"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("no %q", want)
+		}
+	}
+}
+
+// What is said of the recipe is what all points have: neither what the space sets nor the inputs, which are the data's.
+func TestUnswept(t *testing.T) {
+	for _, c := range []struct {
+		space map[string]string
+		want  string
+	}{
+		{map[string]string{"layers": "1..2", "hidden": "4..8"}, "sigmoid, sgd, lr 1, weight-decay 0.0001, batch 32"},
+		{map[string]string{"lr": "0.1,0.2"}, "hidden layers of 16-16 units, sigmoid, sgd, weight-decay 0.0001, batch 32"},
+		{map[string]string{"hidden": "4,8", "optimizer": "sgd,adam"}, "2 hidden layers, sigmoid, batch 32"},
+		{map[string]string{"layers": "0..2", "activation": "relu,tanh", "batch": "8"}, "layers as wide as in 16-16, sgd, lr 1, weight-decay 0.0001"},
+	} {
+		s := sweepFlags{spec: sweep.Spec{Recipe: train.Default(), Space: c.space}}
+		if found := s.unswept(); found != c.want {
+			t.Errorf("%v: found %s, want %s", c.space, found, c.want)
 		}
 	}
 }

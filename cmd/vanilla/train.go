@@ -501,8 +501,20 @@ func warnStuck(w io.Writer, results []train.Result) {
 	case len(results) == 1:
 		fmt.Fprintf(w, "the network is stuck: %s; %s\n", text, advice)
 	default:
-		fmt.Fprintf(w, "%d of %d networks are stuck (seeds %s): of the first, %s; %s\n", len(seeds), len(results), list(seeds), text, advice)
+		which, of := "seeds "+list(seeds), "of the first, "
+		if len(seeds) == 1 {
+			which, of = "seed "+seeds[0], ""
+		}
+		fmt.Fprintf(w, "%d of %s stuck (%s): %s%s; %s\n", len(seeds), networksAre(len(results), len(seeds)), which, of, text, advice)
 	}
+}
+
+// networksAre is "24 networks is", of which one is, or "24 networks are".
+func networksAre(all, of int) string {
+	if of == 1 {
+		return words.Plural(all, "network") + " is"
+	}
+	return words.Plural(all, "network") + " are"
 }
 
 // outcome is what kept the run from its end, or nil.

@@ -107,7 +107,7 @@ func run(ctx context.Context, r train.Recipe, seed uint64, where, out, filters s
 		return err
 	}
 	test := results[0].Test
-	fmt.Printf("trained on %s: %d epochs in %.1f s\n", executor.Device(), r.Epochs, time.Since(begin).Seconds())
+	fmt.Printf("trained on %s in %.1f s, epochs: %d\n", executor.Device(), time.Since(begin).Seconds(), r.Epochs)
 	fmt.Printf("test accuracy %.2f %% (%d of %d)\n", 100*float64(test.Correct)/float64(test.N), test.Correct, test.N)
 	if err := results[0].Model.Write(out); err != nil {
 		return err

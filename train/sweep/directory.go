@@ -157,7 +157,7 @@ func readDirectory(ctx context.Context, path string, plan *Plan) (*Directory, er
 func ReadHeader(path string) (h Header, err error) {
 	text, err := os.ReadFile(filepath.Join(path, specFile))
 	if err != nil {
-		return h, fmt.Errorf("%s: expected the directory of a sweep: %w", path, err)
+		return h, fmt.Errorf("%s: expected the directory of a sweep: %w", path, store.Cause(err))
 	}
 	if err := store.DecodeObject(text, &h); err != nil {
 		return h, fmt.Errorf("%s: expected what vanilla sweep wrote: %w", filepath.Join(path, specFile), err)

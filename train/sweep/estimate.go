@@ -19,6 +19,7 @@ import (
 // they were points like the others.
 type Cost struct {
 	Points        int     `json:"points"`
+	LeftOut       int     `json:"left_out"` // see [Plan]
 	Brackets      int     `json:"brackets"`
 	Variants      int     `json:"variants"`
 	Finals        int     `json:"final_variants"`
@@ -41,7 +42,7 @@ func (p *Plan) Cost(shard Shard, memory int64) (Cost, error) {
 	if memory == 0 {
 		memory = defaultMemory
 	}
-	c := Cost{Brackets: len(shard.brackets(p))}
+	c := Cost{LeftOut: p.LeftOut, Brackets: len(shard.brackets(p))}
 	var sum, largest int64
 	rungs := p.Spec.Rungs()
 	for _, bracket := range shard.brackets(p) {

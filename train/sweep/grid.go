@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -140,6 +141,8 @@ func (p *Plan) grid(ctx context.Context, space map[string]*Values) error {
 		return err
 	}
 	seen := make(map[string]bool, int(total))
+	var unfit error
+	large := false
 	for _, depth := range g.depths {
 		layers, err := g.layers(p, depth)
 		if err != nil {
@@ -150,10 +153,15 @@ func (p *Plan) grid(ctx context.Context, space map[string]*Values) error {
 				return context.Cause(ctx)
 			}
 			point, err := p.point(chosen)
-			if err != nil {
+			switch {
+			case nothingToDo(err):
+				p.LeftOut++
+				unfit = cmp.Or(unfit, err)
+			case err != nil:
 				return err
-			}
-			if !seen[point.ID] && (p.Spec.MaxParameters == 0 || point.Parameters <= p.Spec.MaxParameters) {
+			case p.Spec.MaxParameters > 0 && point.Parameters > p.Spec.MaxParameters:
+				large = true
+			case !seen[point.ID]:
 				seen[point.ID] = true
 				point.Index = len(p.Points)
 				p.Points = append(p.Points, point)
@@ -161,7 +169,7 @@ func (p *Plan) grid(ctx context.Context, space map[string]*Values) error {
 		}
 	}
 	if len(p.Points) == 0 {
-		return p.tooLarge()
+		return p.nothingLeft(unfit, large)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"vanilla/internal/memory"
+	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/model"
 	"vanilla/train"
@@ -40,9 +41,20 @@ type Plan struct {
 	Points []Point
 	// Brackets lists the points of each bracket by their index.
 	Brackets [][]int
+	// LeftOut counts the grid's combinations, or draws, whose block or norm has nothing to do in the network's layers: they
+	// are no points, and others were drawn in their place.
+	LeftOut int
 
 	values map[string]*Values // of the space
 	seen   map[string]bool    // the points' IDs
+}
+
+// LeftOutText says how many combinations are no points, "" if none.
+func (p *Plan) LeftOutText() string {
+	if p.LeftOut == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s whose block or norm has nothing to do", words.Plural(p.LeftOut, "combination"))
 }
 
 // bracketPoints is how many points a bracket has if nothing else is said.
@@ -63,6 +75,9 @@ func NewPlan(ctx context.Context, spec Spec, data train.Fingerprint) (*Plan, err
 			return nil, err
 		}
 		p.values[word] = &v
+	}
+	if err := p.checkEnds(); err != nil {
+		return nil, err
 	}
 	if n := spec.Points * spec.Seeds; n > maxVariants {
 		return nil, tooMany(spec.Seeds, n)
@@ -88,6 +103,35 @@ func NewPlan(ctx context.Context, spec Spec, data train.Fingerprint) (*Plan, err
 	p.seen = nil
 	return p, p.assign()
 }
+
+// checkEnds fails if a value of a number, or an end of a range, cannot be whatever other words are: it is not for the draws to
+// find.
+func (p *Plan) checkEnds() error {
+	for _, word := range SpaceWords() {
+		v := p.values[word]
+		_, both := p.values[dependent[word]]
+		if v == nil || both || slices.Contains([]string{"layers", "hidden"}, word) || slices.Contains(names, word) {
+			continue
+		}
+		for _, it := range v.items {
+			ends := []string{it.text}
+			if it.ranged {
+				ends = []string{formatted(it.lo), formatted(it.hi)}
+			}
+			for _, text := range ends {
+				_, err := p.point(map[string]string{word: text})
+				var setting *train.SettingError
+				if errors.As(err, &setting) && setting.Field == word {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// dependent are words whose bounds are other words' values.
+var dependent = map[string]string{"warmup": "epochs", "elastic": "elastic_sigma", "elastic_sigma": "elastic"}
 
 func tooMany(seeds, variants int) error {
 	return &train.SettingError{Field: "seeds", Value: seeds, Problem: fmt.Sprintf("that makes %d variants: want at most %d", variants, maxVariants)}
@@ -160,6 +204,7 @@ func (p *Plan) draw(ctx context.Context, n int, next func() (map[string]string, 
 		return err
 	}
 	misses, large := 0, 0
+	var unfit error
 	for until := len(p.Points) + n; len(p.Points) < until; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -169,11 +214,16 @@ func (p *Plan) draw(ctx context.Context, n int, next func() (map[string]string, 
 			return err
 		}
 		point, err := p.point(chosen)
-		if err != nil {
+		none := nothingToDo(err)
+		if err != nil && !none {
 			return err
 		}
 		tooLarge := p.Spec.MaxParameters > 0 && point.Parameters > p.Spec.MaxParameters
-		if tooLarge || p.seen[point.ID] {
+		if none || tooLarge || p.seen[point.ID] {
+			if none {
+				p.LeftOut++
+				unfit = err
+			}
 			if tooLarge {
 				large++
 			}
@@ -181,7 +231,7 @@ func (p *Plan) draw(ctx context.Context, n int, next func() (map[string]string, 
 				continue
 			}
 			if len(p.Points) == 0 {
-				return p.tooLarge()
+				return p.nothingLeft(unfit, large > 0)
 			}
 			points := "points"
 			if len(p.Points) == 1 {
@@ -218,7 +268,18 @@ func (p *Plan) fitsTraining(points []Point) error {
 	return memory.Check("training "+largest.Recipe.Arch, largest.Recipe.Bytes())
 }
 
-func (p *Plan) tooLarge() error {
+// nothingToDo says whether a point cannot be because its block or norm, by itself one that can be, has nothing to do in the
+// layers that were chosen.
+func nothingToDo(err error) bool {
+	var setting *train.SettingError
+	return errors.As(err, &setting) && (setting.Field == "block" || setting.Field == "norm")
+}
+
+// nothingLeft says why no point of the space is left: what is wrong with one, or that all others are too large.
+func (p *Plan) nothingLeft(unfit error, large bool) error {
+	if unfit != nil && !large {
+		return unfit
+	}
 	return &train.SettingError{Field: "max_parameters", Value: p.Spec.MaxParameters, Problem: "all networks of the space are larger: want a larger number or smaller layers"}
 }
 
@@ -254,6 +315,9 @@ func (p *Plan) point(chosen map[string]string) (Point, error) {
 	}
 	if !r.Has("label_smoothing") {
 		r.LabelSmoothing = 0
+	}
+	if !r.Has("elastic_sigma") {
+		r.ElasticSigma = 0
 	}
 	if err := r.Check(); err != nil {
 		return Point{}, err

@@ -209,10 +209,16 @@ func TestWrongSpecs(t *testing.T) {
 		{space("lr", ""), `lr "": want a value`},
 		{space("lr", "-1"), "lr -1: want a positive number"},
 		{space("hidden", "8.5"), "want a whole number"},
-		{space("hidden", "0"), "arch 784-0-0-10: want whole numbers from 1"},
-		{space("hidden", "-3"), "arch"},
+		{space("hidden", "0"), "hidden 0: want 1 to "},
+		{space("hidden", "-3"), "hidden -3: want 1 to "},
+		{func(s *Spec) { s.Space["layers"], s.Space["hidden"], s.Points = "1", "0..4", 3 }, "hidden 0..4: want 1 to "},
+		{func(s *Spec) { s.Space["dropout"], s.Points = "0..1", 1 }, "dropout 1: want a probability"},
+		{func(s *Spec) { s.Space["batch"], s.Points = "8..60000", 1 }, "batch 60000: the data has"},
 		{space("layers", "65"), "layers 65: want 0 to 64 hidden layers"},
-		{space("layers", "1..9999999"), "a grid needs a number"},
+		{space("layers", "1..9999999"), "layers 1..9999999: want 0 to 64 hidden layers"},
+		{space("batch", "1..9999999"), "at most 54000 fit in a batch"},
+		{func(s *Spec) { s.Space["hidden"], s.Space["block"] = "4,8", "residual"; s.Space["layers"] = "1" }, "block residual: 784-4-10 has no two"},
+		{func(s *Spec) { s.Space["layers"], s.Space["block"], s.Points = "1", "residual", 3 }, "block residual: 784-16-10 has no two"},
 		{space("layers", "1..99"), "hidden layers"},
 		{space("activation", "rulu"), "activation rulu: want identity"},
 		{space("activation", "a..b"), "activation a..b: want names joined by commas"},
@@ -260,5 +266,36 @@ func TestDifferences(t *testing.T) {
 	}
 	if d, want := b.Differences(&a), `"lr" was not given, is 0.1..1; "batch" was 32, is 10; "points" was 0, is 3; "halving" was , is 1,2`; d != want {
 		t.Errorf("found %s, want %s", d, want)
+	}
+}
+
+// Points whose block or norm has nothing to do are left out of grids and draws, the same ones every time.
+func TestNothingToDo(t *testing.T) {
+	grid := func(s *Spec) {
+		s.Space = map[string]string{"layers": "2", "hidden": "1,4", "block": "none,residual", "norm": "none,layer"}
+	}
+	p := plan(t, grid)
+	// Of 16 combinations, residual blocks have nothing to add in 4, and of the others norms are of one unit in 4.
+	if len(p.Points) != 8 || p.LeftOut != 8 {
+		t.Errorf("the grid has %d points without %d", len(p.Points), p.LeftOut)
+	}
+	for _, sampler := range Samplers() {
+		draw := func(s *Spec) {
+			s.Space = map[string]string{"layers": "1..2", "hidden": "4..16", "block": "none,residual"}
+			s.Points, s.Sampler = 12, sampler
+		}
+		p, again := plan(t, draw), plan(t, draw)
+		if len(p.Points) != 12 || p.LeftOut == 0 || !reflect.DeepEqual(p.Points, again.Points) || p.LeftOut != again.LeftOut {
+			t.Errorf("%s drew %d points without %d, and %d without %d", sampler, len(p.Points), p.LeftOut, len(again.Points), again.LeftOut)
+		}
+		for i, point := range p.Points {
+			if point.Index != i || point.Recipe.Check() != nil {
+				t.Errorf("point %d is %+v", i, point)
+			}
+		}
+	}
+	// Bending and its smoothness are swept together.
+	if p := plan(t, func(s *Spec) { s.Space = map[string]string{"elastic": "0,8", "elastic_sigma": "4,6"} }); len(p.Points) != 3 {
+		t.Errorf("found %d points, want one without bending and two with", len(p.Points))
 	}
 }

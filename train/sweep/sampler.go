@@ -98,7 +98,7 @@ func (p *Plan) extend(ctx context.Context, b *board) (bool, error) {
 	}
 	// Numbers of draws are a bracket's own.
 	t := p.newTPE(b, uint64(next)<<32)
-	before := len(p.Points)
+	before, leftOut := len(p.Points), p.LeftOut
 	err := p.draw(ctx, len(p.Brackets[next]), t.next)
 	if err == nil {
 		err = p.fitsTraining(p.Points[before:])
@@ -107,7 +107,7 @@ func (p *Plan) extend(ctx context.Context, b *board) (bool, error) {
 		for _, point := range p.Points[before:] {
 			delete(p.seen, point.ID)
 		}
-		p.Points = p.Points[:before]
+		p.Points, p.LeftOut = p.Points[:before], leftOut
 	}
 	return err == nil, err
 }

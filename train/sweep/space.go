@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vanilla/internal/words"
+	"vanilla/model"
 	"vanilla/train"
 )
 
@@ -95,6 +96,8 @@ func parseItem(word, text string) (it item, problem string) {
 	if whole {
 		kind, example = "a whole number", "8..128, or 8..128:log:5 for five values"
 	}
+	least, most, bounded := bounds(word)
+	outside := func(x float64) bool { return bounded && (x < float64(least) || x > float64(most)) }
 	number := func(text string) (float64, bool) {
 		x, err := strconv.ParseFloat(text, 64)
 		return x, err == nil && !math.IsNaN(x) && !math.IsInf(x, 0) && (!whole || x == math.Trunc(x) && math.Abs(x) <= 1<<53)
@@ -103,6 +106,9 @@ func parseItem(word, text string) (it item, problem string) {
 		x, ok := number(text)
 		if !ok {
 			return it, fmt.Sprintf("want %s, several joined by commas, or a range as in %s", kind, example)
+		}
+		if outside(x) {
+			return it, outsideProblem(word, least, most)
 		}
 		return item{text: formatted(x)}, ""
 	}
@@ -129,6 +135,8 @@ func parseItem(word, text string) (it item, problem string) {
 	switch {
 	case it.lo >= it.hi:
 		return it, "want the smaller number first, as in " + example
+	case outside(it.lo) || outside(it.hi):
+		return it, outsideProblem(word, least, most)
 	case it.log && it.lo <= 0 && len(parts) > 1 && parts[1] == "log":
 		return it, "a logarithmic range is of positive numbers: want them, or :linear"
 	case it.log && it.lo <= 0 && !whole:
@@ -136,6 +144,25 @@ func parseItem(word, text string) (it item, problem string) {
 	}
 	it.log = it.log && it.lo > 0
 	return it, ""
+}
+
+// bounds are those of words that make architectures.
+func bounds(word string) (least, most int, bounded bool) {
+	switch word {
+	case "layers":
+		return 0, maxLayers, true
+	case "hidden":
+		return 1, model.MaxWidth, true
+	}
+	return 0, 0, false
+}
+
+func outsideProblem(word string, least, most int) string {
+	what := "units"
+	if word == "layers" {
+		what = "hidden layers"
+	}
+	return fmt.Sprintf("want %d to %d %s", least, most, what)
 }
 
 // formatted is a number without digits that say nothing.

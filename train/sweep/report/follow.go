@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 
+	"vanilla/internal/store"
 	"vanilla/train/sweep"
 )
 
@@ -55,7 +57,7 @@ func (f *Following) Read(ctx context.Context) error {
 func stampOf(dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%s: expected the directory of a sweep: %w", dir, store.Cause(err))
 	}
 	var b bytes.Buffer
 	for _, e := range entries {

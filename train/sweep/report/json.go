@@ -9,6 +9,7 @@ import (
 // Summary is the report as one JSON object. Equal sweeps have equal ones: there are no times inside.
 type Summary struct {
 	Planned  int `json:"planned"`
+	LeftOut  int `json:"left_out,omitempty"` // see [sweep.Plan]
 	Done     int `json:"done"`
 	Diverged int `json:"diverged"`
 	// Arithmetics are those in which the networks were trained: if there are several, no other sweep comes to these
@@ -54,7 +55,7 @@ type VariantEntry struct {
 
 // Summary is what --json prints.
 func (r *Report) Summary() Summary {
-	s := Summary{Planned: r.Planned, Done: r.Done, Diverged: r.Diverged, Arithmetics: r.Arithmetics(), Effects: []EffectEntry{}, Variants: make([]VariantEntry, 0, len(r.Variants))}
+	s := Summary{Planned: r.Planned, LeftOut: r.Plan.LeftOut, Done: r.Done, Diverged: r.Diverged, Arithmetics: r.Arithmetics(), Effects: []EffectEntry{}, Variants: make([]VariantEntry, 0, len(r.Variants))}
 	for _, d := range r.Dimensions {
 		if !d.Follows {
 			s.Effects = append(s.Effects, EffectEntry{[]string{d.Name}, d.Effect})

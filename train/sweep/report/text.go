@@ -37,6 +37,9 @@ func (r *Report) WriteText(w io.Writer, top int) error {
 func (r *Report) Facts() [][2]string {
 	s := &r.Spec
 	facts := [][2]string{{"sweep", r.Path}, {"points", fmt.Sprintf("%s of %s, %s each", words.Thousands(r.Plan.Size()), r.space(), words.Plural(s.Seeds, "seed"))}}
+	if text := r.Plan.LeftOutText(); text != "" {
+		facts = append(facts, [2]string{"left out", text})
+	}
 	if s.Sampler != "" {
 		facts = append(facts, [2]string{"sampler", s.Sampler})
 	}
