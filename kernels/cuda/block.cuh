@@ -71,7 +71,19 @@ __device__ inline int thread_rows(const Block &block, const Operand &v) {
   return v.rows == ROWS_BATCH ? block.count : v.rows;
 }
 
-// thread_labels are the classes of the batch's examples.
+// A label that is no class stands for a target: EVEN_LABEL for the one in which all classes are equally likely,
+// thread_soft_label for an example's own.
+constexpr int EVEN_LABEL = -1;
+__device__ inline int thread_soft_label(uint32_t example) { return -2 - int(example); }
+
+// thread_target is what an output of so many is to be for an example of that label.
+__device__ inline float thread_target(const Block &block, int label, int output, int outputs) {
+  if (label >= 0) return output == label ? 1.0f : 0.0f;
+  if (label == EVEN_LABEL) return 1.0f / float(outputs);
+  return reinterpret_cast<const float *>(block.job.targets)[int64_t(-2 - label) * outputs + output];
+}
+
+// thread_labels are the classes of the batch's examples, or what stands for their targets.
 __device__ inline int *thread_labels(const Block &block) {
   return reinterpret_cast<int *>(thread_address(block, block.plan.labels));
 }

@@ -61,7 +61,7 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 			data := &w.splits[split]
 			l.jobs = append(l.jobs, packedJob{
 				Kind: evaluateJob, State: uint64(state), Pixels: uint64(data.pixels.at), Labels: uint64(data.labels.at),
-				From: int32(from), Examples: int32(min(chunk, e.Len()-from)),
+				Targets: data.targetsOf(e), From: int32(from), Examples: int32(min(chunk, e.Len()-from)),
 				Losses: int64(len(l.jobs)), Classes: int64(from - first),
 			})
 		}

@@ -276,14 +276,8 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	if err := kernels.Check(&data, variants); err != nil {
 		return nil, err
 	}
-	if data.Train.Targets != nil {
-		return nil, errors.New("the data's targets are other than labels, which the executor cuda does not take so far: the device cpu does")
-	}
 	for i, v := range variants {
 		if err := Refuses(v.Program(), min(v.Batch, data.Train.Len())); err != nil {
-			return nil, fmt.Errorf("variant %d: %w", i, err)
-		}
-		if err := RefusesImages(v); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 	}
@@ -291,6 +285,9 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	for i, v := range variants {
 		n := data.Train.Len()
 		p.nets[i] = network{variant: v, batch: min(v.Batch, n), perEpoch: v.StepsPerEpoch(n)}
+		if v.Warps() || v.NoiseShare > 0 || data.Train.Targets != nil {
+			continue // resident kernels move images, and targets are labels
+		}
 		var err error
 		if p.nets[i].class, p.nets[i].chain, _, err = e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, n}); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)

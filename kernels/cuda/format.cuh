@@ -150,6 +150,10 @@ struct Job {
   uint64_t work;       // address of the job's own SPACE_WORK, 0: the block's
   uint64_t order_seed;
   uint64_t seed;       // of random numbers in the program
+  uint64_t targets;    // address of the split's targets, a row of floats per example; 0: they are the labels
+  uint64_t field;      // JOB_TRAIN: address of the field of elastic displacements; 0: there are none
+  uint64_t gaussian;   // JOB_TRAIN: address of the pixels of Gaussian noise by 16 bits
+  uint64_t noise_threshold; // JOB_TRAIN: what 32 random bits are below where an image of noise stands
   int64_t scalars;     // JOB_TRAIN: index of the first step's Scalars
   int64_t losses;      // index of the first step's loss, or of the one loss
   int64_t classes;     // JOB_EVALUATE: index of the first example's class
@@ -165,6 +169,11 @@ struct Job {
   float beta1, beta2;  // the shares that Adam keeps of its running means
   float rest1, rest2;  // 1 - beta
   float epsilon;
+  // JOB_TRAIN: what else happens to images, see kernels.Amounts.
+  int32_t warps; // 1: anything does
+  int32_t angle, scale, shear, stroke, gain;
+  int32_t field_stride; // numbers in a row of the field
+  int32_t unused;
 };
 
 // What depends on the step alone. The host computes it, in float64 where kernels.Update does.
@@ -215,6 +224,6 @@ struct Launch {
 };
 
 static_assert(sizeof(Operand) == 24 && sizeof(Op) == 120 && sizeof(Array) == 24 && sizeof(Param) == 72 && sizeof(Place) == 16, "pack.go");
-static_assert(sizeof(Plan) == 152 && sizeof(Job) == 144 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
+static_assert(sizeof(Plan) == 152 && sizeof(Job) == 208 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
 static_assert(sizeof(Launch) == 136 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "pack.go");
 static_assert(sizeof(View) == 64 && sizeof(Tensor) == 104 && sizeof(Source) == 12 && sizeof(Instruction) == 36, "pack.go");

@@ -133,6 +133,8 @@ const (
 type packedJob struct {
 	State, Pixels, Labels, Work uint64 // addresses
 	OrderSeed, Seed             uint64
+	Targets, Field, Gaussian    uint64 // addresses, 0 if there are none
+	NoiseThreshold              uint64
 	Scalars, Losses, Classes    int64 // indices
 	Kind                        jobKind
 	Plan                        int32
@@ -144,6 +146,9 @@ type packedJob struct {
 	Decay, Keep                 float32
 	Beta1, Beta2, Rest1, Rest2  float32
 	Epsilon                     float32
+	Warps                       int32
+	Angle, Scale, Shear, Stroke int32
+	Gain, FieldStride, None     int32
 }
 
 type packedScalars struct{ StepSize, Rate, Root, Shrink float32 }

@@ -151,6 +151,7 @@ func (v *wave) job(m *member, data *kernels.Data, steps int) packedJob {
 		Shift: int32(n.Shift), ImageCols: int32(data.Cols), ImageRows: int32(data.Rows),
 	}
 	j.setOptimizer(n.Optimizer)
+	m.changed.set(&j)
 	return j
 }
 

@@ -83,7 +83,7 @@ __device__ inline void thread_source(const Block &block, const Source &s, const 
     const int *labels = thread_labels(block);
     thread_each(v, [&](int k) {
       const int i = first + k * WARP;
-      return i < length && labels[i / s.index] == i % s.index ? 1.0f : 0.0f;
+      return i < length ? thread_target(block, labels[i / s.index], i % s.index, s.index) : 0.0f;
     });
     break;
   }

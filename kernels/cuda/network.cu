@@ -8,6 +8,7 @@
 //
 // Built by nvcc into the image that package driver loads; the same source, compiled for the CPU, runs in tests.
 #include "cuda.cuh"
+#include "augment.cuh"
 #include "operation.cuh"
 
 // warp_copy copies an example's bytes to a row of the batch: many loads are under way before the first is stored.
@@ -70,14 +71,20 @@ __device__ __noinline__ void block_batch(Block &block, int step) {
     const uint32_t example = __shfl_sync(~0u, examples, n % WARP);
     uint8_t *to = batch + int64_t(i) * features;
     const uint8_t *pixels = reinterpret_cast<const uint8_t *>(job.pixels) + int64_t(example) * features;
-    if (job.shift == 0) {
+    int label = reinterpret_cast<const uint8_t *>(job.labels)[example];
+    if (job.targets) label = thread_soft_label(example);
+    if (job.noise_threshold && warp_noise(job, to, pixels, features, epoch, from + i)) {
+      label = EVEN_LABEL;
+    } else if (job.warps) {
+      warp_warp(job, to, pixels, epoch, example);
+    } else if (job.shift == 0) {
       warp_copy(to, pixels, features);
     } else {
       int down, right;
       thread_shift(job.order_seed, epoch, example, job.shift, &down, &right);
       warp_copy_moved(to, pixels, job.image_rows, job.image_cols, down, right);
     }
-    if (thread_lane() == 0) thread_labels(block)[i] = reinterpret_cast<const uint8_t *>(job.labels)[example];
+    if (thread_lane() == 0) thread_labels(block)[i] = label;
   }
   __syncthreads();
 }

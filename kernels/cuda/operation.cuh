@@ -63,11 +63,20 @@ __device__ __noinline__ void block_loss(Block &block, const Op &op) {
     if (op.code == CODE_XENT) {
       const Softmax s = thread_softmax(z, row, cols);
       // In this order large logits do not swallow a small loss.
-      sum += logf(s.sum) - (thread_element(z, row + label) - s.top);
+      if (label >= 0) {
+        sum += logf(s.sum) - (thread_element(z, row + label) - s.top);
+        continue;
+      }
+      float inner = 0;
+      for (int j = 0; j < cols; j++) {
+        const float y = thread_target(block, label, j, cols);
+        if (y != 0) inner += y * (thread_element(z, row + j) - s.top); // infinite logits are no part of it otherwise
+      }
+      sum += logf(s.sum) - inner;
     } else {
       float squares = 0;
       for (int j = 0; j < cols; j++) {
-        const float d = thread_element(z, row + j) - (j == label ? 1.0f : 0.0f);
+        const float d = thread_element(z, row + j) - thread_target(block, label, j, cols);
         squares += d * d;
       }
       sum += squares;
@@ -90,7 +99,7 @@ __device__ __noinline__ void block_dloss(Block &block, const Op &op) {
     Softmax s = {0, 1};
     if (op.code == CODE_DXENT) s = thread_softmax(z, row, cols);
     for (int j = 0; j < cols; j++) {
-      const float v = thread_element(z, row + j), y = j == label ? 1.0f : 0.0f;
+      const float v = thread_element(z, row + j), y = thread_target(block, label, j, cols);
       out[row + j] = scale * (op.code == CODE_DXENT ? expf(v - s.top) / s.sum - y : 2.0f * (v - y));
     }
   }

@@ -1,4 +1,4 @@
-// kernels/random.go and kernels/shift.go, bit for bit: which example stands where in an epoch, and how far its image is moved.
+// kernels/random.go and kernels.ShiftOf, bit for bit: which example stands where in an epoch, and how far its image is moved.
 #pragma once
 #include <cstdint>
 
@@ -6,9 +6,8 @@ struct Random { uint32_t word[4]; };
 
 constexpr uint32_t STREAM_ORDER = 0, STREAM_SHIFT = 1;
 
-// thread_draw is kernels.draw: Philox4x32-10 of a position in a stream of a seed.
-__device__ inline Random thread_draw(uint64_t seed, uint32_t stream, uint64_t position) {
-  uint32_t a = uint32_t(position), b = uint32_t(position >> 32), c = stream, d = 0;
+// thread_philox is Philox4x32-10 of a counter of four words.
+__device__ inline Random thread_philox(uint64_t seed, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
   uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
   for (int round = 0; round < 10; round++) {
     uint64_t p = uint64_t(0xD2511F53u) * a, q = uint64_t(0xCD9E8D57u) * c;
@@ -20,6 +19,11 @@ __device__ inline Random thread_draw(uint64_t seed, uint32_t stream, uint64_t po
     key1 += 0xBB67AE85u;
   }
   return {{a, b, c, d}};
+}
+
+// thread_draw is kernels.draw: of a position in a stream of a seed.
+__device__ inline Random thread_draw(uint64_t seed, uint32_t stream, uint64_t position) {
+  return thread_philox(seed, uint32_t(position), uint32_t(position >> 32), stream, 0);
 }
 
 constexpr int ORDER_ROUNDS = 8, ORDER_BITS = 8;

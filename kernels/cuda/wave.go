@@ -39,6 +39,7 @@ type member struct {
 	length   int // of its state
 	plan     int32
 	images   driver.Pointer
+	changed  changed // what happens to them
 	schedule *factors
 	work     float64 // of a step
 	// planned is where the network stands after the launches under way, until where it
@@ -71,6 +72,9 @@ func (t *training) place(w *worker, numbers []int) (*wave, error) {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 		if m.images, err = w.images(n.class, &t.data, n.variant.Shift); err != nil {
+			return nil, err
+		}
+		if m.changed, err = w.change(&n.variant, &t.data); err != nil {
 			return nil, err
 		}
 		key := factorsKeyOf(&n.variant, n.perEpoch)

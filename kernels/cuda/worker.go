@@ -14,10 +14,11 @@ import (
 // worker is a population's part on one device.
 type worker struct {
 	*gpu
-	splits [3]struct{ pixels, labels buffer } // by kernels.Split
+	splits [3]examples // by kernels.Split
 	plans  plans
 	paces  map[class]*pace // of training
 	rows   map[int]*buffer // by shift: the training images as resident kernels read them
+	changes
 
 	training launchMemory
 	wave     *wave // nil if no network's state is on the device
@@ -26,6 +27,17 @@ type worker struct {
 
 	// What evaluations take.
 	state, program, jobs, losses, classes, work, control buffer
+}
+
+// examples are a split on the device.
+type examples struct{ pixels, labels, targets buffer }
+
+// targetsOf is where the targets of e are, which were put here, 0 if they are labels.
+func (s *examples) targetsOf(e kernels.Examples) uint64 {
+	if e.Targets == nil {
+		return 0
+	}
+	return uint64(s.targets.at)
 }
 
 // counts are what training made a worker do.
@@ -200,14 +212,18 @@ func (w *worker) loadSplit(s kernels.Split, e kernels.Examples) error {
 	if err := w.put(&w.splits[s].labels, e.Labels); err != nil {
 		return fmt.Errorf("%s labels: %w", s, err)
 	}
+	if err := w.put(&w.splits[s].targets, driver.Bytes(e.Targets)); err != nil {
+		return fmt.Errorf("%s targets: %w", s, err)
+	}
 	return nil
 }
 
 func (w *worker) close() error {
 	buffers := append(w.training.buffers(), &w.state, &w.program, &w.jobs, &w.losses, &w.classes, &w.work, &w.control)
 	for s := range w.splits {
-		buffers = append(buffers, &w.splits[s].pixels, &w.splits[s].labels)
+		buffers = append(buffers, &w.splits[s].pixels, &w.splits[s].labels, &w.splits[s].targets)
 	}
+	buffers = append(buffers, w.changes.buffers()...)
 	for _, r := range w.rows {
 		buffers = append(buffers, r)
 	}

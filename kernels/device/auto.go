@@ -9,7 +9,6 @@ import (
 
 	"vanilla/graph/ir"
 	"vanilla/kernels"
-	"vanilla/kernels/cuda"
 )
 
 // auto is what the device auto means where there are GPUs: they train what they
@@ -66,9 +65,6 @@ func For(exec kernels.Executor, variants func() ([]kernels.Variant, error)) (ker
 func (a *auto) split(variants []kernels.Variant) (gpu, cpu []int, why error) {
 	for i, v := range variants {
 		err := a.refuses(v.Program(), v.Batch)
-		if err == nil {
-			err = cuda.RefusesImages(v)
-		}
 		if err == nil {
 			gpu = append(gpu, i)
 		} else if cpu = append(cpu, i); why == nil {
