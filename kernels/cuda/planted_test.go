@@ -88,7 +88,7 @@ var mistakes = []mistake{
 		"TestTensorOperations", "values that wait"},
 	{"map.cuh", "if (in.store < 0) continue;", "if (in.store < 0 || (PLANTED && n == 1)) continue;",
 		"TestTensors", "batch"},
-	{"map.cuh", "labels[i / s.index] == i % s.index", "labels[i / s.index] == (PLANTED ? i : i % s.index)",
+	{"map.cuh", "i % s.index, s.index)", "(PLANTED ? i % s.index + 1 : i % s.index), s.index)",
 		"TestTensors", "gradient of"},
 	{"product.cuh", "at += int64_t(i - rest * uint32_t(v.extent[k])) * v.stride[k];", "at += int64_t(i - rest * uint32_t(v.extent[k])) * (PLANTED ? 1 : v.stride[k]);",
 		"TestTensorOperations", "repeat"},
