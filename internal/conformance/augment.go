@@ -73,8 +73,37 @@ func (s suite) augmentation(t *testing.T) {
 				if err := SameTrajectory(got, want); err != nil {
 					t.Errorf("%s: %v", n.Program.Name, err)
 				}
+				if data.Test.Targets != nil {
+					s.softScores(t, v, data)
+				}
 			}
 		})
+	}
+}
+
+// softScores: evaluated on targets that are no labels, a network has the loss that it
+// has on the reference.
+func (s suite) softScores(t *testing.T, v kernels.Variant, data kernels.Data) {
+	t.Helper()
+	want, err := suite{exec: ref.New()}.prepare(t, data, v).Evaluate(t.Context(), 0, kernels.Test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for of, evaluate := range map[string]func() (kernels.Score, error){
+		"population": func() (kernels.Score, error) {
+			return s.prepare(t, data, v).Evaluate(t.Context(), 0, kernels.Test)
+		},
+		"inference": func() (kernels.Score, error) {
+			return Infer(t, s.exec, v, v.InitialState().Params).Evaluate(t.Context(), data.Test)
+		},
+	} {
+		got, err := evaluate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !(math.Abs(got.Loss-want.Loss) <= Tolerance*math.Abs(want.Loss)) {
+			t.Errorf("%s: %s: loss %g on soft targets, want %g", v.Program().Name, of, got.Loss, want.Loss)
+		}
 	}
 }
 

@@ -50,21 +50,21 @@ __device__ inline Change thread_change(const Job &job, uint32_t epoch, uint32_t 
           int(mid_y - ((vx * from_x + vy * from_y) >> 16) + rounding), int(vx), int(vy), b.word[3]};
 }
 
-__device__ inline int thread_pixel(const Job &job, const uint8_t *from, int y, int x) {
+__device__ inline int thread_image_pixel(const Job &job, const uint8_t *from, int y, int x) {
   return y >= 0 && y < job.image_rows && x >= 0 && x < job.image_cols ? from[y * job.image_cols + x] : 0;
 }
 
 // thread_stroked is a pixel of the image with thicker strokes, or thinner ones.
 __device__ inline int thread_stroked(const Job &job, const uint8_t *from, int y, int x, int stroke) {
-  const int p = thread_pixel(job, from, y, x);
+  const int p = thread_image_pixel(job, from, y, x);
   if (stroke == 0 || y < 0 || y >= job.image_rows || x < 0 || x >= job.image_cols) return p;
-  const int left = thread_pixel(job, from, y, x - 1), right = thread_pixel(job, from, y, x + 1);
-  const int above = thread_pixel(job, from, y - 1, x), below = thread_pixel(job, from, y + 1, x);
+  const int left = thread_image_pixel(job, from, y, x - 1), right = thread_image_pixel(job, from, y, x + 1);
+  const int above = thread_image_pixel(job, from, y - 1, x), below = thread_image_pixel(job, from, y + 1, x);
   if (stroke > 0) return p + (((max(max(max(p, left), max(right, above)), below) - p) * stroke + 128) >> 8);
   return p - (((p - min(min(min(p, left), min(right, above)), below)) * -stroke + 128) >> 8);
 }
 
-// thread_displaced is what a field moves a place by.
+// thread_displacement is what a field moves a place by.
 __device__ inline int thread_displacement(const Job &job, uint32_t window_x, uint32_t window_y, int y, int x) {
   const int16_t *field = reinterpret_cast<const int16_t *>(job.field);
   const int value = field[int64_t(window_y + y) * job.field_stride + window_x + x];
@@ -117,7 +117,7 @@ __device__ inline bool warp_noise(const Job &job, uint8_t *to, const uint8_t *fr
     }
   }
   if (kind == NOISE_SHUFFLED) {
-    __syncwarp();
+    __syncwarp(); // before pixels change places
     if (thread_lane() == 0) {
 #pragma unroll 1
       for (int i = features - 1; i > 0; i--) {
@@ -127,7 +127,6 @@ __device__ inline bool warp_noise(const Job &job, uint8_t *to, const uint8_t *fr
         to[k] = p;
       }
     }
-    __syncwarp();
   }
   return true;
 }

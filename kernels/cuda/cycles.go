@@ -21,13 +21,14 @@ const genericAlone, genericShared = 0.079, 0.051
 
 // Cycles is what a step of a variant is expected to take on a device: of a block that
 // is alone on a multiprocessor, and of a multiprocessor that runs as many as fit. It
-// is a model's number, which no device has confirmed.
+// is a model's number, which no device has confirmed, and has nothing in it for
+// changes of images.
 func (e *executor) Cycles(v kernels.Variant) (alone, shared float64, err error) {
 	c, _, why, err := e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, v.Batch})
 	if err != nil {
 		return 0, 0, err
 	}
-	if why != nil {
+	if why != nil || onlyGeneric(&v) {
 		work := stepWork(&v, v.Batch)
 		return genericAlone * work, genericShared * work, nil
 	}

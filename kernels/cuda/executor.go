@@ -285,8 +285,8 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	for i, v := range variants {
 		n := data.Train.Len()
 		p.nets[i] = network{variant: v, batch: min(v.Batch, n), perEpoch: v.StepsPerEpoch(n)}
-		if v.Warps() || v.NoiseShare > 0 || data.Train.Targets != nil {
-			continue // resident kernels move images, and targets are labels
+		if onlyGeneric(&v) || data.Train.Targets != nil {
+			continue // resident kernels know labels alone
 		}
 		var err error
 		if p.nets[i].class, p.nets[i].chain, _, err = e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, n}); err != nil {

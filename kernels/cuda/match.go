@@ -104,5 +104,7 @@ func residentLines(p *ir.Program, o kernels.Optimizer, c class, chain *packedCha
 		}
 		lines = append(lines, fmt.Sprintf("layer %d, %d to %d, %s: weights in %s", i+1, l.In, l.Out, ir.Activation(l.Activation), where))
 	}
-	return append(lines, fmt.Sprintf("%s updates %d parameters where their gradients are summed", o.Name, len(p.Params)))
+	return append(lines,
+		fmt.Sprintf("%s updates %d parameters where their gradients are summed", o.Name, len(p.Params)),
+		"the generic kernel trains it instead on images that are changed by more than shifts, with images of noise, or with targets other than labels")
 }

@@ -61,7 +61,23 @@ func TestRaceSubjects(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	raceImages(t, chain(t, ir.Sigmoid, graph.CrossEntropy, 49, 16, 5, 10))
 	raceTensors(t)
+}
+
+// raceImages changes images in all ways, has noise of all kinds among them, and
+// targets that are no labels.
+func raceImages(t *testing.T, p *ir.Program) {
+	v := conformance.Variant(p, 45)
+	v.Augment = kernels.Augment{Shift: 1, Rotate: 20, Scale: 0.2, Shear: 0.2, Stroke: 0.6, Elastic: 30, ElasticSigma: 2}
+	v.NoiseShare = 0.4
+	q := prepare(t, newExecutor(t), conformance.Soft(conformance.Data(p, 80)), v)
+	if err := q.Advance(t.Context(), []int{3}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Evaluate(t.Context(), 0, kernels.Test); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // raceTensors runs tensor operations of every kind, one after the other and in
@@ -138,10 +154,11 @@ func TestRaces(t *testing.T) {
 // as a race, or because threads wait for ever or read what nobody has written.
 var barriers = []mistake{
 	{file: "network.cu", old: "epoch, part);\n      }\n    }\n  }\n  __syncthreads();", new: "epoch, part);\n      }\n    }\n  }\n  if (!PLANTED) __syncthreads();"},
-	{file: "network.cu", old: "[example];\n  }\n  __syncthreads();", new: "[example];\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "= label;\n  }\n  __syncthreads();", new: "= label;\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "!isfinite(loss);\n    }\n    __syncthreads();", new: "!isfinite(loss);\n    }\n    if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "job.examples);\n  }\n  __syncthreads();", new: "job.examples);\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
+	{file: "augment.cuh", old: "__syncwarp(); // before pixels", new: "if (!PLANTED) __syncwarp(); // before pixels"},
 	{file: "block.cuh", old: "= v;\n  __syncthreads();", new: "= v;\n  if (!PLANTED) __syncthreads();"},
 	{file: "operation.cuh", old: "  }\n  __syncthreads();\n}", new: "  }\n  if (!PLANTED) __syncthreads();\n}"},
 	{file: "operation.cuh", old: "if (from > 0) __syncthreads();", new: "if (from > 0 && !PLANTED) __syncthreads();"},

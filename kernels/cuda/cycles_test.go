@@ -1,0 +1,35 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"testing"
+
+	"vanilla/graph"
+	"vanilla/graph/ir"
+	"vanilla/internal/conformance"
+	"vanilla/kernels"
+)
+
+// A network whose images are changed by more than shifts takes what the generic kernel
+// takes, which is the one that trains it.
+func TestCyclesOfAugmented(t *testing.T) {
+	resident := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10), 32)
+	moved, turned, noisy := resident, resident, resident
+	moved.Shift, turned.Rotate, noisy.NoiseShare = 1, 10, 0.1
+	e := newPrecise(t, FP32).(*executor)
+	generic := genericAlone * stepWork(&resident, 32)
+	for _, c := range []struct {
+		v       kernels.Variant
+		generic bool
+	}{{resident, false}, {moved, false}, {turned, true}, {noisy, true}} {
+		alone, shared, err := e.Cycles(c.v)
+		if err != nil || (alone == generic) != c.generic || shared > alone {
+			t.Errorf("%+v, %g share of noise: %g cycles alone, %g shared, %v; the generic kernel: %g", c.v.Augment, c.v.NoiseShare, alone, shared, err, generic)
+		}
+		q := prepare(t, e, conformance.Data(c.v.Program(), 40), c.v).(*population)
+		if got := q.nets[0].class.resident(); got == c.generic {
+			t.Errorf("%+v, %g share of noise: its class is %s", c.v.Augment, c.v.NoiseShare, q.nets[0].class)
+		}
+	}
+}
