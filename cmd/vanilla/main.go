@@ -1,4 +1,4 @@
-// Command vanilla trains plain neural networks on images of digits.
+// Command vanilla trains plain neural networks on labelled images.
 //
 // Results go to standard output, progress and errors to standard error. It
 // exits with 0 when done, 2 after wrong usage, and 1 after any other failure.
@@ -67,8 +67,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "vanilla",
-		Short: "Train plain neural networks on images of digits",
-		Long: `Vanilla trains plain neural networks on images of digits.
+		Short: "Train plain neural networks on labelled images",
+		Long: `Vanilla trains plain neural networks on labelled images: MNIST's digits, which are built
+in, or your own (--data).
 
 Results go to standard output, progress and errors to standard error. Exit codes:
 0 done, 2 wrong usage, 1 any other failure.`,

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -658,7 +659,13 @@ func golden(t *testing.T, name, got string) {
 func TestHelp(t *testing.T) {
 	for _, c := range commands(rootCommand()) {
 		args := append(strings.Fields(c.CommandPath())[1:], "--help")
-		golden(t, strings.ReplaceAll(c.CommandPath(), " ", "-"), must(t, args...))
+		help := must(t, args...)
+		golden(t, strings.ReplaceAll(c.CommandPath(), " ", "-"), help)
+		for line := range strings.Lines(help) {
+			if n := utf8.RuneCountInString(strings.TrimSpace(line)); n > 100 {
+				t.Errorf("%s: a line of %d characters: %s", c.CommandPath(), n, line)
+			}
+		}
 	}
 	if help := must(t); help != must(t, "--help") || help != must(t, "help") {
 		t.Error("vanilla alone does not print its help")

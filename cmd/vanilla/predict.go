@@ -35,7 +35,7 @@ func predictCommand() *cobra.Command {
 	var p predictFlags
 	c := &cobra.Command{
 		Use:   "predict MODEL IMAGE…",
-		Short: "Say which digits images show",
+		Short: "Say which digit, or other class, each image shows",
 		Long: `Predict says which class a network takes each image for, and how probable it finds
 every class.
 

@@ -32,15 +32,16 @@ func serveCommand() *cobra.Command {
 	var s serveFlags
 	c := &cobra.Command{
 		Use:   "serve [MODEL…]",
-		Short: "Open the page on which one draws a digit and watches every unit",
-		Long: `Serve shows networks in a browser: draw a digit, watch all units as you draw, take any
-of them apart, make an 8 of a 3 until the answer flips, and train several networks at
-once while their weights move. The page needs nothing from the internet.
+		Short: "Open the page on which one draws an image and watches every unit",
+		Long: `Serve shows networks in a browser: draw a digit, or what else the network knows, watch
+all units as you draw, take any of them apart, make an 8 of a 3 until the answer flips,
+and train several networks at once while their weights move. The page needs nothing from
+the internet.
 
 MODEL is default or lesson, which are built in, or a file with a chain of layers, whose
 activations may differ; in a PyTorch state_dict layers must be numbered, as in 0.weight
-or fc1.weight. Networks with blocks or norms can be trained on the page, but not drawn. Without one, both that are built
-in are shown, side by side.
+or fc1.weight. Networks with blocks or norms can be trained on the page, but not drawn.
+Without a MODEL, both that are built in are shown, side by side.
 
 --sweep follows a sweep, running or finished, and takes any of its networks to the
 drawing: it is trained again, from its recipe and seed.

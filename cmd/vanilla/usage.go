@@ -155,7 +155,7 @@ func completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:       "completion SHELL",
 		Short:     "Print a script that lets a shell complete commands and flags",
-		Long:      "Completion prints a script for bash, zsh, fish or powershell that lets the shell complete commands and flags.",
+		Long:      "Completion prints a script for bash, zsh, fish or powershell that lets the shell complete\ncommands and flags.",
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		Example: `  vanilla completion bash > vanilla.bash
   vanilla completion fish`,
