@@ -28,7 +28,7 @@ func (n *Network) Quality(ctx context.Context, images *mnist.Images) (*quality.Q
 	q := quality.Of(outputs, images.Labels, n.Classes(), n.Softmax())
 	ranges, err := kernels.Ranges(ctx, n.inference, n.program, n.batch, images.Pixels)
 	for _, r := range ranges {
-		q.Hidden = append(q.Hidden, quality.NewLayer(r.Name, r.Low, r.High))
+		q.Hidden = append(q.Hidden, quality.NewLayer(r.Name, r.Layer, r.Low, r.High))
 	}
 	return q, err
 }

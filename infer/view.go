@@ -38,11 +38,7 @@ func (n *Network) View(name string) (*View, error) {
 	for i, q := range p.Params {
 		param[q.Value] = n.params[i]
 	}
-	for _, op := range p.Ops {
-		// Weights and biases that are computed are no layer's that could be shown.
-		if op.Code != ir.Dense || slices.ContainsFunc(op.Args[1:], func(id ir.ID) bool { return param[id] == nil }) {
-			continue
-		}
+	for _, op := range p.DenseLayers() {
 		shape := p.Value(op.Args[1]).Shape
 		l := model.Layer{In: shape.Cols, Out: shape.Rows, Weight: param[op.Args[1]], Bias: make([]float32, shape.Rows)}
 		if len(op.Args) == 3 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,10 +21,11 @@ type Inference interface {
 	Outputs(ctx context.Context, pixels []byte) ([]float32, error)
 	// Evaluate scores the network on examples.
 	Evaluate(ctx context.Context, e Examples) (Score, error)
-	// Forward runs x [n, features] row-major (pixels are 0..1) and returns every
-	// value that the forward operations compute, indexed by ir.ID: [n, width]
+	// Forward runs x [n, features] row-major (pixels are 0..1) and returns the
+	// values that the forward operations compute, indexed by ir.ID: [n, width]
 	// row-major for values that exist once per example, nil for the others and
-	// for x.
+	// for x. A value that the executor does not compute by itself, because it is
+	// fused away or depends on a label, is nil too; the output is there.
 	Forward(ctx context.Context, x []float32) ([][]float32, error)
 	// Close releases what it holds. It must not be used afterwards.
 	Close() error
@@ -35,7 +37,7 @@ type Runner interface {
 	// Outputs runs forward over examples and returns the program's outputs [n,
 	// classes], and its loss with all the examples as one batch.
 	Outputs(e Examples) (outputs []float32, loss float64, err error)
-	// Forward is Inference.Forward.
+	// Forward is Inference.Forward, in memory that is the caller's.
 	Forward(x []float32) ([][]float32, error)
 	// SetParams copies in what State holds. It is called before anything else.
 	// Slots are nil where the network is not to be trained.
@@ -267,26 +269,24 @@ func (n *inference) Forward(ctx context.Context, x []float32) ([][]float32, erro
 	if err != nil {
 		return nil, err
 	}
-	values := make([][]float32, len(p.Values))
-	for _, op := range p.Ops[:p.Forward] {
-		if s := p.Value(op.Out).Shape; s.Rows == ir.Batch {
-			values[op.Out] = make([]float32, s.Len(count))
-		}
-	}
-	err = n.chunks(ctx, count, func(r Runner, from, to int) error {
-		chunk, err := r.Forward(x[from*p.Features() : to*p.Features()])
-		if err != nil {
-			return err
-		}
-		for id, v := range values {
-			if v != nil {
-				copy(v[from*p.Values[id].Shape.Cols:], chunk[id])
-			}
-		}
-		return nil
+	parts := make([][][]float32, (count+n.chunk-1)/n.chunk)
+	err = n.chunks(ctx, count, func(r Runner, from, to int) (err error) {
+		parts[from/n.chunk], err = r.Forward(x[from*p.Features() : to*p.Features()])
+		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(parts) == 1 {
+		return parts[0], nil
+	}
+	values := make([][]float32, len(p.Values))
+	for id := range values {
+		var all [][]float32
+		for _, part := range parts {
+			all = append(all, part[id])
+		}
+		values[id] = slices.Concat(all...)
 	}
 	return values, nil
 }

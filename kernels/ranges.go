@@ -2,13 +2,17 @@ package kernels
 
 import (
 	"context"
+	"slices"
 
 	"vanilla/graph/ir"
 )
 
 // Range is between what values each unit of an activation lay over some images.
 type Range struct {
-	Name      string // of the value in the program
+	Name string // of the value in the program
+	// Layer is the network's dense layer whose units these are: 2 for the first one,
+	// as layer 1 is the inputs. 0 if they are no dense layer's.
+	Layer     int
 	Low, High []float32
 }
 
@@ -18,14 +22,14 @@ const rangeChunk = 1000
 
 // Ranges runs images [n, features], bytes that the network sees as byte / 255, and
 // returns the range of each of the program's activations but its output, in the
-// program's order. batch is Executor.Infer's. When ctx is done it returns its cause.
+// program's order, as far as Inference.Forward gives them. batch is Executor.Infer's. When ctx is done it returns its cause.
 func Ranges(ctx context.Context, n Inference, p *ir.Program, batch int, pixels []byte) ([]Range, error) {
 	var ranges []Range
+	layers := layersOf(p)
 	var ids []ir.ID
 	for _, op := range p.Ops[:p.Forward] {
 		if op.Code == ir.Act && op.Out != p.Output && p.Value(op.Out).Shape.Rows == ir.Batch {
-			units := p.Value(op.Out).Shape.Cols
-			ranges = append(ranges, Range{p.Value(op.Out).Name, make([]float32, units), make([]float32, units)})
+			ranges = append(ranges, Range{Name: p.Value(op.Out).Name, Layer: layers[op.Out]})
 			ids = append(ids, op.Out)
 		}
 	}
@@ -49,20 +53,35 @@ func Ranges(ctx context.Context, n Inference, p *ir.Program, batch int, pixels [
 			return nil, err
 		}
 		for k, id := range ids {
-			ranges[k].extend(values[id], from == 0)
+			ranges[k].extend(values[id], p.Value(id).Shape.Cols)
 		}
 	}
-	return ranges, nil
+	return slices.DeleteFunc(ranges, func(r Range) bool { return r.Low == nil }), nil
 }
 
-// extend takes in values [n, units], the first ones or more.
-func (r *Range) extend(values []float32, first bool) {
-	units := len(r.Low)
-	for i := 0; i < len(values); i += units {
-		for u, v := range values[i : i+units] {
-			if first && i == 0 {
-				r.Low[u], r.High[u] = v, v
+// layersOf are by ir.ID the layers whose sums values per unit come from, 0 without one.
+func layersOf(p *ir.Program) []int {
+	of := make([]int, len(p.Values))
+	for k, op := range p.DenseLayers() {
+		of[op.Out] = k + 2
+	}
+	for _, op := range p.Ops[:p.Forward] {
+		for _, a := range op.Args {
+			if of[op.Out] == 0 && op.Code != ir.Dense && p.Value(a).Shape == p.Value(op.Out).Shape {
+				of[op.Out] = of[a]
 			}
+		}
+	}
+	return of
+}
+
+// extend takes in values [n, units], which may be none.
+func (r *Range) extend(values []float32, units int) {
+	for row := range slices.Chunk(values, units) {
+		if r.Low == nil {
+			r.Low, r.High = slices.Clone(row), slices.Clone(row)
+		}
+		for u, v := range row {
 			r.Low[u], r.High[u] = min(r.Low[u], v), max(r.High[u], v)
 		}
 	}

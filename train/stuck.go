@@ -103,7 +103,7 @@ func HiddenOf(ctx context.Context, exec kernels.Executor, v kernels.Variant, par
 	}
 	ranges, err := kernels.Ranges(ctx, n, v.Program(), v.Batch, pixels)
 	for _, r := range ranges {
-		layers = append(layers, quality.NewLayer(r.Name, r.Low, r.High))
+		layers = append(layers, quality.NewLayer(r.Name, r.Layer, r.Low, r.High))
 	}
 	if closed := n.Close(); err == nil {
 		err = closed
@@ -127,15 +127,15 @@ func (r *Result) StuckText() string {
 	for _, s := range r.Stuck {
 		switch s {
 		case StuckLoss:
-			parts = append(parts, fmt.Sprintf("its loss is %.4g, what a network has that says the same of every image", r.Test.Loss))
+			parts = append(parts, fmt.Sprintf("its test loss at the end is %.4g, what a network has that says the same of every image", r.Test.Loss))
 		case StuckExploded:
-			parts = append(parts, fmt.Sprintf("its loss is %.4g, far above that of guessing", r.Test.Loss))
+			parts = append(parts, fmt.Sprintf("its test loss at the end is %.4g, far above that of guessing", r.Test.Loss))
 		case StuckAccuracy:
 			parts = append(parts, fmt.Sprintf("its accuracy is chance's, %.2f %%", 100*r.Test.Accuracy()))
 		case StuckDead:
 			for _, l := range r.Hidden {
 				if float64(len(l.Dead)) >= deadShare*float64(l.Units) {
-					parts = append(parts, fmt.Sprintf("%d of %d units of %s are dead", len(l.Dead), l.Units, l.Name))
+					parts = append(parts, fmt.Sprintf("%d of %d units of %s are dead", len(l.Dead), l.Units, l.Title()))
 				}
 			}
 		}

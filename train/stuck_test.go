@@ -45,7 +45,7 @@ func TestStuck(t *testing.T) {
 	}{
 		{"learns", func(r *Recipe) {}, nil, ""},
 		{"learns by the quadratic cost", func(r *Recipe) { r.Loss = "quadratic" }, nil, ""},
-		{"dead", func(r *Recipe) { r.Activation, r.Init, r.LR = "relu", "lesson", 10 }, []Stuck{StuckLoss, StuckAccuracy, StuckDead}, "units of h1 are dead"},
+		{"dead", func(r *Recipe) { r.Activation, r.Init, r.LR = "relu", "lesson", 10 }, []Stuck{StuckLoss, StuckAccuracy, StuckDead}, "units of layer 2 are dead"},
 		{"exploded", func(r *Recipe) { r.LR, r.Schedule = 300, "constant" }, []Stuck{StuckExploded, StuckAccuracy, StuckDead}, "far above that of guessing"},
 		{"hardly moved", func(r *Recipe) { r.LR = 1e-9 }, []Stuck{StuckAccuracy}, "its accuracy is chance's, 33.33 %"},
 	} {
@@ -119,5 +119,38 @@ func TestChance(t *testing.T) {
 	layers := []quality.Layer{{Units: 4, Dead: []int{1}}, {Units: 4, Dead: []int{0, 3}}}
 	if got := StuckUnits(layers); !slices.Equal(got, []Stuck{StuckDead}) || StuckUnits(layers[:1]) != nil {
 		t.Errorf("half the units are dead: found %q", got)
+	}
+}
+
+// What leaves the units of networks that are no chains, too, is what the definition says.
+func TestHiddenOf(t *testing.T) {
+	for _, c := range []struct {
+		change func(*Recipe)
+		layers string
+	}{
+		{func(r *Recipe) { r.Block = "gated" }, "layer 2, layer 3, layer 4, layer 5"},
+		{func(r *Recipe) { r.Dropout = 0.1 }, "layer 2, layer 3"},
+		{func(r *Recipe) { r.Norm = "layer" }, "layer 2, layer 3"},
+		{func(r *Recipe) { r.Block = "residual" }, "layer 2, layer 3"},
+	} {
+		r := Default()
+		r.Arch, r.Batch, r.Epochs = "16-6-6-3", 8, 1
+		c.change(&r)
+		for _, exec := range []kernels.Executor{cpu.New(), ref.New()} {
+			results, err := Run(t.Context(), exec, bright(), []Spec{{Recipe: r, Seed: 1, OrderSeed: 1}}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var layers []string
+			for _, l := range results[0].Hidden {
+				layers = append(layers, l.Title())
+				if len(l.Dead) > 0 {
+					t.Errorf("%s on %s: units %v of %s are dead, want none", c.layers, exec.Name(), l.Dead, l.Name)
+				}
+			}
+			if got := strings.Join(layers, ", "); got != c.layers {
+				t.Errorf("%s on %s: %s, want %s", c.layers, exec.Name(), got, c.layers)
+			}
+		}
 	}
 }

@@ -253,7 +253,7 @@ func (q *Quality) units(c *canvas, y float64) {
 	}
 	for i, n := range q.Networks {
 		for _, l := range n.Hidden {
-			name := l.Name
+			name := l.Title()
 			if len(q.Networks) > 1 {
 				name = about.cut(n.Model, 100) + " " + name
 			}

@@ -96,7 +96,7 @@ func hiddenText(layers []quality.Layer) string {
 	var each []string
 	for _, l := range layers {
 		if n := len(l.Dead); n > 0 {
-			each = append(each, fmt.Sprintf("%d of %d in %s (%s)", n, l.Units, l.Name, someOf(l.Dead)))
+			each = append(each, fmt.Sprintf("%d of %d in %s (%s)", n, l.Units, l.Title(), someOf(l.Dead)))
 		}
 	}
 	return fmt.Sprintf("%s, %s dead: %s", words.Thousands(units), words.Thousands(dead), strings.Join(each, ", "))

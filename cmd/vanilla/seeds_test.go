@@ -41,11 +41,11 @@ func TestStuck(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code != done || !slices.Equal(r.Stuck, []train.Stuck{train.StuckLoss, train.StuckAccuracy, train.StuckDead}) ||
-		strings.Count(stderr, "stuck") != 1 || !strings.Contains(stderr, "the network is stuck: its loss is 2.30") || !strings.Contains(stderr, " of 16 units of h2 are dead; another --init") {
+		strings.Count(stderr, "stuck") != 1 || !strings.Contains(stderr, "the network is stuck: its test loss at the end is 2.30") || !strings.Contains(stderr, " of 16 units of layer 3 are dead; another --init") {
 		t.Errorf("exit code %d, %q: %s", code, r.Stuck, stderr)
 	}
 	_, stderr, _ = vanilla(t, append(dead, "--seeds", "2", "-o", "two.safetensors")...)
-	if strings.Count(stderr, "stuck") != 1 || !strings.Contains(stderr, "2 of 2 networks are stuck (seeds 1, 2): of the first, its loss is") ||
+	if strings.Count(stderr, "stuck") != 1 || !strings.Contains(stderr, "2 of 2 networks are stuck (seeds 1, 2): of the first, its test loss at the end is") ||
 		strings.Count(string(read(t, "two.jsonl")), `"stuck":["loss at chance",`) != 2 {
 		t.Errorf("two networks: %s", stderr)
 	}

@@ -89,8 +89,9 @@ take chains alone, with any activations.
 Ctrl-C stops it after the current step; the network as it stands is evaluated and
 saved. A network whose loss is no longer finite has diverged and is not saved. The
 exit code is 1 in both cases. A network that was trained to its end and has not learned
-is saved, and a line says that it is stuck: its loss stays at that of guessing or is far
-above it, its accuracy is chance's, or half the units of a layer are dead.
+is saved, and a line says that it is stuck: its test loss stays at that of guessing or
+is far above it, its accuracy is chance's, or half the units of a layer are dead. Layer
+1 is the inputs.
 With --history a run can be continued where it was stopped, however it was: --history
 DIR --resume is enough, because the directory knows the other flags. It ends with the
 same bytes.`,

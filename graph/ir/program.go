@@ -8,6 +8,8 @@
 // package kernels/ref is the living definition of what it computes.
 package ir
 
+import "slices"
+
 // ID names a value of a program: an index into [Program.Values].
 type ID int
 
@@ -100,6 +102,22 @@ func (p *Program) Layers() bool {
 		}
 	}
 	return true
+}
+
+// DenseLayers are the operations of the network's dense layers, in order: those whose
+// weights and biases are parameters. What is computed is no layer's that could be shown.
+func (p *Program) DenseLayers() []Op {
+	params := map[ID]bool{}
+	for _, q := range p.Params {
+		params[q.Value] = true
+	}
+	var layers []Op
+	for _, op := range p.Ops {
+		if op.Code == Dense && !slices.ContainsFunc(op.Args[1:], func(id ID) bool { return !params[id] }) {
+			layers = append(layers, op)
+		}
+	}
+	return layers
 }
 
 // FLOPs counts the floating-point operations of one training step per example,

@@ -129,8 +129,8 @@ func TestInterval(t *testing.T) {
 }
 
 func TestDeadUnits(t *testing.T) {
-	l := NewLayer("h1", []float32{0, 0, 0.5, -1}, []float32{0, 2, 0.5005, -0.9})
-	if l.Units != 4 || !slices.Equal(l.Dead, []int{0, 2}) {
+	l := NewLayer("h1", 2, []float32{0, 0, 0.5, -1}, []float32{0, 2, 0.5005, -0.9})
+	if l.Units != 4 || !slices.Equal(l.Dead, []int{0, 2}) || l.Title() != "layer 2" || (Layer{Name: "relu9"}).Title() != "relu9" {
 		t.Errorf("found %+v", l)
 	}
 	if dead, units := Dead([]Layer{l, l}); dead != 4 || units != 8 {

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -53,6 +54,9 @@ func RunTensors(t *testing.T, exec kernels.Executor, without func(p *ir.Program)
 					t.Errorf("batch %d: %v", b, err)
 				}
 				if err := tensorOutputs(exec, v, n.Program); err != nil {
+					t.Errorf("batch %d: %v", b, err)
+				}
+				if err := tensorValues(exec, v, n.Program); err != nil {
 					t.Errorf("batch %d: %v", b, err)
 				}
 			}
@@ -188,6 +192,41 @@ func tensorOutputs(exec kernels.Executor, v kernels.Variant, p *ir.Program) erro
 	// The sum over batches is rounded too.
 	if d := math.Abs(score.Loss - want); !(d <= allowed+2*unit*math.Abs(want)) {
 		return fmt.Errorf("evaluation: loss %g, want %g (difference %.2g, allowed %.2g)", score.Loss, want, d, allowed)
+	}
+	return nil
+}
+
+// tensorValues compares what Forward gives, in batches as in training: the output, and of
+// the other values those that are there, which are none that ref does not give.
+func tensorValues(exec kernels.Executor, v kernels.Variant, p *ir.Program) error {
+	params, test := Randomize(v).Params, Data(p, 23).Test
+	var x []float32
+	for _, pixel := range test.Pixels[:min(2*v.Batch+1, test.Len())*p.Features()] {
+		x = append(x, float32(pixel)/255)
+	}
+	forward := func(exec kernels.Executor) ([][]float32, error) {
+		inference, err := exec.Infer(v.Source, params, v.Batch)
+		if err != nil {
+			return nil, err
+		}
+		values, err := inference.Forward(context.Background(), x)
+		return values, errors.Join(err, inference.Close())
+	}
+	want, err := forward(ref.New())
+	if err != nil {
+		return err
+	}
+	got, err := forward(exec)
+	if err != nil {
+		return err
+	}
+	for id, value := range p.Values {
+		if got[id] == nil && ir.ID(id) != p.Output {
+			continue
+		}
+		if err := closeArrays(doubles(got[id]), doubles(want[id]), 0); err != nil {
+			return fmt.Errorf("Forward: %s: %w", value.Name, err)
+		}
 	}
 	return nil
 }

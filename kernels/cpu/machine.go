@@ -352,32 +352,53 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 	for _, q := range p.Params {
 		f.values[q.Value] = m.values[q.Value]
 	}
-	f.values[p.Input] = make([]float32, f.size(p.Input, f.n))
-	f.hot = padded(p.Features())
-	f.x = make([]float32, f.n*f.hot)
-	for i := range f.n {
-		for c, v := range x[i*p.Features() : (i+1)*p.Features()] {
-			f.values[p.Input][f.at(p.Input)(i*p.Features()+c)] = v
-			k := m.data.place[c]
-			f.x[(k/lanes*f.n+i)*lanes+k%lanes] = v
-		}
-	}
+	f.takeInput(x, m.data.place)
 	f.allocate(m.plan.forward, f.n)
 	f.run(f.bind(m.plan.forward))
-	values := make([][]float32, len(p.Values))
-	if m.plan.tensor != nil { // the copies are nobody's business
-		values = values[:m.plan.values]
-		values[m.plan.output] = make([]float32, f.n*p.Classes())
-		f.fromPanels(values[m.plan.output], f.values[p.Output], p.Classes())
-		return values, nil
-	}
-	for _, op := range p.Ops[:p.Forward] {
-		if s := p.Value(op.Out).Shape; s.Rows == ir.Batch {
-			values[op.Out] = make([]float32, f.n*s.Cols)
-			f.fromPanels(values[op.Out], f.values[op.Out], s.Cols)
-		}
+	values := make([][]float32, m.plan.values)
+	for _, v := range m.plan.forwarded {
+		values[v.value] = f.numbers(v.holds)
 	}
 	return values, nil
+}
+
+// takeInput lays out x [n, features] as the forward kernels read it: in the input's
+// layout, in the data set's order of columns, or both. place is that order.
+func (m *machine) takeInput(x []float32, place []int) {
+	p := m.plan.program
+	if slices.ContainsFunc(m.plan.forward, func(k kernel) bool { return slices.Contains(k.reads(), p.Input) }) {
+		m.values[p.Input] = make([]float32, m.size(p.Input, m.n))
+		at := m.at(p.Input)
+		for k, v := range x {
+			m.values[p.Input][at(k)] = v
+		}
+	}
+	if !slices.Contains(m.plan.layout, matrixByDensity) {
+		return
+	}
+	m.hot = padded(p.Features())
+	m.x = make([]float32, m.n*m.hot)
+	for i := range m.n {
+		for c, v := range x[i*p.Features() : (i+1)*p.Features()] {
+			k := place[c]
+			m.x[(k/lanes*m.n+i)*lanes+k%lanes] = v
+		}
+	}
+}
+
+// numbers is a value per example, row-major.
+func (m *machine) numbers(id ir.ID) []float32 {
+	s, l := m.plan.program.Value(id).Shape, m.plan.layout[id]
+	out := make([]float32, s.Len(m.n))
+	if l == rows {
+		m.fromPanels(out, m.values[id], s.Cols)
+		return out
+	}
+	at := m.at(id)
+	for k := range out {
+		out[k] = m.values[id][at(k)]
+	}
+	return out
 }
 
 // fromPanels copies a value per example to rows.

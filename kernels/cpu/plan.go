@@ -22,14 +22,20 @@ type plan struct {
 	// adds to the loss.
 	before, chunk, after []kernel
 	// tensor is not nil if the program holds tensor operations. It is then
-	// evaluated in chunks that are batches of their own. output and values are those of
-	// the program without the copies.
+	// evaluated in chunks that are batches of their own.
 	tensor *tensorPlan
-	output ir.ID
-	values int
-	// forward computes every forward value, none fused away.
+	// forward computes the forward values that exist per example and have nothing to do
+	// with its label. What a convolution fuses away it leaves out.
 	forward []kernel
+	// forwarded says where forward leaves each of them; values is how many values there are,
+	// without the copies.
+	forwarded []forwarded
+	values    int
 }
+
+// forwarded is a value of the program as it was given, and the one that holds its
+// numbers: another one of a view, or in another layout.
+type forwarded struct{ value, holds ir.ID }
 
 // pass is one transformation of a schedule on its way to a list of kernels.
 type pass struct {
@@ -140,7 +146,12 @@ func compileForward(p *ir.Program) (*plan, error) {
 	if !p.Layers() {
 		return compileTensor(p)
 	}
-	c := &plan{program: p, layout: layouts(p)}
+	c := &plan{program: p, layout: layouts(p), values: len(p.Values)}
+	for _, op := range p.Ops[:p.Forward] {
+		if p.Value(op.Out).Shape.Rows == ir.Batch {
+			c.forwarded = append(c.forwarded, forwarded{op.Out, op.Out})
+		}
+	}
 	forward, afterLoss, err := splitAtLoss(p)
 	if err != nil {
 		return nil, err

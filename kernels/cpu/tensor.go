@@ -330,19 +330,7 @@ func (c *plan) ordered() bool {
 func compileTensor(program *ir.Program) (*plan, error) {
 	t := layOut(program)
 	p := t.p
-	c := &plan{program: p, layout: t.layout, tensor: t, output: program.Output, values: len(program.Values)}
-	// What the output alone needs: nothing there reads the targets.
-	needed := map[ir.ID]bool{p.Output: true}
-	var forward []ir.Op
-	for _, op := range slices.Backward(p.Ops) {
-		if needed[op.Out] {
-			for _, a := range op.Args {
-				needed[a] = true
-			}
-			forward = append(forward, op)
-		}
-	}
-	slices.Reverse(forward)
+	c := &plan{program: p, layout: t.layout, tensor: t, values: len(program.Values)}
 	evaluated := p.Ops[:p.Forward]
 	if i := slices.IndexFunc(p.Ops[p.Forward:], func(op ir.Op) bool { return op.Out == p.Output }); i >= 0 {
 		evaluated = append(slices.Clone(evaluated), p.Ops[p.Forward+i]) // a copy of the output
@@ -352,6 +340,50 @@ func compileTensor(program *ir.Program) (*plan, error) {
 	if c.chunk, err = c.schedule(evaluated, kept, selectKernels, dropUnread, fuseConvolutions, fuseRectifiers, dropUnread, rectifyInPlace, fuseDenseActivation, fuseMulAdd, groupMaps, expandInput, expandTarget); err != nil {
 		return nil, err
 	}
-	c.forward, err = c.schedule(forward, kept, selectKernels, dropUnread, fuseConvolutions, dropUnread)
-	return c, err
+	return c, c.planForward(program, evaluated)
+}
+
+// planForward plans the values of a program, laid out, that evaluated operations
+// compute per example without its label.
+func (c *plan) planForward(program *ir.Program, evaluated []ir.Op) error {
+	labelled := map[ir.ID]bool{program.Target: true}
+	var ops []ir.Op
+	for _, op := range evaluated {
+		if slices.ContainsFunc(op.Args, func(a ir.ID) bool { return labelled[a] }) {
+			labelled[op.Out] = true
+		} else {
+			ops = append(ops, op)
+		}
+	}
+	windows := map[ir.ID]bool{} // and their products: by far the largest values, which nobody looks at
+	var kept []ir.ID
+	for _, op := range program.Ops[:program.Forward] {
+		id := op.Out
+		holds := c.tensor.source(id)
+		if program.Output == id {
+			holds = c.program.Output
+		}
+		if labelled[holds] || program.Value(id).Shape.Rows != ir.Batch {
+			continue
+		}
+		c.forwarded = append(c.forwarded, forwarded{id, holds})
+		if op.Code == ir.Im2Col || op.Code == ir.MatMul && windows[c.tensor.source(op.Args[0])] {
+			windows[holds] = true
+		}
+		if !windows[holds] { // nor what shows them with other axes
+			kept = append(kept, holds)
+		}
+	}
+	var err error
+	if c.forward, err = c.schedule(ops, kept, selectKernels, dropUnread, fuseConvolutions, dropUnread); err != nil {
+		return err
+	}
+	written := map[ir.ID]bool{}
+	for _, k := range c.forward {
+		for _, id := range k.writes() {
+			written[id] = true
+		}
+	}
+	c.forwarded = slices.DeleteFunc(c.forwarded, func(f forwarded) bool { return !written[f.holds] })
+	return nil
 }

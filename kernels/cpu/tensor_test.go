@@ -103,3 +103,57 @@ func trained(t *testing.T, executor kernels.Executor, v kernels.Variant) *kernel
 	}
 	return &s
 }
+
+// Forward leaves out what a convolution fuses, and nothing that a unit computes.
+func TestForwardOfTensors(t *testing.T) {
+	for name, build := range map[string]graph.Builder{
+		"LeNet": samples.LeNet(12),
+		"gated": graph.Arch{Widths: []int{6, 5, 4, 3}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy, Block: graph.Gated}.Build,
+	} {
+		n, err := graph.Lower(name, build)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, v := n.Program, conformance.Variant(n, 10)
+		params := conformance.Randomize(v).Params
+		values, err := conformance.Infer(t, cpu.New(), v, params).Forward(t.Context(), make([]float32, 25*p.Features()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		acts := 0
+		for _, op := range p.Ops[:p.Forward] {
+			switch {
+			case op.Code == ir.Im2Col:
+				if values[op.Out] != nil {
+					t.Errorf("%s: the windows %s are there", name, p.Value(op.Out).Name)
+				}
+			case op.Code == ir.Act || op.Code == ir.Dense || op.Code == ir.Reduce && p.Value(op.Out).Shape.Rows == ir.Batch && op.Fn != ir.FnSum:
+				if len(values[op.Out]) != p.Value(op.Out).Shape.Len(25) {
+					t.Errorf("%s: %d numbers of %s", name, len(values[op.Out]), p.Value(op.Out).Name)
+				}
+				acts++
+			}
+		}
+		if acts < 4 {
+			t.Errorf("%s: %d values of units", name, acts)
+		}
+	}
+}
+
+// Forward makes buffers, and nothing for each number of an image.
+func TestForwardAllocatesLittle(t *testing.T) {
+	n, err := graph.New(graph.Arch{Widths: []int{784, 8, 10}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, x := conformance.Variant(n, 10), make([]float32, 10*784)
+	network := conformance.Infer(t, cpu.New(), v, conformance.Randomize(v).Params)
+	allocations := testing.AllocsPerRun(3, func() {
+		if _, err := network.Forward(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations > 784 {
+		t.Errorf("%v allocations for 10 images", allocations)
+	}
+}
