@@ -314,3 +314,11 @@ func TestNamesDiffer(t *testing.T) {
 		}
 	}
 }
+
+// Who follows a sweep that is not there hears what was expected.
+func TestFollowNothing(t *testing.T) {
+	err := Follow(filepath.Join(t.TempDir(), "nothere"), nil).Read(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "nothere: expected the directory of a sweep: ") {
+		t.Errorf("found %v", err)
+	}
+}
