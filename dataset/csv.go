@@ -18,7 +18,6 @@ import (
 	"vanilla/internal/memory"
 	"vanilla/internal/store"
 	"vanilla/internal/words"
-	"vanilla/kernels"
 )
 
 const (
@@ -255,7 +254,7 @@ func (t *table) place(rows [][]string) error {
 	case firstText != lastText, first == 1 && last > 1:
 		t.column = "last"
 	default:
-		return &kernels.SettingError{Field: "label_column", Value: "", Problem: fmt.Sprintf("%s may have its labels in the first column or in the last one: want first or last", t.file)}
+		return t.fail(`expected labels in the first column or in the last one, found that either may be: "label_column" says which, first or last`)
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func readFolders(ctx context.Context, dir, name string, o Options) (*found, erro
 	if len(r.labels.texts) == 0 || len(files[training]) == 0 {
 		return nil, fmt.Errorf("%s: expected %s, found none: %w", dir, expectedForms, fs.ErrNotExist)
 	}
-	f := &found{name: name, path: dir, form: "pictures", labels: r.labels, pictures: true}
+	f := &found{name: name, path: dir, form: pictureForm, labels: r.labels, pictures: true}
 	preparation := Preparation{Invert: o.Invert, Transpose: o.Transpose, Size: o.Size}
 	for i := range files {
 		if len(files[i]) == 0 {
@@ -102,7 +102,11 @@ type folders struct {
 
 // shown is a path as errors show it.
 func (r *folders) shown(p string) string {
-	p = filepath.Join(r.dir, filepath.FromSlash(p))
+	return printed(filepath.Join(r.dir, filepath.FromSlash(p)))
+}
+
+// printed is a path that is quoted if it could not be printed.
+func printed(p string) string {
 	if strings.ContainsFunc(p, func(c rune) bool { return !strconv.IsPrint(c) }) {
 		return strconv.Quote(p)
 	}
@@ -151,7 +155,7 @@ func (r *folders) classes(ctx context.Context, dir string) (files []file, err er
 		if info, err := r.root.Stat(at); err != nil {
 			return nil, r.fail(at, err)
 		} else if !info.IsDir() {
-			if slices.Contains(pictureNames, strings.ToLower(path.Ext(class))) {
+			if isPicture(class) {
 				return nil, fmt.Errorf("%s: expected a folder of pictures for each class, found a picture beside them", r.shown(at))
 			}
 			r.skip(at)
@@ -176,7 +180,7 @@ func (r *folders) classes(ctx context.Context, dir string) (files []file, err er
 				return nil, r.fail(p, err)
 			case info.IsDir():
 				return nil, fmt.Errorf("%s: expected %s, found %s, a folder in that of a class", r.dir, expectedForms, r.shown(p))
-			case !slices.Contains(pictureNames, strings.ToLower(path.Ext(picture))):
+			case !isPicture(picture):
 				r.skip(p)
 			case !info.Mode().IsRegular(): // opening a pipe would wait for its writer
 				return nil, fmt.Errorf("%s: expected a regular file, found mode %s", r.shown(p), info.Mode())

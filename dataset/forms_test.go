@@ -212,8 +212,9 @@ func TestCSV(t *testing.T) {
 		text  []byte
 		words []string
 	}{
-		"empty":        {nil, []string{"found no line"}},
+		"no line":      {nil, []string{"found no line"}},
 		"NaN":          {rows("a,1,NaN,3,4", "b,1,2,3,4"), []string{"record 1, column 3", "expected a number", `"NaN"`}},
+		"empty":        {rows("a,1,,3,4", "b,1,2,3,4"), []string{"record 1, column 3", "expected a number", `""`}},
 		"infinite":     {rows("a,1,2,3,4", "b,1,2,1e99,4"), []string{"record 2, column 4"}},
 		"text":         {rows("a,1,2,3,4", "b,1,x,3,4"), []string{"record 2, column 3", `"x"`}},
 		"ragged":       {rows("a,1,2,3,4", "b,1,2,3"), []string{"line 2: expected 5 fields", "found 4"}},
@@ -335,6 +336,20 @@ func TestHostileNPZ(t *testing.T) {
 	if at := bytes.Index(flipped, good[len(good)-8:]); at >= 0 {
 		flipped[at+1]++
 	}
+	// A directory that lies as the header does: 1 GiB in a few bytes.
+	promise := npy(t, "|u1", []byte{}, 1, 1<<15, 1<<15)
+	lying := with(append(bytes.Clone(promise), bytes.Repeat([]byte("held"), 4<<10)...), labels)
+	for at := 0; ; {
+		next := bytes.Index(lying[at:], []byte("PK\x01\x02"))
+		if next < 0 {
+			break
+		}
+		at += next
+		if entry := lying[at:]; bytes.HasPrefix(entry[46:], []byte("x_train")) {
+			binary.LittleEndian.PutUint32(entry[24:], uint32(len(promise)+1<<30))
+		}
+		at += 4
+	}
 	directory := bytes.Clone(crc)
 	binary.LittleEndian.PutUint32(directory[len(directory)-10:], 1<<30)
 	for name, c := range map[string]struct {
@@ -349,6 +364,8 @@ func TestHostileNPZ(t *testing.T) {
 		"no array":           {with([]byte("hello, this is text"), labels), []string{"x_train", "expected an array of NumPy"}},
 		"a long header":      {with(long, labels), []string{"header of at most 65536 bytes"}},
 		"objects":            {with(npy(t, "|O8", []byte{1}, 1), labels), []string{"expected an array of numbers"}},
+		"texts":              {with(npy(t, "<U1", []byte{1, 0, 0, 0}, 1), labels), []string{"x_train", "expected an array of numbers, found texts: numpy.unique"}},
+		"a ratio":            {lying, []string{"x_train", "compressed ones", "promises 1073741824"}},
 		"columns first":      {with(fortran, labels), []string{"numpy.ascontiguousarray"}},
 		"fewer than it says": {with(npy(t, "|u1", []byte{1, 2}, 2, 28, 28), labels), []string{"1568 bytes of data", "the end of the file"}},
 		"a promise":          {with(npy(t, "|u1", []byte{1, 2}, 1<<20, 1<<10, 1<<10), labels), []string{"expected dimensions of at least 1"}},
@@ -373,6 +390,44 @@ func TestHostileNPZ(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 16<<20 {
 		t.Errorf("a file of %d bytes took %d", len(bomb), allocated)
+	}
+	short := with(append(npy(t, "|u1", []byte{}, 65, 2048, 2048), make([]byte, 256<<20)...), npy(t, "|u1", make([]byte, 65), 65))
+	dir = write(t, "short", map[string][]byte{"all.npz": short})
+	runtime.ReadMemStats(&before)
+	refused(t, dir, Options{Test: 0.5}, "272629760 bytes of data", "the end of the file")
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 16<<20 {
+		t.Errorf("a file of %d bytes took %d", len(short), allocated)
+	}
+}
+
+// What a directory holds beside the data that are read from it is said, and no data are written to where others are.
+func TestForms(t *testing.T) {
+	files := set3([]byte{0, 1, 1, 0}, bright)
+	files["b.csv"] = []byte("0,1\n")
+	files["cat/0.png"] = pngOf(t, 3, 3, grey(200))
+	both := open(t, write(t, "both", files), Options{})
+	noted(t, both, "left out CSV (b.csv) and pictures ("+filepath.Join("cat", "0.png")+") beside IDX (t10k-images-idx3-ubyte)")
+	for name, file := range map[string]string{"pictures": "cat/0.png", "split": "test/cat/0.png", "a class": "0.png", "npz": "a.npz", "CSV": "a.csv"} {
+		dir := write(t, name, map[string][]byte{file: pngOf(t, 3, 3, grey(200))})
+		if err := both.Write(dir); err == nil || !strings.Contains(err.Error(), "already, which these files would hide") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	pictures := write(t, "pics", map[string][]byte{"cat/0.png": pngOf(t, 3, 3, grey(200))})
+	split := write(t, "split pics", map[string][]byte{"train/cat/0.png": pngOf(t, 3, 3, grey(200)), "figures/0.png": pngOf(t, 3, 3, grey(200))})
+	idx := write(t, "idx", set3([]byte{0, 1}, bright))
+	for _, c := range []struct {
+		dir, name string
+		want      bool
+	}{
+		{pictures, "cat/0.png", true}, {pictures, "cat/new.json", true}, {pictures, "new/a.svg", true}, {pictures, "a.png", true}, {pictures, "a.npz", true},
+		{pictures, "model.safetensors", false}, {split, "train/dog/1.png", true}, {split, "figures/1.png", false},
+		{idx, "figures/1.png", false}, {idx, "classes.txt", true}, {idx, "model.safetensors", false}, {t.TempDir(), "a.png", false},
+	} {
+		if found := Takes(c.dir, c.name); found != c.want {
+			t.Errorf("%s in %s: %t", c.name, c.dir, found)
+		}
 	}
 }
 

@@ -122,9 +122,26 @@ func find(ctx context.Context, path string, o Options) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
+	f, err := findIn(ctx, path, name, names, o)
+	if err != nil {
+		return nil, err
+	}
+	if forms := formsIn(path, names); len(forms) > 1 {
+		var others []string
+		for _, form := range forms[1:] {
+			others = append(others, form.String())
+		}
+		f.notes = append(f.notes, fmt.Sprintf("left out %s beside %s: a directory of its own would make it data", words.And(others), forms[0]))
+	}
+	return f, nil
+}
+
+// findIn is find in a directory that holds files of these names.
+func findIn(ctx context.Context, path, name string, names []string, o Options) (*found, error) {
 	if sets := idxSets(names); len(sets) > 0 {
 		prefix := ""
 		if _, standard := sets[""]; !standard {
+			var err error
 			if prefix, err = oneSet(path, sets); err != nil {
 				return nil, err
 			}

@@ -250,12 +250,18 @@ func (in *reader) header(of role) (shape []int, count int, err error) {
 	return shape, int(total), nil
 }
 
+// What files hold that keep what their headers promise.
+const (
+	expectedData = "%d bytes of data after the header"
+	promisedEnd  = "the end of the file after the data that the header promised"
+)
+
 // data reads count elements. The buffer starts at ahead bytes at most and doubles when it is full, so that a header alone
 // gets no memory.
 func (in *reader) data(count int, ahead int64) ([]byte, error) {
 	data := make([]byte, min(int64(count), ahead))
 	for filled := 0; ; {
-		if err := in.fill(data[filled:], fmt.Sprintf("%d bytes of data after the header", count)); err != nil {
+		if err := in.fill(data[filled:], fmt.Sprintf(expectedData, count)); err != nil {
 			return nil, err
 		}
 		filled = len(data)
@@ -276,14 +282,13 @@ func (in *reader) end() error {
 	if err == io.EOF {
 		return nil
 	}
-	const promised = "the end of the file after the data that the header promised"
 	switch {
 	case err == nil:
-		return &FormatError{File: in.file, Offset: in.offset, Expected: promised, Found: "more bytes"}
+		return &FormatError{File: in.file, Offset: in.offset, Expected: promisedEnd, Found: "more bytes"}
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return in.failure("the checksum at the end of gzip data", err)
 	}
-	return in.failure(promised, err)
+	return in.failure(promisedEnd, err)
 }
 
 // fill reads len(p) bytes, which are what.

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,6 +103,9 @@ func (l *labels) classes(o Options) (class []byte, names []string, notes []strin
 		at[name] = c
 	}
 	if byPlace {
+		if known := min(o.Known, len(own)); !o.sameNames(own[:known]) {
+			notes = append(notes, ByPlace+placed(own[:known], o.KnownNames))
+		}
 		clear(at)
 		for c, name := range own {
 			at[name] = c
@@ -162,7 +166,7 @@ func (l *labels) named(numbers []int, numeric bool) ([]string, error) {
 	}
 	for _, n := range numbers {
 		if _, ok := l.names[n]; !ok {
-			return nil, fmt.Errorf("expected labels that the file of names has, found %d", n)
+			return nil, fmt.Errorf("expected a name for each label in the file of names, found none for the label %d: there %s", n, namedLabels(l.names))
 		}
 	}
 	var order []int
@@ -183,8 +187,40 @@ func (l *labels) named(numbers []int, numeric bool) ([]string, error) {
 	return names, nil
 }
 
-// joined are a network's classes, followed by those that it does not know. Numbers are those of its classes, whatever these
-// are called. Names, where its classes have none, are its first ones, in their order, unless the network is to grow. byPlace says that the
+// ByPlace begins the note that a network's classes and those of the data have other names, and were taken for each other
+// by their order alone.
+const ByPlace = "classes have other names than the network's, and are taken for its by their order: "
+
+// sameNames says whether the network's first classes are called so.
+func (o Options) sameNames(names []string) bool {
+	for c, name := range names {
+		if ClassName(o.KnownNames, c) != name {
+			return false
+		}
+	}
+	return true
+}
+
+// placed says which class is taken for which, the first few of many.
+func placed(own, known []string) string {
+	var pairs []string
+	for c, name := range own {
+		pairs = append(pairs, fmt.Sprintf("%s for %s", name, ClassName(known, c)))
+	}
+	return mentioned(pairs)
+}
+
+// namedLabels says in words which labels a file has names for.
+func namedLabels(names map[int]string) string {
+	labels := slices.Sorted(maps.Keys(names))
+	if len(labels) == 1 {
+		return fmt.Sprintf("is one name, of the label %d", labels[0])
+	}
+	return fmt.Sprintf("are %d names, of labels from %d to %d", len(labels), labels[0], labels[len(labels)-1])
+}
+
+// joined are a network's classes, followed by those that it does not know. Numbers are those of its classes, unless some of
+// these are called by numbers themselves. Names, where its classes have none, are its first ones, in their order, unless the network is to grow. byPlace says that the
 // data's classes are the network's first ones.
 func joined(o Options, names []string) (all []string, byPlace bool) {
 	for c := range o.Known {
@@ -194,7 +230,7 @@ func joined(o Options, names []string) (all []string, byPlace bool) {
 	if unnamed {
 		copy(all, names)
 	}
-	if unnamed || plain(names) {
+	if unnamed || plain(names) && !slices.ContainsFunc(o.KnownNames, isNumber) {
 		return append(all, names[min(len(names), o.Known):]...), true
 	}
 	for _, name := range names {

@@ -183,7 +183,7 @@ func TestClasses(t *testing.T) {
 		fmt.Fprintf(&many, "c%d\n", i)
 	}
 	for names, words := range map[string][]string{
-		"a\n":                            {"expected labels that the file of names has, found 1"},
+		"a\n":                            {"found none for the label 1: there is one name, of the label 0"},
 		"a\na\n":                         {`found "a" twice`},
 		"a\n\x1b[31mb\n":                 {"line 2", "can be printed"},
 		"\xff\n":                         {"line 1", "can be printed"},
@@ -214,12 +214,16 @@ func TestKnownClasses(t *testing.T) {
 		"fewer":              {named, Options{Known: 4, KnownNames: []string{"ape", "bird", "cat", "dog"}}, []string{"ape", "bird", "cat", "dog"}, []byte{1, 2, 3}},
 		"numbers by place":   {numbered, Options{Known: 3, KnownNames: []string{"a", "b", "c"}}, []string{"a", "b", "c"}, []byte{0, 1, 2}},
 		"numbers of more":    {numbered, Options{Known: 10}, nil, []byte{0, 1, 2}},
+		"other numbers":      {numbered, Options{Known: 3, KnownNames: []string{"1", "2", "3"}}, []string{"1", "2", "3", "0"}, []byte{3, 0, 1}},
 		"names by place":     {named, Options{Known: 3}, []string{"bird", "cat", "dog"}, []byte{0, 1, 2}},
 		"names that are new": {named, Options{Known: 3, Grow: true}, []string{"0", "1", "2", "bird", "cat", "dog"}, []byte{3, 4, 5}},
 	} {
 		d := open(t, c.path, c.o)
 		if !slices.Equal(d.Train.Names, c.want) || !bytes.Equal(d.Train.Labels, c.labels) {
 			t.Errorf("%s: names %q and labels %v, want %q and %v", name, d.Train.Names, d.Train.Labels, c.want, c.labels)
+		}
+		if said := slices.ContainsFunc(d.Notes, func(n string) bool { return strings.HasPrefix(n, ByPlace) }); said != strings.Contains(name, "by place") {
+			t.Errorf("%s: notes %q", name, d.Notes)
 		}
 	}
 }
@@ -237,7 +241,7 @@ func TestRange(t *testing.T) {
 	if want := []byte{0, 32, 64, 96, 128, 159, 191, 223, 255}; !bytes.Equal(d.Train.Image(0), want) {
 		t.Errorf("image %v, want %v", d.Train.Image(0), want)
 	}
-	noted(t, d, "pixels are from 0 to 16: 16 is taken for white", "")
+	noted(t, d, "pixels are from 0 to 16: 16 is taken for white")
 	d = open(t, dir, Options{Range: Range{0, 255}})
 	if !bytes.Equal(d.Train.Image(0), []byte{0, 2, 4, 6, 8, 10, 12, 14, 16}) {
 		t.Errorf("image %v", d.Train.Image(0))
@@ -247,6 +251,15 @@ func TestRange(t *testing.T) {
 	light := write(t, "light", set3([]byte{0, 1}, func(_, i int) byte { return []byte{255, 0}[i/4%2*(1-i%2)] }))
 	d = open(t, light, Options{})
 	noted(t, d, "dark on light")
+	// Noise is neither, and what was inverted is as it was wanted.
+	noise := write(t, "noise", set3([]byte{0, 1, 0, 1}, func(image, i int) byte { return byte(97*i*i + 31*image + 140) }))
+	if d = open(t, noise, Options{}); d.Notes != nil {
+		t.Errorf("noise: %q", d.Notes)
+	}
+	dark := write(t, "dark", set3([]byte{0, 1}, func(_, i int) byte { return []byte{0, 255}[i/4%2*(1-i%2)] }))
+	if d = open(t, dark, Options{Invert: true}); d.Notes != nil {
+		t.Errorf("inverted: %q", d.Notes)
+	}
 	if d = open(t, light, Options{Invert: true}); d.Train.Image(0)[0] != 0 || d.Train.Image(0)[4] != 255 || d.Notes != nil || d.Train.Prepared.Light {
 		t.Errorf("inverted: %v, notes %q", d.Train.Image(0), d.Notes)
 	}

@@ -13,6 +13,14 @@ const strayShare = 0.01
 // notes say what is unusual about a data set. Of classes that a network knows already, so many, none need to be there.
 func (d *Dataset) notes(known int) (notes []string) {
 	counts := d.Train.Counts()
+	soft := d.Train.Targets != nil
+	if soft { // what has no image to itself is learned from parts of others
+		for i, p := range d.Train.Targets {
+			if c := i % d.Train.Classes; p > 0 && counts[c] == 0 {
+				counts[c] = 1
+			}
+		}
+	}
 	var empty []string
 	var present []int
 	for c, n := range counts {
@@ -33,12 +41,12 @@ func (d *Dataset) notes(known int) (notes []string) {
 		notes = append(notes, noun+mentioned(empty)+": no training images, so that no network can learn "+itOrThem(len(empty)))
 	}
 	for c, n := range counts {
-		if n > 0 && float64(n) < strayShare*float64(median) {
+		if n > 0 && !soft && float64(n) < strayShare*float64(median) {
 			notes = append(notes, fmt.Sprintf("the class %s has %s, half of the classes have %s or more: is it a stray label?",
 				d.Train.ClassName(c), words.Plural(n, "training image"), words.Thousands(median)))
 		}
 	}
-	if d.Train.Prepared.Light {
+	if p := d.Train.Prepared; p.Light && !p.Whole && !p.Invert {
 		notes = append(notes, `images are dark on light: "invert" makes them light on dark, as MNIST's are`)
 	}
 	return notes

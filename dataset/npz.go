@@ -28,6 +28,8 @@ func isNPZ(name string) bool { return strings.HasSuffix(strings.ToLower(name), "
 const (
 	// mostDirectory is how long the directory of a .npz file may be, which is read whole: some thousands of arrays.
 	mostDirectory = 1 << 20
+	// mostRatio is how many bytes one of deflated data can stand for, at most (zlib's technical details: 1032).
+	mostRatio = 1032
 	// mostHeader is how long the header of an array may be.
 	mostHeader = 64 << 10
 )
@@ -284,6 +286,9 @@ func openNumpy(ctx context.Context, member *zip.File, sizeBytes int64, file, nam
 		return fail("%w", err)
 	}
 	kind, shape := npyDtype.FindSubmatch(header), npyShape.FindSubmatch(header)
+	if kind != nil && strings.ContainsRune("US", rune(kind[2][0])) {
+		return fail("expected an array of numbers, found texts: numpy.unique(…, return_inverse=True) makes numbers of them")
+	}
 	if shape == nil || kind == nil || dtypes[string(kind[2])] == nil {
 		return fail("expected an array of numbers, found %.80q", strings.TrimSpace(string(header)))
 	}
@@ -308,8 +313,17 @@ func openNumpy(ctx context.Context, member *zip.File, sizeBytes int64, file, nam
 		a.shape = append(a.shape, int(d))
 	}
 	a.in.count = int(total)
-	// The directory may say anything of a member's size, but it is no larger than the file.
+	// The directory says how much there is, so that a header which promises more is found out before any of it is read. It
+	// may say anything too, but a member is no larger than the file, or than that can be when it is decompressed.
+	if left := member.UncompressedSize64 - uint64(a.in.offset); left < total {
+		return fail("%w", &FormatError{File: a.in.file, Offset: a.in.offset + int64(left), Expected: fmt.Sprintf(expectedData, total), Found: "the end of the file", Err: io.ErrUnexpectedEOF})
+	} else if left > total {
+		return fail("%w", &FormatError{File: a.in.file, Offset: a.in.offset + int64(total), Expected: promisedEnd, Found: "more bytes"})
+	}
 	a.in.ahead = int64(min(member.CompressedSize64, uint64(sizeBytes)))
+	if most := mostRatio * uint64(a.in.ahead); member.Method == zip.Deflate && total > most {
+		return fail("expected at most %d bytes in %d compressed ones, found a header that promises %d", most, a.in.ahead, total)
+	}
 	if member.Method != zip.Store {
 		a.in.ahead *= expectedRatio
 	}
@@ -348,7 +362,7 @@ func readArrays(images, labels *numpy, f *found) (s set, err error) {
 	if max(shape[1], shape[2]) > mostSide {
 		return s, fmt.Errorf("%s: expected images of at most %d pixels on a side, found %dx%d", images.name, mostSide, shape[1], shape[2])
 	}
-	need := uint64(images.in.count)
+	need := uint64(images.in.count + labels.in.count)
 	if !images.dtype.byteSized {
 		need += uint64(images.in.count/images.dtype.bytes) * 4
 	}

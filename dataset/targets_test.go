@@ -68,6 +68,11 @@ func TestTargets(t *testing.T) {
 	if want := []byte{1, 0, 2}; !slices.Equal(d.Train.Labels, want) || d.Test.Targets != nil {
 		t.Errorf("labels %v and test targets %v, want %v and none", d.Train.Labels, d.Test.Targets, want)
 	}
+	// What no image has for its label is learned all the same.
+	write([][]float32{{0.34, 0.33, 0.33}, {0.34, 0.33, 0.33}, {0.34, 0.33, 0.33}})
+	if d, err := Open(t.Context(), path, Options{}); err != nil || d.Notes != nil {
+		t.Errorf("uniform targets: notes %q, %v", d.Notes, err)
+	}
 	for _, c := range []struct {
 		row  []float32
 		want string

@@ -13,8 +13,11 @@ import (
 	"vanilla/internal/store"
 )
 
+// FirstFile is one of those that Write writes.
+const FirstFile = "train-images-idx3-ubyte"
+
 // Write writes a data set as the four files of IDX, and its classes' names, if they have any, as classes.txt, into a
-// directory, which is made if need be. It fails if one of the files is there.
+// directory, which is made if need be. It fails if one of the files is there, or other data.
 func (d *Dataset) Write(dir string) error {
 	type file struct {
 		name  string
@@ -41,6 +44,11 @@ func (d *Dataset) Write(dir string) error {
 			return fmt.Errorf("%s: there is one already: want another directory", filepath.Join(dir, name))
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w", dir, store.Cause(err))
+		}
+	}
+	if names, err := fileNamesOf(dir); err == nil {
+		if forms := formsIn(dir, names); forms != nil {
+			return fmt.Errorf("%s: it holds %s already, which these files would hide: want another directory", dir, forms[0])
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

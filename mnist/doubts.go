@@ -11,6 +11,8 @@ const (
 	// A digit has so much of the ink, and so much of the height of all ink, or of its width where digits stand one above
 	// the other.
 	digitShare, digitExtent = 0.2, 0.5
+	// From so many shapes on, of which the largest has less than this part of the ink, they are no parts of one.
+	manyShapes = 6
 	// A frame's bounds are those of all ink, and a digit within it is so far from them, of the longer side.
 	frameMargin = 0.04
 )
@@ -32,6 +34,13 @@ func Doubts(ink *image.Gray) (doubts []string) {
 	}
 	shapes := components(w, h, func(i int) bool { return g.Pix[i] >= doubtInk }, true)
 	margin := int(frameMargin * float64(max(w, h)))
+	largest := 0
+	for _, shape := range shapes {
+		largest = max(largest, len(shape))
+	}
+	if len(shapes) >= manyShapes && manyShapes*largest < total {
+		return []string{fmt.Sprintf("there are %d separate shapes: are they many digits? A network sees one", len(shapes))}
+	}
 	beside, above := 0, 0
 	for _, shape := range shapes {
 		b := bounds(shape, w)

@@ -112,6 +112,15 @@ func TestDoubts(t *testing.T) {
 	if float64(two) < 0.8*float64(2*n) {
 		t.Errorf("of %d pictures of two digits %d raise a doubt", 2*n, two)
 	}
+	sheet := image.NewGray(image.Rect(0, 0, 240, 180))
+	for i := range 48 {
+		for k, v := range data.Test.Image(i) {
+			sheet.Pix[(i/8*30+k/28)*sheet.Stride+i%8*30+k%28] = v
+		}
+	}
+	if _, doubts, err := FromPhoto(sheet, 28, 28); err != nil || len(doubts) != 1 || !strings.Contains(doubts[0], "are they many digits") {
+		t.Errorf("a sheet of 48 digits: %q, %v", doubts, err)
+	}
 	shape := func(of func(x, y int) bool) *image.Gray {
 		g := image.NewGray(image.Rect(0, 0, 200, 200))
 		for i := range g.Pix {

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -296,7 +295,7 @@ func (r Recipe) For(data *mnist.Dataset) Recipe {
 
 // FitsLike is Fits of data of which only the fingerprint is known.
 func (r Recipe) FitsLike(data Fingerprint) error {
-	return r.fits(extent{data.Train, data.Rows, data.Columns, data.Classes})
+	return r.fits(extent{data.Train, data.Rows, data.Columns, data.Classes, "0"})
 }
 
 func (r Recipe) fits(set extent) error {
@@ -307,9 +306,14 @@ func (r Recipe) fits(set extent) error {
 }
 
 // extent is how much data there is.
-type extent struct{ images, rows, cols, classes int }
+type extent struct {
+	images, rows, cols, classes int
+	name                        string // of the first class
+}
 
-func extentOf(set *mnist.Images) extent { return extent{set.Len(), set.Rows, set.Cols, set.Classes} }
+func extentOf(set *mnist.Images) extent {
+	return extent{set.Len(), set.Rows, set.Cols, set.Classes, set.ClassName(0)}
+}
 
 // networkFits is Fits of the network.
 func (r Recipe) networkFits(set extent) error {
@@ -318,7 +322,7 @@ func (r Recipe) networkFits(set extent) error {
 		return err
 	}
 	if set.classes < 2 {
-		return errors.New("every label of the data is 0: want images of two classes or more")
+		return fmt.Errorf("every label of the data is %s: want images of two classes or more", set.name)
 	}
 	last := len(widths) - 1
 	var problems []string

@@ -34,7 +34,8 @@ func dataCommand() *cobra.Command {
 		Short: "Show what is in a data set, or write it as IDX",
 		Long: `Data says what is in a data set: how many images each class has, which values pixels
 have, which images there are twice, and what may not be as it should. --sheet draws the
-first images of each class. -o writes the set as IDX, prepared by the other flags.
+first images of each class. -o writes the set as IDX, prepared by the other flags, into a
+directory that holds no other data; a set without test images wants --test then.
 
 DATA is what --data takes in other commands: mnist, which is built in, one .csv or .npz
 file, or a directory, of
@@ -65,13 +66,14 @@ to those that the network was trained on.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			d.source.name, d.source.flags = args[0], c.Flags()
+			d.source.name = args[0]
+			d.source.of(c)
 			return d.run(c.Context(), c.OutOrStdout())
 		},
 	}
 	c.Flags().SortFlags = false
 	d.source.howTo(c.Flags())
-	c.Flags().StringVarP(&d.out, "out", "o", "", "where to write the set as IDX files, a `directory`")
+	c.Flags().StringVarP(&d.out, "out", "o", "", "where to write the set as IDX files, a `directory` without other data; where the set has no test images, with --test")
 	c.Flags().StringVar(&d.sheet, "sheet", "", "where to draw the first images of each class, a `file` whose name ends in .png or .svg")
 	c.Flags().BoolVar(&d.dark, "dark", false, "draw on near-black, for slides")
 	c.Flags().BoolVar(&d.json, "json", false, "print what is in it as one JSON object")
@@ -87,7 +89,11 @@ func (d *dataFlags) run(ctx context.Context, stdout io.Writer) error {
 			return err
 		}
 	}
-	if err := keepApart([]string{d.source.name}, output{"--sheet", d.sheet}); err != nil {
+	outputs := []output{{"--sheet", d.sheet}}
+	if d.out != "" {
+		outputs = append(outputs, output{"--out", filepath.Join(d.out, dataset.FirstFile)})
+	}
+	if err := keepApart([]string{d.source.name}, outputs...); err != nil {
 		return err
 	}
 	if info, err := os.Stat(d.out); d.out != "" && err == nil && !info.IsDir() {
@@ -158,9 +164,9 @@ func (d *dataFlags) print(w io.Writer, s *dataset.Summary, set *mnist.Dataset) e
 		fmt.Fprintf(rows, "prepared\t%s\n", what)
 	}
 	fmt.Fprintf(rows, "blank\t%s\n", words.Plural(s.Blank, "image"))
-	fmt.Fprintf(rows, "repeated\t%s equal to an earlier one\n", words.Plural(s.Repeated, "training image"))
+	fmt.Fprintf(rows, "repeated\t%s\n", equal(s.Repeated, "training image", "an earlier one"))
 	if s.Test > 0 {
-		fmt.Fprintf(rows, "shared\t%s equal to a training image", words.Plural(s.Shared, "test image"))
+		fmt.Fprintf(rows, "shared\t%s", equal(s.Shared, "test image", "a training image"))
 		if s.Contrary > 0 {
 			fmt.Fprintf(rows, ", %s with another label there", words.Thousands(s.Contrary))
 		}
@@ -182,6 +188,17 @@ func (d *dataFlags) print(w io.Writer, s *dataset.Summary, set *mnist.Dataset) e
 	return err
 }
 
+// equal says how many images there are already.
+func equal(n int, image, to string) string {
+	switch n {
+	case 0:
+		return "no " + image
+	case 1:
+		return "1 " + image + " is equal to " + to
+	}
+	return words.Plural(n, image) + " are equal to " + to
+}
+
 // plural is words.Plural of a noun with another plural.
 func plural(n int, one, more string) string {
 	if n == 1 {
@@ -198,7 +215,7 @@ func preparedAs(p dataset.Preparation) string {
 		text string
 	}{
 		{p.Grey, "colours became grey"},
-		{p.Range != (dataset.Range{}), "values " + p.Range.String() + " became black and white"},
+		{p.Range != (dataset.Range{}), fmt.Sprintf("%g became black, %g white", p.Range.Black, p.Range.White)},
 		{p.Invert, "inverted"},
 		{p.Transpose, "transposed"},
 		{p.Size != (dataset.Size{}), "scaled to " + p.Size.String()},

@@ -56,7 +56,7 @@ parameters that are not finite is refused.`,
   vanilla eval state_dict.safetensors --activation relu --loss cross-entropy`,
 		Args: modelArgument,
 		RunE: func(c *cobra.Command, args []string) error {
-			e.data.flags = c.Flags()
+			e.data.of(c)
 			return e.run(c.Context(), args[0], c.OutOrStdout())
 		},
 	}
@@ -135,7 +135,7 @@ func fits(data *mnist.Dataset, name string, m *model.Model, path string) error {
 	case set.Features() != inputs:
 		problem = fmt.Sprintf("found images of %d pixels: %s (%s) takes %d", set.Features(), path, m.Title(), inputs)
 	case set.Classes > classes:
-		problem = fmt.Sprintf("found images of %s: %s (%s) knows %d classes, and not %s", plural(set.Classes, "class", "classes"), path, m.Title(), classes, unknownClasses(set, classes))
+		problem = fmt.Sprintf("found images of %s: %s (%s) knows %d classes, and none called %s", plural(set.Classes, "class", "classes"), path, m.Title(), classes, unknownClasses(set, classes))
 	default:
 		return nil
 	}

@@ -24,6 +24,8 @@ type exportFlags struct {
 	source
 	data dataSource
 	out  string
+	// imageless is why a page holds no images, "" if it does.
+	imageless string
 }
 
 func exportCommand() *cobra.Command {
@@ -109,7 +111,11 @@ func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdo
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%s: %s, saved in %s\n", name, m.Title(), e.out)
+	without := ""
+	if e.imageless != "" {
+		without = ", without images: " + e.imageless
+	}
+	_, err = fmt.Fprintf(stdout, "%s: %s, saved in %s%s\n", name, m.Title(), e.out, without)
 	return err
 }
 
@@ -161,7 +167,7 @@ func (e *exportFlags) page(ctx context.Context, w io.Writer, name string, m *mod
 		if dataGiven {
 			return err
 		}
-		data = nil
+		data, e.imageless = nil, misfit(err)
 	}
 	return writePage(ctx, w, n, data)
 }

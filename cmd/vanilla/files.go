@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"vanilla/dataset"
 	"vanilla/internal/store"
 	"vanilla/model/zoo"
 	"vanilla/train"
@@ -38,15 +39,18 @@ func saveFile(flag, path string, data []byte) error {
 // output is a file that a flag names for writing, or "".
 type output struct{ flag, path string }
 
-// keepApart fails if an output is a file that the command reads, or that another of its flags names too. Inputs may be
-// directories of data sets, and names of what is built in, which are no files.
+// keepApart fails if an output is a file that the command reads or that another of its flags names too, or would become a
+// part of the data that it reads. Inputs may be directories of data sets, and names of what is built in, which are no files.
 func keepApart(inputs []string, outputs ...output) error {
-	var read []string
+	var read, data []string
 	for _, input := range inputs {
 		if input == "" || input == "mnist" || slices.Contains(zoo.Names(), input) || slices.Contains(train.Recipes(), input) {
 			continue
 		}
 		read = append(read, input)
+		if info, err := os.Stat(input); err == nil && info.IsDir() {
+			data = append(data, input)
+		}
 		// Of a directory, what a data set consists of.
 		for _, pattern := range []string{"*-ubyte*", "*.idx*", "*.csv*", "*.npz", "*.txt"} {
 			files, err := filepath.Glob(filepath.Join(input, pattern))
@@ -63,6 +67,12 @@ func keepApart(inputs []string, outputs ...output) error {
 		for _, input := range read {
 			if sameFile(o.path, input) {
 				return &train.SettingError{Field: o.flag, Value: o.path, Problem: "the command reads this file: want another name"}
+			}
+		}
+		for _, dir := range data {
+			within, err := filepath.Rel(located(dir), located(o.path))
+			if err == nil && filepath.IsLocal(within) && dataset.Takes(dir, within) {
+				return &train.SettingError{Field: o.flag, Value: o.path, Problem: fmt.Sprintf("the command reads its data from %s, of which this would be a part: want another directory", dir)}
 			}
 		}
 		for _, other := range outputs[:i] {
@@ -84,18 +94,20 @@ func sameFile(a, b string) bool {
 	return err != nil && err2 != nil && located(a) == located(b)
 }
 
-// located is a path from the root, without links to directories.
+// located is a path from the root, without links to directories. It need not be there, nor the directories that it is in.
 func located(path string) string {
-	dir, base := filepath.Split(path)
-	if dir == "" {
-		dir = "."
-	}
-	dir, err := filepath.EvalSymlinks(dir)
-	if err == nil {
-		dir, err = filepath.Abs(dir)
-	}
+	path, err := filepath.Abs(path)
 	if err != nil {
 		return path
 	}
-	return filepath.Join(dir, base)
+	rest := filepath.Base(path)
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if there, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(there, rest)
+		}
+		if dir == filepath.Dir(dir) {
+			return path
+		}
+		rest = filepath.Join(filepath.Base(dir), rest)
+	}
 }

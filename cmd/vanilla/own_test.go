@@ -142,7 +142,7 @@ func TestOwnPictures(t *testing.T) {
 		t.Errorf("%+v, %v", report, err)
 	}
 	pictures(t, "more", append(classes, "none"), 10)
-	if _, stderr, code := vanilla(t, "eval", "bars.safetensors", "--data", "more"); code != misuse || !strings.Contains(stderr, "knows 3 classes, and not none") {
+	if _, stderr, code := vanilla(t, "eval", "bars.safetensors", "--data", "more"); code != misuse || !strings.Contains(stderr, "knows 3 classes, and none called \"none\"") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 

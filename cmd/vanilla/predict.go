@@ -68,7 +68,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
   vanilla predict lesson --data mnist --json`,
 		Args: p.arguments,
 		RunE: func(c *cobra.Command, args []string) error {
-			p.data.flags = c.Flags()
+			p.data.of(c)
 			return p.run(c, args[0], args[1:])
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -53,8 +54,8 @@ whoever reaches it can use it. Ctrl-C ends it.`,
   vanilla serve --sweep widths
   vanilla serve --addr 127.0.0.1:9000`,
 		RunE: func(c *cobra.Command, args []string) error {
-			s.data.flags = c.Flags()
-			return s.run(c.Context(), args, c.OutOrStdout())
+			s.data.of(c)
+			return s.run(c.Context(), args, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	c.Flags().SortFlags = false
@@ -70,7 +71,7 @@ whoever reaches it can use it. Ctrl-C ends it.`,
 // shownImages is how many test images the page that is served can load.
 const shownImages = 1000
 
-func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) (err error) {
+func (s *serveFlags) run(ctx context.Context, names []string, stdout, stderr io.Writer) (err error) {
 	executor, err := s.placement.open()
 	if err != nil {
 		return err
@@ -87,9 +88,23 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout io.Writer) 
 		}
 		shown = append(shown, page.Network{Name: name, Model: m})
 	}
-	data, err := s.data.load(ctx, s.like(shown))
+	like := s.like(shown)
+	data, err := s.data.load(ctx, like)
 	if err != nil {
 		return err
+	}
+	for _, n := range shown {
+		// Numbers are called what one network calls its classes where all do.
+		if s.data.placed && like.Classes != nil && !slices.Equal(n.Model.Classes, like.Classes) {
+			data.Train.Names, data.Test.Names = nil, nil
+		}
+		unfit := suits(data, s.data.name, n.Model, n.Name)
+		if unfit != nil && n.Model == like {
+			return unfit
+		}
+		if unfit != nil {
+			fmt.Fprintf(stderr, "%s: the page's images are not what it takes: %s\n", n.Name, misfit(unfit))
+		}
 	}
 	host, _, err := net.SplitHostPort(s.address)
 	if err != nil {
@@ -130,6 +145,25 @@ func (s *serveFlags) like(shown []page.Network) *model.Model {
 		}
 	}
 	return nil
+}
+
+// suits reports data that a network does not take, or was not trained on if that shows in the names of its classes.
+func suits(data *mnist.Dataset, name string, m *model.Model, path string) error {
+	if name == "mnist" {
+		if err := mnistsClasses(m.Classes); err != nil {
+			return err
+		}
+	}
+	return fits(data, name, m, path)
+}
+
+// misfit is an error about the data, to be read after something else, and what helps.
+func misfit(err error) string {
+	var setting *train.SettingError
+	if errors.As(err, &setting) {
+		return fmt.Sprintf("%s: %s; --data names others", setting.Value, setting.Problem)
+	}
+	return err.Error()
 }
 
 // listen says of an address that is taken what to do.

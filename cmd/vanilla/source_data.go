@@ -8,9 +8,11 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"vanilla/dataset"
@@ -29,7 +31,12 @@ type dataSource struct {
 	test         float64
 	labelColumn  string
 	flags        *pflag.FlagSet // of the command, once it runs; what is not given there is as the model says
+	stderr       io.Writer
+	placed       bool // the classes of the data that were loaded were taken for a model's by their order
 }
+
+// of takes the flags of the command that runs, which may differ from what a model says, and where it says what is odd.
+func (d *dataSource) of(c *cobra.Command) { d.flags, d.stderr = c.Flags(), c.ErrOrStderr() }
 
 // dataUsage says what --data takes.
 const dataUsage = "mnist, which is built in, or a `directory` with IDX files, .csv or .npz files or a folder of pictures for each class, or one .csv or .npz file; see vanilla data"
@@ -134,10 +141,8 @@ func (d *dataSource) untested(ctx context.Context) (*mnist.Dataset, error) {
 // open opens the data set with options.
 func (d *dataSource) open(ctx context.Context, o dataset.Options) (*mnist.Dataset, error) {
 	if d.name == "mnist" {
-		for c, name := range o.KnownNames {
-			if !slices.Contains(digits, name) {
-				return nil, &train.SettingError{Field: "data", Value: d.name, Problem: fmt.Sprintf("the network was trained on other images: its class %d is %s: want the data that it is for", c, name)}
-			}
+		if err := mnistsClasses(o.KnownNames); err != nil {
+			return nil, err
 		}
 		if o.Test > 0 && !o.TestIfNone {
 			return nil, &train.SettingError{Field: "test", Value: o.Test, Problem: "mnist has test images of its own: want none"}
@@ -156,8 +161,11 @@ func (d *dataSource) open(ctx context.Context, o dataset.Options) (*mnist.Datase
 		set, err := dataset.Open(ctx, d.name, o)
 		var setting *train.SettingError
 		switch {
-		case err == nil || errors.As(err, &setting):
-			return set, err
+		case err == nil:
+			d.sayPlaces(set)
+			return set, nil
+		case errors.As(err, &setting):
+			return nil, err
 		case errors.Is(err, os.ErrNotExist):
 			if _, statErr := os.Stat(d.name); statErr != nil {
 				return nil, fmt.Errorf("--data %s: want mnist, a directory, or a .csv or .npz file: %w", d.name, store.Cause(statErr))
@@ -170,7 +178,29 @@ func (d *dataSource) open(ctx context.Context, o dataset.Options) (*mnist.Datase
 	})
 }
 
-// note writes what may not be as it should with the data.
+// mnistsClasses reports classes of a network that are called so and are none of MNIST's.
+func mnistsClasses(names []string) error {
+	for c, name := range names {
+		if !slices.Contains(digits, name) {
+			return &train.SettingError{Field: "data", Value: "mnist", Problem: fmt.Sprintf("the network was trained on other images: its class %d is %s: want the data that it is for", c, name)}
+		}
+	}
+	return nil
+}
+
+// sayPlaces says, whatever else a command says of its data, that classes were taken for a network's by their order alone.
+func (d *dataSource) sayPlaces(set *mnist.Dataset) {
+	set.Notes = slices.DeleteFunc(set.Notes, func(note string) bool {
+		places := strings.HasPrefix(note, dataset.ByPlace)
+		d.placed = d.placed || places
+		if places && d.stderr != nil {
+			fmt.Fprintf(d.stderr, "data: %s\n", note)
+		}
+		return places
+	})
+}
+
+// noteData writes what may not be as it should with the data.
 func noteData(stderr io.Writer, c *pflag.FlagSet, set *mnist.Dataset) {
 	for _, note := range set.Notes {
 		fmt.Fprintf(stderr, "data: %s\n", fieldsToFlags(c, note))
@@ -203,7 +233,7 @@ func settingArguments(settings map[string]string) (args []string) {
 func unknownClasses(set *mnist.Images, known int) string {
 	names := []string{}
 	for c := known; c < set.Classes; c++ {
-		names = append(names, set.ClassName(c))
+		names = append(names, strconv.Quote(set.ClassName(c)))
 	}
 	if len(names) > 5 {
 		names = append(names[:5], "…")

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,7 +97,7 @@ what it wrote trains the finalists.`,
   vanilla sweep --shard 1/8 --out shard1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s.data.flags = c.Flags()
+			s.data.of(c)
 			if from := c.Flags().Lookup("from"); from.Changed {
 				return &train.SettingError{Field: "from", Value: from.Value, Problem: "a sweep's networks differ in their layers, and start from random weights: vanilla train --from starts one recipe, with --seeds several networks, from a network's"}
 			}
@@ -342,6 +343,11 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	if s.out == "" && !s.dryRun {
 		return usagef("want --out with a directory for what is found")
+	}
+	if s.out != "" {
+		if err := keepApart([]string{s.data.name}, output{"--out", filepath.Join(s.out, "sweep.jsonl")}); err != nil {
+			return err
+		}
 	}
 	if s.dryRun {
 		return s.estimate(ctx, stdout)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // percent prints 0.9627 as "96.27 %".
@@ -33,10 +35,34 @@ func commandLine(args ...string) string {
 		}
 	}
 	for _, a := range args {
-		if strings.ContainsAny(a, " \t'\"$&|;<>()*?`\\") {
-			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
-		words = append(words, a)
+		words = append(words, quoted(a))
 	}
 	return strings.Join(words, " ")
+}
+
+// quoted is a word as shells take it. What could not be printed is written as bash, zsh and ksh read it.
+func quoted(word string) string {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+	switch {
+	case strings.ContainsFunc(word, odd):
+		var b strings.Builder
+		for len(word) > 0 {
+			r, n := utf8.DecodeRuneInString(word)
+			switch {
+			case odd(r):
+				for _, c := range []byte(word[:n]) {
+					fmt.Fprintf(&b, `\%03o`, c)
+				}
+			case r == '\'' || r == '\\':
+				b.WriteString("\\" + string(r))
+			default:
+				b.WriteRune(r)
+			}
+			word = word[n:]
+		}
+		return "$'" + b.String() + "'"
+	case word == "" || strings.ContainsAny(word, " '\"$&|;<>()*?`\\[]{}#~!"):
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }

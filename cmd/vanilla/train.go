@@ -108,7 +108,7 @@ same bytes.`,
   vanilla train --explain --dot network.dot`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			t.data.flags = c.Flags()
+			t.data.of(c)
 			if err := t.resolve(c.Context(), c.Flags()); err != nil {
 				return err
 			}
@@ -478,6 +478,9 @@ func (t *trainFlags) checkOut() error {
 		if err := writable(o.flag, o.path); err != nil {
 			return err
 		}
+	}
+	if t.history != "" {
+		outputs = append(outputs, output{"--history", filepath.Join(t.history, "history.jsonl")})
 	}
 	for _, o := range outputs {
 		if err := keepApart(t.inputs(), o); err != nil {

@@ -216,7 +216,10 @@ func (f figure) command() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return v.run(c.Context(), f, args, c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, args []string) error {
+			v.data.stderr = c.ErrOrStderr()
+			return v.run(c.Context(), f, args, c.OutOrStdout())
+		},
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVarP(&v.out, "out", "o", "", "where to draw, a `file` whose name ends in "+f.endings())
@@ -278,7 +281,11 @@ func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.W
 		if err := writable("--out", v.out); err != nil {
 			return err
 		}
-		if err := keepApart(append([]string{v.image, v.data.name}, args...), output{"--out", v.out}); err != nil {
+		inputs := []string{v.image, v.data.name}
+		if f.arguments != directories { // in those of training runs a figure overwrites nothing
+			inputs = append(inputs, args...)
+		}
+		if err := keepApart(inputs, output{"--out", v.out}); err != nil {
 			return err
 		}
 	}

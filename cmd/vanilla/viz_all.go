@@ -64,6 +64,9 @@ func (v *vizFlags) all(ctx context.Context, name string, stdout io.Writer) (err 
 	if v.out == "" {
 		return &train.SettingError{Field: "out", Value: v.out, Problem: "want the name of a directory"}
 	}
+	if err := keepApart([]string{name, v.data.name}, output{"--out", filepath.Join(v.out, "weights.png")}); err != nil {
+		return err
+	}
 	v.scale, v.unit, v.from, v.to = string(viz.SharedScale), viz.MostActive, defaultFrom, defaultTo
 	if err := v.prepare(ctx); err != nil {
 		return err

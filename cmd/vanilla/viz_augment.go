@@ -3,11 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/dataset"
 	"vanilla/kernels"
+	"vanilla/mnist"
+	"vanilla/model"
 	"vanilla/train"
 	"vanilla/viz"
 )
@@ -21,6 +25,25 @@ func augmentFlags(v *vizFlags, c *cobra.Command) {
 			c.Flags().AddFlag(f)
 		}
 	})
+}
+
+// augmentable are the data whose training images are drawn: of a model, as its were. Test images are not wanted.
+func (v *vizFlags) augmentable(name string) (*mnist.Dataset, error) {
+	var m *model.Model
+	var err error
+	if !slices.Contains(train.Recipes(), name) && model.Is(name) {
+		if m, err = model.Read(name); err != nil {
+			return nil, err
+		}
+	}
+	data, err := v.dataset(m)
+	if m == nil && errors.Is(err, dataset.ErrNoTest) {
+		return v.data.untested(v.ctx)
+	}
+	if err == nil && m != nil {
+		err = fits(data, v.data.name, m, name)
+	}
+	return data, err
 }
 
 // augment draws what the recipe that a name stands for makes of the first training
@@ -45,7 +68,7 @@ func (v *vizFlags) augment(names []string) (viz.Figure, error) {
 		return nil, err
 	}
 	r.Follow(base, func(field string) bool { return given[field] })
-	data, err := v.dataset(nil)
+	data, err := v.augmentable(names[0])
 	if err != nil {
 		return nil, err
 	}
