@@ -177,3 +177,13 @@ func TestQuoted(t *testing.T) {
 		}
 	}
 }
+
+// A line break in a file's name does not break the line.
+func TestNamesOnOneLine(t *testing.T) {
+	t.Chdir(t.TempDir())
+	put(t, "red\x1b[31m\nx.csv", csvOf("0", "1"))
+	stdout := must(t, "data", "red\x1b[31m\nx.csv", "--test", "0.5", "--sheet", "a\nb.png")
+	if line, _, _ := strings.Cut(stdout, "\n"); !strings.HasPrefix(line, `red\u001b[31m\u000ax: CSV`) || !strings.Contains(stdout, `a\u000ab.png`) {
+		t.Errorf("found %s", stdout)
+	}
+}

@@ -115,7 +115,7 @@ func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdo
 	if e.imageless != "" {
 		without = ", without images: " + e.imageless
 	}
-	_, err = fmt.Fprintf(stdout, "%s: %s, saved in %s%s\n", name, m.Title(), e.out, without)
+	_, err = fmt.Fprintf(stdout, "%s: %s, saved in %s%s\n", onOneLine(name), m.Title(), onOneLine(e.out), without)
 	return err
 }
 

@@ -237,7 +237,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 			}
 		}
 		for _, d := range doubts {
-			fmt.Fprintf(stderr, "%s: %s\n", file, d)
+			fmt.Fprintf(stderr, "%s: %s\n", onOneLine(file), d)
 		}
 		r := v.prediction(probabilities)
 		r.File, r.Doubts = &file, doubts
@@ -336,7 +336,7 @@ func printPrediction(w io.Writer, r prediction, names []string, softmax, next bo
 	if next {
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "%s: %s (%s)\n", *r.File, dataset.ClassName(names, r.Class), certainty(r.Probabilities[r.Class], softmax))
+	fmt.Fprintf(&b, "%s: %s (%s)\n", onOneLine(*r.File), dataset.ClassName(names, r.Class), certainty(r.Probabilities[r.Class], softmax))
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(rows, "class\t")
 	for class := range r.Probabilities {

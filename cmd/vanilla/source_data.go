@@ -203,7 +203,7 @@ func (d *dataSource) sayPlaces(set *mnist.Dataset) {
 // noteData writes what may not be as it should with the data.
 func noteData(stderr io.Writer, c *pflag.FlagSet, set *mnist.Dataset) {
 	for _, note := range set.Notes {
-		fmt.Fprintf(stderr, "data: %s\n", fieldsToFlags(c, note))
+		fmt.Fprintf(stderr, "data: %s\n", onOneLine(fieldsToFlags(c, note)))
 	}
 }
 

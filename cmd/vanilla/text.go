@@ -66,3 +66,6 @@ func quoted(word string) string {
 	}
 	return word
 }
+
+// onOneLine is a name on one line: the screen shows other characters that cannot be printed the same way.
+func onOneLine(name string) string { return strings.ReplaceAll(name, "\n", `\u000a`) }

@@ -308,7 +308,7 @@ func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.W
 	if v.json {
 		return writeJSON(stdout, drawn)
 	}
-	_, err = fmt.Fprintf(stdout, "%s of %s, saved in %s\n", f.name, list(args), v.out)
+	_, err = fmt.Fprintf(stdout, "%s of %s, saved in %s\n", f.name, onOneLine(list(args)), onOneLine(v.out))
 	return err
 }
 
