@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 
-	"vanilla/internal/store"
 	"vanilla/train/sweep"
 )
 
@@ -57,7 +55,10 @@ func (f *Following) Read(ctx context.Context) error {
 func stampOf(dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fmt.Errorf("%s: expected the directory of a sweep: %w", dir, store.Cause(err))
+		if _, expected := sweep.ReadHeader(dir); expected != nil { // which says what it expected
+			return "", expected
+		}
+		return "", err
 	}
 	var b bytes.Buffer
 	for _, e := range entries {
