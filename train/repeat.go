@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"vanilla/model"
@@ -52,7 +53,7 @@ func SpecOf(m *model.Model) (Spec, error) {
 		return Spec{}, fmt.Errorf("the model's recipe cannot be read: %w", err)
 	}
 	if a.Recipe.Arch == "" {
-		return Spec{}, fmt.Errorf("the model holds no recipe of a chain of layers")
+		return Spec{}, errors.New("the model does not say how it was trained: that of a network whose graph is written in Go, or of other programs, holds no recipe")
 	}
 	spec := Spec{Recipe: a.Recipe, Seed: m.Seed, OrderSeed: m.Seed, From: a.From}
 	if a.OrderSeed != nil {

@@ -112,7 +112,7 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err
 		return err
 	}
 	if r.Mistakes != nil {
-		if err := printMistakes(stdout, *r.Mistakes, names, e.chosen); err != nil {
+		if err := printMistakes(stdout, *r.Mistakes, names, mistakesText(label, guess, names)); err != nil {
 			return err
 		}
 	}
@@ -200,8 +200,8 @@ type chosen struct{ label, guess string }
 
 // flags adds them to a command.
 func (m *chosen) flags(c *cobra.Command, what string) {
-	c.Flags().StringVar(&m.label, "label", "", what+" whose label is this `class` (default: any)")
-	c.Flags().StringVar(&m.guess, "guess", "", what+" that the network takes for this `class` (default: any)")
+	c.Flags().StringVar(&m.label, "label", "", what+" whose label is this `class`, by its name or, where none is called so, its number from 0 (default: any)")
+	c.Flags().StringVar(&m.guess, "guess", "", what+" that the network takes for this `class`, by name or number too (default: any)")
 }
 
 func (m *chosen) any() bool { return m.label == "" && m.guess == "" }
@@ -238,14 +238,15 @@ func (m *chosen) classes(n int, names []string) (label, guess int, err error) {
 	return label, guess, err
 }
 
-// text is what is asked for, in words: "images of 4 that are taken for 9".
-func (m *chosen) text() string {
-	text := "images"
-	if m.label != "" {
-		text += " of " + m.label
+// mistakesText is what was asked for, in words: "images of 4 that are taken for 9". A
+// class of -1 is any.
+func mistakesText(label, guess int, names []string) string {
+	text, as := "images", "something else"
+	if label >= 0 {
+		text += " of " + dataset.ClassName(names, label)
 	}
-	if m.guess != "" {
-		return text + " that are taken for " + m.guess
+	if guess >= 0 {
+		as = dataset.ClassName(names, guess)
 	}
-	return text + " that are taken for something else"
+	return text + " that are taken for " + as
 }

@@ -145,9 +145,9 @@ func printConfidence(w io.Writer, q *quality.Quality) {
 }
 
 // printMistakes lists mistakes that were asked for.
-func printMistakes(w io.Writer, mistakes []quality.Mistake, names []string, which chosen) error {
+func printMistakes(w io.Writer, mistakes []quality.Mistake, names []string, which string) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\n%s %s\n", words.Thousands(len(mistakes)), which.text())
+	fmt.Fprintf(&b, "\n%s %s\n", words.Thousands(len(mistakes)), which)
 	if len(mistakes) > 0 {
 		fmt.Fprintln(&b)
 	}

@@ -708,7 +708,7 @@ func TestPrintScore(t *testing.T) {
 	if err := printScore(&b, q, nil, "m.safetensors", m, "tiny"); err != nil {
 		t.Fatal(err)
 	}
-	if err := printMistakes(&b, q.Chosen(1, -1), []string{"zero", "one", "two"}, chosen{label: "one"}); err != nil {
+	if err := printMistakes(&b, q.Chosen(1, -1), []string{"zero", "one", "two"}, mistakesText(1, -1, []string{"zero", "one", "two"})); err != nil {
 		t.Fatal(err)
 	}
 	// The quadratic cost's outputs, and such as say nothing of confidence.
@@ -854,5 +854,31 @@ func TestFlagsFit(t *testing.T) {
 	}
 	if _, stderr, code := vanilla(t, "train", "--batch", "99999999999999999999"); code != misuse || !strings.Contains(stderr, "--batch 99999999999999999999: want a whole number of at most ") {
 		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// Mistakes are asked for by the names of classes, or by numbers where none is called so,
+// and named as the tables name them.
+func TestMistakesText(t *testing.T) {
+	for _, c := range []struct {
+		asked chosen
+		names []string
+		want  string
+	}{
+		{chosen{label: "1"}, []string{"cat", "dog", "owl"}, "images of dog that are taken for something else"},
+		{chosen{label: "dog", guess: "0"}, []string{"cat", "dog", "owl"}, "images of dog that are taken for cat"},
+		{chosen{guess: "1"}, []string{"1", "2", "3"}, "images that are taken for 1"},
+		{chosen{label: "1", guess: "2"}, nil, "images of 1 that are taken for 2"},
+	} {
+		label, guess, err := c.asked.classes(3, c.names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mistakesText(label, guess, c.names); got != c.want {
+			t.Errorf("found %q, want %q", got, c.want)
+		}
+	}
+	if label, _, _ := (&chosen{label: "1"}).classes(3, []string{"1", "2", "3"}); label != 0 {
+		t.Errorf("the class called 1 is found at %d, want 0", label)
 	}
 }

@@ -110,7 +110,14 @@ func TestSeeds(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	// What diverged is not saved, and said.
-	_, stderr, code := vanilla(t, tiny("--seeds", "3", "--activation", "relu", "--lr", "1e30", "--weight-decay", "1e8", "-o", "wild.safetensors")...)
+	stdout, stderr, code := vanilla(t, tiny("--seeds", "3", "--activation", "relu", "--lr", "1e30", "--weight-decay", "1e8", "-o", "wild.safetensors")...)
+	if strings.Contains(stdout, "saved in") {
+		t.Errorf("of networks that all diverged: %s", stdout)
+	}
+	some := []train.Outcome{{Model: "a"}, {}, {Model: "c"}}
+	if text := savedText(some); text != "a, c" || savedText(some[:1]) != "a to a" {
+		t.Errorf("saved in %s", text)
+	}
 	if code != failed || !strings.Contains(stderr, "3 of 3 networks diverged and were not saved: seeds 1, 2, 3") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}

@@ -54,7 +54,7 @@ func (t *trainFlags) baseSpec(ctx context.Context, flags *pflag.FlagSet) (train.
 	if err != nil { // of a state_dict, which has no recipe
 		spec.Recipe = train.Default()
 		if m.Arch == "" {
-			return spec, fmt.Errorf("--from %s: %w", t.from, err)
+			return spec, fmt.Errorf("--from %s: want the model of a network that vanilla train made, whose recipe says what to train, or --recipe beside it, of a network with the same weights: %w", t.from, err)
 		}
 		spec.Recipe.Arch, spec.Recipe.Activation, spec.Recipe.Loss = m.Arch, m.Activation, m.Loss
 	}

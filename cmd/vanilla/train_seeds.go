@@ -198,6 +198,26 @@ func accuracies(outcomes []train.Outcome) (test, validation []float64) {
 	return test, validation
 }
 
+// savedText says which files hold networks, "" if none does.
+func savedText(outcomes []train.Outcome) string {
+	var files []string
+	for _, o := range outcomes {
+		if o.Model != "" {
+			files = append(files, o.Model)
+		}
+	}
+	switch n := len(files); {
+	case n == 0:
+		return ""
+	case n == len(outcomes):
+		return files[0] + " to " + files[n-1]
+	case n <= 5:
+		return list(files)
+	default:
+		return fmt.Sprintf("%d files from %s to %s", n, files[0], files[n-1])
+	}
+}
+
 // printSeeds is the result for people.
 func (t *trainFlags) printSeeds(w io.Writer, outcomes []train.Outcome, data *mnist.Dataset) error {
 	r := t.seedsReport(outcomes)
@@ -225,7 +245,9 @@ func (t *trainFlags) printSeeds(w io.Writer, outcomes []train.Outcome, data *mni
 	if r.Diverged > 0 {
 		row("diverged", "%d", r.Diverged)
 	}
-	row("saved in", "%s to %s", t.modelFile(first.Seed), t.modelFile(last.Seed))
+	if text := savedText(outcomes); text != "" {
+		row("saved in", "%s", text)
+	}
 	row("records", "%s", t.recordsFile())
 	rows.Flush()
 	fmt.Fprintf(&b, "\ncompare with others: %s\n", commandLine("results", "--compare", t.recordsFile(), "OTHER.jsonl"))

@@ -4,6 +4,7 @@
 package tape
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -78,7 +79,7 @@ func (executor) Close() error { return nil }
 func network(s kernels.Source) (*graph.Network, error) {
 	n, ok := s.(*graph.Network)
 	if !ok || n == nil {
-		return nil, fmt.Errorf("the tape executor runs graphs: want a *graph.Network, found a %T", s)
+		return nil, errors.New("the tape executor runs the graph that a network is written as, and of this one there is only the program, as in the file of a network that is no chain of layers: the executors fast and ref run it")
 	}
 	return n, nil
 }
