@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,8 +46,10 @@ func TestReproduce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var lacking []string
 	again := func() (same int, err error) {
-		err = Reproduce(t.Context(), cpu.New(), data, dir, recipes, 2, func(NamedRecipe, Accuracy) { same++ })
+		lacking = nil
+		err = Reproduce(t.Context(), cpu.New(), data, dir, recipes, 2, func(NamedRecipe, Accuracy) { same++ }, func(r NamedRecipe) { lacking = append(lacking, r.Name) })
 		return same, err
 	}
 
@@ -65,8 +68,23 @@ func TestReproduce(t *testing.T) {
 			t.Errorf("found %v, want %q", err, want)
 		}
 	}
+	// A recipe that only another arithmetic has records of is named, and no error.
+	other := recipe
+	other.Epochs = 4
+	recipes = append(recipes, NamedRecipe{Name: "other", Recipe: other})
+	record(func(all []Accuracy) {
+		for i := range all {
+			all[i].Recipe, all[i].Arithmetic = other, "another"
+		}
+	})
+	if err := os.Rename(filepath.Join(dir, "accuracy-here-2026-01-01.jsonl"), filepath.Join(dir, "accuracy-there-2026-01-01.jsonl")); err != nil {
+		t.Fatal(err)
+	}
 	record(func([]Accuracy) {})
-	if err := Reproduce(t.Context(), ref.New(), data, dir, recipes, 2, nil); err == nil || !strings.Contains(err.Error(), "no accuracies of ref") {
+	if same, err := again(); err != nil || same != 2 || !slices.Equal(lacking, []string{"other"}) {
+		t.Errorf("%d are the same again, %v lack records, err %v", same, lacking, err)
+	}
+	if err := Reproduce(t.Context(), ref.New(), data, dir, recipes, 2, nil, nil); err == nil || !strings.Contains(err.Error(), "no accuracies of ref") {
 		t.Errorf("another executor: %v", err)
 	}
 }

@@ -423,15 +423,19 @@ func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executo
 		return err
 	}
 	if b.reproduce != "" {
+		held := map[string]bool{}
 		for _, e := range executors {
 			err := bench.Reproduce(ctx, e, data, b.reproduce, recipes, b.rounds, func(r bench.NamedRecipe, a bench.Accuracy) {
+				held[r.Name] = true
 				fmt.Fprintf(stderr, "%s, %s, seed %d: %.2f %%, as recorded\n", a.Executor, r.Name, a.Seed, 100*a.TestAccuracy)
+			}, func(r bench.NamedRecipe) {
+				fmt.Fprintf(stderr, "NOT RUN: %s has records in other arithmetics than %s of %s\n", r.Name, e.Arithmetic(), e.Name())
 			})
 			if err != nil {
 				return err
 			}
 		}
-		_, err := fmt.Fprintf(stdout, "%d recipes come to what %s says of them\n", len(recipes), b.reproduce)
+		_, err := fmt.Fprintf(stdout, "%d recipes come to what %s says of them\n", len(held), b.reproduce)
 		return err
 	}
 	for _, e := range executors {
