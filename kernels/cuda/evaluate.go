@@ -112,9 +112,31 @@ func (w *worker) prepare(n *network, k planKey) (*evaluation, driver.Pointer, *p
 // they are copied out.
 func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [][]float32, err error) {
 	p := n.variant.Program()
+	rows, chunk := len(x)/p.Features(), n.variant.EvaluationBatch(evaluationChunk)
+	rest := rows % chunk
+	whole := (rows - rest) * p.Features()
+	if rest == 0 || whole == 0 {
+		return w.forwardIn(ctx, n, x, min(chunk, rows))
+	}
+	// What is left over is a plan of its own: another batch's values lie elsewhere.
+	if values, err = w.forwardIn(ctx, n, x[:whole], chunk); err != nil {
+		return nil, err
+	}
+	last, err := w.forwardIn(ctx, n, x[whole:], rest)
+	if err != nil {
+		return nil, err
+	}
+	for id := range values {
+		values[id] = append(values[id], last[id]...)
+	}
+	return values, nil
+}
+
+// forwardIn is forward in whole chunks.
+func (w *worker) forwardIn(ctx context.Context, n *network, x []float32, chunk int) (values [][]float32, err error) {
+	p := n.variant.Program()
 	rows := len(x) / p.Features()
-	chunk := n.variant.EvaluationBatch(evaluationChunk)
-	l, state, made, err := w.prepare(n, planKey{kind: forwardJob, batch: chunk, rest: rows % chunk}) // none of it in shared memory
+	l, state, made, err := w.prepare(n, planKey{kind: forwardJob, batch: chunk}) // none of it in shared memory
 	if err != nil {
 		return nil, err
 	}
