@@ -225,7 +225,7 @@ func tensorValues(exec kernels.Executor, v kernels.Variant, p *ir.Program) error
 			continue
 		}
 		if err := closeArrays(doubles(got[id]), doubles(want[id]), 0); err != nil {
-			return fmt.Errorf("Forward: %s: %w", value.Name, err)
+			return fmt.Errorf("forward values: %s: %w", value.Name, err)
 		}
 	}
 	return nil
