@@ -14,7 +14,7 @@ TIMEOUT := -timeout 60m
 BROWSER := internal/browser
 
 # What depends on the processor's instruction set, or on the size of an int.
-ARITHMETIC := ./kernels/... ./internal/conformance ./model/... ./train/... ./bench ./cmd/vanilla
+ARITHMETIC := ./kernels ./kernels/cpu ./kernels/warp ./model/... ./infer/... ./train/... ./cmd/vanilla
 WORDS := ./graph/ir ./kernels ./kernels/ref ./mnist ./dataset ./model/... ./train/... ./internal/...
 
 # What there takes long and shows the same with any instruction set.
