@@ -46,7 +46,7 @@ build: ## build bin/vanilla: pure Go, no C compiler needed
 train: ## train the default network and save model.safetensors
 	go run ./cmd/vanilla train
 
-test: ## run all tests: about 2 minutes on two cores
+test: ## run all tests: about 3 minutes on two cores
 	go test $(TIMEOUT) -tags cpu ./...
 	cd $(BROWSER) && go test $(TIMEOUT) ./...
 
