@@ -123,11 +123,10 @@ def table():
             print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-if __name__ != "__main__":
-    pass
-elif len(sys.argv) == 4 and sys.argv[1] == "run":
-    run(sys.argv[2], sys.argv[3])
-elif sys.argv[1:] == ["table"]:
-    table()
-else:
-    sys.exit(__doc__)
+if __name__ == "__main__":
+    if len(sys.argv) == 4 and sys.argv[1] == "run":
+        run(sys.argv[2], sys.argv[3])
+    elif sys.argv[1:] == ["table"]:
+        table()
+    else:
+        sys.exit(__doc__)
