@@ -3,9 +3,11 @@ package browser
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"vanilla/model/zoo"
@@ -63,6 +65,23 @@ func TestAccess(t *testing.T) {
 			t.Errorf("trained: %s", problem)
 		}
 		tab.Do(chromedp.Click("#theme"))
+	}
+}
+
+// Keys and pointers are answered before the browser has told a network how much room it has, as on a busy machine.
+func TestBeforeLayout(t *testing.T) {
+	tab := Open(t)
+	call(tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `ResizeObserver = class { observe() {} disconnect() {} }`,
+	})
+	tab.visit(served(t, random("784-16-16-10", "sigmoid", "cross-entropy")))
+	tab.draw(three)
+	for _, key := range []string{"End", "ArrowLeft", "Enter"} {
+		Ask[bool](tab, fmt.Sprintf(`document.querySelectorAll(".layer").forEach(l => l.dispatchEvent(new KeyboardEvent("keydown", {key: %q}))) ?? true`, key))
+	}
+	Ask[bool](tab, `["pointermove", "click", "pointerleave"].forEach(type => document.querySelector(".stage").dispatchEvent(new PointerEvent(type))) ?? true`)
+	if got := Ask[[]string](tab, `[...document.querySelectorAll(".layer")].map(l => l.getAttribute("aria-valuenow"))`); !slices.Equal(got, []string{"782", "14", "14", "0"}) {
+		t.Errorf("the keys lead to the units %q", got)
 	}
 }
 

@@ -74,7 +74,11 @@ func Open(t *testing.T) *Tab {
 		defer tab.mu.Unlock()
 		switch e := event.(type) {
 		case *runtime.EventExceptionThrown:
-			tab.failures = append(tab.failures, fmt.Sprintf("%+v", e.ExceptionDetails))
+			what := e.ExceptionDetails.Text
+			if e.ExceptionDetails.Exception != nil { // its text with the calls that led there
+				what += " " + e.ExceptionDetails.Exception.Description
+			}
+			tab.failures = append(tab.failures, fmt.Sprintf("%s at %s:%d", what, e.ExceptionDetails.URL, e.ExceptionDetails.LineNumber+1))
 		case *runtime.EventConsoleAPICalled:
 			if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
 				tab.failures = append(tab.failures, fmt.Sprintf("%s on the console: %+v", e.Type, e.Args))

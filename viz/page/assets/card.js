@@ -128,7 +128,6 @@ export class Card {
   }
 
   paint() {
-    if (!this.diagram.places) return;
     const asked = this.app.asked?.network === this.network ? this.app.asked : null;
     this.diagram.paint(this.context, asked, this.hovered);
   }

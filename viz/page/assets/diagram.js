@@ -11,6 +11,7 @@ const HEIGHT = 300; // of the layers, unless there are many classes
 const ROW = 13; // the least height of a class
 const ROUND = 9; // cells smaller than that are squares
 const TINY = 3000; // more units than that are drawn as an image
+const WIDTH = 480; // of the picture, until the browser says how much room there is
 
 /** Diagram lays out and draws a network. Layer 0 is the pixels, layer k what network.layers[k - 1] gives. */
 export class Diagram {
@@ -18,6 +19,7 @@ export class Diagram {
     this.network = network;
     this.input = new Picture(network.rows, network.cols);
     this.edges = network.layers.map(() => ({from: new Int32Array(0), to: new Int32Array(0), flow: new Float32Array(0), count: 0}));
+    this.layout(WIDTH); // units can be asked for, by keys for one, before the picture has its room
   }
 
   /** layout gives every layer its place in a width. */
