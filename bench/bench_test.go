@@ -121,7 +121,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// wrong is an executor that trains something else: its step size is off from
+// wrong is an executor that trains something else: its learning rate is off from
 // the given one of its populations on, in the given network.
 type wrong struct {
 	kernels.Executor
@@ -136,7 +136,7 @@ func (w wrong) Prepare(d kernels.Data, variants []kernels.Variant) (kernels.Popu
 	*w.prepared++
 	variants = append([]kernels.Variant(nil), variants...)
 	if *w.prepared >= w.from && w.network < len(variants) {
-		variants[w.network].Schedule.StepSize *= 2
+		variants[w.network].Schedule.LR *= 2
 	}
 	return w.Executor.Prepare(d, variants)
 }

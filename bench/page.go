@@ -329,7 +329,7 @@ func accuracyTable(f File, named []NamedRecipe, root string) string {
 // inWords is what a recipe does, shortly.
 func inWords(r train.Recipe) string {
 	words := []string{r.Activation, r.Loss, strings.ToUpper(r.Optimizer), fmt.Sprintf("batch %d", r.Batch)}
-	rate := fmt.Sprintf("step size %g", r.LR)
+	rate := fmt.Sprintf("learning rate %g", r.LR)
 	if r.Schedule != "constant" {
 		rate = fmt.Sprintf("%s from %g", r.Schedule, r.LR)
 	}

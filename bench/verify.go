@@ -84,7 +84,7 @@ const (
 	maxWitnesses = 64
 	// lossTolerance is the largest relative difference between losses after the
 	// same steps. Rounding grows along them: 1e-4 was seen after seven epochs. A
-	// step size wrong by one per cent moves the loss of five by 4e-3.
+	// learning rate wrong by one per cent moves the loss of five by 4e-3.
 	lossTolerance = 1e-3
 	// peerTolerance is that for the mean over the networks of a peer, which
 	// starts from the same weights but draws its own batches: the last ones

@@ -17,11 +17,11 @@ type Machine interface {
 	// Step trains on the given rows of the training set and returns the mean
 	// loss of the batch before the update. step counts from 0. next are the rows
 	// of the step after, if that is known: they may be fetched meanwhile.
-	Step(rows, next []int32, stepSize float32, step int) (float64, error)
+	Step(rows, next []int32, lr float32, step int) (float64, error)
 	// StepOn is Step on examples that are not in the training set, all of them
 	// one batch. The examples of the step after will be made of the training set's
 	// rows next.
-	StepOn(e Examples, next []int32, stepSize float32, step int) (float64, error)
+	StepOn(e Examples, next []int32, lr float32, step int) (float64, error)
 	// Params copies out what State holds.
 	Params() (params, slots [][]float32)
 	// Rest says that others will train now: the machine may give back what it
@@ -189,12 +189,12 @@ func (h *host) train(ctx context.Context, i, until int, reporting *sync.Mutex, r
 			if n.step+1 < end {
 				next = batchOf(n.step + 1)
 			}
-			stepSize := v.Schedule.At(n.step, perEpoch, v.Epochs)
+			lr := v.Schedule.At(n.step, perEpoch, v.Epochs)
 			var loss float64
 			if augmented == nil {
-				loss, err = n.machine.Step(batch, next, stepSize, n.step)
+				loss, err = n.machine.Step(batch, next, lr, n.step)
 			} else {
-				loss, err = n.machine.StepOn(augmented.batch(epoch, (n.step-epoch*perEpoch)*v.Batch, batch), next, stepSize, n.step)
+				loss, err = n.machine.StepOn(augmented.batch(epoch, (n.step-epoch*perEpoch)*v.Batch, batch), next, lr, n.step)
 			}
 			if err != nil {
 				return fmt.Errorf("variant %d, step %d: %w", i, n.step, err)

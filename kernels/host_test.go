@@ -15,11 +15,11 @@ import (
 
 // call is one Step of a machine.
 type call struct {
-	variant  int
-	rows     []int32
-	next     []int32
-	stepSize float32
-	step     int
+	variant int
+	rows    []int32
+	next    []int32
+	lr      float32
+	step    int
 }
 
 // stable makes machines that learn nothing but remember what they were asked,
@@ -60,7 +60,7 @@ func (s *stable) newMachine(v Variant, _ *Data) (Machine, error) {
 
 // Step moves the first weight by what the step was given, so that a state that
 // was not kept shows.
-func (f *fake) Step(rows, next []int32, stepSize float32, step int) (float64, error) {
+func (f *fake) Step(rows, next []int32, lr float32, step int) (float64, error) {
 	f.mu.Lock()
 	if f.awake == nil {
 		f.awake = map[int]int{}
@@ -71,10 +71,10 @@ func (f *fake) Step(rows, next []int32, stepSize float32, step int) (float64, er
 		return 0, errFake
 	}
 	f.mu.Lock()
-	f.calls = append(f.calls, call{f.variant, slices.Clone(rows), slices.Clone(next), stepSize, step})
+	f.calls = append(f.calls, call{f.variant, slices.Clone(rows), slices.Clone(next), lr, step})
 	f.mu.Unlock()
 	for _, r := range rows {
-		f.params[0][0] = f.params[0][0]/2 + float32(r)*stepSize
+		f.params[0][0] = f.params[0][0]/2 + float32(r)*lr
 	}
 	if f.after != nil {
 		f.after(f.variant, step)
@@ -86,12 +86,12 @@ func (f *fake) Step(rows, next []int32, stepSize float32, step int) (float64, er
 }
 
 // StepOn tells of the examples by their labels and first pixels.
-func (f *fake) StepOn(e Examples, next []int32, stepSize float32, step int) (float64, error) {
+func (f *fake) StepOn(e Examples, next []int32, lr float32, step int) (float64, error) {
 	var rows []int32
 	for i := range e.Len() {
 		rows = append(rows, int32(e.Labels[i])<<8|int32(e.Row(i)[0]))
 	}
-	return f.Step(rows, next, stepSize, step)
+	return f.Step(rows, next, lr, step)
 }
 
 // Outputs say that example i is of class 0 if it is below the variant's number.
@@ -247,7 +247,7 @@ func TestAdvanceReachesEachTarget(t *testing.T) {
 }
 
 // TestAdvanceBatches: an epoch is the order's permutation, cut into batches of
-// which the last one is short; step sizes are the schedule's.
+// which the last one is short; learning rates are the schedule's.
 func TestAdvanceBatches(t *testing.T) {
 	s := &stable{}
 	p := population(t, s, 3, func(i int, v *Variant) {
@@ -269,8 +269,8 @@ func TestAdvanceBatches(t *testing.T) {
 					t.Errorf("epoch %d, batch %d has %d rows", epoch, k, len(c.rows))
 				}
 				step := epoch*perEpoch + k
-				if want := (Schedule{StepSize: 0.5, Name: "cosine"}).At(step, perEpoch, epochs); c.step != step || c.stepSize != want {
-					t.Errorf("variant %d: step %d has size %g, want step %d of size %g", i, c.step, c.stepSize, step, want)
+				if want := (Schedule{LR: 0.5, Name: "cosine"}).At(step, perEpoch, epochs); c.step != step || c.lr != want {
+					t.Errorf("variant %d: step %d has size %g, want step %d of size %g", i, c.step, c.lr, step, want)
 				}
 				if k > 0 && !slices.Equal(calls[step-1].next, c.rows) || k == perEpoch-1 && c.next != nil {
 					t.Errorf("variant %d: step %d is not what the one before was told, or was told of another epoch's", i, step)

@@ -13,7 +13,7 @@ type Optimizer struct {
 	// Name is that of an [OptimizerKind].
 	Name string
 	// WeightDecay is added to the gradient as WeightDecay·W. Where decay is
-	// decoupled, weights shrink by stepSize·WeightDecay instead.
+	// decoupled, weights shrink by lr·WeightDecay instead.
 	WeightDecay float64
 	// Momentum is the share of its velocity that momentum and nesterov keep.
 	Momentum float64
@@ -28,10 +28,10 @@ type Optimizer struct {
 type Rule uint8
 
 const (
-	Descent  Rule = iota // w −= stepSize·d
-	Momentum             // v = keep·v + d, w −= stepSize·v
-	Nesterov             // v = keep·v + d, w −= stepSize·(d + keep·v)
-	Adam                 // running means of d and d², w −= stepSize·mean/√square
+	Descent  Rule = iota // w −= lr·d
+	Momentum             // v = keep·v + d, w −= lr·v
+	Nesterov             // v = keep·v + d, w −= lr·(d + keep·v)
+	Adam                 // running means of d and d², w −= lr·mean/√square
 )
 
 // Slots is the number of arrays that a rule keeps per parameter, all zero at the
@@ -50,14 +50,14 @@ type OptimizerKind struct {
 	// Decoupled decay shrinks the weights themselves (Loshchilov and Hutter,
 	// arXiv:1711.05101).
 	Decoupled bool
-	// StepSize is one to begin with: PyTorch's where it has one, and otherwise
+	// LR is one to begin with: PyTorch's where it has one, and otherwise
 	// one with which the lesson's network trains well.
-	StepSize float64
+	LR float64
 	// Defaults are PyTorch's, and momentum 0.9, where PyTorch has none.
 	Defaults Optimizer
 }
 
-// optimizers are all there are. A momentum of 0.9 multiplies the step size by ten.
+// optimizers are all there are. A momentum of 0.9 multiplies the learning rate by ten.
 var optimizers = [...]OptimizerKind{
 	{"sgd", "plain descent", Descent, false, 1, Optimizer{}},
 	{"momentum", "gradients accumulate in a velocity", Momentum, false, 0.1, Optimizer{Momentum: 0.9}},
@@ -139,7 +139,7 @@ func withVelocity() string {
 func (o Optimizer) Slots() int { return o.Rule().Slots() }
 
 // Decay is what of the decay is added to a parameter's gradient, in multiples of
-// the parameter, and what it shrinks by itself, in multiples of the step size.
+// the parameter, and what it shrinks by itself, in multiples of the learning rate.
 func (o Optimizer) Decay(bias bool) (added, shrunk float64) {
 	switch {
 	case bias:
@@ -153,13 +153,13 @@ func (o Optimizer) Decay(bias bool) (added, shrunk float64) {
 // Update applies step t, counted from 0, to a parameter w with gradient g and
 // the optimizer's arrays for it, all of one length. This is the definition that
 // the executors' own updates are tested against; every operation rounds to T.
-func Update[T float32 | float64](o Optimizer, stepSize T, t int, bias bool, w, g []T, slots [][]T) {
+func Update[T float32 | float64](o Optimizer, lr T, t int, bias bool, w, g []T, slots [][]T) {
 	added, shrunk := o.Decay(bias)
 	decay := T(added)
 	switch rule := o.Rule(); rule {
 	case Descent:
 		for i := range w {
-			w[i] -= T(stepSize * (g[i] + T(decay*w[i])))
+			w[i] -= T(lr * (g[i] + T(decay*w[i])))
 		}
 
 	case Momentum, Nesterov:
@@ -172,16 +172,16 @@ func Update[T float32 | float64](o Optimizer, stepSize T, t int, bias bool, w, g
 			} else {
 				d = velocity[i]
 			}
-			w[i] -= T(stepSize * d)
+			w[i] -= T(lr * d)
 		}
 
 	case Adam:
-		shrink := 1 - T(stepSize*T(shrunk))
+		shrink := 1 - T(lr*T(shrunk))
 		// The running means start at zero; they are divided by the share of
 		// real gradients in them.
 		share1 := 1 - math.Pow(o.Beta1, float64(t+1))
 		share2 := 1 - math.Pow(o.Beta2, float64(t+1))
-		rate, root := T(float64(stepSize)/share1), T(math.Sqrt(share2))
+		corrected, root := T(float64(lr)/share1), T(math.Sqrt(share2))
 		beta1, beta2, epsilon := T(o.Beta1), T(o.Beta2), T(o.Epsilon)
 		rest1, rest2 := T(1-o.Beta1), T(1-o.Beta2)
 		mean, square := slots[0], slots[1]
@@ -190,7 +190,7 @@ func Update[T float32 | float64](o Optimizer, stepSize T, t int, bias bool, w, g
 			d := g[i] + T(decay*w[i])
 			mean[i] = T(beta1*mean[i]) + T(rest1*d)
 			square[i] = T(beta2*square[i]) + T(rest2*T(d*d))
-			w[i] -= T(rate*mean[i]) / (T(T(math.Sqrt(float64(square[i])))/root) + epsilon)
+			w[i] -= T(corrected*mean[i]) / (T(T(math.Sqrt(float64(square[i])))/root) + epsilon)
 		}
 	}
 }

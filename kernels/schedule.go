@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// Schedule is the step size over a training run.
+// Schedule is the learning rate over a training run.
 type Schedule struct {
 	// Name is that of a [ScheduleKind].
 	Name string
-	// StepSize is the largest one: what recipes call lr.
-	StepSize float64
+	// LR is the peak.
+	LR float64
 	// StepEpochs and Gamma are for the schedule step.
 	StepEpochs int
 	Gamma      float64
-	// Warmup is the number of epochs, or the part of one, over which the step
-	// size first rises linearly to StepSize. The schedule begins after them.
+	// Warmup is the number of epochs, or the part of one, over which the learning
+	// rate first rises linearly to LR. The schedule begins after them.
 	Warmup float64
 }
 
@@ -74,23 +74,23 @@ func (s Schedule) kind() *ScheduleKind {
 	return nil
 }
 
-// At is the step size of step t >= 0 of a run of the given length. A schedule
+// At is the learning rate of step t >= 0 of a run of the given length. A schedule
 // that is over stays where it ended.
 func (s Schedule) At(t, stepsPerEpoch, epochs int) float32 {
 	warmup := s.WarmupSteps(stepsPerEpoch)
 	if t < warmup {
-		return float32(s.StepSize * float64(t+1) / float64(warmup))
+		return float32(s.LR * float64(t+1) / float64(warmup))
 	}
-	return float32(s.StepSize * s.Factor(t-warmup, stepsPerEpoch, epochs))
+	return float32(s.LR * s.Factor(t-warmup, stepsPerEpoch, epochs))
 }
 
-// WarmupSteps is for how many steps the step size rises at first.
+// WarmupSteps is for how many steps the learning rate rises at first.
 func (s Schedule) WarmupSteps(stepsPerEpoch int) int {
 	return int(math.Round(s.Warmup * float64(stepsPerEpoch)))
 }
 
-// Factor is what StepSize is multiplied by in step t >= 0, counted from the end of
-// the warm-up. It does not depend on StepSize.
+// Factor is what LR is multiplied by in step t >= 0, counted from the end of
+// the warm-up. It does not depend on LR.
 func (s Schedule) Factor(t, stepsPerEpoch, epochs int) float64 {
 	return s.kind().factor(s, t, epochs*stepsPerEpoch-s.WarmupSteps(stepsPerEpoch), stepsPerEpoch)
 }
@@ -111,7 +111,7 @@ func (s Schedule) Check(epochs int) error {
 		return err
 	}
 	err := firstError(
-		checkThat(float32(s.StepSize) > 0 && isFinite(s.StepSize), "lr", s.StepSize, "want a positive number"),
+		checkThat(float32(s.LR) > 0 && isFinite(s.LR), "lr", s.LR, "want a positive number"),
 		checkThat(s.Warmup >= 0 && s.Warmup < float64(epochs), "warmup", s.Warmup, "want zero or more epochs, fewer than \"epochs\""))
 	if s.Kind().Stepped {
 		return firstError(err,

@@ -47,7 +47,7 @@ func examples(n int) Examples {
 
 func variant(t testing.TB) Variant {
 	return Variant{
-		Source: network3x2(t), Optimizer: Optimizer{Name: "sgd"}, Schedule: Schedule{StepSize: 0.5, Name: "constant"},
+		Source: network3x2(t), Optimizer: Optimizer{Name: "sgd"}, Schedule: Schedule{LR: 0.5, Name: "constant"},
 		Batch: 4, Epochs: 3, Init: Scaled, Seed: 1, OrderSeed: 2,
 	}
 }
@@ -76,11 +76,11 @@ func TestVariantCheck(t *testing.T) {
 		{"weight_decay -1:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = -1 }},
 		{"weight_decay NaN:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = math.NaN() }},
 		{"weight_decay 1e+39:", func(v *Variant, d *Data) { v.Optimizer.WeightDecay = 1e39 }},
-		{"lr 0:", func(v *Variant, d *Data) { v.Schedule.StepSize = 0 }},
-		{"lr -1:", func(v *Variant, d *Data) { v.Schedule.StepSize = -1 }},
-		{"lr NaN:", func(v *Variant, d *Data) { v.Schedule.StepSize = math.NaN() }},
-		{"lr 1e+39:", func(v *Variant, d *Data) { v.Schedule.StepSize = 1e39 }},
-		{"lr 1e-60:", func(v *Variant, d *Data) { v.Schedule.StepSize = 1e-60 }},
+		{"lr 0:", func(v *Variant, d *Data) { v.Schedule.LR = 0 }},
+		{"lr -1:", func(v *Variant, d *Data) { v.Schedule.LR = -1 }},
+		{"lr NaN:", func(v *Variant, d *Data) { v.Schedule.LR = math.NaN() }},
+		{"lr 1e+39:", func(v *Variant, d *Data) { v.Schedule.LR = 1e39 }},
+		{"lr 1e-60:", func(v *Variant, d *Data) { v.Schedule.LR = 1e-60 }},
 		{`schedule "": want constant, cosine or step`, func(v *Variant, d *Data) { v.Schedule.Name = "" }},
 		{"batch 0:", func(v *Variant, d *Data) { v.Batch = 0 }},
 		{"epochs 0:", func(v *Variant, d *Data) { v.Epochs = 0 }},
@@ -150,7 +150,7 @@ func TestDataCheck(t *testing.T) {
 // microsecond.
 func TestScheduleAllocatesNothing(t *testing.T) {
 	for _, name := range ScheduleNames() {
-		s := Schedule{Name: name, StepSize: 0.1, StepEpochs: 2, Gamma: 0.5}
+		s := Schedule{Name: name, LR: 0.1, StepEpochs: 2, Gamma: 0.5}
 		step := 0
 		if n := testing.AllocsPerRun(100, func() { s.At(step, 10, 20); step++ }); n != 0 {
 			t.Errorf("%s: %v allocations a step", name, n)
@@ -159,10 +159,10 @@ func TestScheduleAllocatesNothing(t *testing.T) {
 }
 
 func TestSchedule(t *testing.T) {
-	constant, cosine := Schedule{StepSize: 0.3, Name: "constant"}, Schedule{StepSize: 0.3, Name: "cosine"}
-	steps := Schedule{StepSize: 0.3, Name: "step", StepEpochs: 2, Gamma: 0.5}
-	warm := Schedule{StepSize: 0.3, Name: "cosine", Warmup: 1.5}
-	warmSteps := Schedule{StepSize: 0.3, Name: "step", StepEpochs: 2, Gamma: 0.5, Warmup: 0.25}
+	constant, cosine := Schedule{LR: 0.3, Name: "constant"}, Schedule{LR: 0.3, Name: "cosine"}
+	steps := Schedule{LR: 0.3, Name: "step", StepEpochs: 2, Gamma: 0.5}
+	warm := Schedule{LR: 0.3, Name: "cosine", Warmup: 1.5}
+	warmSteps := Schedule{LR: 0.3, Name: "step", StepEpochs: 2, Gamma: 0.5, Warmup: 0.25}
 	const perEpoch, epochs = 100, 10
 	const total = perEpoch * epochs
 	for _, c := range []struct {
@@ -178,7 +178,7 @@ func TestSchedule(t *testing.T) {
 		{warm, 0, 0.3 / 150}, {warm, 74, 0.15}, {warm, 149, 0.3}, {warm, 150, 0.3}, {warm, 150 + 425, 0.15}, {warm, total, 0},
 		{warmSteps, 24, 0.3}, {warmSteps, 25 + 199, 0.3}, {warmSteps, 25 + 200, 0.15},
 	} {
-		// The step size is rounded to float32 once; 1 + cos has float64's ulp.
+		// The learning rate is rounded to float32 once; 1 + cos has float64's ulp.
 		tolerance := 0x1p-24*c.want + ulp
 		if got := float64(c.r.At(c.t, perEpoch, epochs)); !(math.Abs(got-c.want) <= tolerance) {
 			t.Errorf("%+v: %g at step %d, want %g", c.r, got, c.t, c.want)
@@ -186,7 +186,7 @@ func TestSchedule(t *testing.T) {
 	}
 	for step := 1; step < total; step++ {
 		if now, before := cosine.At(step, perEpoch, epochs), cosine.At(step-1, perEpoch, epochs); !(now < before) {
-			t.Errorf("cosine: step size %g at step %d after %g", now, step, before)
+			t.Errorf("cosine: learning rate %g at step %d after %g", now, step, before)
 		}
 	}
 }
@@ -263,7 +263,7 @@ func TestKinds(t *testing.T) {
 	for _, k := range Optimizers() {
 		described("optimizer", k.Name, k.Help)
 		o := Optimizer{Name: k.Name}
-		if !reflect.DeepEqual(o.Kind(), k) || o.Rule() != k.Rule || o.Slots() != k.Rule.Slots() || !(k.StepSize > 0) {
+		if !reflect.DeepEqual(o.Kind(), k) || o.Rule() != k.Rule || o.Slots() != k.Rule.Slots() || !(k.LR > 0) {
 			t.Errorf("%s: %+v", k.Name, o.Kind())
 		}
 		o.WeightDecay = 0.5

@@ -112,7 +112,7 @@ func ExampleRun_history() {
 		return
 	}
 	first, best := records[0], records[results[0].BestEpoch-1]
-	fmt.Printf("epoch %d ended with step %d at a step size of %.4f\n", first.Epoch, first.Step, first.StepSize)
+	fmt.Printf("epoch %d ended with step %d at a learning rate of %.4f\n", first.Epoch, first.Step, first.LR)
 	fmt.Printf("the best one had %.0f %% of the held-out images right\n", 100*best.Accuracy)
 	fmt.Printf("the network that is kept has %.0f %%: %d epochs more were no better\n", 100*results[0].Validation.Accuracy(), len(records)-best.Epoch)
 	files, err := os.ReadDir(dir)
@@ -124,7 +124,7 @@ func ExampleRun_history() {
 		fmt.Println(f.Name())
 	}
 	// Output:
-	// epoch 1 ended with step 50 at a step size of 0.9974
+	// epoch 1 ended with step 50 at a learning rate of 0.9974
 	// the best one had 88 % of the held-out images right
 	// the network that is kept has 88 %: 3 epochs more were no better
 	// checkpoint.safetensors

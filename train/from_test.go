@@ -50,7 +50,7 @@ func startOf(t *testing.T, m *model.Model) *Start {
 	return s
 }
 
-// On every executor: with a step size of nearly nothing, the network stays the one
+// On every executor: with a learning rate of nearly nothing, the network stays the one
 // that it started from, but for outputs that it has in addition.
 func TestFrom(t *testing.T) {
 	recipe := Default()

@@ -137,7 +137,7 @@ func TestHistory(t *testing.T) {
 		if !reflect.DeepEqual(r, o) {
 			t.Errorf("record %d is %+v, observed was %+v", i, r, o)
 		}
-		if r.Arch != "16-5-3" || r.Seed != m.Seed || r.OrderSeed != m.OrderSeed || r.Seconds <= 0 || r.StepSize <= 0 {
+		if r.Arch != "16-5-3" || r.Seed != m.Seed || r.OrderSeed != m.OrderSeed || r.Seconds <= 0 || r.LR <= 0 {
 			t.Errorf("record %d is %+v", i, r)
 		}
 		if !r.Diverged && (r.Epoch != last[r.Variant].Epoch+1 || r.Step%r.Epoch != 0 || r.Validation == nil || r.TrainLoss <= 0) {

@@ -246,7 +246,7 @@ func (l *loop) report(r kernels.Report) {
 		Epoch:     r.Epoch,
 		Step:      r.Step,
 		TrainLoss: m.TrainLoss,
-		StepSize:  float64(m.variant.Schedule.At(r.Step-1, m.perEpoch, m.variant.Epochs)),
+		LR:        float64(m.variant.Schedule.At(r.Step-1, m.perEpoch, m.variant.Epochs)),
 		Seconds:   l.seconds + time.Since(l.started).Seconds(),
 		Diverged:  r.Diverged,
 	}

@@ -21,9 +21,9 @@ type Recipe struct {
 	Activation  string  `json:"activation"` // of the hidden layers
 	Loss        string  `json:"loss"`
 	Optimizer   string  `json:"optimizer"`
-	LR          float64 `json:"lr"` // the largest step size
+	LR          float64 `json:"lr"` // the peak learning rate
 	WeightDecay float64 `json:"weight_decay"`
-	Schedule    string  `json:"schedule"` // of the step size
+	Schedule    string  `json:"schedule"` // of the learning rate
 	Batch       int     `json:"batch"`    // examples per step
 	Epochs      int     `json:"epochs"`
 	Init        string  `json:"init"` // of the weights
@@ -32,7 +32,7 @@ type Recipe struct {
 	Momentum   float64 `json:"momentum,omitempty"`
 	StepEpochs int     `json:"step_epochs,omitempty"`
 	Gamma      float64 `json:"gamma,omitempty"`
-	Warmup     float64 `json:"warmup,omitempty"` // epochs over which the step size rises
+	Warmup     float64 `json:"warmup,omitempty"` // epochs over which the learning rate rises
 	// Block and Norm are what hidden layers are made of, see [Blocks] and [Norms];
 	// none is "". Dropout, InputDropout and LabelSmoothing are of training alone.
 	Block          string  `json:"block,omitempty"`
@@ -77,8 +77,8 @@ func Default() Recipe {
 
 // Lesson is the recipe of the network that the lesson shows: weights and biases
 // that start from N(0, 1), sigmoid outputs with the quadratic cost, and plain
-// SGD in small batches with one step size throughout. It reaches about 94 %;
-// larger step sizes no more, with weights so large that float32 leaves fewer
+// SGD in small batches with one learning rate throughout. It reaches about 94 %;
+// larger learning rates no more, with weights so large that float32 leaves fewer
 // than five digits of a probability.
 func Lesson() Recipe {
 	return Recipe{
@@ -108,8 +108,8 @@ func NamedRecipe(name string) (Recipe, error) {
 	return Recipe{}, fmt.Errorf("no recipe is called %q: want %s", name, words.Or(Recipes()))
 }
 
-// defaultGamma is what the step size is multiplied by, and defaultSteps in how
-// many parts of equal step size the epochs fall, where only the schedule's name
+// defaultGamma is what the learning rate is multiplied by, and defaultSteps in how
+// many parts of equal learning rate the epochs fall, where only the schedule's name
 // is given.
 const (
 	defaultGamma = 0.1
@@ -124,7 +124,7 @@ const defaultSigma = 4
 // itself, after fields of r, a copy of base, have been changed. given says
 // whether a field was, by its name in JSON.
 //
-// Another optimizer than that of base comes with the step size, weight decay and
+// Another optimizer than that of base comes with the learning rate, weight decay and
 // momentum of its [kernels.OptimizerKind]. The schedule step comes with gamma 0.1
 // after each third of the epochs, and any other one has neither. Elastic bending
 // comes with a sigma of 4. A block or norm of "none" becomes "", which is how
@@ -142,7 +142,7 @@ func (r *Recipe) Follow(base Recipe, given func(field string) bool) {
 	}
 	if r.Optimizer != base.Optimizer {
 		k := kernels.Optimizer{Name: r.Optimizer}.Kind() // for the name, see Check
-		set("lr", func() { r.LR = k.StepSize })
+		set("lr", func() { r.LR = k.LR })
 		set("weight_decay", func() { r.WeightDecay = k.Defaults.WeightDecay })
 		set("momentum", func() { r.Momentum = k.Defaults.Momentum })
 	}
@@ -361,7 +361,7 @@ func (r Recipe) trainingFits(set extent) error {
 }
 
 func (r Recipe) schedule() kernels.Schedule {
-	return kernels.Schedule{Name: r.Schedule, StepSize: r.LR, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup}
+	return kernels.Schedule{Name: r.Schedule, LR: r.LR, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup}
 }
 
 func (r Recipe) optimizer() kernels.Optimizer {

@@ -26,8 +26,8 @@ type Record struct {
 	// TrainLoss is the mean over the epoch's images, each measured in the batch
 	// that trained it.
 	TrainLoss Loss `json:"train_loss"`
-	// StepSize is that of the last step.
-	StepSize float64 `json:"step_size"`
+	// LR is that of the last step.
+	LR float64 `json:"step_size"`
 	// Seconds is the time that training has taken up to here, the whole
 	// population's; evaluation is not in it. A resumed run goes on counting.
 	Seconds float64 `json:"seconds"`

@@ -45,13 +45,13 @@ func New(widths []int) *Network {
 }
 
 // Epoch trains on every sample of order once, in batches of batchSize, the last of which may be shorter. Batch i of the
-// epoch, counted from 0, takes a step of stepSize(i). The result is the mean loss over the batches, each as it was when
+// epoch, counted from 0, takes a step of lr(i). The result is the mean loss over the batches, each as it was when
 // its turn came. Pixels, labels and order are as in Step.
-func (n *Network) Epoch(pixels, labels []byte, order []int, batchSize int, stepSize func(step int) float32, weightDecay float32) float64 {
+func (n *Network) Epoch(pixels, labels []byte, order []int, batchSize int, lr func(step int) float32, weightDecay float32) float64 {
 	var loss float64
 	step := 0
 	for batch := range slices.Chunk(order, batchSize) {
-		loss += float64(n.Step(pixels, labels, batch, stepSize(step), weightDecay))
+		loss += float64(n.Step(pixels, labels, batch, lr(step), weightDecay))
 		step++
 	}
 	return loss / float64(step)
@@ -60,11 +60,11 @@ func (n *Network) Epoch(pixels, labels []byte, order []int, batchSize int, stepS
 // Step takes one step of stochastic gradient descent on a batch, which lists the indices of its samples, at least one, in
 // a data set of pixels [N, Widths[0]] and labels [N]:
 //
-//	W -= stepSize * (dW + weightDecay*W)
-//	b -= stepSize * db
+//	W -= lr * (dW + weightDecay*W)
+//	b -= lr * db
 //
 // where dW and db are the gradient of the mean loss of the batch. It returns that mean loss as it was before the step.
-func (n *Network) Step(pixels, labels []byte, batch []int, stepSize, weightDecay float32) float32 {
+func (n *Network) Step(pixels, labels []byte, batch []int, lr, weightDecay float32) float32 {
 	for l := range n.Weights {
 		clear(n.dWeights[l])
 		clear(n.dBiases[l])
@@ -78,10 +78,10 @@ func (n *Network) Step(pixels, labels []byte, batch []int, stepSize, weightDecay
 	size := float32(len(batch))
 	for l, weights := range n.Weights {
 		for i, dW := range n.dWeights[l] {
-			weights[i] -= stepSize * (dW/size + weightDecay*weights[i])
+			weights[i] -= lr * (dW/size + weightDecay*weights[i])
 		}
 		for o, db := range n.dBiases[l] {
-			n.Biases[l][o] -= stepSize * (db / size)
+			n.Biases[l][o] -= lr * (db / size)
 		}
 	}
 	return loss / size

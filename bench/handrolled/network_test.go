@@ -145,22 +145,22 @@ func TestGradient(t *testing.T) {
 
 // TestStep checks the update from the gradient, term by term in the order in which the documentation writes it.
 func TestStep(t *testing.T) {
-	const stepSize, decay = 0.5, 0.25 // powers of two: what they multiply is not rounded
+	const lr, decay = 0.5, 0.25 // powers of two: what they multiply is not rounded
 	r := rand.New(rand.NewPCG(2, 2))
 	n := randomNetwork(r, 4, 3, 2)
 	pixels, labels := randomSamples(r, 4, 4, 3, 2)
 	before := clone(n)
-	n.Step(pixels, labels, indices(4), stepSize, decay)
+	n.Step(pixels, labels, indices(4), lr, decay)
 	const tolerance = 4 * unitRoundoff // the rounding of one sum, two products and one difference, all below 2
 	for l := range n.Weights {
 		for i, w := range before.Weights[l] {
-			want := float64(w) - stepSize*(float64(n.dWeights[l][i])/4+decay*float64(w))
+			want := float64(w) - lr*(float64(n.dWeights[l][i])/4+decay*float64(w))
 			if got := float64(n.Weights[l][i]); !(math.Abs(got-want) <= tolerance) {
 				t.Errorf("W[%d][%d] = %v, want %v", l, i, got, want)
 			}
 		}
 		for o, b := range before.Biases[l] {
-			want := float64(b) - stepSize*float64(n.dBiases[l][o])/4
+			want := float64(b) - lr*float64(n.dBiases[l][o])/4
 			if got := float64(n.Biases[l][o]); !(math.Abs(got-want) <= tolerance) {
 				t.Errorf("b[%d][%d] = %v, want %v", l, o, got, want)
 			}
@@ -202,12 +202,12 @@ func TestEpoch(t *testing.T) {
 	n := randomNetwork(r, 4, 3, 2)
 	pixels, labels := randomSamples(r, 5, 4, 3, 2)
 	byHand := clone(n)
-	stepSize := func(step int) float32 { return 1 / float32(1+step) }
-	mean := n.Epoch(pixels, labels, []int{3, 0, 4, 1, 2}, 2, stepSize, 0.01)
+	lr := func(step int) float32 { return 1 / float32(1+step) }
+	mean := n.Epoch(pixels, labels, []int{3, 0, 4, 1, 2}, 2, lr, 0.01)
 
 	want := 0.0
 	for step, batch := range [][]int{{3, 0}, {4, 1}, {2}} {
-		want += float64(byHand.Step(pixels, labels, batch, stepSize(step), 0.01)) / 3
+		want += float64(byHand.Step(pixels, labels, batch, lr(step), 0.01)) / 3
 	}
 	const tolerance = 16.0 / (1 << 53) // both sums round fewer than 8 times, numbers below 10 divided by 3
 	if !(math.Abs(mean-want) <= tolerance) {

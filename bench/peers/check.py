@@ -4,7 +4,7 @@
 
 Peers of one population size start from equal weights and differ in the order of
 their examples, and so must agree within TOLERANCE after every epoch: a wrong
-gradient, decay or step size shows. The seconds are those of the last epoch, for
+gradient, decay or learning rate shows. The seconds are those of the last epoch, for
 all networks together, and cold: they are for vanilla bench to measure.
 Before the first epoch a peer must also hand out the weights that it was given, and
 others after the last. Exits with 1 if a peer fails or stands apart.
@@ -25,9 +25,9 @@ import peer
 HERE = pathlib.Path(__file__).parent
 EPOCHS = 3
 # With these, three epochs of 100 steps get far, and the decay has weight.
-STEP_SIZE = "0.3"
+LR = "0.3"
 WEIGHT_DECAY = "0.003"
-# Orders move the third epoch's loss by up to 0.4 % from the median. A step size
+# Orders move the third epoch's loss by up to 0.4 % from the median. A learning rate
 # wrong by 2 % moves it by 1.2 %, a decay wrong by a tenth by 1.1 %, no decay by
 # 12 %. Decay on the biases too is not seen: by 0.01 %.
 TOLERANCE = 0.01
@@ -66,7 +66,7 @@ def main():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     arguments = parser.parse_args()
-    options = ["--step-size", STEP_SIZE, "--weight-decay", WEIGHT_DECAY]
+    options = ["--lr", LR, "--weight-decay", WEIGHT_DECAY]
     for name in ("examples", "batch", "threads", "device"):
         options += [f"--{name}", str(getattr(arguments, name))]
 

@@ -30,9 +30,9 @@ def loss(parameters, x, y):
 def step(parameters, x, y):
     """The parameters after one step of gradient descent, and the loss before it."""
     value, gradient = jax.value_and_grad(loss)(parameters, x, y)
-    shrink = 1 - work.step_size * work.weight_decay
+    shrink = 1 - work.lr * work.weight_decay
     return [
-        (shrink * weight - work.step_size * dW, bias - work.step_size * db)
+        (shrink * weight - work.lr * dW, bias - work.lr * db)
         for (weight, bias), (dW, db) in zip(parameters, gradient)
     ], value
 

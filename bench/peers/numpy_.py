@@ -45,7 +45,7 @@ def hand(work):
         p /= p.sum(1, keepdims=True)
 
         delta = p - targets
-        delta *= work.step_size / n
+        delta *= work.lr / n
         for weight, bias, dW, a in zip(reversed(weights), reversed(biases), reversed(gradients), reversed(inputs)):
             np.matmul(a.T, delta, out=dW)
             db = delta.sum(0)
@@ -53,7 +53,7 @@ def hand(work):
                 delta = delta @ weight.T
                 delta *= a
                 delta *= 1 - a
-            weight *= 1 - work.step_size * work.weight_decay
+            weight *= 1 - work.lr * work.weight_decay
             weight -= dW
             bias -= db
 

@@ -1,8 +1,8 @@
 """What all peers share: the work, the machine's cores, and the protocol.
 
 The work is an epoch of the 784-16-16-10 network on MNIST: sigmoid units,
-softmax cross-entropy, plain SGD with a constant step size and with weight decay on
-the weights, W -= step size * (dW + decay * W), not on the biases, a new order of the examples every epoch, a last
+softmax cross-entropy, plain SGD with a constant learning rate and with weight decay on
+the weights, W -= learning rate * (dW + decay * W), not on the biases, a new order of the examples every epoch, a last
 shorter batch trained with its own size. The arithmetic is float32. In memory the
 pixels are float32 in [0, 1], or bytes that each step converts: whatever suits a peer.
 
@@ -35,11 +35,11 @@ DATA = pathlib.Path(__file__).resolve().parents[2] / "mnist" / "data"
 class Work:
     """What to train: the case and the numbers of the command line, and the data."""
 
-    def __init__(self, case, batch, population, threads, device, examples, seed, step_size, weight_decay, initial):
+    def __init__(self, case, batch, population, threads, device, examples, seed, lr, weight_decay, initial):
         import numpy as np  # after start has set the threads
 
         self.case, self.batch, self.population, self.threads = case, batch, population, threads
-        self.device, self.seed, self.step_size, self.weight_decay = device, seed, step_size, weight_decay
+        self.device, self.seed, self.lr, self.weight_decay = device, seed, lr, weight_decay
         self.parameters = drawn(population, seed) if initial is None else read_parameters(initial, population)
         # pixels [n, 784] uint8; labels [n] int64; targets [n, 10] one-hot float32
         self.pixels = read_idx(DATA / "train-images-idx3-ubyte.gz")[:examples].reshape(-1, WIDTHS[0])
@@ -128,7 +128,7 @@ def start(description, cases):
     parser.add_argument("--examples", type=int, default=60000, help="of the training set, the first ones")
     parser.add_argument("--seed", type=int, default=1, help="of the weights and the order")
     parser.add_argument("--initial", metavar="FILE", help="weights and biases as read_parameters has them")
-    parser.add_argument("--step-size", type=float, default=0.1)
+    parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--weight-decay", type=float, default=1e-4)
     arguments = parser.parse_args()
     for name in ("batch", "threads", "population", "examples"):

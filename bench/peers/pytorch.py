@@ -39,7 +39,7 @@ torch.set_flush_denormal(True)
 torch.backends.cuda.matmul.fp32_precision = "ieee"
 sigmoid_backward = torch.ops.aten.sigmoid_backward
 
-SHRINK = 1 - work.step_size * work.weight_decay
+SHRINK = 1 - work.lr * work.weight_decay
 # compile gets so many steps at a time, since each call costs as much as a step's
 # arithmetic. More are a little faster still, and take minutes to compile.
 UNROLLED = 5
@@ -89,7 +89,7 @@ def eager():
             {"params": [layer.weight for layer in layers], "weight_decay": work.weight_decay},
             {"params": [layer.bias for layer in layers], "weight_decay": 0.0},
         ],
-        lr=work.step_size,
+        lr=work.lr,
         fused=True,
     )
 
@@ -116,8 +116,8 @@ def mean_loss(parameters, x, y):
 
 def descend(parameters, gradient):
     for (weight, bias), (dW, db) in zip(parameters, gradient):
-        weight.mul_(SHRINK).sub_(dW, alpha=work.step_size)
-        bias.sub_(db, alpha=work.step_size)
+        weight.mul_(SHRINK).sub_(dW, alpha=work.lr)
+        bias.sub_(db, alpha=work.lr)
 
 
 def compiled():
@@ -153,7 +153,7 @@ def hand():
         d3 = p - t
         d2 = sigmoid_backward(d3 @ W3, h2)
         d1 = sigmoid_backward(d2 @ W2, h1)
-        rate = -work.step_size / len(rows)
+        rate = -work.lr / len(rows)
         for weight, bias, delta, a in ((W1, b1, d1, x), (W2, b2, d2, h1), (W3, b3, d3, h2)):
             weight.addmm_(delta.t(), a, beta=SHRINK, alpha=rate)
             bias.add_(delta.sum(0), alpha=rate)
@@ -189,7 +189,7 @@ def batched():
         d3 = p.sub_(t)
         d2 = sigmoid_backward(d3 @ W3.mT, h2)
         d1 = sigmoid_backward(d2 @ W2.mT, h1)
-        rate = -work.step_size / B
+        rate = -work.lr / B
         for weight, bias, delta, a in ((W1, b1, d1, x), (W2, b2, d2, h1), (W3, b3, d3, h2)):
             weight.baddbmm_(a.mT, delta, beta=SHRINK, alpha=rate)
             bias.add_(delta.sum(1, keepdim=True), alpha=rate)
@@ -222,7 +222,7 @@ def wide():
         d3 = p.sub_(t)
         d2 = sigmoid_backward(d3 @ W3, h2)
         d1 = sigmoid_backward((d2 @ W2).transpose(0, 1).reshape(B, P * n1), a1)
-        rate = -work.step_size / B
+        rate = -work.lr / B
         W1.addmm_(d1.t(), x, beta=SHRINK, alpha=rate)
         b1.add_(d1.sum(0), alpha=rate)
         for weight, bias, delta, a in ((W2, b2, d2, h1), (W3, b3, d3, h2)):

@@ -21,7 +21,7 @@ def mlp(work):
         hidden_layer_sizes=peer.WIDTHS[1:-1],
         activation="logistic",
         solver="sgd",
-        learning_rate_init=work.step_size,
+        learning_rate_init=work.lr,
         momentum=0,
         alpha=work.weight_decay * work.batch,
         batch_size=work.batch,

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import peer
 
-STEPS, STEP_SIZE = 4, 0.01
+STEPS, LR = 4, 0.01
 torch.manual_seed(1)
 torch.set_num_threads(arguments.threads)
 torch.set_flush_denormal(True)
@@ -46,7 +46,7 @@ batches = list(zip(images.split(arguments.batch), labels.split(arguments.batch))
 
 layers = [torch.nn.Linear(n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:])]
 net = torch.nn.Sequential(*[part for layer in layers for part in (layer, torch.nn.Tanh())][:-1])
-optimizer = torch.optim.SGD(net.parameters(), lr=STEP_SIZE, fused=True)
+optimizer = torch.optim.SGD(net.parameters(), lr=LR, fused=True)
 
 
 def eager(x, y):
@@ -66,8 +66,8 @@ def hand(x, y):
     d /= len(y)
     for i in reversed(range(len(layers))):
         before = d @ layers[i].weight if i else None
-        layers[i].weight.addmm_(d.T, values[i], alpha=-STEP_SIZE)
-        layers[i].bias.sub_(d.sum(0), alpha=STEP_SIZE)
+        layers[i].weight.addmm_(d.T, values[i], alpha=-LR)
+        layers[i].bias.sub_(d.sum(0), alpha=LR)
         if i:
             d = torch.ops.aten.tanh_backward(before, values[i])
 

@@ -19,7 +19,7 @@ import (
 	"vanilla/train/sweep/report"
 )
 
-// tinySpec is a sweep of the data set tiny, with step sizes of which some diverge.
+// tinySpec is a sweep of the data set tiny, with learning rates of which some diverge.
 func tinySpec() sweep.Spec {
 	s := sweep.Spec{Recipe: train.Default(), Points: 24, Seed: 1, Seeds: 1, Halving: []int{1, 2, 4}, Brackets: 2, Finalists: 3, FinalSeeds: 2,
 		Space: map[string]string{"layers": "1..2", "hidden": "4..32", "activation": "relu,sigmoid", "lr": "0.1..3,1e30"}}

@@ -77,7 +77,7 @@ shards, since each bracket depends on all before it, and small brackets keep few
 busy.
 
 With --halving 1,3,9,27, all points are trained for one epoch, about the best third of
-them up to three, and so on. Step sizes follow the schedule of all 27 from the
+them up to three, and so on. Learning rates follow the schedule of all 27 from the
 beginning. What is compared is the accuracy on held-out training images, among the
 points of one bracket. The best points are trained again with seeds they have not
 seen; these finalists alone are scored on the test images, once.
@@ -148,11 +148,11 @@ func settings() []string {
 	return []string{"points", "grid", "sampler", "seed", "seeds", "max_parameters", "halving", "brackets", "finalists", "final_seeds", "validation", "recipe"}
 }
 
-// optimizerDefaults says with which step size each optimizer begins.
+// optimizerDefaults says with which learning rate each optimizer begins.
 func optimizerDefaults() string {
 	var parts []string
 	for _, k := range kernels.Optimizers() {
-		parts = append(parts, fmt.Sprintf("%s %g", k.Name, k.StepSize))
+		parts = append(parts, fmt.Sprintf("%s %g", k.Name, k.LR))
 	}
 	return list(parts)
 }
@@ -396,7 +396,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		err = s.print(stdout, d)
 	}
 	if counts.Planned > 0 && counts.Diverged == counts.Planned {
-		return fmt.Errorf("all %s variants diverged: nothing was found; smaller step sizes (--lr) may help", words.Thousands(counts.Planned))
+		return fmt.Errorf("all %s variants diverged: nothing was found; smaller learning rates (--lr) may help", words.Thousands(counts.Planned))
 	}
 	return err
 }

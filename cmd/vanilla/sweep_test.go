@@ -115,7 +115,7 @@ func TestSweep(t *testing.T) {
 	must(t, "eval", models[0], "--data", "tiny")
 }
 
-// tinyOptimizers compare two optimizers, each with its own step size.
+// tinyOptimizers compare two optimizers, each with its own learning rate.
 func tinyOptimizers(more ...string) []string {
 	return append(strings.Fields("sweep --data tiny --arch 16-4-3 --optimizer sgd,adam --batch 8 --grid --seeds 2 --epochs 3 --finalists 1 --final-seeds 2 --validation 0.2"), more...)
 }
@@ -129,10 +129,10 @@ func TestSweepNames(t *testing.T) {
 	}
 	text += stderr + must(t, "results", "optimizers")
 	if n := len(regexp.MustCompile(`(sgd lr 1 weight-decay 0.0001|adam lr 0.001 weight-decay 0)`).FindAllString(text, -1)); n < 5 {
-		t.Errorf("%d rows say which optimizer and step size they are of:\n%s", n, text)
+		t.Errorf("%d rows say which optimizer and learning rate they are of:\n%s", n, text)
 	}
 	if !strings.Contains(text, "adam (lr 0.001, weight-decay 0)") {
-		t.Errorf("the optimizers' levels do not say their step sizes:\n%s", text)
+		t.Errorf("the optimizers' levels do not say their learning rates:\n%s", text)
 	}
 }
 
@@ -185,10 +185,10 @@ func TestSweepDryRun(t *testing.T) {
 	if d := report.Devices[0]; d.Least > d.Seconds || d.Seconds > d.Most || d.Measured < 1 || d.Largest < d.Seconds || report.MostFLOP <= report.FLOP {
 		t.Errorf("from %v to %v s by %d measurements, about %v", d.Least, d.Most, d.Measured, d.Seconds)
 	}
-	// Another optimizer brings another step size, which is said.
+	// Another optimizer brings another learning rate, which is said.
 	text = must(t, tinyOptimizers("--dry-run")...)
 	if !strings.Contains(text, "sgd with lr 1, weight-decay 0.0001; adam with lr 0.001, weight-decay 0: what no flag says is each one's own") {
-		t.Errorf("the step sizes are not in %s", text)
+		t.Errorf("the learning rates are not in %s", text)
 	}
 	// The default sweep.
 	if err := json.Unmarshal([]byte(must(t, "sweep", "--dry-run", "--json")), &report); err != nil || report.Points != 1000 || report.Finals != 20 {

@@ -169,7 +169,7 @@ func TestInterruptedHistory(t *testing.T) {
 }
 
 // The train loss is a mean over images: a short last batch counts by what it has. At
-// this step size no batch changes what the next one finds.
+// this learning rate no batch changes what the next one finds.
 func TestTrainLossOfShortBatch(t *testing.T) {
 	t.Chdir(t.TempDir())
 	writeFew(t, "few", 2000)

@@ -80,12 +80,12 @@ func TestTrain(t *testing.T) {
 	tab.Until(`document.querySelectorAll(".network").length === 1 && document.querySelectorAll("#panel-train .weights").length === 0`)
 	// What cannot be is said where one looks, and changes nothing.
 	tab.Ignore("400")
-	tab.set(0, "Step size", "-1")
+	tab.set(0, "Learning rate", "-1")
 	tab.Do(chromedp.Click("#train-go"))
 	tab.Until(`/network 1: lr -1: want a positive number/.test(document.querySelector("#panel-train .sentence").textContent)`)
 }
 
-// Another optimizer comes with its own step size; a second page sees the first one's training, and is told that it is
+// Another optimizer comes with its own learning rate; a second page sees the first one's training, and is told that it is
 // busy.
 func TestTrainTogether(t *testing.T) {
 	address := served(t, builtIn(t, zoo.Default))
@@ -97,8 +97,8 @@ func TestTrainTogether(t *testing.T) {
 	}
 	one.set(0, "Optimizer", "momentum")
 	one.Until(`[...document.querySelectorAll("#panel-train fieldset:first-of-type .fields label")].some(l => l.textContent === "Momentum" && l.lastChild.value === "0.9")`)
-	if rate := Ask[string](one, `[...document.querySelectorAll("#panel-train fieldset:first-of-type .fields label")].find(l => l.firstChild.textContent === "Step size").lastChild.value`); rate != "0.1" {
-		t.Errorf("momentum comes with a step size of %s", rate)
+	if rate := Ask[string](one, `[...document.querySelectorAll("#panel-train fieldset:first-of-type .fields label")].find(l => l.firstChild.textContent === "Learning rate").lastChild.value`); rate != "0.1" {
+		t.Errorf("momentum comes with a learning rate of %s", rate)
 	}
 	one.set(0, "Epochs", "100000")
 	one.Do(chromedp.Click("#train-go"))
@@ -143,8 +143,8 @@ func TestTrainBlocks(t *testing.T) {
 	}
 	for i := range 2 {
 		tab.set(i, "Epochs", "3")
-		tab.set(i, "Step size", "0.3")
-		tab.Until(field(i, "Step size") + ` === "0.3" && ` + field(i, "Epochs") + ` === "3"`)
+		tab.set(i, "Learning rate", "0.3")
+		tab.Until(field(i, "Learning rate") + ` === "0.3" && ` + field(i, "Epochs") + ` === "3"`)
 	}
 	tab.Do(chromedp.Click("#train-go"))
 	tab.Until(`/^Trained: 3 of 3 epochs/.test(document.querySelector("#panel-train .sentence").textContent) && document.querySelectorAll("#panel-train .files a").length === 8`)

@@ -121,7 +121,7 @@ func (s suite) bytes(t *testing.T) {
 		t.Fatal("no network without hidden layers")
 	}
 	p := v.Program()
-	v.Optimizer.WeightDecay, v.Schedule = 0, kernels.Schedule{StepSize: 1, Name: "constant"}
+	v.Optimizer.WeightDecay, v.Schedule = 0, kernels.Schedule{LR: 1, Name: "constant"}
 	v.Augment = kernels.Augment{Shift: 2, Rotate: 25, Scale: 0.3, Shear: 0.3, Stroke: 0.8, Elastic: 50, ElasticSigma: 5}
 	v.NoiseShare, v.OrderSeed = 0.4, 77
 	const images, epochs = 15, 2

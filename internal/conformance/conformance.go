@@ -70,7 +70,7 @@ func Variant(source kernels.Source, batch int) kernels.Variant {
 	return kernels.Variant{
 		Source:    source,
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.001},
-		Schedule:  kernels.Schedule{StepSize: 0.05, Name: "cosine"},
+		Schedule:  kernels.Schedule{LR: 0.05, Name: "cosine"},
 		Batch:     batch, Epochs: 10, Init: kernels.Scaled, Seed: 11, OrderSeed: 12,
 	}
 }
@@ -95,12 +95,12 @@ func Randomize(v kernels.Variant) kernels.State {
 // parameter's gradient, by name, with that of the program want in float64. (A
 // test that plants a mistake gives another program than the variant's.)
 func Gradients(exec kernels.Executor, v kernels.Variant, want *ir.Program) error {
-	// The gradient is read off the update. The step size is a power of two so
+	// The gradient is read off the update. The learning rate is a power of two so
 	// large that what rounding W loses is small against it.
-	const stepSize = 1 << 12
+	const lr = 1 << 12
 	data := Data(v.Program(), 21)
 	v.Optimizer.WeightDecay = 0
-	v.Schedule = kernels.Schedule{StepSize: stepSize, Name: "constant"}
+	v.Schedule = kernels.Schedule{LR: lr, Name: "constant"}
 	before := Randomize(v)
 	pop, err := exec.Prepare(data, []kernels.Variant{v})
 	if err != nil {
@@ -125,9 +125,9 @@ func Gradients(exec kernels.Executor, v kernels.Variant, want *ir.Program) error
 	for i, q := range want.Params {
 		got := make([]float64, len(before.Params[i]))
 		for j := range got {
-			got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / stepSize
+			got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / lr
 		}
-		if err := closeArrays(got, in.Values[q.Grad], 0x1p-23*largest(before.Params[i])/stepSize); err != nil {
+		if err := closeArrays(got, in.Values[q.Grad], 0x1p-23*largest(before.Params[i])/lr); err != nil {
 			return fmt.Errorf("gradient of %s: %w", want.Value(q.Value).Name, err)
 		}
 	}
@@ -320,7 +320,7 @@ func (s suite) recipes(t *testing.T) {
 			o.WeightDecay = 0.01
 			v.Optimizer = o
 			if o.Slots() == 2 {
-				v.Schedule.StepSize = 0.002
+				v.Schedule.LR = 0.002
 				// A gradient near zero is divided by its own size, so that its
 				// rounding would decide the update's sign.
 				v.Optimizer.Epsilon = 1e-3
@@ -328,10 +328,10 @@ func (s suite) recipes(t *testing.T) {
 		})
 	}
 	add("step", func(v *kernels.Variant) {
-		v.Schedule = kernels.Schedule{StepSize: 0.05, Name: "step", StepEpochs: 1, Gamma: 0.5}
+		v.Schedule = kernels.Schedule{LR: 0.05, Name: "step", StepEpochs: 1, Gamma: 0.5}
 	})
 	add("warm-up", func(v *kernels.Variant) {
-		v.Schedule = kernels.Schedule{StepSize: 0.05, Name: "cosine", Warmup: 0.7}
+		v.Schedule = kernels.Schedule{LR: 0.05, Name: "cosine", Warmup: 0.7}
 	})
 	add("shift", func(v *kernels.Variant) { v.Shift = 3 })
 	for i, v := range variants {
@@ -553,7 +553,7 @@ func (s suite) population(t *testing.T) {
 		}
 		v := Variant(n, []int{32, 10, 1, 67, 7}[len(variants)%5])
 		v.Seed, v.OrderSeed = uint64(100+i), uint64(200+i)
-		v.Schedule.StepSize /= float64(1 + i)
+		v.Schedule.LR /= float64(1 + i)
 		variants = append(variants, v)
 	}
 	data := Data(base, 25)
@@ -581,7 +581,7 @@ func (s suite) population(t *testing.T) {
 }
 
 // epochLoss: what an epoch reports is the mean over its examples, whatever the
-// batches. At a step size of 1e-12 nothing moves, so batches of all examples, of
+// batches. At a learning rate of 1e-12 nothing moves, so batches of all examples, of
 // all but one, and others come to the same loss, also where a state was taken and
 // restored in mid-epoch.
 func (s suite) epochLoss(t *testing.T) {
@@ -590,7 +590,7 @@ func (s suite) epochLoss(t *testing.T) {
 		var want float64
 		for _, b := range []int{examples, examples - 1, examples / 2, 10, 1} {
 			v := Variant(n, b)
-			v.Schedule = kernels.Schedule{StepSize: 1e-12, Name: "constant"}
+			v.Schedule = kernels.Schedule{LR: 1e-12, Name: "constant"}
 			v.Optimizer.WeightDecay = 0
 			pop := s.prepare(t, data, v)
 			if err := pop.Restore(0, Randomize(v)); err != nil {
@@ -625,7 +625,7 @@ func (s suite) divergence(t *testing.T) {
 		}
 	}
 	healthy, wild := Variant(relu, 32), Variant(relu, 32)
-	wild.Schedule = kernels.Schedule{StepSize: 1e30, Name: "constant"}
+	wild.Schedule = kernels.Schedule{LR: 1e30, Name: "constant"}
 	data := Data(relu.Program, 26)
 	alone := s.prepare(t, data, healthy)
 	s.advance(t, alone, 30)
@@ -686,7 +686,7 @@ func (s suite) errors(t *testing.T) {
 	for name, change := range map[string]func(*kernels.Variant, *kernels.Data){
 		"batch 0":          func(v *kernels.Variant, _ *kernels.Data) { v.Batch = 0 },
 		"no program":       func(v *kernels.Variant, _ *kernels.Data) { v.Source = nil },
-		"negative rate":    func(v *kernels.Variant, _ *kernels.Data) { v.Schedule.StepSize = -1 },
+		"negative rate":    func(v *kernels.Variant, _ *kernels.Data) { v.Schedule.LR = -1 },
 		"unknown schedule": func(v *kernels.Variant, _ *kernels.Data) { v.Schedule.Name = "lunar" },
 		"other features":   func(v *kernels.Variant, _ *kernels.Data) { v.Source = s.nets[5] },
 		"more classes":     func(_ *kernels.Variant, d *kernels.Data) { d.Classes = 11 },

@@ -40,7 +40,7 @@ func Shown(t *testing.T, a, b, g []int, lines ...string) *ir.Program {
 func Computed(t *testing.T, e kernels.Executor, p *ir.Program, steps int, a, b []float32) []float32 {
 	t.Helper()
 	v := Variant(p, 4)
-	v.Optimizer, v.Schedule = kernels.Optimizer{Name: "sgd"}, kernels.Schedule{StepSize: 1, Name: "constant"}
+	v.Optimizer, v.Schedule = kernels.Optimizer{Name: "sgd"}, kernels.Schedule{LR: 1, Name: "constant"}
 	q, err := e.Prepare(Data(p, 5), []kernels.Variant{v})
 	if err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ func PyTorch(t *testing.T, exec kernels.Executor) {
 		o.WeightDecay = r.WeightDecay
 		v := kernels.Variant{
 			Source: n, Optimizer: o,
-			Schedule: kernels.Schedule{StepSize: r.LR, Name: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup},
+			Schedule: kernels.Schedule{LR: r.LR, Name: r.Schedule, StepEpochs: r.StepEpochs, Gamma: r.Gamma, Warmup: r.Warmup},
 			Batch:    r.Batch, Epochs: stored.Epochs, Init: kernels.Init(r.Init), Seed: stored.Seed, OrderSeed: stored.OrderSeed,
 		}
 		t.Run(name, func(t *testing.T) {

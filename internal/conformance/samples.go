@@ -17,7 +17,7 @@ import (
 // float64, within what rounding to float32 may do to them. Random numbers are each
 // program's own there, and it leaves out programs of which without is true.
 func Samples(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bool) {
-	const stepSize = 1 << 12
+	const lr = 1 << 12
 	expected, _, err := samples.PyTorch()
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func Samples(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bo
 		ran++
 		v := Variant(n, samples.Batch)
 		v.Optimizer.WeightDecay = 0
-		v.Schedule = kernels.Schedule{StepSize: stepSize, Name: "constant"}
+		v.Schedule = kernels.Schedule{LR: lr, Name: "constant"}
 		before := v.InitialState()
 		for i, q := range p.Params {
 			shape := p.Value(q.Value).Shape
@@ -66,9 +66,9 @@ func Samples(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bo
 			copy(want, turned(expected[s.Name].Grads[i], shape, n.Transposed[i]))
 			got := make([]float64, len(want))
 			for j := range got {
-				got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / stepSize
+				got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / lr
 			}
-			read := 0x1p-23*largest(before.Params[i])/stepSize + 2*unit*largest(want)
+			read := 0x1p-23*largest(before.Params[i])/lr + 2*unit*largest(want)
 			if err := within(got, want, allowed.grads[i]+read); err != nil {
 				t.Errorf("%s: gradient of %s: %v", s.Name, p.Value(q.Value).Name, err)
 			}

@@ -84,10 +84,10 @@ func RunTensors(t *testing.T, exec kernels.Executor, without func(p *ir.Program)
 
 // tensorGradients is Gradients with the program's random numbers.
 func tensorGradients(exec kernels.Executor, v kernels.Variant, p *ir.Program) error {
-	const stepSize = 1 << 12
+	const lr = 1 << 12
 	data := Data(p, 21)
 	v.Optimizer.WeightDecay = 0
-	v.Schedule = kernels.Schedule{StepSize: stepSize, Name: "constant"}
+	v.Schedule = kernels.Schedule{LR: lr, Name: "constant"}
 	before := Randomize(v)
 	after, err := stepped(exec, data, v, before)
 	if err != nil {
@@ -103,9 +103,9 @@ func tensorGradients(exec kernels.Executor, v kernels.Variant, p *ir.Program) er
 	for i, q := range p.Params {
 		got := make([]float64, len(before.Params[i]))
 		for j := range got {
-			got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / stepSize
+			got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / lr
 		}
-		read := 0x1p-23*largest(before.Params[i])/stepSize + 2*unit*largest(in.Values[q.Grad]) // what reading it rounds
+		read := 0x1p-23*largest(before.Params[i])/lr + 2*unit*largest(in.Values[q.Grad]) // what reading it rounds
 		if err := within(got, in.Values[q.Grad], allowed.grads[i]+read); err != nil {
 			return fmt.Errorf("gradient of %s: %w", p.Value(q.Value).Name, err)
 		}

@@ -8,8 +8,8 @@ import (
 
 // tiny is where gradients, and activations that fade out, are cut to zero.
 // Saturated units bring both down without end, and once a product with one of
-// them is a denormal number it costs a hundred times as much: batch 10 at step
-// size 1 trains half as fast after 30 epochs without the cut, and at constant
+// them is a denormal number it costs a hundred times as much: batch 10 at learning
+// rate 1 trains half as fast after 30 epochs without the cut, and at constant
 // speed with it. What is cut is far below what could change a float32 weight.
 const tiny = 1e-30
 

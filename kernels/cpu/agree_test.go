@@ -112,9 +112,9 @@ func TestSetsAgreeOnPrograms(t *testing.T) {
 
 // trainWithAll trains a variant with every set at once, and compares.
 func trainWithAll(t *testing.T, sets []*routines, v kernels.Variant, d kernels.Data, steps int) {
-	stepSize, n := float32(0.1), d.Train.Len()
+	lr, n := float32(0.1), d.Train.Len()
 	if o := v.Optimizer.Name; o == "adam" || o == "adamw" {
-		stepSize = 0.003
+		lr = 0.003
 	}
 	machines := make([]*machine, len(sets))
 	for i, r := range sets {
@@ -131,7 +131,7 @@ func trainWithAll(t *testing.T, sets []*routines, v kernels.Variant, d kernels.D
 		}
 		losses := make([]float64, len(sets))
 		for i, m := range machines {
-			loss, err := m.Step(rows, nil, stepSize, s)
+			loss, err := m.Step(rows, nil, lr, s)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -91,7 +91,7 @@ func results(t *testing.T, r *routines) string {
 			o.WeightDecay = 1e-3
 			widths := [][]int{{784, 16, 16, 10}, {784, 8, 8, 10}, {784, 40, 24, 10}, {784, 70, 10}}[(i+3*k)%4]
 			v := variant(chain(t, f, code, widths...), []int{32, 10, 7}[(i+k)%3], 0)
-			v.Optimizer, v.Schedule = o, kernels.Schedule{StepSize: 0.01, Name: "cosine"}
+			v.Optimizer, v.Schedule = o, kernels.Schedule{LR: 0.01, Name: "cosine"}
 			v.Shift = k
 			population, err := only(r).Prepare(d, []kernels.Variant{v})
 			if err != nil {

@@ -81,10 +81,10 @@ func narrowed(set *routines) executor {
 	return newExecutor(sets[slices.Index(sets, set):])
 }
 
-func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch, shift int, o kernels.Optimizer, stepSize float64) {
+func benchmarkEpoch(b *testing.B, data kernels.Data, set *routines, p *ir.Program, batch, shift int, o kernels.Optimizer, lr float64) {
 	population, err := narrowed(set).Prepare(data, []kernels.Variant{{
 		Source: p, Optimizer: o,
-		Schedule: kernels.Schedule{StepSize: stepSize, Name: "constant"}, Batch: batch, Epochs: 40, Augment: kernels.Augment{Shift: shift},
+		Schedule: kernels.Schedule{LR: lr, Name: "constant"}, Batch: batch, Epochs: 40, Augment: kernels.Augment{Shift: shift},
 		Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 	}})
 	if err != nil {
@@ -123,7 +123,7 @@ func BenchmarkWide(b *testing.B) {
 			p := programOf(b, graph.Arch{Widths: widths, Activation: ir.Tanh, Loss: graph.CrossEntropy})
 			b.Run(fmt.Sprintf("set=%s/arch=%s/batch=%d", set.name, arch(widths), batch), func(b *testing.B) {
 				v := kernels.Variant{
-					Source: p, Optimizer: kernels.Optimizer{Name: "sgd"}, Schedule: kernels.Schedule{StepSize: 0.01, Name: "constant"},
+					Source: p, Optimizer: kernels.Optimizer{Name: "sgd"}, Schedule: kernels.Schedule{LR: 0.01, Name: "constant"},
 					Batch: batch, Epochs: 1, Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 				}
 				m := prepare(b, v, data, set)

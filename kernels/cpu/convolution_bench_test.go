@@ -25,7 +25,7 @@ func BenchmarkLeNet(b *testing.B) {
 	}
 	const batch, steps = 32, 100
 	train := kernels.Examples{Pixels: images.Train.Pixels, Labels: images.Train.Labels, Features: 784}
-	v := kernels.Variant{Source: n, Optimizer: kernels.Optimizer{Name: "sgd"}, Schedule: kernels.Schedule{StepSize: 0.05, Name: "constant"},
+	v := kernels.Variant{Source: n, Optimizer: kernels.Optimizer{Name: "sgd"}, Schedule: kernels.Schedule{LR: 0.05, Name: "constant"},
 		Batch: batch, Epochs: 1e5, Init: kernels.He, Seed: 1, OrderSeed: 1}
 	pop, err := cpu.New().Prepare(kernels.Data{Train: train, Classes: 10, Rows: 28, Cols: 28}, []kernels.Variant{v})
 	if err != nil {

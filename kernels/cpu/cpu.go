@@ -62,7 +62,7 @@ func (e executor) Device() string {
 const arithmetic = 3
 
 // Arithmetic is one for all sets of vectors. Beside the routines there is Go in
-// it: step sizes, sums of losses.
+// it: learning rates, sums of losses.
 func (e executor) Arithmetic() string {
 	kind := "x86 vectors"
 	if e.widest == &portable {

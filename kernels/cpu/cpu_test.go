@@ -50,7 +50,7 @@ func data(features, classes, n int, density float64) kernels.Data {
 func variant(p *ir.Program, batch int, decay float64) kernels.Variant {
 	return kernels.Variant{
 		Source: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: decay},
-		Schedule: kernels.Schedule{StepSize: 0.5, Name: "constant"}, Batch: batch, Epochs: 2,
+		Schedule: kernels.Schedule{LR: 0.5, Name: "constant"}, Batch: batch, Epochs: 2,
 		Init: kernels.Scaled, Seed: 3, OrderSeed: 4,
 	}
 }
@@ -100,10 +100,10 @@ func (r *reference) batch(e kernels.Examples, rows []int32) (x []float64, labels
 	return x, labels
 }
 
-func (r *reference) step(rows []int32, stepSize float64) float64 {
+func (r *reference) step(rows []int32, lr float64) float64 {
 	r.net.Run(r.batch(r.data.Train, rows))
 	for i, q := range r.v.Program().Params {
-		kernels.Update(r.v.Optimizer, stepSize, r.steps, q.Bias, r.net.Values[q.Value], r.net.Values[q.Grad],
+		kernels.Update(r.v.Optimizer, lr, r.steps, q.Bias, r.net.Values[q.Value], r.net.Values[q.Grad],
 			kernels.ParamSlots(r.slots, i, len(r.v.Program().Params)))
 	}
 	r.steps++
@@ -157,11 +157,11 @@ func compareSet(t *testing.T, v kernels.Variant, d kernels.Data, r *routines) {
 	for _, n := range []int{v.Batch, (v.Batch + 1) / 2} {
 		rows := numbers(n)
 		slices.Reverse(rows)
-		got, err := m.Step(rows, nil, float32(v.Schedule.StepSize), want.steps)
+		got, err := m.Step(rows, nil, float32(v.Schedule.LR), want.steps)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := want.step(rows, v.Schedule.StepSize); !near(got, want) {
+		if want := want.step(rows, v.Schedule.LR); !near(got, want) {
 			t.Errorf("loss of a step %v, want %v", got, want)
 		}
 		params, slots := m.Params()
@@ -315,7 +315,7 @@ func TestOptimizersTrain(t *testing.T) {
 			for _, batch := range []int{7, 200} {
 				t.Run(fmt.Sprint(o.Name, " ", name, " ", batch), func(t *testing.T) {
 					v := variant(p, batch, 0)
-					v.Optimizer, v.Schedule.StepSize = o, 0.125 // weights stay below one
+					v.Optimizer, v.Schedule.LR = o, 0.125 // weights stay below one
 					compare(t, v, data(p.Features(), p.Classes(), 200, mixedData))
 				})
 			}

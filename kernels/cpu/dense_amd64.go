@@ -85,16 +85,16 @@ func rectifyAtZeroBackwardAVX2(dz []float32, dh []float32, h []float32, leak flo
 func softmaxAVX2(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
 
 //go:noescape
-func descendAVX2(w []float32, g []float32, decay float32, stepSize float32)
+func descendAVX2(w []float32, g []float32, decay float32, lr float32)
 
 //go:noescape
-func momentumAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+func momentumAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, lr float32)
 
 //go:noescape
-func nesterovAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+func nesterovAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, lr float32)
 
 //go:noescape
-func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
+func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, corrected float32, shrink float32, decay float32)
 
 //go:noescape
 func ceilingAVX2(sums []float32, factor float32, addend float32, turns int)
@@ -232,16 +232,16 @@ func rectifyAtZeroBackwardAVX512(dz []float32, dh []float32, h []float32, leak f
 func softmaxAVX512(t []float32, losses []float32, labels []byte, block int, classes int, scale float32)
 
 //go:noescape
-func descendAVX512(w []float32, g []float32, decay float32, stepSize float32)
+func descendAVX512(w []float32, g []float32, decay float32, lr float32)
 
 //go:noescape
-func momentumAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+func momentumAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, lr float32)
 
 //go:noescape
-func nesterovAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+func nesterovAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, lr float32)
 
 //go:noescape
-func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
+func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, corrected float32, shrink float32, decay float32)
 
 //go:noescape
 func ceilingAVX512(sums []float32, factor float32, addend float32, turns int)

@@ -3183,11 +3183,11 @@ end2:
 	VZEROUPPER
 	RET
 
-// func descendAVX2(w []float32, g []float32, decay float32, stepSize float32)
+// func descendAVX2(w []float32, g []float32, decay float32, lr float32)
 // Requires: AVX, FMA3
 TEXT ·descendAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS decay+48(FP), Y4
-	VBROADCASTSS stepSize+52(FP), Y5
+	VBROADCASTSS lr+52(FP), Y5
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         g_len+32(FP), DX
@@ -3214,12 +3214,12 @@ end2:
 	VZEROUPPER
 	RET
 
-// func momentumAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+// func momentumAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, lr float32)
 // Requires: AVX, FMA3
 TEXT ·momentumAVX2(SB), NOSPLIT, $0-84
 	VBROADCASTSS decay+72(FP), Y6
 	VBROADCASTSS keep+76(FP), Y7
-	VBROADCASTSS stepSize+80(FP), Y8
+	VBROADCASTSS lr+80(FP), Y8
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         velocity_base+48(FP), DX
@@ -3255,12 +3255,12 @@ end2:
 	VZEROUPPER
 	RET
 
-// func nesterovAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+// func nesterovAVX2(w []float32, g []float32, velocity []float32, decay float32, keep float32, lr float32)
 // Requires: AVX, FMA3
 TEXT ·nesterovAVX2(SB), NOSPLIT, $0-84
 	VBROADCASTSS decay+72(FP), Y6
 	VBROADCASTSS keep+76(FP), Y7
-	VBROADCASTSS stepSize+80(FP), Y8
+	VBROADCASTSS lr+80(FP), Y8
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         velocity_base+48(FP), DX
@@ -3298,7 +3298,7 @@ end2:
 	VZEROUPPER
 	RET
 
-// func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
+// func adamAVX2(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, corrected float32, shrink float32, decay float32)
 // Requires: AVX, FMA3
 TEXT ·adamAVX2(SB), NOSPLIT, $0-132
 	VBROADCASTSS beta1+96(FP), Y10
@@ -3348,7 +3348,7 @@ loop1:
 	VMOVAPS      Y15, Y3
 	VFMADD231PS  Y14, Y8, Y2
 	VFMADD231PS  Y14, Y9, Y3
-	VBROADCASTSS rate+120(FP), Y15
+	VBROADCASTSS corrected+120(FP), Y15
 	VMULPS       Y15, Y4, Y8
 	VMULPS       Y15, Y5, Y9
 	VDIVPS       Y2, Y8, Y8
@@ -9519,11 +9519,11 @@ end2:
 	VZEROUPPER
 	RET
 
-// func descendAVX512(w []float32, g []float32, decay float32, stepSize float32)
+// func descendAVX512(w []float32, g []float32, decay float32, lr float32)
 // Requires: AVX, AVX512F
 TEXT ·descendAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS decay+48(FP), Z2
-	VBROADCASTSS stepSize+52(FP), Z3
+	VBROADCASTSS lr+52(FP), Z3
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         g_len+32(FP), DX
@@ -9545,12 +9545,12 @@ end2:
 	VZEROUPPER
 	RET
 
-// func momentumAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+// func momentumAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, lr float32)
 // Requires: AVX, AVX512F
 TEXT ·momentumAVX512(SB), NOSPLIT, $0-84
 	VBROADCASTSS decay+72(FP), Z3
 	VBROADCASTSS keep+76(FP), Z4
-	VBROADCASTSS stepSize+80(FP), Z5
+	VBROADCASTSS lr+80(FP), Z5
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         velocity_base+48(FP), DX
@@ -9577,12 +9577,12 @@ end2:
 	VZEROUPPER
 	RET
 
-// func nesterovAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, stepSize float32)
+// func nesterovAVX512(w []float32, g []float32, velocity []float32, decay float32, keep float32, lr float32)
 // Requires: AVX, AVX512F
 TEXT ·nesterovAVX512(SB), NOSPLIT, $0-84
 	VBROADCASTSS decay+72(FP), Z3
 	VBROADCASTSS keep+76(FP), Z4
-	VBROADCASTSS stepSize+80(FP), Z5
+	VBROADCASTSS lr+80(FP), Z5
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         velocity_base+48(FP), DX
@@ -9610,7 +9610,7 @@ end2:
 	VZEROUPPER
 	RET
 
-// func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, rate float32, shrink float32, decay float32)
+// func adamAVX512(w []float32, g []float32, mean []float32, square []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, root float32, epsilon float32, corrected float32, shrink float32, decay float32)
 // Requires: AVX, AVX512F
 TEXT ·adamAVX512(SB), NOSPLIT, $0-132
 	VBROADCASTSS beta1+96(FP), Z5
@@ -9619,7 +9619,7 @@ TEXT ·adamAVX512(SB), NOSPLIT, $0-132
 	VBROADCASTSS rest2+108(FP), Z8
 	VBROADCASTSS root+112(FP), Z9
 	VBROADCASTSS epsilon+116(FP), Z10
-	VBROADCASTSS rate+120(FP), Z11
+	VBROADCASTSS corrected+120(FP), Z11
 	VBROADCASTSS shrink+124(FP), Z12
 	VBROADCASTSS decay+128(FP), Z13
 	MOVQ         w_base+0(FP), AX

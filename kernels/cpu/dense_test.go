@@ -375,7 +375,7 @@ func TestOptimizerRoutines(t *testing.T) {
 						}
 						scratches = append(scratches, a.data)
 					}
-					return &machine{routines: r, plan: &plan{program: p}, slots: scratches[2:], rates: newRates(o, 0.5, 3)}, scratches
+					return &machine{routines: r, plan: &plan{program: p}, slots: scratches[2:], factors: newFactors(o, 0.5, 3)}, scratches
 				}
 				decay, _ := o.Decay(bias)
 				k := update{optimizer: o, bias: bias, decay: decay}

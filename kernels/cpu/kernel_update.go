@@ -24,7 +24,7 @@ func (k update) bind(m *machine) func() {
 }
 
 // keep is the share of w that plain descent keeps.
-func (k update) keep(m *machine) float32 { return float32(1 - float64(m.stepSize)*k.decay) }
+func (k update) keep(m *machine) float32 { return float32(1 - float64(m.lr)*k.decay) }
 
 func (k update) reads() []ir.ID { return []ir.ID{k.grad} }
 
@@ -47,7 +47,7 @@ func (k update) line(p *ir.Program) string {
 }
 
 // updateWeight is DWeight and the update in one. Plain descent adds the gradient
-// to the weights as it is summed, w −= stepSize · (DWeight(dz, in) + decay · w);
+// to the weights as it is summed, w −= lr · (DWeight(dz, in) + decay · w);
 // other optimizers are applied to a few panels of it at a time.
 type updateWeight struct {
 	update
@@ -58,7 +58,7 @@ func (k updateWeight) bind(m *machine) func() {
 	w, all, wPanel := m.values[k.w], panels(m.cols(k.dz)), m.weightPanel(k.w)
 	add := k.add(m, wPanel)
 	if descends(k.optimizer) {
-		return func() { add(w, 0, all, k.keep(m), -m.stepSize) }
+		return func() { add(w, 0, all, k.keep(m), -m.lr) }
 	}
 	return func() {
 		for p := 0; p < all; p += m.accumulatePanels {
@@ -88,7 +88,7 @@ type updateBias struct {
 func (k updateBias) bind(m *machine) func() {
 	b, add := m.values[k.w], k.add(m)
 	if descends(k.optimizer) {
-		return func() { add(b, k.keep(m), -m.stepSize) }
+		return func() { add(b, k.keep(m), -m.lr) }
 	}
 	g := m.gradient[:len(b)]
 	return func() {

@@ -41,8 +41,8 @@ type machine struct {
 	n, total int
 	now      *batch
 	ahead    *batch // the next one, as far as it is known
-	rates    rates
-	stepSize float32
+	factors  factors
+	lr       float32
 	// What Random operations draw from: the variant's seed, the step, and whether
 	// it trains.
 	seed       uint64
@@ -262,16 +262,16 @@ func (m *machine) prefetch(in *input, rows []int32) {
 	}
 }
 
-func (m *machine) Step(rows, next []int32, stepSize float32, step int) (float64, error) {
+func (m *machine) Step(rows, next []int32, lr float32, step int) (float64, error) {
 	in := &m.data.splits[kernels.Train]
 	if err := m.load(in, rows); err != nil {
 		return 0, err
 	}
 	m.prefetch(in, next)
-	return m.train(stepSize, step)
+	return m.train(lr, step)
 }
 
-func (m *machine) StepOn(e kernels.Examples, next []int32, stepSize float32, step int) (float64, error) {
+func (m *machine) StepOn(e kernels.Examples, next []int32, lr float32, step int) (float64, error) {
 	rows := m.rowBuffer[:min(e.Len(), m.capacity)]
 	for i := range rows {
 		rows[i] = int32(i)
@@ -283,12 +283,12 @@ func (m *machine) StepOn(e kernels.Examples, next []int32, stepSize float32, ste
 	if err := m.load(&m.own, rows); err != nil {
 		return 0, err
 	}
-	return m.train(stepSize, step)
+	return m.train(lr, step)
 }
 
 // train trains on the batch that is loaded.
-func (m *machine) train(stepSize float32, step int) (float64, error) {
-	m.total, m.stepSize, m.rates = m.n, stepSize, newRates(m.plan.optimizer, stepSize, step)
+func (m *machine) train(lr float32, step int) (float64, error) {
+	m.total, m.lr, m.factors = m.n, lr, newFactors(m.plan.optimizer, lr, step)
 	clear(m.scalars)
 	m.training, m.stepNumber = true, step
 	m.run(m.step)

@@ -76,12 +76,12 @@ func (n *network) Rest() {
 	}
 }
 
-func (n *network) Step(rows, next []int32, stepSize float32, step int) (float64, error) {
-	return n.awake().Step(rows, next, stepSize, step)
+func (n *network) Step(rows, next []int32, lr float32, step int) (float64, error) {
+	return n.awake().Step(rows, next, lr, step)
 }
 
-func (n *network) StepOn(e kernels.Examples, next []int32, stepSize float32, step int) (float64, error) {
-	return n.awake().StepOn(e, next, stepSize, step)
+func (n *network) StepOn(e kernels.Examples, next []int32, lr float32, step int) (float64, error) {
+	return n.awake().StepOn(e, next, lr, step)
 }
 
 func (n *network) Outputs(e kernels.Examples) (outputs []float32, loss float64, err error) {

@@ -456,7 +456,7 @@ var fuseUpdates = pass{"fuse updates into gradients", func(s *schedule) {
 	s.compact()
 }}
 
-// descends reports whether an optimizer's update is stepSize · (gradient +
+// descends reports whether an optimizer's update is lr · (gradient +
 // decay · w), with nothing kept from step to step.
 func descends(o kernels.Optimizer) bool { return o.Rule() == kernels.Descent }
 

@@ -80,9 +80,9 @@ type routines struct {
 	rectifyBackward, rectifyAtZeroBackward                             func(dz, dh, h []float32, leak float32)
 	softmax                                                            func(t, losses []float32, labels []byte, block, classes int, scale float32)
 
-	descend            func(w, g []float32, decay, stepSize float32)
-	momentum, nesterov func(w, g, velocity []float32, decay, keep, stepSize float32)
-	adam               func(w, g, mean, square []float32, beta1, rest1, beta2, rest2, root, epsilon, rate, shrink, decay float32)
+	descend            func(w, g []float32, decay, lr float32)
+	momentum, nesterov func(w, g, velocity []float32, decay, keep, lr float32)
+	adam               func(w, g, mean, square []float32, beta1, rest1, beta2, rest2, root, epsilon, corrected, shrink, decay float32)
 
 	maps    mapRoutines
 	rowSums func(out, a []float32, used []uint32, rows, panels int)

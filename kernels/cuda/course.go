@@ -30,15 +30,15 @@ type packedCourse struct {
 const epochThreads = 32
 
 // factorsKey is what a schedule's factors depend on: networks that differ in their
-// largest step size alone share a table.
+// peak learning rate alone share a table.
 type factorsKey struct {
-	schedule         kernels.Schedule // of step size zero
+	schedule         kernels.Schedule // of learning rate zero
 	perEpoch, epochs int
 }
 
 func factorsKeyOf(v *kernels.Variant, perEpoch int) factorsKey {
 	k := factorsKey{v.Schedule, perEpoch, v.Epochs}
-	k.schedule.StepSize = 0
+	k.schedule.LR = 0
 	return k
 }
 

@@ -90,13 +90,13 @@ func TestFactors(t *testing.T) {
 	}
 }
 
-// Networks that differ in the largest step size alone share a table.
+// Networks that differ in the peak learning rate alone share a table.
 func TestFactorsKey(t *testing.T) {
-	v := kernels.Variant{Schedule: kernels.Schedule{Name: "cosine", StepSize: 0.1, Warmup: 1}, Epochs: 3}
+	v := kernels.Variant{Schedule: kernels.Schedule{Name: "cosine", LR: 0.1, Warmup: 1}, Epochs: 3}
 	w := v
-	w.Schedule.StepSize = 0.2
+	w.Schedule.LR = 0.2
 	if factorsKeyOf(&v, 10) != factorsKeyOf(&w, 10) {
-		t.Error("the step size is in the key")
+		t.Error("the learning rate is in the key")
 	}
 	w.Schedule.Warmup = 2
 	if factorsKeyOf(&v, 10) == factorsKeyOf(&w, 10) || factorsKeyOf(&v, 10) == factorsKeyOf(&v, 11) {

@@ -346,7 +346,7 @@ func courseOf(v *kernels.Variant, s *factors, examples int) packedCourse {
 	perEpoch := v.StepsPerEpoch(examples)
 	_, shrunk := v.Optimizer.Decay(false)
 	return packedCourse{
-		Peak: v.Schedule.StepSize, Beta1: v.Optimizer.Beta1, Beta2: v.Optimizer.Beta2,
+		Peak: v.Schedule.LR, Beta1: v.Optimizer.Beta1, Beta2: v.Optimizer.Beta2,
 		Share:  v.Share(perEpoch-1, examples),
 		Warmup: int32(s.warmup), Hold: int32(s.hold), PerEpoch: int32(perEpoch),
 		Shrinking: float32(shrunk),

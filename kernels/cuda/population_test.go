@@ -57,7 +57,7 @@ func mix(t *testing.T, n int) []kernels.Variant {
 			t.Fatal(err)
 		}
 		v.Seed, v.OrderSeed = uint64(i), uint64(1000+i)
-		v.Schedule.StepSize = 0.01 * float64(1+i%3)
+		v.Schedule.LR = 0.01 * float64(1+i%3)
 		variants = append(variants, v)
 	}
 	return variants

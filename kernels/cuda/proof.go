@@ -171,7 +171,7 @@ func besideGeneric(device int, c class) (off float64, err error) {
 	v := kernels.Variant{
 		Source:    program,
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.001},
-		Schedule:  kernels.Schedule{StepSize: 0.1, Name: "cosine"},
+		Schedule:  kernels.Schedule{LR: 0.1, Name: "cosine"},
 		Batch:     partRows, Epochs: proofSteps, Init: kernels.Scaled, Seed: 1, OrderSeed: 2,
 	}
 	switch c.slots {
@@ -180,7 +180,7 @@ func besideGeneric(device int, c class) (off float64, err error) {
 	case 2:
 		v.Optimizer.Name, v.Optimizer.Beta1, v.Optimizer.Beta2 = "adam", 0.9, 0.999
 		v.Optimizer.Epsilon = 1e-3 // a gradient near zero would be divided by its own rounding
-		v.Schedule.StepSize = 0.01
+		v.Schedule.LR = 0.01
 	}
 	if c.parts {
 		v.Batch += partRows / 2

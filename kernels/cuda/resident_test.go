@@ -66,7 +66,7 @@ func TestResidentShapes(t *testing.T) {
 				}
 				v.Optimizer.WeightDecay = 0.01
 				if v.Optimizer.Slots() == 2 {
-					v.Schedule.StepSize, v.Optimizer.Epsilon = 0.002, 1e-3 // as in the conformance suite
+					v.Schedule.LR, v.Optimizer.Epsilon = 0.002, 1e-3 // as in the conformance suite
 				}
 				seen[takes(t, e, v, data.Train.Len())] = true
 				if batch > 1 {
@@ -100,7 +100,7 @@ func TestResidentBF16(t *testing.T) {
 				}
 				v.Optimizer.WeightDecay = 0.01
 				if v.Optimizer.Slots() == 2 {
-					v.Schedule.StepSize, v.Optimizer.Epsilon = 0.002, 1e-3
+					v.Schedule.LR, v.Optimizer.Epsilon = 0.002, 1e-3
 				}
 				c := takes(t, e, v, data.Train.Len())
 				seen[c] = true
@@ -326,7 +326,7 @@ func TestResidentSlices(t *testing.T) {
 					t.Fatal(err)
 				}
 				v.Optimizer.WeightDecay, v.Shift = 0.01, i%3
-				v.Schedule.StepSize = 0.02
+				v.Schedule.LR = 0.02
 				takes(t, e, v, 67)
 				variants = append(variants, v)
 			}
@@ -367,7 +367,7 @@ func TestResidentDivergence(t *testing.T) {
 			e := newPrecise(t, precision)
 			p := chain(t, ir.ReLU, graph.Quadratic, 49, 16, 10)
 			v := conformance.Variant(p, batch)
-			v.Schedule = kernels.Schedule{StepSize: 1e6, Name: "constant"}
+			v.Schedule = kernels.Schedule{LR: 1e6, Name: "constant"}
 			takes(t, e, v, 67)
 			data := conformance.Data(p, 73)
 			whole := train(t, e, data, []kernels.Variant{v}, []int{50})

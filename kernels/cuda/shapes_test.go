@@ -90,7 +90,7 @@ func TestShapes(t *testing.T) {
 					t.Fatal(err)
 				}
 				if v.Optimizer.Slots() == 2 {
-					v.Schedule.StepSize, v.Optimizer.Epsilon = 0.002, 1e-3 // as in the conformance suite
+					v.Schedule.LR, v.Optimizer.Epsilon = 0.002, 1e-3 // as in the conformance suite
 				}
 				sameEpochs(t, e, data, v, 1, conformance.TrajectoryTolerance)
 				count++
@@ -115,7 +115,7 @@ func TestLongSums(t *testing.T) {
 			if err := conformance.Gradients(e, v, p); err != nil {
 				t.Errorf("%s, batch %d: %v", p.Name, batch, err)
 			}
-			v.Schedule.StepSize = 1
+			v.Schedule.LR = 1
 			sameEpochs(t, e, data, v, 2, conformance.TrajectoryTolerance)
 		}
 	}
@@ -134,9 +134,9 @@ func TestUpdates(t *testing.T) {
 			t.Fatal(err)
 		}
 		v.Optimizer.WeightDecay = 0.5
-		v.Schedule = kernels.Schedule{StepSize: 0.1, Name: "constant"}
+		v.Schedule = kernels.Schedule{LR: 0.1, Name: "constant"}
 		if v.Optimizer.Slots() == 2 {
-			v.Schedule.StepSize, v.Optimizer.Epsilon = 0.01, 1e-3
+			v.Schedule.LR, v.Optimizer.Epsilon = 0.01, 1e-3
 		}
 		var ends [2]kernels.State
 		for k, executor := range []kernels.Executor{e, ref.New()} {
@@ -267,7 +267,7 @@ func TestMNIST(t *testing.T) {
 	v := kernels.Variant{
 		Source:    chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10),
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 1e-4},
-		Schedule:  kernels.Schedule{StepSize: 1, Name: "cosine"},
+		Schedule:  kernels.Schedule{LR: 1, Name: "cosine"},
 		Batch:     32, Epochs: 8, Init: kernels.Scaled, Seed: 1, OrderSeed: 1,
 	}
 	got, want := sameEpochs(t, newExecutor(t), data, v, v.Epochs, conformance.Tolerance)

@@ -58,7 +58,7 @@ loss loss`)
 		t.Fatal(err)
 	}
 	v := conformance.Variant(p, 1)
-	v.Optimizer, v.Schedule = kernels.Optimizer{Name: "sgd"}, kernels.Schedule{StepSize: 1, Name: "constant"}
+	v.Optimizer, v.Schedule = kernels.Optimizer{Name: "sgd"}, kernels.Schedule{LR: 1, Name: "constant"}
 	data := kernels.Data{Train: kernels.Examples{Pixels: make([]byte, 256), Labels: []byte{0}, Features: 256}, Classes: 2}
 	for i := range data.Train.Pixels {
 		data.Train.Pixels[i] = byte(i)

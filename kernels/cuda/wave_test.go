@@ -56,8 +56,8 @@ func TestScalarsOnDevice(t *testing.T) {
 		}
 		o.WeightDecay = 0.013
 		for _, s := range []kernels.Schedule{
-			{Name: "constant", StepSize: 0.37}, {Name: "cosine", StepSize: 0.1}, {Name: "cosine", StepSize: 1e-3, Warmup: 2.3},
-			{Name: "step", StepSize: 0.7, StepEpochs: 3, Gamma: 0.77, Warmup: 1}, {Name: "constant", StepSize: 1. / 3, Warmup: 69},
+			{Name: "constant", LR: 0.37}, {Name: "cosine", LR: 0.1}, {Name: "cosine", LR: 1e-3, Warmup: 2.3},
+			{Name: "step", LR: 0.7, StepEpochs: 3, Gamma: 0.77, Warmup: 1}, {Name: "constant", LR: 1. / 3, Warmup: 69},
 		} {
 			add(o, s, 0)
 			add(o, s, 777)
@@ -66,7 +66,7 @@ func TestScalarsOnDevice(t *testing.T) {
 	for _, betas := range [][2]float64{{0, 0}, {0.5, 0.25}, {0.9, 0.999}, {0.95, 0.98}, {0.123456789, 0.987654321}, {1e-9, 0.99999999}, {0x1p-1022, 1 - 0x1p-53}} {
 		o := kernels.Optimizer{Name: "adam", Beta1: betas[0], Beta2: betas[1]}
 		for _, from := range []int{0, 1 << 16, 1<<31 - 1 - steps} {
-			add(o, kernels.Schedule{Name: "constant", StepSize: 0.01}, from)
+			add(o, kernels.Schedule{Name: "constant", LR: 0.01}, from)
 		}
 	}
 	control := []packedLaunch{{JobsCount: int32(len(jobs))}}
@@ -293,9 +293,9 @@ func TestDivergenceAhead(t *testing.T) {
 	variants := mix(t, n)
 	data := conformance.Data(variants[0].Program(), 46)
 	for i := range variants {
-		variants[i].Optimizer, variants[i].Schedule.StepSize = kernels.Optimizer{Name: "sgd"}, 0.01
+		variants[i].Optimizer, variants[i].Schedule.LR = kernels.Optimizer{Name: "sgd"}, 0.01
 	}
-	variants[2].Schedule.StepSize = 1e38
+	variants[2].Schedule.LR = 1e38
 	until := []int{80, 80, 80, 80, 80}
 	want := train(t, newExecutor(t), data, variants, until)
 	p := several(t, variants, data, n) // a step in each launch
@@ -346,7 +346,7 @@ func BenchmarkHost(b *testing.B) {
 			for i := range nets {
 				nets[i] = network{batch: 32, perEpoch: perEpoch, variant: kernels.Variant{
 					Source: n, Batch: 32, Epochs: []int{10, 20, 30}[i%3], Optimizer: o, Seed: uint64(i),
-					Schedule: kernels.Schedule{Name: "cosine", StepSize: 0.1 + float64(i)/networks, Warmup: float64(i % 2)},
+					Schedule: kernels.Schedule{Name: "cosine", LR: 0.1 + float64(i)/networks, Warmup: float64(i % 2)},
 				}}
 				nets[i].variant.Optimizer.Beta1 -= float64(i) * 1e-5
 				nets[i].wave = v

@@ -69,15 +69,15 @@ func noises(v kernels.Variant) []kernels.Noise {
 	return all
 }
 
-func (m *machine) Step(rows, _ []int32, stepSize float32, step int) (float64, error) {
-	return m.step(m.data.Train, rows, stepSize, step)
+func (m *machine) Step(rows, _ []int32, lr float32, step int) (float64, error) {
+	return m.step(m.data.Train, rows, lr, step)
 }
 
-func (m *machine) StepOn(e kernels.Examples, _ []int32, stepSize float32, step int) (float64, error) {
-	return m.step(e, all(e), stepSize, step)
+func (m *machine) StepOn(e kernels.Examples, _ []int32, lr float32, step int) (float64, error) {
+	return m.step(e, all(e), lr, step)
 }
 
-func (m *machine) step(e kernels.Examples, rows []int32, stepSize float32, step int) (float64, error) {
+func (m *machine) step(e kernels.Examples, rows []int32, lr float32, step int) (float64, error) {
 	p := m.variant.Program()
 	x, labels := m.gather(e, rows)
 	m.interp.Draw = func(k int, out []float32) {
@@ -87,7 +87,7 @@ func (m *machine) step(e kernels.Examples, rows []int32, stepSize float32, step 
 	m.interp.Run(x, labels)
 	m.interp.Draw = nil
 	for i, q := range p.Params {
-		kernels.Update(m.variant.Optimizer, stepSize, step, q.Bias, m.interp.Values[q.Value], m.interp.Values[q.Grad],
+		kernels.Update(m.variant.Optimizer, lr, step, q.Bias, m.interp.Values[q.Value], m.interp.Values[q.Grad],
 			kernels.ParamSlots(m.slots, i, len(p.Params)))
 	}
 	return float64(m.interp.Values[p.Loss][0]), nil

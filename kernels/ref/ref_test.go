@@ -261,7 +261,7 @@ func prepare(t *testing.T, data kernels.Data, p *ir.Program) (kernels.Population
 	t.Helper()
 	v := kernels.Variant{
 		Source: p, Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.01},
-		Schedule: kernels.Schedule{StepSize: 0.5, Name: "cosine"}, Batch: 8, Epochs: 2, Init: kernels.Lesson, Seed: 3, OrderSeed: 4,
+		Schedule: kernels.Schedule{LR: 0.5, Name: "cosine"}, Batch: 8, Epochs: 2, Init: kernels.Lesson, Seed: 3, OrderSeed: 4,
 	}
 	population, err := New().Prepare(data, []kernels.Variant{v})
 	if err != nil {

@@ -182,16 +182,16 @@ func (m *machine) fill(e kernels.Examples, row func(i int) int) func(x, y []floa
 	}
 }
 
-func (m *machine) Step(rows, _ []int32, stepSize float32, step int) (float64, error) {
-	return m.step(len(rows), m.fill(m.data.Train, func(i int) int { return int(rows[i]) }), stepSize, step)
+func (m *machine) Step(rows, _ []int32, lr float32, step int) (float64, error) {
+	return m.step(len(rows), m.fill(m.data.Train, func(i int) int { return int(rows[i]) }), lr, step)
 }
 
-func (m *machine) StepOn(e kernels.Examples, _ []int32, stepSize float32, step int) (float64, error) {
-	return m.step(e.Len(), m.fill(e, func(i int) int { return i }), stepSize, step)
+func (m *machine) StepOn(e kernels.Examples, _ []int32, lr float32, step int) (float64, error) {
+	return m.step(e.Len(), m.fill(e, func(i int) int { return i }), lr, step)
 }
 
 // step trains on a batch that fill writes.
-func (m *machine) step(batch int, fill func(x, y []float32), stepSize float32, step int) (float64, error) {
+func (m *machine) step(batch int, fill func(x, y []float32), lr float32, step int) (float64, error) {
 	r := m.runs[batch]
 	if r == nil {
 		var err error
@@ -208,7 +208,7 @@ func (m *machine) step(batch int, fill func(x, y []float32), stepSize float32, s
 		if err != nil {
 			return 0, fmt.Errorf("gradient of %s: %w", r.graph.Params[i].Name(), err)
 		}
-		kernels.Update(m.variant.Optimizer, stepSize, step, m.variant.Program().Params[i].Bias, m.params[i], g,
+		kernels.Update(m.variant.Optimizer, lr, step, m.variant.Program().Params[i].Bias, m.params[i], g,
 			kernels.ParamSlots(m.slots, i, len(m.params)))
 	}
 	loss, err := floats(r.graph.Loss.Value())

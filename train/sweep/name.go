@@ -12,7 +12,7 @@ import (
 
 // Choices are the recipe's words in which points may differ, but for the
 // architecture: those of the space that can have several values, and those that
-// follow from them, as the step size follows from the optimizer. They are in the
+// follow from them, as the learning rate follows from the optimizer. They are in the
 // order of [SpaceWords].
 func (s *Spec) Choices() []string {
 	differ := map[string]bool{}

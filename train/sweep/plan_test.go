@@ -73,7 +73,7 @@ func TestPointsFollow(t *testing.T) {
 	for _, point := range p.Points {
 		r := point.Recipe
 		found = append(found, strings.Join([]string{r.Optimizer, r.Schedule}, " "))
-		if r.LR != (kernels.Optimizer{Name: r.Optimizer}).Kind().StepSize || (r.Momentum > 0) != (r.Optimizer == "momentum") || (r.Gamma > 0) != (r.Schedule == "step") {
+		if r.LR != (kernels.Optimizer{Name: r.Optimizer}).Kind().LR || (r.Momentum > 0) != (r.Optimizer == "momentum") || (r.Gamma > 0) != (r.Schedule == "step") {
 			t.Errorf("found %+v", r)
 		}
 	}
@@ -110,7 +110,7 @@ func TestDraw(t *testing.T) {
 			below++
 		}
 		if r.LR < 0.01 || r.LR > 1 {
-			t.Errorf("step size %g", r.LR)
+			t.Errorf("learning rate %g", r.LR)
 		}
 		if r.WeightDecay == 0 {
 			seen["no decay"]++
@@ -124,7 +124,7 @@ func TestDraw(t *testing.T) {
 		}
 	}
 	if below < 238 || below > 362 {
-		t.Errorf("%d of 600 step sizes are in the lower decade", below)
+		t.Errorf("%d of 600 learning rates are in the lower decade", below)
 	}
 	for _, point := range p.Points {
 		if seen[point.ID] != 1 {

@@ -45,13 +45,13 @@ func rows() *mnist.Dataset {
 	return &mnist.Dataset{Name: "rows", Train: set(200), Test: set(60)}
 }
 
-// tiny is a sweep over rows: three rungs, six brackets, finals, and step sizes
+// tiny is a sweep over rows: three rungs, six brackets, finals, and learning rates
 // of which some diverge.
 func tiny(change func(*Spec)) Spec {
 	s := Spec{Recipe: train.Default(), Seed: 1, Seeds: 2, Points: 40, Halving: []int{1, 2, 5}, Brackets: 6, Finalists: 3, FinalSeeds: 2,
 		Space: map[string]string{"layers": "1..2", "hidden": "2..8", "lr": "0.1,1,1e30", "activation": "relu,sigmoid", "optimizer": "sgd,nesterov"}}
 	s.Recipe.Arch, s.Recipe.Batch, s.Recipe.Validation, s.Recipe.WeightDecay = "16-4-3", 8, 0.2, 1e8
-	s.Space["weight_decay"] = "0,1e8" // which lets a network of step size 1e30 diverge
+	s.Space["weight_decay"] = "0,1e8" // which lets a network of learning rate 1e30 diverge
 	if change != nil {
 		change(&s)
 	}

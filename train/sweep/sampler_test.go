@@ -71,8 +71,8 @@ func noise(p *Point, rung int) float64 {
 }
 
 // digitsLike is what networks of the default space reach after 1, 4 and 16 epochs, by a
-// fit of the 1,000 networks of studies/default: quadratic in the widths and the step
-// size, with their residuals as noise.
+// fit of the 1,000 networks of studies/default: quadratic in the widths and the learning
+// rate, with their residuals as noise.
 func digitsLike(p *Point, rung int) float64 {
 	fits := [3][17]float64{
 		{-2.534, -0.244, 0.043, -0.051, -0.041, -0.001, -0.017, 0.008, 0.032, 0.031, -0.162, 0.077, 0.147, 0.001, 0.056, -0.006, 0},
@@ -141,11 +141,11 @@ func TestSamplerLearns(t *testing.T) {
 		t.Errorf("like digits: the median of 20 sweeps needs %v network-epochs, of random ones %v", median[TPESampler], median[RandomSampler])
 	}
 
-	bowl := func(p *Point, _ int) float64 { // best at a step size of 0.1 and a decay of 1e-5
+	bowl := func(p *Point, _ int) float64 { // best at a learning rate of 0.1 and a decay of 1e-5
 		x, y := math.Log10(p.Recipe.LR/0.1), math.Log10(p.Recipe.WeightDecay/1e-5)
 		return 1 / (1 + x*x + y*y/4)
 	}
-	choice := func(p *Point, _ int) float64 { // each activation has a step size of its own
+	choice := func(p *Point, _ int) float64 { // each activation has a learning rate of its own
 		best := map[string]float64{"relu": 0.05, "silu": 0.2}[p.Recipe.Activation]
 		x := math.Log10(p.Recipe.LR / best)
 		height := map[string]float64{"relu": 0.8, "silu": 0.9}[p.Recipe.Activation]

@@ -66,10 +66,10 @@ func (s set) optimizer(name string, arrays, factors []string, scratch int, updat
 // descend: plain gradient descent.
 //
 //	for i := range g {
-//		w[i] -= stepSize * (g[i] + decay*w[i])
+//		w[i] -= lr * (g[i] + decay*w[i])
 //	}
 func (s set) descend() {
-	s.optimizer("descend", []string{"w", "g"}, []string{"decay", "stepSize"}, 0,
+	s.optimizer("descend", []string{"w", "g"}, []string{"decay", "lr"}, 0,
 		func(v, _ []vector, factor func(int) vector) {
 			w, d := v[0], v[1]
 			d.fma(factor(0), w)
@@ -82,12 +82,12 @@ func (s set) descend() {
 //	for i := range g {
 //		d := g[i] + decay*w[i]
 //		velocity[i] = keep*velocity[i] + d
-//		w[i] -= stepSize * velocity[i] // momentum
-//		w[i] -= stepSize * (d + keep*velocity[i]) // nesterov
+//		w[i] -= lr * velocity[i] // momentum
+//		w[i] -= lr * (d + keep*velocity[i]) // nesterov
 //	}
 func (s set) momentum() {
 	for _, name := range []string{"momentum", "nesterov"} {
-		s.optimizer(name, []string{"w", "g", "velocity"}, []string{"decay", "keep", "stepSize"}, 0,
+		s.optimizer(name, []string{"w", "g", "velocity"}, []string{"decay", "keep", "lr"}, 0,
 			func(v, _ []vector, factor func(int) vector) {
 				w, d, velocity := v[0], v[1], v[2]
 				d.fma(factor(0), w)
@@ -110,11 +110,11 @@ func (s set) momentum() {
 //		w[i] *= shrink
 //		mean[i] = beta1*mean[i] + rest1*d
 //		square[i] = beta2*square[i] + rest2*(d*d)
-//		w[i] -= rate * mean[i] / (sqrt(square[i])*root + epsilon)
+//		w[i] -= corrected * mean[i] / (sqrt(square[i])*root + epsilon)
 //	}
 func (s set) adam() {
 	s.optimizer("adam", []string{"w", "g", "mean", "square"},
-		[]string{"beta1", "rest1", "beta2", "rest2", "root", "epsilon", "rate", "shrink", "decay"}, 1,
+		[]string{"beta1", "rest1", "beta2", "rest2", "root", "epsilon", "corrected", "shrink", "decay"}, 1,
 		func(v, scratch []vector, factor func(int) vector) {
 			w, d, mean, square, t := v[0], v[1], v[2], v[3], scratch[0]
 			d.fma(factor(8), w)

@@ -163,7 +163,7 @@ func TestEffectsPlain(t *testing.T) {
 		t.Errorf("94.56 ± 0.17 against 91.74 ± 0.74, five seeds each: found %+v", e)
 	}
 	if name := r.Dimensions[0].Levels[0].Value; name != "adam (lr 0.001, weight-decay 0)" {
-		t.Errorf("the step size that adam brings is not said: %s", name)
+		t.Errorf("the learning rate that adam brings is not said: %s", name)
 	}
 
 	// A second dimension that adds a little to every row of a first that does nearly everything.

@@ -39,7 +39,7 @@ func study() sweep.Spec {
 }
 
 // outcome is a made-up accuracy: it rises with parameters and epochs, and depends on the activation and a little on the
-// seed. Step sizes above 2 diverge.
+// seed. Learning rates above 2 diverge.
 func outcome(v sweep.Identity, epochs int) (accuracy float64, diverged bool) {
 	e := 0.3 * math.Pow(float64(v.Parameters)/5000, -0.3) * math.Pow(float64(epochs), -0.4)
 	switch v.Activation {

@@ -7,7 +7,7 @@ import {byId, el, percent, say, thousands} from "./dom.js";
 
 /** LABELS are what fields of recipes are called here, and in which order the first of them come. */
 const LABELS = {
-  arch: "Architecture", activation: "Activation", loss: "Loss", optimizer: "Optimizer", lr: "Step size", batch: "Batch", epochs: "Epochs", init: "Start weights",
+  arch: "Architecture", activation: "Activation", loss: "Loss", optimizer: "Optimizer", lr: "Learning rate", batch: "Batch", epochs: "Epochs", init: "Start weights",
   block: "Blocks", norm: "Norm", dropout: "Dropout", input_dropout: "Dropout of pixels", label_smoothing: "Label smoothing",
   weight_decay: "Weight decay", schedule: "Schedule", momentum: "Momentum", step_epochs: "Epochs a step", gamma: "Factor a step", warmup: "Warm-up epochs",
   shift: "Shift images by", rotate: "Rotate by", scale: "Scale by", shear: "Shear by", stroke: "Stroke by", elastic: "Bend by", elastic_sigma: "Smoothness of bends",
@@ -205,7 +205,7 @@ export class Training {
     const [first] = networks, epoch = first.per_epoch ? Math.floor(first.step / first.per_epoch) : 0;
     const done = first.per_epoch ? `${epoch} of ${Math.round(first.total / first.per_epoch)} epochs, step ${thousands(first.step)}` : "preparing";
     const how = {running: "Training", paused: "Standing still", ended: "Trained"}[status] ?? status;
-    return `${how}: ${done}. ${this.shown.map((s, i) => networks[i].diverged ? `Network ${i + 1} diverged: a smaller step size may help.` : s.accuracies.length ? `Network ${i + 1} gets ${percent(s.accuracies.at(-1)[1])} of the test images right.` : "").join(" ")}`;
+    return `${how}: ${done}. ${this.shown.map((s, i) => networks[i].diverged ? `Network ${i + 1} diverged: a smaller learning rate may help.` : s.accuracies.length ? `Network ${i + 1} gets ${percent(s.accuracies.at(-1)[1])} of the test images right.` : "").join(" ")}`;
   }
 
   /** begun makes room for a run's networks. */
