@@ -32,26 +32,33 @@ func (e *executor) Cycles(v kernels.Variant) (alone, shared float64, err error) 
 		work := stepWork(&v, v.Batch)
 		return genericAlone * work, genericShared * work, nil
 	}
-	blocks, cycles, err := modelledCycles(c.kernel())
+	blocks, cycles, err := modelledPart(c.kernel())
 	if err != nil {
 		return 0, 0, err
 	}
-	parts := float64((v.Batch + partRows - 1) / partRows)
-	return parts * blocks * cycles, parts * cycles, nil
+	n := parts(v.Batch)
+	return n * blocks * cycles, n * cycles, nil
 }
 
-// modelledCycles reads the model's table: how many blocks of a kernel a multiprocessor
-// runs, and what it takes for a step of one of them.
-func modelledCycles(kernel string) (blocks, cycles float64, err error) {
+// parts is how many parts of partRows examples a batch is taken in.
+func parts(batch int) float64 { return float64((batch + partRows - 1) / partRows) }
+
+// modelledPart reads the model's table: how many blocks of a resident kernel a
+// multiprocessor runs, and what it takes for a part of one's step.
+func modelledPart(kernel string) (blocks, cycles float64, err error) {
 	for line := range strings.Lines(modelled) {
 		f := strings.Fields(line)
-		if len(f) < 4 || f[0] != kernel {
+		if len(f) < 7 || f[0] != kernel {
 			continue
 		}
-		if blocks, err = strconv.ParseFloat(f[1], 64); err == nil {
-			cycles, err = strconv.ParseFloat(f[3], 64)
+		batch, err := strconv.Atoi(f[3])
+		if err == nil {
+			blocks, err = strconv.ParseFloat(f[4], 64)
 		}
-		return blocks, cycles, err
+		if err == nil {
+			cycles, err = strconv.ParseFloat(f[6], 64)
+		}
+		return blocks, cycles / parts(batch), err
 	}
 	return 0, 0, fmt.Errorf("the model has no %s", kernel)
 }

@@ -20,27 +20,33 @@ func TestModelTable(t *testing.T) {
 	if !strings.Contains(table, "\nsources: "+stamp.Sources+"\n") {
 		t.Error("model/cycles.txt is not of the compiled sources: make model")
 	}
-	rates := map[string]float64{}
+	type row struct {
+		kernel, arch, optimizer string
+		batch                   int
+	}
+	rates := map[row]float64{}
 	for line := range strings.Lines(table) {
-		var kernel string
+		var r row
 		var blocks, instructions int
 		var cycles, from, to, rate float64
-		if n, _ := fmt.Sscan(line, &kernel, &blocks, &instructions, &cycles, &from, &to, &rate); n == 7 {
-			rates[kernel] = rate
+		if n, _ := fmt.Sscan(line, &r.kernel, &r.arch, &r.optimizer, &r.batch, &blocks, &instructions, &cycles, &from, &to, &rate); n == 10 {
+			rates[r] = rate
 		}
 	}
 	for _, precision := range []string{BF16, FP32} {
-		for slots := range 3 {
-			for _, parts := range []bool{false, true} {
-				if c := (class{precision, slots, parts}); rates[c.kernel()] == 0 {
-					t.Errorf("model/cycles.txt lacks %s", c.kernel())
+		for slots, optimizer := range []string{"sgd", "momentum", "adam"} {
+			for _, batch := range []int{10, 32, 128} {
+				c := class{precision, slots, batch > 32} // a part has 32 examples
+				if rates[row{c.kernel(), "784-16-16-10", optimizer, batch}] == 0 {
+					t.Errorf("model/cycles.txt lacks %s at batch %d", c.kernel(), batch)
 				}
 			}
 		}
 	}
 	for precision, want := range map[string]float64{BF16: 50000, FP32: 12000} {
-		if c := (class{precision: precision}); rates[c.kernel()] < want {
-			t.Errorf("%s is modelled at %g network-epochs/s, want %g", c, rates[c.kernel()], want)
+		c := class{precision: precision}
+		if rate := rates[row{c.kernel(), "784-16-16-10", "sgd", 32}]; rate < want {
+			t.Errorf("%s is modelled at %g network-epochs/s, want %g", c, rate, want)
 		}
 	}
 }

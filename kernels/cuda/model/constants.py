@@ -8,7 +8,8 @@ neighbours. To change one is to restate every kernel: make model.
 
 SMS = 132  # of an H100 SXM
 CLOCK_GHZ = 1.755  # boost, of its data sheet's 1.98 what it keeps under load
-STEPS_PER_EPOCH = 1875  # 60,000 examples, batch 32
+EXAMPLES = 60000  # of an epoch
+STEPS_PER_EPOCH = 1875  # of batch 32
 
 # Cycles from issue to use; READ: until a source register may be overwritten; OTHER: everything not named.
 LAT = dict(

@@ -380,6 +380,13 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
     return span / n, frac
 
 
+def measured(ins, traces, blocks):
+    """Cycles of a step on an SM with so many blocks: the mean over scheduling policies and phases of the blocks, and the range."""
+    phases = (0,) if blocks == 1 else (0, 411, 777)
+    times = [simulate(ins, traces, blocks, skew=k, policy=p)[0] for p in ("oldest", "fair") for k in phases]
+    return sum(times) / len(times), min(times), max(times)
+
+
 def report(regs, total=None):
     print(
         "    %-16s %6s %7s %7s %7s %5s %5s %5s %5s %5s %6s  %s"

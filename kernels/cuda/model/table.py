@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Models every resident kernel and writes cycles.txt, or with --check compares: a kernel that got more than 5 % slower fails.
+"""Models every kernel that trains and writes cycles.txt, or with --check compares: a row that got more than 5 % slower fails.
 
-    table.py --nvcc NVCC --sources HASH [--check]
+    table.py --nvcc NVCC --sources HASH [--check] [--only FAMILY]
 
-A line is a kernel that trains 784-16-16-10 with sigmoid units and the cross-entropy on an H100: what a step of a part of up to
-32 examples takes on a multiprocessor with as many blocks as fit, and what that makes of the device. All numbers are modelled.
+All numbers are modelled. A row is a kernel, a network, an optimizer and a batch: see work.Row.
+
+To add kernels: write a module beside this one with SOURCE, the name of their .cu file, and rows(sections, sources), which
+yields a Row for each kernel, network, optimizer and batch that the kernels train, and list it in FAMILIES. sections holds the
+SASS of each kernel of SOURCE by its name, with lines; sources is the folder of the .cu files, for cycles.attach. A module that
+follows the path of each warp by tags is resident.py; generic.py puts a step together from the functions that it calls.
 """
 
 import argparse
@@ -14,89 +18,87 @@ import sys
 import tempfile
 
 import cycles
-from constants import CLOCK_GHZ, SMS, STEPS_PER_EPOCH
+import resident
+from work import name
 
+FAMILIES = (resident,)
 SLOWER = 1.05  # fails
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.path.dirname(HERE)
 TABLE = os.path.join(HERE, "cycles.txt")
-OPTIMIZERS = ["sgd", "momentum", "adam"]  # by the number of arrays that they keep
+COLUMNS = "kernel arch optimizer batch blocks instructions cycles from to network_epochs_per_second".split()
 
 
-def kernels():
-    """The classes: name, flags of the tags, blocks that fit on a multiprocessor."""
-    for precision in ("bf16", "fp32"):
-        for slots, optimizer in enumerate(OPTIMIZERS):
-            for parts in ("", "_parts"):
-                name = f"kernel_resident_{precision}_{slots}{parts}"
-                yield name, optimizer, 2 if name == "kernel_resident_bf16_0" else 1
-
-
-def compile_lines(nvcc, scratch):
-    """The SASS of resident.cu with its line table, by kernel."""
-    cubin = os.path.join(scratch, "resident.cubin")
+def compile_lines(nvcc, source, scratch):
+    """The SASS of a .cu file with its line table, by kernel."""
+    cubin = os.path.join(scratch, source + ".cubin")
     subprocess.run(
-        [nvcc, "-cubin", "-O3", "-std=c++17", "-arch=sm_90a", "-lineinfo", "-o", cubin, "resident.cu"], cwd=KERNELS, check=True
+        [nvcc, "-cubin", "-O3", "-std=c++17", "-arch=sm_90a", "-lineinfo", "-o", cubin, source], cwd=KERNELS, check=True
     )
     nvdisasm = os.path.join(os.path.dirname(nvcc), "nvdisasm")
     text = subprocess.run([nvdisasm, "-hex", "-gi", cubin], check=True, capture_output=True, text=True).stdout
-    sections, name = {}, None
+    sections, kernel = {}, None
     for line in text.splitlines(keepends=True):
         if line.lstrip().startswith(".section"):
             words = line.replace(",", " ").split()
-            name = words[1][len(".text.") :] if words[1].startswith(".text.") else None
-        if name:
-            sections.setdefault(name, []).append(line)
+            kernel = words[1][len(".text.") :] if words[1].startswith(".text.") else None
+        if kernel:
+            sections.setdefault(kernel, []).append(line)
     return {k: "".join(v) for k, v in sections.items()}
 
 
-def modelled(text, kernel, optimizer, blocks):
-    """Cycles that a step takes on a multiprocessor: the mean over scheduling policies and phases, and their range."""
-    instructions = cycles.parse(text, kernel)
-    cycles.attach(instructions, KERNELS)
+def written(rows, sources):
+    """The table's text."""
+    cells = [COLUMNS]
+    for r in rows:
+        cells.append([r.kernel, name(r.arch), r.optimizer, str(r.batch), str(r.blocks), str(r.instructions)]
+                     + [f"{x:.0f}" for x in (r.cycles, r.least, r.most, r.rate())])
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = [
+        "# Modelled, not measured: model/table.py (make model). Sigmoid units and the cross-entropy, on an H100: what a step of a",
+        "# network takes on a multiprocessor that runs so many blocks (its range over scheduling policies and phases of the blocks),",
+        "# instructions of all warps of a block, and network-epochs/s of the device.",
+        f"sources: {sources}",
+    ]
+    lines += ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in cells]
+    return "\n".join(lines) + "\n"
 
-    def role(*flags):
-        return cycles.trace(instructions, set(flags))
 
-    traces = [role("pixels", "order", optimizer), role("pixels", "loss", optimizer)]
-    traces += [role("pixels", optimizer)] * 5
-    traces.append(role("head", optimizer, "sigmoid"))
-    phases = (0,) if blocks == 1 else (0, 411, 777)
-    times = [cycles.simulate(instructions, traces, blocks, skew=k, policy=p)[0] for p in ("oldest", "fair") for k in phases]
-    return sum(times) / len(times), min(times), max(times), sum(map(len, traces))
+def before():
+    """The committed table: cycles by a row's key."""
+    with open(TABLE) as f:
+        rows = [line.split() for line in f]
+    return {(w[0], w[1], w[2], int(w[3])): float(w[6]) for w in rows if len(w) == len(COLUMNS) and w[3].isdigit()}
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--nvcc", required=True)
     options.add_argument("--sources", required=True, help="hash of the kernels' sources")
     options.add_argument("--check", action="store_true")
+    options.add_argument("--only", help="print the rows of one family, and write nothing")
     o = options.parse_args()
     cycles.selftest()
-    lines = [
-        "# Modelled, not measured: model/table.py (make model). Cycles of a multiprocessor of an H100 for a step of up to 32",
-        "# examples of 784-16-16-10, their range over scheduling policies and phases of the blocks, and network-epochs/s at batch 32.",
-        f"sources: {o.sources}",
-        "kernel                        blocks  instructions  cycles  from  to    network_epochs_per_second",
-    ]
-    now = {}
+    rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        sections = compile_lines(os.path.abspath(o.nvcc), scratch)
-    for kernel, optimizer, blocks in kernels():
-        mean, least, most, count = modelled(sections[kernel], kernel, optimizer, blocks)
-        now[kernel] = mean
-        rate = SMS * CLOCK_GHZ * 1e9 / mean / STEPS_PER_EPOCH
-        lines.append(f"{kernel:<28}  {blocks:<6}  {count:<12}  {mean:<6.0f}  {least:<4.0f}  {most:<4.0f}  {rate:.0f}")
-    text = "\n".join(lines) + "\n"
+        for family in FAMILIES:
+            if o.only in (None, family.__name__):
+                sections = compile_lines(os.path.abspath(o.nvcc), family.SOURCE, scratch)
+                rows += family.rows(sections, KERNELS)
+    text = written(rows, o.sources)
+    if o.only:
+        sys.stdout.write(text)
+        return
     if not o.check:
         with open(TABLE, "w") as f:
             f.write(text)
         return
-    slower = []
-    for line in open(TABLE):
-        words = line.split()
-        if words and words[0] in now and now[words[0]] > SLOWER * float(words[3]):
-            slower.append(f"{words[0]}: {words[3]} cycles became {now[words[0]]:.0f}")
+    was = before()
+    slower = [
+        f"{' '.join(map(str, r.key()))}: {was[r.key()]:.0f} cycles became {r.cycles:.0f}"
+        for r in rows
+        if r.key() in was and r.cycles > SLOWER * was[r.key()]
+    ]
     if slower:
         sys.exit("kernels are more than 5 % slower in the model:\n" + "\n".join(slower))
     if text != open(TABLE).read():
