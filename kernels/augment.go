@@ -126,7 +126,7 @@ func (a Augment) Amounts(f *Field) Amounts {
 // of elastic displacements those along x and those along y begin.
 type change struct {
 	stroke               int
-	places               warp.Map
+	affine               warp.Map
 	acrossX, acrossY     uint8
 	downwardX, downwardY uint8
 }
@@ -138,8 +138,8 @@ func ShiftOf(orderSeed uint64, epoch, example, limit int) (down, right int) {
 }
 
 func shiftOf(r [4]uint32, limit int) (down, right int) {
-	places := uint64(2*limit + 1)
-	return int(uint64(r[0])*places>>32) - limit, int(uint64(r[1])*places>>32) - limit
+	positions := uint64(2*limit + 1)
+	return int(uint64(r[0])*positions>>32) - limit, int(uint64(r[1])*positions>>32) - limit
 }
 
 // changeOf is what happens to an example in an epoch.
@@ -160,7 +160,7 @@ func (r *Amounts) changeOf(orderSeed uint64, epoch, example, rows, cols int) cha
 	const rounding = 1 << 9 // half of a 64th
 	return change{
 		stroke: int(within(b[2], r.Stroke)),
-		places: warp.Map{
+		affine: warp.Map{
 			U: int32(midX - (ux*fromX+uy*fromY)>>16 + rounding), UX: int32(ux), UY: int32(uy),
 			V: int32(midY - (vx*fromX+vy*fromY)>>16 + rounding), VX: int32(vx), VY: int32(vy),
 		},

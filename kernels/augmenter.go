@@ -100,10 +100,10 @@ func (a *augmenter) image(to, from []byte, epoch, example int) {
 	}
 	c := a.amounts.changeOf(a.variant.OrderSeed, epoch, example, d.Rows, d.Cols)
 	if a.field == nil {
-		a.warper.Warp(to, from, c.stroke, c.places, nil)
+		a.warper.Warp(to, from, c.stroke, c.affine, nil)
 		return
 	}
-	a.warper.Warp(to, from, c.stroke, c.places, &warp.Field{
+	a.warper.Warp(to, from, c.stroke, c.affine, &warp.Field{
 		DX: a.field.at(c.acrossX, c.acrossY), DY: a.field.at(c.downwardX, c.downwardY),
 		Stride: a.field.Stride, Gain: a.amounts.Gain,
 	})

@@ -267,7 +267,7 @@ func TestChangeOf(t *testing.T) {
 	var least, most struct{ turn, high, stroke float64 }
 	for i := range 4000 {
 		c := r.changeOf(3, i%7, i, rows, cols)
-		m := c.places
+		m := c.affine
 		u := float64(m.U) + float64(m.UX)*(cols-1)/2 + float64(m.UY)*(rows-1)/2
 		v := float64(m.V) + float64(m.VX)*(cols-1)/2 + float64(m.VY)*(rows-1)/2
 		if math.Abs(u/warp.Unit-(cols-1)/2.) > 0.01 || math.Abs(v/warp.Unit-(rows-1)/2.) > 0.01 {

@@ -64,8 +64,8 @@ func normalized(ink *image.Gray, rows, cols int, share float64) ([]byte, error) 
 		return nil, errors.New("expected a digit, found specks that vanish when they are scaled to its size")
 	}
 	columns, lines := sums(scaled)
-	left := place(centre(columns), len(columns), cols)
-	top := place(centre(lines), len(lines), rows)
+	left := offset(centre(columns), len(columns), cols)
+	top := offset(centre(lines), len(lines), rows)
 	pixels := make([]byte, rows*cols)
 	for i := range lines {
 		copy(pixels[(top+i)*cols+left:], scaled.Pix[i*scaled.Stride:][:scaled.Stride])
@@ -202,9 +202,9 @@ func centre(sums []int) float64 {
 	return moment / total
 }
 
-// place is where a digit of the given length begins, so that its centre of mass comes as near to pixel size/2 as whole
+// offset is where a digit of the given length begins, so that its centre of mass comes as near to pixel size/2 as whole
 // pixels allow and all of it stays inside. In MNIST that is pixel 14 of 0 to 27, not the middle between 13 and 14: the
 // centres of its images lie between 13.5 and 14.5, evenly.
-func place(centre float64, length, size int) int {
+func offset(centre float64, length, size int) int {
 	return min(max(0, int(math.Round(float64(size/2)-centre))), size-length)
 }

@@ -33,7 +33,7 @@ type saved struct {
 	HistorySum   *uint32 `json:",omitempty"` // the CRC-32C of these bytes; earlier versions wrote none
 	Seconds      float64
 	Pending      []Record
-	Members      []savedMember
+	Variants     []savedVariant `json:"Members"`
 	// Mixed are the arithmetics in which the run was gone on with, other than
 	// its own, in the order in which they came.
 	Mixed []string `json:",omitempty"`
@@ -43,7 +43,7 @@ type saved struct {
 	file safetensors.SafeTensors
 }
 
-type savedMember struct {
+type savedVariant struct {
 	progress
 	LossSum Loss // of the current epoch's batches, see kernels.State
 }
@@ -63,11 +63,11 @@ type identity struct {
 
 func (l *loop) identity(exec kernels.Executor) identity {
 	run := identity{Version: l.options.Version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), Data: FingerprintOf(l.data), Snapshots: l.options.Snapshots}
-	for i := range l.members {
-		spec := l.members[i].spec
+	for i := range l.variants {
+		spec := l.variants[i].spec
 		spec.Network = nil
 		run.Specs = append(run.Specs, spec)
-		run.Programs = append(run.Programs, l.members[i].variant.Program().Name)
+		run.Programs = append(run.Programs, l.variants[i].Variant.Program().Name)
 	}
 	return run
 }
@@ -145,20 +145,20 @@ func (l *loop) checkpoint(must bool) error {
 	}
 	s := saved{Run: h.run, HistoryBytes: h.written, HistorySum: &h.sum, Seconds: l.seconds, Pending: l.pending, Mixed: l.mixed, Settings: l.options.Settings}
 	arrays := map[string]store.Tensor{}
-	for i := range l.members {
-		m := &l.members[i]
+	for i := range l.variants {
+		v := &l.variants[i]
 		state, err := l.population.State(i)
 		if err != nil {
 			return err
 		}
-		s.Members = append(s.Members, savedMember{m.progress, Loss(state.LossSum)})
-		for j, name := range m.arrayNames(i) {
+		s.Variants = append(s.Variants, savedVariant{v.progress, Loss(state.LossSum)})
+		for j, name := range v.arrayNames(i) {
 			arrays[name] = store.Vector(state.Params[j])
 			for k, slot := range kernels.ParamSlots(state.Slots, j, len(state.Params)) {
 				arrays[slotName(name, k)] = store.Vector(slot)
 			}
-			if m.best != nil {
-				arrays[bestName(name)] = store.Vector(m.best[j])
+			if v.best != nil {
+				arrays[bestName(name)] = store.Vector(v.best[j])
 			}
 		}
 	}
@@ -173,8 +173,8 @@ func (l *loop) checkpoint(must bool) error {
 }
 
 // arrayNames are what a checkpoint calls the parameters of network i.
-func (m *member) arrayNames(i int) []string {
-	p := m.variant.Program()
+func (v *variant) arrayNames(i int) []string {
+	p := v.Variant.Program()
 	names := make([]string, len(p.Params))
 	for j, q := range p.Params {
 		names[j] = fmt.Sprintf("%d.%s", i, p.Value(q.Value).Name)
@@ -198,7 +198,7 @@ func readCheckpoint(path string) (s saved, err error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(metadata[metadataKey]), &s)
 	}
-	if err == nil && (len(s.Members) != len(s.Run.Specs) || len(s.Run.Programs) != len(s.Run.Specs)) {
+	if err == nil && (len(s.Variants) != len(s.Run.Specs) || len(s.Run.Programs) != len(s.Run.Specs)) {
 		err = errors.New("the networks' number is not the same everywhere")
 	}
 	if err != nil {
@@ -230,23 +230,23 @@ func (l *loop) restore(s saved) error {
 	if arithmetic := l.arithmetic; arithmetic != h.run.Arithmetic && !slices.Contains(l.mixed, arithmetic) {
 		l.mixed = append(l.mixed, arithmetic)
 	}
-	for i := range l.members {
-		m := &l.members[i]
-		if err := m.restore(i, &s, l.population); err != nil {
+	for i := range l.variants {
+		v := &l.variants[i]
+		if err := v.restore(i, &s, l.population); err != nil {
 			return fmt.Errorf("%s: %w", h.dir.Path(checkpointFile), err)
 		}
-		if err := l.checkSnapshots(m, i); err != nil {
+		if err := l.checkSnapshots(v, i); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *member) restore(i int, s *saved, population kernels.Population) error {
-	kept := s.Members[i]
-	m.progress = kept.progress
-	state := kernels.State{Step: m.Step, LossSum: float64(kept.LossSum), Diverged: m.Diverged}
-	names := m.arrayNames(i)
+func (v *variant) restore(i int, s *saved, population kernels.Population) error {
+	kept := s.Variants[i]
+	v.progress = kept.progress
+	state := kernels.State{Step: v.Step, LossSum: float64(kept.LossSum), Diverged: v.Diverged}
+	names := v.arrayNames(i)
 	var err error
 	read := func(to *[][]float32, name string) {
 		values, e := s.floats(name)
@@ -255,11 +255,11 @@ func (m *member) restore(i int, s *saved, population kernels.Population) error {
 	}
 	for _, name := range names {
 		read(&state.Params, name)
-		if m.Best != nil {
-			read(&m.best, bestName(name))
+		if v.Best != nil {
+			read(&v.best, bestName(name))
 		}
 	}
-	for k := range m.variant.Optimizer.Slots() {
+	for k := range v.Variant.Optimizer.Slots() {
 		for _, name := range names {
 			read(&state.Slots, slotName(name, k))
 		}

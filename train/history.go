@@ -89,8 +89,8 @@ func (l *loop) openHistory(exec kernels.Executor) error {
 	}
 	// A checkpoint is younger than the snapshots up to its step, but for the first.
 	var beginning []int
-	for i := range l.members {
-		if l.members[i].Step == 0 {
+	for i := range l.variants {
+		if l.variants[i].Step == 0 {
 			beginning = append(beginning, i)
 		}
 	}

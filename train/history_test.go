@@ -28,7 +28,7 @@ import (
 	"vanilla/model"
 )
 
-// mixed is a population whose members differ in all that checkpoints and rounds
+// mixed is a population whose variants differ in all that checkpoints and rounds
 // depend on. One diverges, one loses patience.
 func mixed() []Spec {
 	first := small()

@@ -23,7 +23,7 @@ type loop struct {
 	options    Options
 	data       *mnist.Dataset
 	population kernels.Population
-	members    []member
+	variants   []variant
 	validated  bool // there are held-out images
 	exec       kernels.Executor
 	arithmetic string   // the executor's
@@ -37,10 +37,10 @@ type loop struct {
 	pending []Record
 }
 
-// member is a network of the population.
-type member struct {
-	spec    Spec
-	variant kernels.Variant
+// variant is one of the population, and how far its training is.
+type variant struct {
+	spec Spec
+	kernels.Variant
 	// perEpoch and total count steps.
 	perEpoch, total int
 	// stopping is false if nothing is to be done before the end, snapshots the
@@ -70,7 +70,7 @@ type bestEpoch struct {
 // newLoop checks everything, prepares the population, and begins or continues
 // its history.
 func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options Options) (*loop, error) {
-	l := &loop{options: options, data: data, exec: exec, arithmetic: exec.Arithmetic(), members: make([]member, len(specs))}
+	l := &loop{options: options, data: data, exec: exec, arithmetic: exec.Arithmetic(), variants: make([]variant, len(specs))}
 	variants := make([]kernels.Variant, len(specs))
 	var set kernels.Data
 	var built graph.Cache
@@ -105,19 +105,19 @@ func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options O
 				return nil, err
 			}
 		}
-		m := member{spec: s, variant: variants[i], perEpoch: variants[i].StepsPerEpoch(set.Train.Len())}
-		m.total = m.perEpoch * r.Epochs
-		m.TrainLoss = Loss(math.NaN())
-		m.stopping = l.validated || options.History != ""
+		v := variant{spec: s, Variant: variants[i], perEpoch: variants[i].StepsPerEpoch(set.Train.Len())}
+		v.total = v.perEpoch * r.Epochs
+		v.TrainLoss = Loss(math.NaN())
+		v.stopping = l.validated || options.History != ""
 		if options.History != "" {
 			for _, step := range options.Snapshots.Steps {
-				if step < 0 || step > m.total {
-					return nil, wrong("snapshots", step, fmt.Sprintf("training has steps 0 to %d", m.total))
+				if step < 0 || step > v.total {
+					return nil, wrong("snapshots", step, fmt.Sprintf("training has steps 0 to %d", v.total))
 				}
 			}
-			m.snapshots = options.Snapshots.within(m.total)
+			v.snapshots = options.Snapshots.within(v.total)
 		}
-		l.members[i] = m
+		l.variants[i] = v
 	}
 	if l.population, err = exec.Prepare(set, variants); err != nil {
 		return nil, err
@@ -146,44 +146,44 @@ func (l *loop) close() error {
 // epochs is how many every network has trained.
 func (l *loop) epochs() int {
 	least := math.MaxInt
-	for i := range l.members {
-		least = min(least, l.members[i].Step/l.members[i].perEpoch)
+	for i := range l.variants {
+		least = min(least, l.variants[i].Step/l.variants[i].perEpoch)
 	}
 	return least
 }
 
 // done says whether the network is to be trained no further.
-func (m *member) done() bool {
-	patience := m.spec.Recipe.Patience
-	return m.Step >= m.total || m.Diverged ||
-		m.Best != nil && m.Step/m.perEpoch-m.Best.Epoch >= patience
+func (v *variant) done() bool {
+	patience := v.spec.Recipe.Patience
+	return v.Step >= v.total || v.Diverged ||
+		v.Best != nil && v.Step/v.perEpoch-v.Best.Epoch >= patience
 }
 
 // round counts the network's stops up to where it stands, and nextStop is the
 // step of the next one.
-func (m *member) round() (stops int) {
-	if !m.stopping {
+func (v *variant) round() (stops int) {
+	if !v.stopping {
 		return 0
 	}
-	stops = m.Step / m.perEpoch
-	for _, step := range m.snapshots {
-		if step > m.Step {
+	stops = v.Step / v.perEpoch
+	for _, step := range v.snapshots {
+		if step > v.Step {
 			break
 		}
-		if step%m.perEpoch != 0 {
+		if step%v.perEpoch != 0 {
 			stops++
 		}
 	}
 	return stops
 }
 
-func (m *member) nextStop() int {
-	if !m.stopping {
-		return m.total
+func (v *variant) nextStop() int {
+	if !v.stopping {
+		return v.total
 	}
-	next := (m.Step/m.perEpoch + 1) * m.perEpoch
-	if i, _ := slices.BinarySearch(m.snapshots, m.Step+1); i < len(m.snapshots) {
-		next = min(next, m.snapshots[i])
+	next := (v.Step/v.perEpoch + 1) * v.perEpoch
+	if i, _ := slices.BinarySearch(v.snapshots, v.Step+1); i < len(v.snapshots) {
+		next = min(next, v.snapshots[i])
 	}
 	return next
 }
@@ -192,17 +192,17 @@ func (m *member) nextStop() int {
 // ahead when the last one was interrupted, waits.
 func (l *loop) next() (until []int, more bool) {
 	first := math.MaxInt
-	for i := range l.members {
-		if m := &l.members[i]; !m.done() {
-			first, more = min(first, m.round()), true
+	for i := range l.variants {
+		if v := &l.variants[i]; !v.done() {
+			first, more = min(first, v.round()), true
 		}
 	}
-	until = make([]int, len(l.members))
-	for i := range l.members {
-		m := &l.members[i]
-		until[i] = m.Step
-		if !m.done() && m.round() == first {
-			until[i] = m.nextStop()
+	until = make([]int, len(l.variants))
+	for i := range l.variants {
+		v := &l.variants[i]
+		until[i] = v.Step
+		if !v.done() && v.round() == first {
+			until[i] = v.nextStop()
 		}
 	}
 	return until, more
@@ -233,24 +233,24 @@ func (l *loop) train(ctx context.Context) error {
 
 // report makes a record of an epoch. It is called while the networks train.
 func (l *loop) report(r kernels.Report) {
-	m := &l.members[r.Variant]
-	m.TrainLoss, m.Diverged = Loss(r.Loss), r.Diverged
+	v := &l.variants[r.Variant]
+	v.TrainLoss, v.Diverged = Loss(r.Loss), r.Diverged
 	if r.Diverged {
-		m.Step = r.Step
+		v.Step = r.Step
 	}
 	record := Record{
 		Variant:   r.Variant,
-		Arch:      m.spec.Recipe.Arch,
-		Seed:      m.spec.Seed,
-		OrderSeed: m.spec.OrderSeed,
+		Arch:      v.spec.Recipe.Arch,
+		Seed:      v.spec.Seed,
+		OrderSeed: v.spec.OrderSeed,
 		Epoch:     r.Epoch,
 		Step:      r.Step,
-		TrainLoss: m.TrainLoss,
-		LR:        float64(m.variant.Schedule.At(r.Step-1, m.perEpoch, m.variant.Epochs)),
+		TrainLoss: v.TrainLoss,
+		LR:        float64(v.Variant.Schedule.At(r.Step-1, v.perEpoch, v.Variant.Epochs)),
 		Seconds:   l.seconds + time.Since(l.started).Seconds(),
 		Diverged:  r.Diverged,
 	}
-	if m.stopping {
+	if v.stopping {
 		l.pending = append(l.pending, record)
 	} else {
 		l.observe(record)
@@ -268,24 +268,24 @@ func (l *loop) observe(r Record) {
 func (l *loop) finishRound(ctx context.Context, until []int, known int, interrupted bool) error {
 	complete := true
 	var arrived []int
-	for i := range l.members {
-		m := &l.members[i]
-		before := m.Step
+	for i := range l.variants {
+		v := &l.variants[i]
+		before := v.Step
 		switch {
-		case m.Diverged:
+		case v.Diverged:
 			continue
 		case interrupted:
 			state, err := l.population.State(i)
 			if err != nil {
 				return err
 			}
-			m.Step = state.Step
+			v.Step = state.Step
 		default:
-			m.Step = until[i]
+			v.Step = until[i]
 		}
-		if m.Step < until[i] {
+		if v.Step < until[i] {
 			complete = false
-		} else if m.Step > before {
+		} else if v.Step > before {
 			arrived = append(arrived, i)
 		}
 	}
@@ -318,12 +318,12 @@ func (l *loop) validate(ctx context.Context, r *Record) error {
 		return err
 	}
 	r.Validation = &Validation{Loss: Loss(score.Loss), Accuracy: score.Accuracy()}
-	m := &l.members[r.Variant]
-	if m.spec.Recipe.Patience == 0 || m.Best != nil && score.Accuracy() <= m.Best.Accuracy {
+	v := &l.variants[r.Variant]
+	if v.spec.Recipe.Patience == 0 || v.Best != nil && score.Accuracy() <= v.Best.Accuracy {
 		return nil
 	}
 	state, err := l.population.State(r.Variant)
-	m.Best, m.best = &bestEpoch{r.Epoch, r.Step, score.Accuracy()}, state.Params
+	v.Best, v.best = &bestEpoch{r.Epoch, r.Step, score.Accuracy()}, state.Params
 	return err
 }
 
@@ -344,14 +344,14 @@ func (l *loop) publish() error {
 
 // snapshot writes the networks among the given ones that are at the step of a
 // snapshot.
-func (l *loop) snapshot(ctx context.Context, members []int) error {
+func (l *loop) snapshot(ctx context.Context, variants []int) error {
 	if l.history == nil {
 		return nil
 	}
-	return onAllCores(len(members), func(k int) error {
-		i := members[k]
-		m := &l.members[i]
-		if !l.hasSnapshot(m, m.Step) {
+	return onAllCores(len(variants), func(k int) error {
+		i := variants[k]
+		v := &l.variants[i]
+		if !l.hasSnapshot(v, v.Step) {
 			return nil
 		}
 		state, err := l.population.State(i)
@@ -362,24 +362,24 @@ func (l *loop) snapshot(ctx context.Context, members []int) error {
 		if err != nil {
 			return err
 		}
-		trained, err := l.model(m, state.Params, m.Step, score.Accuracy())
+		trained, err := l.model(v, state.Params, v.Step, score.Accuracy())
 		if err != nil {
 			return err
 		}
-		return l.history.write(l.snapshotFile(i, m.Step), trained)
+		return l.history.write(l.snapshotFile(i, v.Step), trained)
 	})
 }
 
 // hasSnapshot says whether a network is kept as it is after a step.
-func (l *loop) hasSnapshot(m *member, step int) bool {
-	_, wanted := slices.BinarySearch(m.snapshots, step)
-	return wanted || l.options.Snapshots.Epochs && step%m.perEpoch == 0
+func (l *loop) hasSnapshot(v *variant, step int) bool {
+	_, wanted := slices.BinarySearch(v.snapshots, step)
+	return wanted || l.options.Snapshots.Epochs && step%v.perEpoch == 0
 }
 
 // snapshotFile is the name of network i's snapshot in the history's directory.
 func (l *loop) snapshotFile(i, step int) string {
 	dir := snapshotsDir
-	if len(l.members) > 1 {
+	if len(l.variants) > 1 {
 		dir += fmt.Sprintf("/network-%05d", i)
 	}
 	return fmt.Sprintf("%s/step-%09d.safetensors", dir, step)
@@ -387,9 +387,9 @@ func (l *loop) snapshotFile(i, step int) string {
 
 // checkSnapshots fails if a snapshot that network i has written is damaged: it
 // would not be written again. One that is not there was taken away by somebody.
-func (l *loop) checkSnapshots(m *member, i int) error {
-	for step := 0; step <= m.Step; step++ {
-		if !l.hasSnapshot(m, step) {
+func (l *loop) checkSnapshots(v *variant, i int) error {
+	for step := 0; step <= v.Step; step++ {
+		if !l.hasSnapshot(v, step) {
 			continue
 		}
 		path := l.history.dir.Path(l.snapshotFile(i, step))

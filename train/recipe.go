@@ -49,7 +49,7 @@ type Recipe struct {
 	Stroke       float64 `json:"stroke,omitempty"`
 	Elastic      float64 `json:"elastic,omitempty"`
 	ElasticSigma float64 `json:"elastic_sigma,omitempty"`
-	// NoiseShare of the places in a batch have an image of noise, with all classes
+	// NoiseShare of the positions in a batch have an image of noise, with all classes
 	// equally likely as its target.
 	NoiseShare float64 `json:"noise_share,omitempty"`
 	// Validation is the fraction of the training images that is held out.

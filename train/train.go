@@ -216,12 +216,12 @@ type account struct {
 }
 
 // model is the network as it is after so many steps, see [Spec.Model].
-func (l *loop) model(m *member, params [][]float32, step int, accuracy float64) (*model.Model, error) {
-	a := account{Recipe: m.spec.Recipe, Mixed: l.mixed}
-	if step != m.total {
+func (l *loop) model(v *variant, params [][]float32, step int, accuracy float64) (*model.Model, error) {
+	a := account{Recipe: v.spec.Recipe, Mixed: l.mixed}
+	if step != v.total {
 		a.StoppedAt = &step
 	}
-	return m.spec.model(a, m.variant.Program(), params, accuracy, l.data.Train, l.options.Version)
+	return v.spec.model(a, v.Variant.Program(), params, accuracy, l.data.Train, l.options.Version)
 }
 
 // Model is the trained network of a spec with its program's parameters, weights
@@ -274,7 +274,7 @@ func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy floa
 
 // results evaluates the networks as they stand.
 func (l *loop) results(ctx context.Context) ([]Result, error) {
-	results := make([]Result, len(l.members))
+	results := make([]Result, len(l.variants))
 	err := onAllCores(len(results), func(i int) (err error) {
 		results[i], err = l.result(ctx, i)
 		return err
@@ -283,7 +283,7 @@ func (l *loop) results(ctx context.Context) ([]Result, error) {
 		return nil, err
 	}
 	for i := range results {
-		l.diagnose(ctx, &results[i], l.members[i].variant)
+		l.diagnose(ctx, &results[i], l.variants[i].Variant)
 	}
 	return results, nil
 }
@@ -307,31 +307,31 @@ func (l *loop) diagnose(ctx context.Context, r *Result, v kernels.Variant) {
 }
 
 func (l *loop) result(ctx context.Context, i int) (Result, error) {
-	m := &l.members[i]
+	v := &l.variants[i]
 	r := Result{
-		Spec:          m.spec,
-		Parameters:    m.variant.Program().Parameters(),
-		TrainLoss:     float64(m.TrainLoss),
-		Epochs:        m.Step / m.perEpoch,
-		EpochsTrained: float64(m.Step) / float64(m.perEpoch),
-		Diverged:      m.Diverged,
-		Interrupted:   !m.done(),
+		Spec:          v.spec,
+		Parameters:    v.Variant.Program().Parameters(),
+		TrainLoss:     float64(v.TrainLoss),
+		Epochs:        v.Step / v.perEpoch,
+		EpochsTrained: float64(v.Step) / float64(v.perEpoch),
+		Diverged:      v.Diverged,
+		Interrupted:   !v.done(),
 		Seconds:       l.seconds,
 		Mixed:         l.mixed,
 	}
 	if r.Epochs == 0 && !r.Diverged {
 		r.TrainLoss = math.NaN()
 	}
-	if r.Diverged || m.Step == 0 {
+	if r.Diverged || v.Step == 0 {
 		return r, nil
 	}
 	state, err := l.population.State(i)
 	if err != nil {
 		return r, err
 	}
-	if m.best != nil {
-		r.BestEpoch = m.Best.Epoch
-		state.Step, state.Params = m.Best.Step, m.best
+	if v.best != nil {
+		r.BestEpoch = v.Best.Epoch
+		state.Step, state.Params = v.Best.Step, v.best
 		if err := l.population.Restore(i, state); err != nil {
 			return r, err
 		}
@@ -350,7 +350,7 @@ func (l *loop) result(ctx context.Context, i int) (Result, error) {
 			return r, err
 		}
 	}
-	r.Model, err = l.model(m, state.Params, state.Step, r.Test.Accuracy())
+	r.Model, err = l.model(v, state.Params, state.Step, r.Test.Accuracy())
 	return r, err
 }
 

@@ -30,12 +30,12 @@ func (v View) Done() <-chan struct{} { return v.ctx.Done() }
 // Step is how many steps network i has trained, of how many, and how many an
 // epoch has.
 func (v View) Step(i int) (step, total, perEpoch int) {
-	m := &v.loop.members[i]
-	return m.Step, m.total, m.perEpoch
+	one := &v.loop.variants[i]
+	return one.Step, one.total, one.perEpoch
 }
 
 // Diverged says whether network i was stopped because its loss was not finite.
-func (v View) Diverged(i int) bool { return v.loop.members[i].Diverged }
+func (v View) Diverged(i int) bool { return v.loop.variants[i].Diverged }
 
 // Params are network i's weights [out, in] and biases [out] at the moment. They are
 // the caller's.
@@ -53,8 +53,8 @@ func (v View) Test(i int) (kernels.Score, error) {
 // Model is network i with parameters that Params returned and its accuracy on the
 // test images.
 func (v View) Model(i int, params [][]float32, accuracy float64) (*model.Model, error) {
-	m := &v.loop.members[i]
-	return v.loop.model(m, params, m.Step, accuracy)
+	one := &v.loop.variants[i]
+	return v.loop.model(one, params, one.Step, accuracy)
 }
 
 // errLook ends a leg of training after which the run is looked at.
@@ -69,7 +69,7 @@ func (l *loop) leg(ctx context.Context, until []int) (context.Context, context.C
 	pace := l.options.Watch(View{ctx, l})
 	if pace.Steps > 0 {
 		for i := range until {
-			until[i] = min(until[i], l.members[i].Step+pace.Steps)
+			until[i] = min(until[i], l.variants[i].Step+pace.Steps)
 		}
 	} else if pace.Time > 0 {
 		return context.WithTimeoutCause(ctx, pace.Time, errLook)

@@ -16,7 +16,7 @@ type accuracyScale struct{}
 // mostAccurate is where the scale ends: of 10,000 images all but one.
 const mostAccurate = 0.9999
 
-// errorDigits is an accuracy's place on the scale.
+// errorDigits is an accuracy's position on the scale.
 func errorDigits(accuracy float64) float64 { return -math.Log10(1 - math.Min(accuracy, mostAccurate)) }
 
 // Normalize implements plot.Normalizer.
@@ -93,8 +93,8 @@ func NewAccuracyAxis(values []float64) AccuracyAxis {
 	return AccuracyAxis{low, high}
 }
 
-// Place is where an accuracy is, from 0 to 1; what is beyond the axis is at its end.
-func (a AccuracyAxis) Place(accuracy float64) float64 {
+// Position is where an accuracy is, from 0 to 1; what is beyond the axis is at its end.
+func (a AccuracyAxis) Position(accuracy float64) float64 {
 	return math.Max(0, math.Min(accuracyScale{}.Normalize(a.low, a.high, accuracy), 1))
 }
 

@@ -124,8 +124,8 @@ func (m *Marginals) draw(c *canvas, _ int) {
 	xs, ys, height := m.columns()
 	const width = bodyWidth/2 - 8
 	names, counts := m.sides()
-	place := func(x, accuracy float64) float64 {
-		return x + names + (width-names-counts)*axis.Place(accuracy)
+	position := func(x, accuracy float64) float64 {
+		return x + names + (width-names-counts)*axis.Position(accuracy)
 	}
 	ticks := axis.Ticks()
 	for i, d := range m.Dimensions {
@@ -139,7 +139,7 @@ func (m *Marginals) draw(c *canvas, _ int) {
 		y += marginalHead
 		bottom := y + float64(len(d.Levels))*marginalRow
 		for _, t := range ticks {
-			c.lines(c.colors.grid, 0.4, place(x, t.Value), y-2, place(x, t.Value), bottom)
+			c.lines(c.colors.grid, 0.4, position(x, t.Value), y-2, position(x, t.Value), bottom)
 		}
 		for k, l := range d.Levels {
 			mid := y + (float64(k)+0.5)*marginalRow - 1
@@ -150,7 +150,7 @@ func (m *Marginals) draw(c *canvas, _ int) {
 			if l.N == 0 {
 				continue
 			}
-			from, to, median, best := place(x, l.LowerQuartile), place(x, l.UpperQuartile), place(x, l.Median), place(x, l.Best)
+			from, to, median, best := position(x, l.LowerQuartile), position(x, l.UpperQuartile), position(x, l.Median), position(x, l.Best)
 			c.lines(blend(c.good, c.background, 0.35), 5, from, mid, math.Max(to, from+1), mid)
 			c.lines(c.muted, 0.5, to, mid, best, mid)
 			c.lines(c.muted, 1, best, mid-3, best, mid+3)
@@ -163,7 +163,7 @@ func (m *Marginals) draw(c *canvas, _ int) {
 		label, free := style{size: 7.5, color: c.muted, align: centred}, math.Inf(-1)
 		for _, t := range ticks {
 			half := label.width(t.Label) / 2
-			if at := place(x, t.Value); at-half >= free { // a label that would touch the one before it is left out
+			if at := position(x, t.Value); at-half >= free { // a label that would touch the one before it is left out
 				c.text(at, height+4, t.Label, label)
 				free = at + half + 3
 			}

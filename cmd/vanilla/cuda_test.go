@@ -48,9 +48,9 @@ func standIn(t *testing.T) string {
 func TestWithoutGPU(t *testing.T) {
 	inData(t)
 	nowhere := []string{driver.LibraryVariable + "=/nowhere/libcuda.so.1"}
-	const reason = "no NVIDIA driver: /nowhere/libcuda.so.1 not found"
+	const why = "no NVIDIA driver: /nowhere/libcuda.so.1 not found"
 	stdout, stderr, code := command(t, nowhere, "devices")
-	if code != done || !strings.Contains(stdout, "\ncuda  none: "+reason+"\n") {
+	if code != done || !strings.Contains(stdout, "\ncuda  none: "+why+"\n") {
 		t.Errorf("devices: exit code %d, printed %s%s", code, stdout, stderr)
 	}
 	stdout, stderr, code = command(t, nowhere, tiny("--json")...)
@@ -58,15 +58,15 @@ func TestWithoutGPU(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &trained); err != nil || code != done || trained.Executor != "cpu" {
 		t.Errorf("auto: exit code %d, executor %q, err %v: %s", code, trained.Executor, err, stderr)
 	}
-	if !strings.Contains(stderr, "no GPU: "+reason+"; training on the CPU\n") {
+	if !strings.Contains(stderr, "no GPU: "+why+"; training on the CPU\n") {
 		t.Errorf("auto: on stderr %s", stderr)
 	}
 	_, stderr, code = command(t, nowhere, tiny("--device", "cuda")...)
-	if code != misuse || !strings.Contains(stderr, "--device cuda: "+reason+": want cpu\n") {
+	if code != misuse || !strings.Contains(stderr, "--device cuda: "+why+": want cpu\n") {
 		t.Errorf("cuda: exit code %d, on stderr %s", code, stderr)
 	}
 	_, stderr, code = command(t, nowhere, "bench", "--executors", "cuda")
-	if code != misuse || !strings.Contains(stderr, "--executors cuda: "+reason+"\n") {
+	if code != misuse || !strings.Contains(stderr, "--executors cuda: "+why+"\n") {
 		t.Errorf("bench: exit code %d, on stderr %s", code, stderr)
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 // evalFlags are the flags of the command eval.
 type evalFlags struct {
-	placement
+	executorFlags
 	source
 	chosen
 	data dataSource
@@ -61,7 +61,7 @@ parameters that are not finite is refused.`,
 		},
 	}
 	c.Flags().SortFlags = false
-	e.placement.flags(c)
+	e.executorFlags.flags(c)
 	e.source.flags(c)
 	e.chosen.flags(c, "list the mistakes")
 	e.data.addTo(c.Flags(), "mnist", dataUsage)
@@ -70,7 +70,7 @@ parameters that are not finite is refused.`,
 }
 
 func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err error) {
-	exec, err := e.placement.open()
+	exec, err := e.executorFlags.open()
 	if err != nil {
 		return err
 	}

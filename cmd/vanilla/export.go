@@ -125,7 +125,7 @@ const probes = 64
 // overflows fails if the network has outputs that are not finite, on images from black to white and on noise: whoever
 // reads the file would find out later.
 func overflows(ctx context.Context, name string, m *model.Model) (err error) {
-	p := placement{device: "cpu", executor: device.Fast}
+	p := executorFlags{device: "cpu", executor: device.Fast}
 	exec, err := p.open()
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ import (
 
 // predictFlags are the flags of the command predict.
 type predictFlags struct {
-	placement
+	executorFlags
 	source
 	data      dataSource
 	show      string
@@ -76,7 +76,7 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
 	c.Flags().BoolVar(&p.raw, "raw", false, "take images as they are in the data: of their size, grey values from 0 (black) as pixels")
 	c.Flags().StringVar(&p.show, "show", "", "where to draw the images as the network saw them, a `file` whose name ends in .png or .svg")
 	p.data.addTo(c.Flags(), "", "instead of images, the test images of: "+dataUsage)
-	p.placement.flags(c)
+	p.executorFlags.flags(c)
 	p.source.flags(c)
 	c.Flags().BoolVar(&p.json, "json", false, "print one JSON object for each image, on a line of its own")
 	return c
@@ -110,7 +110,7 @@ func (p *predictFlags) run(c *cobra.Command, name string, files []string) (err e
 			return err
 		}
 	}
-	exec, err := p.placement.open()
+	exec, err := p.executorFlags.open()
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 
 // serveFlags are the flags of the command serve.
 type serveFlags struct {
-	placement
+	executorFlags
 	source
 	address, sweep string
 	data           dataSource
@@ -63,7 +63,7 @@ whoever reaches it can use it. Ctrl-C ends it.`,
 	c.Flags().StringVar(&s.sweep, "sweep", "", "sweep to follow, by its `directory`, which may be running")
 	c.Flags().BoolVar(&s.open, "open", false, "open the page in a browser")
 	s.data.addTo(c.Flags(), "mnist", dataUsage)
-	s.placement.flags(c)
+	s.executorFlags.flags(c)
 	s.source.flags(c)
 	return c
 }
@@ -72,7 +72,7 @@ whoever reaches it can use it. Ctrl-C ends it.`,
 const shownImages = 1000
 
 func (s *serveFlags) run(ctx context.Context, names []string, stdout, stderr io.Writer) (err error) {
-	executor, err := s.placement.open()
+	executor, err := s.executorFlags.open()
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ import (
 // sweepFlags are the flags of the command sweep.
 type sweepFlags struct {
 	spec sweep.Spec
-	placement
+	executorFlags
 	base, file, shard string // --recipe, --spec, --shard
 	data              dataSource
 	out               string
@@ -112,7 +112,7 @@ what it wrote trains the finalists.`,
 
 	where := group("Data and hardware")
 	s.data.addTo(where, "mnist", dataUsage)
-	s.placement.trainingTo(where)
+	s.executorFlags.trainingTo(where)
 	where.Float64Var(&s.memoryGiB, "memory", 1, "approximate memory of the networks in training at once, in `GiB`")
 	where.StringVar(&s.shard, "shard", "1/1", "which `part` of the plan to train, from 1, and how many parts there are")
 
@@ -696,16 +696,16 @@ type deviceReport struct {
 
 // devices are where the sweep could run: for auto, every device that has the
 // precision.
-func (s *sweepFlags) devices() []placement {
+func (s *sweepFlags) devices() []executorFlags {
 	if s.device != "auto" {
-		return []placement{s.placement}
+		return []executorFlags{s.executorFlags}
 	}
-	var all []placement
+	var all []executorFlags
 	for _, d := range device.Devices() {
 		if d.Name == "cpu" && s.precision != device.Precisions()[0] {
 			continue
 		}
-		all = append(all, placement{d.Name, s.executor, s.precision})
+		all = append(all, executorFlags{d.Name, s.executor, s.precision})
 	}
 	return all
 }

@@ -35,7 +35,7 @@ import (
 // trainFlags are the flags of the command train.
 type trainFlags struct {
 	train.Spec
-	placement
+	executorFlags
 	seeds              int               // --seeds
 	base               string            // --recipe
 	from               string            // --from
@@ -124,7 +124,7 @@ same bytes.`,
 
 	where := group("Data and hardware")
 	t.data.addTo(where, "mnist", dataUsage)
-	t.placement.trainingTo(where)
+	t.executorFlags.trainingTo(where)
 
 	keep := group("History")
 	keep.StringVar(&t.history, "history", "", "where to keep the run's course, a `directory`: history.jsonl has a JSON object for each epoch, snapshots the network on its way, checkpoint.safetensors everything needed to continue")

@@ -257,7 +257,7 @@ func (v *vizFlags) unitFlag(c *cobra.Command, usage string) {
 // prepare opens what figures need, for as long as ctx is not done.
 func (v *vizFlags) prepare(ctx context.Context) (err error) {
 	v.ctx = ctx
-	p := placement{device: "auto", executor: device.Fast}
+	p := executorFlags{device: "auto", executor: device.Fast}
 	v.exec, err = p.open()
 	return err
 }

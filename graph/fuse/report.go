@@ -23,8 +23,8 @@ func Report(p, q *ir.Program) []string {
 	var lines []string
 	var rest []*ir.Op // tensor operations since the last layer operation
 	flush := func() {
-		if reason := n.between(rest); reason != "" {
-			lines = append(lines, "not fused  "+reason)
+		if why := n.between(rest); why != "" {
+			lines = append(lines, "not fused  "+why)
 		}
 		rest = nil
 	}

@@ -8,11 +8,11 @@ type batch struct {
 	asked  []int32 // their rows in input, as they were given
 	rows   []int32 // the same in the order in which they run
 	labels []byte  // of rows, padded to whole panels
-	// samples are their records, if layers read these, and cold the buffer for the
+	// examples are their records, if layers read these, and cold the buffer for the
 	// values of their cold columns.
-	samples []sample
+	examples []example
 	cold    int
-	packed  []packedSample
+	packed  []packedExample
 	// ordered keeps the examples in the order in which they were given: random
 	// numbers belong to places in the batch.
 	ordered bool
@@ -22,7 +22,7 @@ type batch struct {
 func newBatch(capacity int, reads bool) *batch {
 	b := &batch{asked: make([]int32, capacity), rows: make([]int32, capacity), labels: make([]byte, padded(capacity))}
 	if reads {
-		b.samples, b.packed = make([]sample, capacity), make([]packedSample, capacity)
+		b.examples, b.packed = make([]example, capacity), make([]packedExample, capacity)
 	}
 	return b
 }
@@ -43,7 +43,7 @@ func (b *batch) take(in *input, rows []int32) error {
 		}
 	}
 	b.input = in
-	if b.samples == nil {
+	if b.examples == nil {
 		copy(b.rows, rows)
 		for i, r := range rows {
 			b.labels[i] = in.Labels[r]
@@ -52,30 +52,30 @@ func (b *batch) take(in *input, rows []int32) error {
 	}
 	packed := b.packed[:len(rows)]
 	for i, r := range rows { // by themselves: they come from far, several at once
-		packed[i] = in.samples[r]
+		packed[i] = in.examples[r]
 	}
-	var next [lengths]uint32 // of each class, first their number, then the next one's place
+	var next [lengths]uint32 // of each class, first their number, then the next one's index
 	for _, s := range packed {
 		next[b.class(s)]++
 	}
-	place := uint32(0)
+	index := uint32(0)
 	for i, n := range next {
-		next[i] = place
-		place += n
+		next[i] = index
+		index += n
 	}
-	b.samples = b.samples[:len(rows)]
+	b.examples = b.examples[:len(rows)]
 	for i, s := range packed {
 		c := b.class(s)
 		at := next[c]
 		next[c]++
-		b.samples[at] = sample{sampleRecord: uint32(s >> 32), sampleCount: uint32(s) >> 8}
+		b.examples[at] = example{exampleRecord: uint32(s >> 32), exampleCount: uint32(s) >> 8}
 		b.rows[at], b.labels[at] = rows[i], byte(s)
 	}
 	first := uint32(0)
-	for i := range b.samples {
-		s := &b.samples[i]
-		s[sampleFirst] = first
-		first += (s[sampleCount] + lanes - 1) &^ (lanes - 1)
+	for i := range b.examples {
+		s := &b.examples[i]
+		s[exampleFirst] = first
+		first += (s[exampleCount] + lanes - 1) &^ (lanes - 1)
 	}
 	b.cold = int(first)
 	return nil
@@ -96,7 +96,7 @@ func (b *batch) target(i, classes int) []float32 {
 }
 
 // class orders the examples: those of one class keep their order.
-func (b *batch) class(s packedSample) int {
+func (b *batch) class(s packedExample) int {
 	if b.ordered {
 		return 0
 	}
@@ -110,6 +110,6 @@ const (
 	lengthStep = 8
 )
 
-func lengthClass(s packedSample) int {
+func lengthClass(s packedExample) int {
 	return min((int(uint32(s)>>8)+lengthStep-1)/lengthStep, lengths-1)
 }

@@ -73,9 +73,9 @@ const (
 func trial() func(p *products) time.Duration {
 	const recordBytes = (trialHot + 3*trialEntries + recordLine - 1) / recordLine * recordLine
 	records := make([]byte, trialRows*recordBytes)
-	samples := make([]sample, trialRows)
-	for i := range samples {
-		samples[i] = sample{sampleRecord: uint32(i * recordBytes / recordLine), sampleFirst: uint32(i * trialEntries), sampleCount: trialEntries}
+	examples := make([]example, trialRows)
+	for i := range examples {
+		examples[i] = example{exampleRecord: uint32(i * recordBytes / recordLine), exampleFirst: uint32(i * trialEntries), exampleCount: trialEntries}
 		for e := range trialEntries {
 			row := 8 * ((e*trialCold/trialEntries + i*e) % trialCold)
 			at := i*recordBytes + trialHot + trialEntries + 2*e
@@ -89,9 +89,9 @@ func trial() func(p *products) time.Duration {
 		for range trialTimes {
 			start := time.Now()
 			p.multiply(z, bias, x, w, trialRows, trialRows, trialHot, 1, 0, lanes, len(w))
-			p.gather(z, w[trialHot*lanes:], cold, records, samples, nil, trialHot, 1, len(w))
+			p.gather(z, w[trialHot*lanes:], cold, records, examples, nil, trialHot, 1, len(w))
 			p.accumulate(w, x, z, trialRows, trialRows, trialHot, 1, len(w), 1, 0)
-			p.scatter(w[trialHot*lanes:], z, cold, records, samples, trialHot, 1, len(w), 0)
+			p.scatter(w[trialHot*lanes:], z, cold, records, examples, trialHot, 1, len(w), 0)
 			p.columnSums(bias, z, trialRows, 1, 0)
 			least = min(least, time.Since(start))
 		}

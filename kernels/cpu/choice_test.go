@@ -88,8 +88,8 @@ func TestTrial(t *testing.T) {
 		for _, p := range []*products{&r.products, &r.half} {
 			rows := 0
 			counted := *p
-			counted.gather = func(z, w, cold []float32, records []byte, samples, ahead []sample, hot, panels, wPanel int) {
-				for _, s := range samples {
+			counted.gather = func(z, w, cold []float32, records []byte, examples, ahead []example, hot, panels, wPanel int) {
+				for _, s := range examples {
 					values, index := entries(cold, records, s, hot)
 					for range values {
 						if row := coldRow(index) / lanes; row >= trialCold {
@@ -99,7 +99,7 @@ func TestTrial(t *testing.T) {
 						rows++
 					}
 				}
-				p.gather(z, w, cold, records, samples, ahead, hot, panels, wPanel)
+				p.gather(z, w, cold, records, examples, ahead, hot, panels, wPanel)
 			}
 			trial()(&counted)
 			if want := trialTimes * trialRows * trialEntries; rows != want {

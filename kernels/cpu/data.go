@@ -39,7 +39,7 @@ type dataset struct {
 	// every example; those from hot on only where they are not zero.
 	order []int
 	hot   int // a multiple of 16, of which those beyond the columns are zero
-	place []int
+	stored []int // where each column is in order
 	// routines and what its encode reads.
 	routines *routines
 	runs     []run
@@ -52,14 +52,14 @@ type input struct {
 	kernels.Examples
 	encode  sync.Once
 	records []byte
-	samples []packedSample
+	examples []packedExample
 	index   []uint16 // buffer for those of one record's cold pixels
 	last    []byte   // buffer for pixels at the end of the data
 }
 
-// packedSample is an example's record, the number of its cold pixels and its
+// packedExample is an example's record, the number of its cold pixels and its
 // label in 32, 24 and 8 bits: they are looked up in random order.
-type packedSample uint64
+type packedExample uint64
 
 // newDataset decides between hot and cold columns by the training set's
 // density.
@@ -97,11 +97,11 @@ func newDataset(data kernels.Data, r *routines) *dataset {
 	// Columns that are neighbours stay close together.
 	slices.Sort(d.order[:min(d.hot, columns)])
 	slices.Sort(d.order[min(d.hot, columns):])
-	d.place = make([]int, columns)
+	d.stored = make([]int, columns)
 	wide := (columns + encodeColumns - 1) / encodeColumns * encodeColumns
 	d.cold, d.index = make([]byte, wide), make([]uint16, wide+coldStep)
 	for k, c := range d.order {
-		d.place[c] = k
+		d.stored[c] = k
 		if k >= d.hot {
 			d.cold[c], d.index[c] = math.MaxUint8, uint16(8*(k-d.hot))
 			continue
@@ -153,17 +153,17 @@ func (d *dataset) write(in *input, fetch []int32) {
 	if cap(in.records) < most {
 		in.records = hugePages[byte](most)
 	}
-	if cap(in.samples) < n {
-		in.samples = make([]packedSample, n)
+	if cap(in.examples) < n {
+		in.examples = make([]packedExample, n)
 	}
 	if in.index == nil {
 		in.index = make([]uint16, columns+encodePadding)
 		in.last = make([]byte, columns+encodePadding)
 	}
 	records := in.records[:most]
-	in.samples = in.samples[:n]
+	in.examples = in.examples[:n]
 	at := 0
-	for i := range in.samples {
+	for i := range in.examples {
 		row := in.Pixels[i*columns:]
 		if len(row) < columns+encodePadding {
 			row = in.last[:copy(in.last, row[:columns])+encodePadding]
@@ -172,7 +172,7 @@ func (d *dataset) write(in *input, fetch []int32) {
 		if i < len(fetch) {
 			d.routines.fetch(d.splits[kernels.Train].Row(int(fetch[i])))
 		}
-		in.samples[i] = packedSample(at/recordLine)<<32 | packedSample(count)<<8 | packedSample(in.Labels[i])
+		in.examples[i] = packedExample(at/recordLine)<<32 | packedExample(count)<<8 | packedExample(in.Labels[i])
 		at += (d.hot + 3*count + recordLine - 1) / recordLine * recordLine
 	}
 	in.records = records[:at+recordLine]

@@ -25,13 +25,13 @@ func columnSumsAVX2(dst []float32, d []float32, rows int, keep float32, alpha fl
 func scaleAVX2(w []float32, factor float32)
 
 //go:noescape
-func convertAVX2(x []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
+func convertAVX2(x []float32, cold []float32, records []byte, examples [][4]uint32, hot int)
 
 //go:noescape
-func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
+func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, examples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 
 //go:noescape
-func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
+func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, examples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 
 //go:noescape
 func sigmoidAVX2(h []float32, z []float32)
@@ -172,13 +172,13 @@ func columnSumsAVX512(dst []float32, d []float32, rows int, keep float32, alpha 
 func scaleAVX512(w []float32, factor float32)
 
 //go:noescape
-func convertAVX512(x []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
+func convertAVX512(x []float32, cold []float32, records []byte, examples [][4]uint32, hot int)
 
 //go:noescape
-func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
+func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, examples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 
 //go:noescape
-func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
+func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, examples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 
 //go:noescape
 func sigmoidAVX512(h []float32, z []float32)
@@ -313,10 +313,10 @@ func accumulateAVX2Half(dst []float32, a []float32, d []float32, rows int, aRows
 func columnSumsAVX2Half(dst []float32, d []float32, rows int, keep float32, alpha float32)
 
 //go:noescape
-func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
+func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, examples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 
 //go:noescape
-func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
+func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, examples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 
 //go:noescape
 func maxPool2AVX2(out []float32, in []float32, rows int, width int)

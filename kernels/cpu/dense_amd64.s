@@ -1753,22 +1753,22 @@ out4:
 	VZEROUPPER
 	RET
 
-// func convertAVX2(x []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
+// func convertAVX2(x []float32, cold []float32, records []byte, examples [][4]uint32, hot int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·convertAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS constants<>+0(SB), Y2
 	MOVQ         x_base+0(FP), AX
-	MOVQ         samples_len+80(FP), CX
+	MOVQ         examples_len+80(FP), CX
 	SHLQ         $0x06, CX
-	MOVQ         samples_len+80(FP), DX
+	MOVQ         examples_len+80(FP), DX
 	SHLQ         $0x04, DX
-	MOVQ         samples_base+72(FP), BX
+	MOVQ         examples_base+72(FP), BX
 	ADDQ         BX, DX
 	SUBQ         $0x10, DX
-	MOVQ         samples_base+72(FP), BX
-	MOVQ         samples_len+80(FP), SI
+	MOVQ         examples_base+72(FP), BX
+	MOVQ         examples_len+80(FP), SI
 
-sample1:
+example1:
 	DECQ       SI
 	JL         end2
 	LEAQ       192(BX), DI
@@ -1836,23 +1836,23 @@ values6:
 next7:
 	ADDQ $0x40, AX
 	ADDQ $0x10, BX
-	JMP  sample1
+	JMP  example1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
+// func gatherAVX2(z []float32, w []float32, cold []float32, records []byte, examples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gatherAVX2(SB), NOSPLIT, $0-168
 	MOVQ z_base+0(FP), AX
 	MOVQ w_base+24(FP), CX
 	MOVQ ahead_base+120(FP), DX
 	MOVQ ahead_len+128(FP), BX
-	MOVQ samples_base+96(FP), SI
-	MOVQ samples_len+104(FP), DI
+	MOVQ examples_base+96(FP), SI
+	MOVQ examples_len+104(FP), DI
 
-sample1:
+example1:
 	DECQ       DI
 	JL         end2
 	DECQ       BX
@@ -1887,7 +1887,7 @@ fetched3:
 	MOVL    8(SI), R10
 	ADDQ    R10, R9
 	LEAQ    (R9)(R10*2), R10
-	MOVQ    samples_len+104(FP), R11
+	MOVQ    examples_len+104(FP), R11
 	MOVQ    AX, R12
 	SHLQ    $0x06, R11
 	VMOVUPS (R12), Y0
@@ -1928,7 +1928,7 @@ turn5:
 	JL             turn5
 
 turned6:
-	MOVQ    samples_len+104(FP), R8
+	MOVQ    examples_len+104(FP), R8
 	MOVQ    AX, R9
 	SHLQ    $0x06, R8
 	VADDPS  Y2, Y0, Y0
@@ -1941,22 +1941,22 @@ turned6:
 	VMOVUPS Y1, 32(R9)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, SI
-	JMP     sample1
+	JMP     example1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
+// func scatterAVX2(w []float32, d []float32, cold []float32, records []byte, examples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 // Requires: AVX, FMA3
 TEXT ·scatterAVX2(SB), NOSPLIT, $0-148
 	MOVQ         w_base+0(FP), AX
 	MOVQ         d_base+24(FP), CX
 	VBROADCASTSS alpha+144(FP), Y10
-	MOVQ         samples_base+96(FP), DX
-	MOVQ         samples_len+104(FP), BX
+	MOVQ         examples_base+96(FP), DX
+	MOVQ         examples_len+104(FP), BX
 
-sample1:
+example1:
 	DECQ    BX
 	JL      end2
 	MOVL    4(DX), SI
@@ -1972,7 +1972,7 @@ sample1:
 	MOVL    8(DX), R8
 	ADDQ    R8, DI
 	LEAQ    (DI)(R8*2), R8
-	MOVQ    samples_len+104(FP), R9
+	MOVQ    examples_len+104(FP), R9
 	MOVQ    CX, R10
 	SHLQ    $0x06, R9
 	VMOVUPS (R10), Y8
@@ -2024,7 +2024,7 @@ turn3:
 turned4:
 	ADDQ $0x40, CX
 	ADDQ $0x10, DX
-	JMP  sample1
+	JMP  example1
 
 end2:
 	VZEROUPPER
@@ -7821,22 +7821,22 @@ out4:
 	VZEROUPPER
 	RET
 
-// func convertAVX512(x []float32, cold []float32, records []byte, samples [][4]uint32, hot int)
+// func convertAVX512(x []float32, cold []float32, records []byte, examples [][4]uint32, hot int)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·convertAVX512(SB), NOSPLIT, $0-104
 	VBROADCASTSS constants<>+0(SB), Z1
 	MOVQ         x_base+0(FP), AX
-	MOVQ         samples_len+80(FP), CX
+	MOVQ         examples_len+80(FP), CX
 	SHLQ         $0x06, CX
-	MOVQ         samples_len+80(FP), DX
+	MOVQ         examples_len+80(FP), DX
 	SHLQ         $0x04, DX
-	MOVQ         samples_base+72(FP), BX
+	MOVQ         examples_base+72(FP), BX
 	ADDQ         BX, DX
 	SUBQ         $0x10, DX
-	MOVQ         samples_base+72(FP), BX
-	MOVQ         samples_len+80(FP), SI
+	MOVQ         examples_base+72(FP), BX
+	MOVQ         examples_len+80(FP), SI
 
-sample1:
+example1:
 	DECQ       SI
 	JL         end2
 	LEAQ       192(BX), DI
@@ -7896,13 +7896,13 @@ values6:
 next7:
 	ADDQ $0x40, AX
 	ADDQ $0x10, BX
-	JMP  sample1
+	JMP  example1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
+// func gatherAVX512(z []float32, w []float32, cold []float32, records []byte, examples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·gatherAVX512(SB), NOSPLIT, $0-168
 	MOVQ panels+152(FP), AX
@@ -7915,10 +7915,10 @@ TEXT ·gatherAVX512(SB), NOSPLIT, $0-168
 	LEAQ (DX)(DX*2), BX
 	MOVQ ahead_base+120(FP), SI
 	MOVQ ahead_len+128(FP), DI
-	MOVQ samples_base+96(FP), R8
-	MOVQ samples_len+104(FP), R9
+	MOVQ examples_base+96(FP), R8
+	MOVQ examples_len+104(FP), R9
 
-sample2:
+example2:
 	DECQ       R9
 	JL         end3
 	DECQ       DI
@@ -7953,7 +7953,7 @@ fetched4:
 	MOVL    8(R8), R12
 	ADDQ    R12, R11
 	LEAQ    (R11)(R12*2), R12
-	MOVQ    samples_len+104(FP), R13
+	MOVQ    examples_len+104(FP), R13
 	MOVQ    AX, R14
 	SHLQ    $0x06, R13
 	VMOVUPS (R14), Z0
@@ -8016,7 +8016,7 @@ turn6:
 	JL           turn6
 
 turned7:
-	MOVQ    samples_len+104(FP), R10
+	MOVQ    examples_len+104(FP), R10
 	MOVQ    AX, R11
 	SHLQ    $0x06, R10
 	VADDPS  Z1, Z0, Z0
@@ -8040,7 +8040,7 @@ turned7:
 	VMOVUPS Z12, (R11)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, R8
-	JMP     sample2
+	JMP     example2
 
 end3:
 	VZEROUPPER
@@ -8056,10 +8056,10 @@ fewer1:
 	SHLQ $0x02, DX
 	MOVQ ahead_base+120(FP), BX
 	MOVQ ahead_len+128(FP), SI
-	MOVQ samples_base+96(FP), DI
-	MOVQ samples_len+104(FP), R8
+	MOVQ examples_base+96(FP), DI
+	MOVQ examples_len+104(FP), R8
 
-sample9:
+example9:
 	DECQ       R8
 	JL         end10
 	DECQ       SI
@@ -8094,7 +8094,7 @@ fetched11:
 	MOVL    8(DI), R11
 	ADDQ    R11, R10
 	LEAQ    (R10)(R11*2), R11
-	MOVQ    samples_len+104(FP), R12
+	MOVQ    examples_len+104(FP), R12
 	MOVQ    AX, R13
 	SHLQ    $0x06, R12
 	VMOVUPS (R13), Z0
@@ -8148,7 +8148,7 @@ turn13:
 	JL           turn13
 
 turned14:
-	MOVQ    samples_len+104(FP), R9
+	MOVQ    examples_len+104(FP), R9
 	MOVQ    AX, R10
 	SHLQ    $0x06, R9
 	VADDPS  Z1, Z0, Z0
@@ -8167,7 +8167,7 @@ turned14:
 	VMOVUPS Z8, (R10)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, DI
-	JMP     sample9
+	JMP     example9
 
 end10:
 	VZEROUPPER
@@ -8183,10 +8183,10 @@ fewer8:
 	SHLQ $0x02, DX
 	MOVQ ahead_base+120(FP), BX
 	MOVQ ahead_len+128(FP), SI
-	MOVQ samples_base+96(FP), DI
-	MOVQ samples_len+104(FP), R8
+	MOVQ examples_base+96(FP), DI
+	MOVQ examples_len+104(FP), R8
 
-sample16:
+example16:
 	DECQ       R8
 	JL         end17
 	DECQ       SI
@@ -8221,7 +8221,7 @@ fetched18:
 	MOVL    8(DI), R11
 	ADDQ    R11, R10
 	LEAQ    (R10)(R11*2), R11
-	MOVQ    samples_len+104(FP), R12
+	MOVQ    examples_len+104(FP), R12
 	MOVQ    AX, R13
 	SHLQ    $0x06, R12
 	VMOVUPS (R13), Z0
@@ -8266,7 +8266,7 @@ turn20:
 	JL           turn20
 
 turned21:
-	MOVQ    samples_len+104(FP), R9
+	MOVQ    examples_len+104(FP), R9
 	MOVQ    AX, R10
 	SHLQ    $0x06, R9
 	VADDPS  Z1, Z0, Z0
@@ -8280,7 +8280,7 @@ turned21:
 	VMOVUPS Z4, (R10)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, DI
-	JMP     sample16
+	JMP     example16
 
 end17:
 	VZEROUPPER
@@ -8291,10 +8291,10 @@ fewer15:
 	MOVQ w_base+24(FP), CX
 	MOVQ ahead_base+120(FP), DX
 	MOVQ ahead_len+128(FP), BX
-	MOVQ samples_base+96(FP), SI
-	MOVQ samples_len+104(FP), DI
+	MOVQ examples_base+96(FP), SI
+	MOVQ examples_len+104(FP), DI
 
-sample22:
+example22:
 	DECQ       DI
 	JL         end23
 	DECQ       BX
@@ -8329,7 +8329,7 @@ fetched24:
 	MOVL    8(SI), R10
 	ADDQ    R10, R9
 	LEAQ    (R9)(R10*2), R10
-	MOVQ    samples_len+104(FP), R11
+	MOVQ    examples_len+104(FP), R11
 	MOVQ    AX, R12
 	SHLQ    $0x06, R11
 	VMOVUPS (R12), Z0
@@ -8361,7 +8361,7 @@ turn26:
 	JL           turn26
 
 turned27:
-	MOVQ    samples_len+104(FP), R8
+	MOVQ    examples_len+104(FP), R8
 	MOVQ    AX, R9
 	SHLQ    $0x06, R8
 	VADDPS  Z1, Z0, Z0
@@ -8370,13 +8370,13 @@ turned27:
 	VMOVUPS Z0, (R9)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, SI
-	JMP     sample22
+	JMP     example22
 
 end23:
 	VZEROUPPER
 	RET
 
-// func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
+// func scatterAVX512(w []float32, d []float32, cold []float32, records []byte, examples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 // Requires: AVX, AVX512F
 TEXT ·scatterAVX512(SB), NOSPLIT, $0-148
 	MOVQ         panels+128(FP), AX
@@ -8388,10 +8388,10 @@ TEXT ·scatterAVX512(SB), NOSPLIT, $0-148
 	LEAQ         (CX)(CX*2), DX
 	MOVQ         d_base+24(FP), BX
 	VBROADCASTSS alpha+144(FP), Z20
-	MOVQ         samples_base+96(FP), SI
-	MOVQ         samples_len+104(FP), DI
+	MOVQ         examples_base+96(FP), SI
+	MOVQ         examples_len+104(FP), DI
 
-sample2:
+example2:
 	DECQ    DI
 	JL      end3
 	MOVL    4(SI), R8
@@ -8407,7 +8407,7 @@ sample2:
 	MOVL    8(SI), R10
 	ADDQ    R10, R9
 	LEAQ    (R9)(R10*2), R10
-	MOVQ    samples_len+104(FP), R11
+	MOVQ    examples_len+104(FP), R11
 	MOVQ    BX, R12
 	SHLQ    $0x06, R11
 	VMOVUPS (R12), Z16
@@ -8493,7 +8493,7 @@ turn4:
 turned5:
 	ADDQ $0x40, BX
 	ADDQ $0x10, SI
-	JMP  sample2
+	JMP  example2
 
 end3:
 	VZEROUPPER
@@ -8508,10 +8508,10 @@ fewer1:
 	SHLQ         $0x02, CX
 	MOVQ         d_base+24(FP), DX
 	VBROADCASTSS alpha+144(FP), Z15
-	MOVQ         samples_base+96(FP), BX
-	MOVQ         samples_len+104(FP), SI
+	MOVQ         examples_base+96(FP), BX
+	MOVQ         examples_len+104(FP), SI
 
-sample7:
+example7:
 	DECQ    SI
 	JL      end8
 	MOVL    4(BX), DI
@@ -8527,7 +8527,7 @@ sample7:
 	MOVL    8(BX), R9
 	ADDQ    R9, R8
 	LEAQ    (R8)(R9*2), R9
-	MOVQ    samples_len+104(FP), R10
+	MOVQ    examples_len+104(FP), R10
 	MOVQ    DX, R11
 	SHLQ    $0x06, R10
 	VMOVUPS (R11), Z12
@@ -8598,7 +8598,7 @@ turn9:
 turned10:
 	ADDQ $0x40, DX
 	ADDQ $0x10, BX
-	JMP  sample7
+	JMP  example7
 
 end8:
 	VZEROUPPER
@@ -8613,10 +8613,10 @@ fewer6:
 	SHLQ         $0x02, CX
 	MOVQ         d_base+24(FP), DX
 	VBROADCASTSS alpha+144(FP), Z10
-	MOVQ         samples_base+96(FP), BX
-	MOVQ         samples_len+104(FP), SI
+	MOVQ         examples_base+96(FP), BX
+	MOVQ         examples_len+104(FP), SI
 
-sample12:
+example12:
 	DECQ    SI
 	JL      end13
 	MOVL    4(BX), DI
@@ -8632,7 +8632,7 @@ sample12:
 	MOVL    8(BX), R9
 	ADDQ    R9, R8
 	LEAQ    (R8)(R9*2), R9
-	MOVQ    samples_len+104(FP), R10
+	MOVQ    examples_len+104(FP), R10
 	MOVQ    DX, R11
 	SHLQ    $0x06, R10
 	VMOVUPS (R11), Z8
@@ -8688,7 +8688,7 @@ turn14:
 turned15:
 	ADDQ $0x40, DX
 	ADDQ $0x10, BX
-	JMP  sample12
+	JMP  example12
 
 end13:
 	VZEROUPPER
@@ -8698,10 +8698,10 @@ fewer11:
 	MOVQ         w_base+0(FP), AX
 	MOVQ         d_base+24(FP), CX
 	VBROADCASTSS alpha+144(FP), Z5
-	MOVQ         samples_base+96(FP), DX
-	MOVQ         samples_len+104(FP), BX
+	MOVQ         examples_base+96(FP), DX
+	MOVQ         examples_len+104(FP), BX
 
-sample16:
+example16:
 	DECQ    BX
 	JL      end17
 	MOVL    4(DX), SI
@@ -8717,7 +8717,7 @@ sample16:
 	MOVL    8(DX), R8
 	ADDQ    R8, DI
 	LEAQ    (DI)(R8*2), R8
-	MOVQ    samples_len+104(FP), R9
+	MOVQ    examples_len+104(FP), R9
 	MOVQ    CX, R10
 	SHLQ    $0x06, R9
 	VMOVUPS (R10), Z4
@@ -8754,7 +8754,7 @@ turn18:
 turned19:
 	ADDQ $0x40, CX
 	ADDQ $0x10, DX
-	JMP  sample16
+	JMP  example16
 
 end17:
 	VZEROUPPER
@@ -11648,17 +11648,17 @@ end3:
 	VZEROUPPER
 	RET
 
-// func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, samples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
+// func gatherAVX2Half(z []float32, w []float32, cold []float32, records []byte, examples [][4]uint32, ahead [][4]uint32, hot int, panels int, wPanel int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gatherAVX2Half(SB), NOSPLIT, $0-168
 	MOVQ z_base+0(FP), AX
 	MOVQ w_base+24(FP), CX
 	MOVQ ahead_base+120(FP), DX
 	MOVQ ahead_len+128(FP), BX
-	MOVQ samples_base+96(FP), SI
-	MOVQ samples_len+104(FP), DI
+	MOVQ examples_base+96(FP), SI
+	MOVQ examples_len+104(FP), DI
 
-sample1:
+example1:
 	DECQ       DI
 	JL         end2
 	DECQ       BX
@@ -11693,7 +11693,7 @@ fetched3:
 	MOVL    8(SI), R10
 	ADDQ    R10, R9
 	LEAQ    (R9)(R10*2), R10
-	MOVQ    samples_len+104(FP), R11
+	MOVQ    examples_len+104(FP), R11
 	MOVQ    AX, R12
 	SHLQ    $0x06, R11
 	VMOVUPS (R12), Y0
@@ -11726,7 +11726,7 @@ turn5:
 	JL             turn5
 
 turned6:
-	MOVQ    samples_len+104(FP), R8
+	MOVQ    examples_len+104(FP), R8
 	MOVQ    AX, R9
 	SHLQ    $0x06, R8
 	VADDPS  Y1, Y0, Y0
@@ -11735,22 +11735,22 @@ turned6:
 	VMOVUPS Y0, (R9)
 	ADDQ    $0x40, AX
 	ADDQ    $0x10, SI
-	JMP     sample1
+	JMP     example1
 
 end2:
 	VZEROUPPER
 	RET
 
-// func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, samples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
+// func scatterAVX2Half(w []float32, d []float32, cold []float32, records []byte, examples [][4]uint32, hot int, panels int, wPanel int, alpha float32)
 // Requires: AVX, FMA3
 TEXT ·scatterAVX2Half(SB), NOSPLIT, $0-148
 	MOVQ         w_base+0(FP), AX
 	MOVQ         d_base+24(FP), CX
 	VBROADCASTSS alpha+144(FP), Y5
-	MOVQ         samples_base+96(FP), DX
-	MOVQ         samples_len+104(FP), BX
+	MOVQ         examples_base+96(FP), DX
+	MOVQ         examples_len+104(FP), BX
 
-sample1:
+example1:
 	DECQ    BX
 	JL      end2
 	MOVL    4(DX), SI
@@ -11766,7 +11766,7 @@ sample1:
 	MOVL    8(DX), R8
 	ADDQ    R8, DI
 	LEAQ    (DI)(R8*2), R8
-	MOVQ    samples_len+104(FP), R9
+	MOVQ    examples_len+104(FP), R9
 	MOVQ    CX, R10
 	SHLQ    $0x06, R9
 	VMOVUPS (R10), Y4
@@ -11804,7 +11804,7 @@ turn3:
 turned4:
 	ADDQ $0x40, CX
 	ADDQ $0x10, DX
-	JMP  sample1
+	JMP  example1
 
 end2:
 	VZEROUPPER

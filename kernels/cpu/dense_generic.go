@@ -166,9 +166,9 @@ func nonZero(w uint64) uint64 {
 }
 
 // entries are the cold columns of an example, converted.
-func entries(cold []float32, records []byte, s sample, hot int) (values []float32, index []byte) {
-	count := int(s[sampleCount])
-	return cold[s[sampleFirst]:][:count], records[int(s[sampleRecord])*recordLine+hot+count:][:2*count]
+func entries(cold []float32, records []byte, s example, hot int) (values []float32, index []byte) {
+	count := int(s[exampleCount])
+	return cold[s[exampleFirst]:][:count], records[int(s[exampleRecord])*recordLine+hot+count:][:2*count]
 }
 
 // coldRow is where the row of a record's first index stands in a panel.
@@ -176,14 +176,14 @@ func coldRow(index []byte) int { return int(binary.LittleEndian.Uint16(index)) *
 
 // convert makes float32 of a batch's records: panels of the hot columns, and
 // the cold values of one example after the other.
-func convert(x, cold []float32, records []byte, samples []sample, hot int) {
-	for i, s := range samples {
-		r := records[int(s[sampleRecord])*recordLine:]
+func convert(x, cold []float32, records []byte, examples []example, hot int) {
+	for i, s := range examples {
+		r := records[int(s[exampleRecord])*recordLine:]
 		for c := range hot {
-			x[(c/lanes*len(samples)+i)*lanes+c%lanes] = pixel(r[c])
+			x[(c/lanes*len(examples)+i)*lanes+c%lanes] = pixel(r[c])
 		}
-		for e, v := range r[hot:][:s[sampleCount]] {
-			cold[int(s[sampleFirst])+e] = pixel(v)
+		for e, v := range r[hot:][:s[exampleCount]] {
+			cold[int(s[exampleFirst])+e] = pixel(v)
 		}
 	}
 }
@@ -194,16 +194,16 @@ func pixel(v byte) float32 { return float32(v) * (1. / 255) }
 //
 //	z[i] += Σ_{(row, x) in record i} x · w[row]
 //
-// Routines that can fetch memory ahead fetch the records of other samples on
+// Routines that can fetch memory ahead fetch the records of other examples on
 // the way, one for each of these.
-func gather(z, w, cold []float32, records []byte, samples, _ []sample, hot, panels, wPanel int) {
+func gather(z, w, cold []float32, records []byte, examples, _ []example, hot, panels, wPanel int) {
 	for p := range panels {
-		gatherPanel(z[p*len(samples)*lanes:], w[p*wPanel:], cold, records, samples, hot)
+		gatherPanel(z[p*len(examples)*lanes:], w[p*wPanel:], cold, records, examples, hot)
 	}
 }
 
-func gatherPanel(z, w, cold []float32, records []byte, samples []sample, hot int) {
-	for i, s := range samples {
+func gatherPanel(z, w, cold []float32, records []byte, examples []example, hot int) {
+	for i, s := range examples {
 		values, index := entries(cold, records, s, hot)
 		for from := 0; from < lanes; from += half {
 			zi := (*[half]float32)(z[i*lanes+from:])
@@ -231,14 +231,14 @@ func gatherPanel(z, w, cold []float32, records []byte, samples []sample, hot int
 // their gradient, whose panels are wPanel apart:
 //
 //	w[row] += alpha · Σ_i Σ_{(row, x) in record i} x · d[i]
-func scatter(w, d, cold []float32, records []byte, samples []sample, hot, panels, wPanel int, alpha float32) {
+func scatter(w, d, cold []float32, records []byte, examples []example, hot, panels, wPanel int, alpha float32) {
 	for p := range panels {
-		scatterPanel(w[p*wPanel:], d[p*len(samples)*lanes:], cold, records, samples, hot, alpha)
+		scatterPanel(w[p*wPanel:], d[p*len(examples)*lanes:], cold, records, examples, hot, alpha)
 	}
 }
 
-func scatterPanel(w, d, cold []float32, records []byte, samples []sample, hot int, alpha float32) {
-	for i, s := range samples {
+func scatterPanel(w, d, cold []float32, records []byte, examples []example, hot int, alpha float32) {
+	for i, s := range examples {
 		values, index := entries(cold, records, s, hot)
 		g := *(*[lanes]float32)(d[i*lanes:])
 		for l := range g {

@@ -463,15 +463,15 @@ func agree(got, want, tolerance float64) bool {
 
 // testRecords draws examples of mixed density, encodes them and makes a batch
 // of them.
-func testRecords(r *routines, columns, n int, density, hotDensity float64) (d *dataset, in *input, samples []sample, cold int) {
+func testRecords(r *routines, columns, n int, density, hotDensity float64) (d *dataset, in *input, examples []example, cold int) {
 	d = newDataset(data(columns, 2, n, density), withDensity(r, hotDensity))
 	in = &d.splits[0]
 	d.encode(in)
-	for _, s := range in.samples {
-		samples = append(samples, sample{sampleRecord: uint32(s >> 32), sampleFirst: uint32(cold), sampleCount: uint32(s) >> 8})
+	for _, s := range in.examples {
+		examples = append(examples, example{exampleRecord: uint32(s >> 32), exampleFirst: uint32(cold), exampleCount: uint32(s) >> 8})
 		cold += padded(int(uint32(s) >> 8))
 	}
-	return d, in, samples, cold
+	return d, in, examples, cold
 }
 
 // TestRecordRoutines: converting, gathering and scattering against products
@@ -496,10 +496,10 @@ func testRecordRoutines(t *testing.T, r *routines, routine *products, used, pane
 					continue
 				}
 				what := fmt.Sprintf("%d columns, density %v, %d examples, %d panels", columns, density, n, panels)
-				d, in, samples, scratch := testRecords(r, columns, n, density, 0.4)
+				d, in, examples, scratch := testRecords(r, columns, n, density, 0.4)
 				offset := offsets[n%len(offsets)]
 				x, cold := newGuarded(d.hot*n, offset, random), newGuarded(scratch, offset, random)
-				r.convert(x.data, cold.data, in.records, samples, d.hot)
+				r.convert(x.data, cold.data, in.records, examples, d.hot)
 				pixelAt := func(i, k int) float64 { // of column k in the data set's order
 					if k >= columns {
 						return 0
@@ -525,10 +525,10 @@ func testRecordRoutines(t *testing.T, r *routines, routine *products, used, pane
 					}
 				}
 				before := append([]float32(nil), z.data...)
-				routine.gather(z.data, w.data, cold.data, in.records, samples, samples[:n/2], d.hot, panels, wPanel)
+				routine.gather(z.data, w.data, cold.data, in.records, examples, examples[:n/2], d.hot, panels, wPanel)
 				g := newGuarded(panels*n*lanes, offset, random)
 				updated := newGuarded(panels*wPanel, offset, func(i int) float32 { return w.data[i] })
-				routine.scatter(updated.data, g.data, cold.data, in.records, samples, d.hot, panels, wPanel, -2)
+				routine.scatter(updated.data, g.data, cold.data, in.records, examples, d.hot, panels, wPanel, -2)
 				for p := range panels {
 					for l := range used {
 						for i := range n {
@@ -667,11 +667,11 @@ func TestWrite(t *testing.T) {
 					in.Labels[i] = byte(i)
 				}
 				d.write(in, nil)
-				if len(in.samples) != n {
-					t.Fatalf("%d samples of %d examples", len(in.samples), n)
+				if len(in.examples) != n {
+					t.Fatalf("%d examples, want %d", len(in.examples), n)
 				}
 				end := 0
-				for i, s := range in.samples {
+				for i, s := range in.examples {
 					want, count := recordOf(d, in.Row(i))
 					from := int(s>>32) * recordLine
 					if from < end || int(uint32(s)>>8) != count || byte(s) != byte(i) {

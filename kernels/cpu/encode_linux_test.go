@@ -29,7 +29,7 @@ func TestWriteReads(t *testing.T) {
 				copy(end, e.Pixels)
 				in := &input{Examples: kernels.Examples{Pixels: end, Labels: e.Labels, Features: columns}}
 				d.write(in, nil)
-				for i, s := range in.samples {
+				for i, s := range in.examples {
 					if want, _ := recordOf(d, e.Row(i)); string(in.records[int(s>>32)*recordLine:][:len(want)]) != string(want) {
 						t.Fatalf("%d columns, %s: record %d is not what it should be", columns, name, i)
 					}

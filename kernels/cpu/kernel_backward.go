@@ -100,7 +100,7 @@ func (k weightGradient) add(m *machine, wPanel int) func(w []float32, p, end int
 					m.scale(w[r*wPanel+m.hot*lanes:(r+1)*wPanel], keep)
 				}
 			}
-			m.forColumns(units-(p+q)*lanes).scatter(w[q*wPanel+m.hot*lanes:], d[q*m.n*lanes:], m.cold, m.records, m.samples, m.hot, n, wPanel, alpha)
+			m.forColumns(units-(p+q)*lanes).scatter(w[q*wPanel+m.hot*lanes:], d[q*m.n*lanes:], m.cold, m.records, m.examples, m.hot, n, wPanel, alpha)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func (k biasGradient) bind(m *machine) func() {
 		clear(row)
 		add(row, 1, 1)
 		for j := range m.cols(k.out) {
-			out[m.place(k.out, 0, j)] = row[j]
+			out[m.index(k.out, 0, j)] = row[j]
 		}
 	}
 }

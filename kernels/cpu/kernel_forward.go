@@ -61,7 +61,7 @@ func (k denseLayer) bind(m *machine) func() {
 			m.dense(out, m.x, w, bias, m.hot, units, wPanel)
 			for p := 0; p < panels(units); p += m.recordPanels {
 				n := min(m.recordPanels, panels(units)-p)
-				m.forColumns(units-p*lanes).gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.samples, m.fetch, m.hot, n, wPanel)
+				m.forColumns(units-p*lanes).gather(out[p*m.n*lanes:], w[p*wPanel+m.hot*lanes:], m.cold, m.records, m.examples, m.fetch, m.hot, n, wPanel)
 				m.fetch = nil
 			}
 		}
@@ -76,7 +76,7 @@ func (k denseLayer) bind(m *machine) func() {
 	return func() {
 		if k.biasMatrix {
 			for j := range units {
-				bias[j] = matrix[m.place(k.bias, 0, j)]
+				bias[j] = matrix[m.index(k.bias, 0, j)]
 			}
 		}
 		product()

@@ -51,12 +51,12 @@ type machine struct {
 
 	// What layers that read records read: x is the hot columns of the batch and
 	// cold the values of the others. Where x was given as numbers, all columns
-	// are hot and samples is empty.
+	// are hot and examples is empty.
 	x, cold []float32
 	hot     int
 	records []byte
-	samples []sample // of now
-	fetch   []sample // of ahead: what to fetch from records
+	examples []example // of now
+	fetch   []example // of ahead: what to fetch from records
 
 	// Buffers that kernels use.
 	zeros, wt, transposed, losses []float32
@@ -242,7 +242,7 @@ func (m *machine) load(in *input, rows []int32) error {
 }
 
 // reads reports whether layers read records.
-func (m *machine) reads() bool { return m.now.samples != nil }
+func (m *machine) reads() bool { return m.now.examples != nil }
 
 // convertRecords makes numbers of the batch's records.
 func (m *machine) convertRecords() {
@@ -250,15 +250,15 @@ func (m *machine) convertRecords() {
 	if b.cold > len(m.cold) {
 		m.cold = make([]float32, 2*b.cold)
 	}
-	m.records, m.samples, m.fetch, m.hot = b.input.records, b.samples, nil, m.data.hot
-	m.convert(m.x, m.cold, m.records, m.samples, m.hot)
+	m.records, m.examples, m.fetch, m.hot = b.input.records, b.examples, nil, m.data.hot
+	m.convert(m.x, m.cold, m.records, m.examples, m.hot)
 }
 
 // prefetch gets the next batch ready, so that this one's kernels may fetch its
 // records. It does nothing if there is none that would fit.
 func (m *machine) prefetch(in *input, rows []int32) {
 	if m.reads() && len(rows) > 0 && len(rows) <= m.capacity && m.ahead.take(in, rows) == nil {
-		m.fetch = m.ahead.samples
+		m.fetch = m.ahead.examples
 	}
 }
 
@@ -352,7 +352,7 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 	for _, q := range p.Params {
 		f.values[q.Value] = m.values[q.Value]
 	}
-	f.takeInput(x, m.data.place)
+	f.takeInput(x, m.data.stored)
 	f.allocate(m.plan.forward, f.n)
 	f.run(f.bind(m.plan.forward))
 	values := make([][]float32, m.plan.values)
@@ -363,8 +363,9 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 }
 
 // takeInput lays out x [n, features] as the forward kernels read it: in the input's
-// layout, in the data set's order of columns, or both. place is that order.
-func (m *machine) takeInput(x []float32, place []int) {
+// layout, in the data set's order of columns, or both. stored is where a column is in
+// that order.
+func (m *machine) takeInput(x []float32, stored []int) {
 	p := m.plan.program
 	if slices.ContainsFunc(m.plan.forward, func(k kernel) bool { return slices.Contains(k.reads(), p.Input) }) {
 		m.values[p.Input] = make([]float32, m.size(p.Input, m.n))
@@ -380,7 +381,7 @@ func (m *machine) takeInput(x []float32, place []int) {
 	m.x = make([]float32, m.n*m.hot)
 	for i := range m.n {
 		for c, v := range x[i*p.Features() : (i+1)*p.Features()] {
-			k := place[c]
+			k := stored[c]
 			m.x[(k/lanes*m.n+i)*lanes+k%lanes] = v
 		}
 	}
@@ -442,15 +443,15 @@ func (m *machine) SetParams(params, slots [][]float32) error {
 
 func (m *machine) Close() error { return nil }
 
-// place is where element (i, j) of a parameter stands in its array.
-func (m *machine) place(id ir.ID, i, j int) int {
+// index is that of element (i, j) of a parameter in its array.
+func (m *machine) index(id ir.ID, i, j int) int {
 	switch m.plan.layout[id] {
 	case plain:
 		return i*m.cols(id) + j
 	case spread:
 		return (i*m.cols(id) + j) * lanes
 	case matrixByDensity:
-		j = m.data.place[j]
+		j = m.data.stored[j]
 		fallthrough
 	case matrix:
 		return i/lanes*m.weightPanel(id) + j*lanes + i%lanes
@@ -463,7 +464,7 @@ func (m *machine) copyOut(id ir.ID, from []float32) []float32 {
 	s := m.plan.program.Value(id).Shape
 	out := make([]float32, s.Len(0))
 	for k := range out {
-		out[k] = from[m.place(id, k/s.Cols, k%s.Cols)]
+		out[k] = from[m.index(id, k/s.Cols, k%s.Cols)]
 	}
 	return out
 }
@@ -476,7 +477,7 @@ func (m *machine) copyIn(id ir.ID, to, from []float32) error {
 	}
 	clear(to)
 	for k, x := range from {
-		at := m.place(id, k/v.Shape.Cols, k%v.Shape.Cols)
+		at := m.index(id, k/v.Shape.Cols, k%v.Shape.Cols)
 		to[at] = x
 		if m.plan.layout[id] == spread {
 			for j := 1; j < lanes; j++ {

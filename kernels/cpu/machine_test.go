@@ -110,13 +110,13 @@ func TestHalfPanels(t *testing.T) {
 					count("columnSums")
 					whole.columnSums(dst, d, rows, keep, alpha)
 				},
-				gather: func(z, w, cold []float32, records []byte, samples, ahead []sample, hot, panels, wPanel int) {
+				gather: func(z, w, cold []float32, records []byte, examples, ahead []example, hot, panels, wPanel int) {
 					count("gather")
-					whole.gather(z, w, cold, records, samples, ahead, hot, panels, wPanel)
+					whole.gather(z, w, cold, records, examples, ahead, hot, panels, wPanel)
 				},
-				scatter: func(w, d, cold []float32, records []byte, samples []sample, hot, panels, wPanel int, alpha float32) {
+				scatter: func(w, d, cold []float32, records []byte, examples []example, hot, panels, wPanel int, alpha float32) {
 					count("scatter")
-					whole.scatter(w, d, cold, records, samples, hot, panels, wPanel, alpha)
+					whole.scatter(w, d, cold, records, examples, hot, panels, wPanel, alpha)
 				},
 			}
 			m := prepare(t, variant(chain(t, ir.Sigmoid, ir.Xent, widths...), 8, 0.01), data(40, widths[len(widths)-1], 20, mixedData), &r)

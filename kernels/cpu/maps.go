@@ -184,17 +184,17 @@ type steps struct {
 // onRows applies a function to rows of 16 numbers as panelwise routines do.
 func onRows(out []float32, rows, panels int, operands []steps, f func(out *[lanes]float32, in []*[lanes]float32)) {
 	in := make([]*[lanes]float32, len(operands))
-	place := make([]int, len(operands))
+	offset := make([]int, len(operands))
 	for p := range panels {
 		for i := range rows {
 			for k, o := range operands {
-				in[k] = (*[lanes]float32)(o.at[place[k]:])
-				place[k] += o.row / floatBytes
+				in[k] = (*[lanes]float32)(o.at[offset[k]:])
+				offset[k] += o.row / floatBytes
 			}
 			f((*[lanes]float32)(out[(p*rows+i)*lanes:]), in)
 		}
 		for k, o := range operands {
-			place[k] += o.next / floatBytes
+			offset[k] += o.next / floatBytes
 		}
 	}
 }

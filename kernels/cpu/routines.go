@@ -19,15 +19,15 @@ func panels(n int) int { return (n + lanes - 1) / lanes }
 // padded is n rounded up to whole panels.
 func padded(n int) int { return panels(n) * lanes }
 
-// sample is one example in records: where its record begins in lines of 64
+// example is one example in records: where its record begins in lines of 64
 // bytes, where its values stand among the batch's converted ones, and how many
 // there are.
-type sample = [4]uint32
+type example = [4]uint32
 
 const (
-	sampleRecord = iota
-	sampleFirst
-	sampleCount
+	exampleRecord = iota
+	exampleFirst
+	exampleCount
 )
 
 // flushDenormals, as the control and status register of SSE: results that would
@@ -69,7 +69,7 @@ type routines struct {
 	scale     func(w []float32, factor float32)
 
 	encode  func(record, row []byte, runs []run, cold []byte, index, scratch []uint16, hot int) (count int)
-	convert func(x, cold []float32, records []byte, samples []sample, hot int)
+	convert func(x, cold []float32, records []byte, examples []example, hot int)
 
 	// Of the functions backward, the first two and rectifyBackward read the
 	// activation's output, the others its input.
@@ -104,8 +104,8 @@ type products struct {
 	multiply   func(dst, start, a, b []float32, rows, aRows, depth, panels, startRow, startPanel, bPanel int)
 	accumulate func(dst, a, d []float32, rows, aRows, columns, panels, dstPanel int, keep, alpha float32)
 	columnSums func(dst, d []float32, rows int, keep, alpha float32)
-	gather     func(z, w, cold []float32, records []byte, samples, ahead []sample, hot, panels, wPanel int)
-	scatter    func(w, d, cold []float32, records []byte, samples []sample, hot, panels, wPanel int, alpha float32)
+	gather     func(z, w, cold []float32, records []byte, examples, ahead []example, hot, panels, wPanel int)
+	scatter    func(w, d, cold []float32, records []byte, examples []example, hot, panels, wPanel int, alpha float32)
 }
 
 // forColumns is the products for panels with so many columns in use from the

@@ -471,7 +471,7 @@ func (m *machine) at(id ir.ID) func(k int) int {
 			return (c/lanes*m.n+i)*lanes + c%lanes
 		}
 	default:
-		return func(k int) int { return m.place(id, k/s.Cols, k%s.Cols) }
+		return func(k int) int { return m.index(id, k/s.Cols, k%s.Cols) }
 	}
 }
 

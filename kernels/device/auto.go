@@ -103,7 +103,7 @@ func (a *auto) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.P
 	if len(gpu) == 0 {
 		return a.cpu.Prepare(data, variants)
 	}
-	m := &mixed{at: make([]place, len(variants))}
+	m := &mixed{at: make([]location, len(variants))}
 	for _, part := range []struct {
 		exec kernels.Executor
 		all  []int
@@ -111,7 +111,7 @@ func (a *auto) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.P
 		chosen := make([]kernels.Variant, len(part.all))
 		for k, i := range part.all {
 			chosen[k] = variants[i]
-			m.at[i] = place{len(m.parts), k}
+			m.at[i] = location{len(m.parts), k}
 		}
 		p, err := part.exec.Prepare(data, chosen)
 		if err != nil {
@@ -143,12 +143,13 @@ func (a *auto) Close() error { return errors.Join(a.Executor.Close(), a.cpu.Clos
 type mixed struct {
 	parts    []kernels.Population
 	variants [][]int // of each part
-	at       []place // of each variant
+	at       []location // of each variant
 }
 
-type place struct{ part, variant int }
+// location is the population that a variant is in, and its index there.
+type location struct{ part, variant int }
 
-func (m *mixed) place(i int) (kernels.Population, int, error) {
+func (m *mixed) find(i int) (kernels.Population, int, error) {
 	if i < 0 || i >= len(m.at) {
 		return nil, 0, fmt.Errorf("variant %d of %d", i, len(m.at))
 	}
@@ -189,7 +190,7 @@ func (m *mixed) Advance(ctx context.Context, until []int, report func(kernels.Re
 }
 
 func (m *mixed) Evaluate(ctx context.Context, i int, split kernels.Split) (kernels.Score, error) {
-	p, k, err := m.place(i)
+	p, k, err := m.find(i)
 	if err != nil {
 		return kernels.Score{}, err
 	}
@@ -197,7 +198,7 @@ func (m *mixed) Evaluate(ctx context.Context, i int, split kernels.Split) (kerne
 }
 
 func (m *mixed) State(i int) (kernels.State, error) {
-	p, k, err := m.place(i)
+	p, k, err := m.find(i)
 	if err != nil {
 		return kernels.State{}, err
 	}
@@ -205,7 +206,7 @@ func (m *mixed) State(i int) (kernels.State, error) {
 }
 
 func (m *mixed) Restore(i int, s kernels.State) error {
-	p, k, err := m.place(i)
+	p, k, err := m.find(i)
 	if err != nil {
 		return err
 	}

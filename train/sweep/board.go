@@ -13,20 +13,20 @@ import (
 type board struct {
 	plan    *Plan
 	shard   Shard
-	records map[place][]Record // by rung
+	records map[key][]Record // by rung
 	// selections are the points that were selected for a bracket's rung, where
 	// that is decided.
 	selections map[[2]int][]int
 }
 
-// place is a variant's in the plan.
-type place struct {
+// key is what names a variant of the plan.
+type key struct {
 	stage Stage
 	point int
 	seed  uint64
 }
 
-func (r *Record) place() place { return place{r.Stage, r.Index, r.Seed} }
+func (r *Record) key() key { return key{r.Stage, r.Index, r.Seed} }
 
 // newBoard sorts records, which must be the plan's, each once, and none of a
 // rung without those before it. Of a plan whose sampler learns, it draws the points
@@ -58,7 +58,7 @@ func newBoard(ctx context.Context, p *Plan, shard Shard, records []Record) (*boa
 func emptyBoard(p *Plan, shard Shard, records []Record) (b *board, sorted []Record) {
 	sorted = slices.Clone(records)
 	slices.SortStableFunc(sorted, func(a, b Record) int { return cmp.Compare(a.Rung, b.Rung) })
-	return &board{plan: p, shard: shard, records: make(map[place][]Record, len(records)), selections: map[[2]int][]int{}}, sorted
+	return &board{plan: p, shard: shard, records: make(map[key][]Record, len(records)), selections: map[[2]int][]int{}}, sorted
 }
 
 // has says whether a record is of a variant of the plan.
@@ -67,7 +67,7 @@ func (p *Plan) has(r *Record) bool {
 }
 
 func (b *board) add(r Record) error {
-	at := r.place()
+	at := r.key()
 	if n := len(b.records[at]); r.Rung != n {
 		return fmt.Errorf("found a record of variant %s at rung %d, want one at rung %d: each rung once", r.ID, r.Rung, n)
 	}
@@ -100,7 +100,7 @@ type score struct {
 }
 
 // better orders scores, the best first: by accuracy, then by loss, then by the
-// place in the plan.
+// index in the plan.
 func better(a, b score) int {
 	return cmp.Or(cmp.Compare(b.accuracy, a.accuracy), cmp.Compare(a.loss, b.loss), cmp.Compare(a.point, b.point))
 }
@@ -112,7 +112,7 @@ func (b *board) score(stage Stage, point, rung int) (s score, ok, known bool) {
 	known = true
 	seeds := b.plan.Seeds(stage)
 	for _, seed := range seeds {
-		records := b.records[place{stage, point, seed}]
+		records := b.records[key{stage, point, seed}]
 		if n := len(records); n > 0 && records[n-1].Diverged && n <= rung+1 {
 			return s, false, true
 		}
@@ -202,7 +202,7 @@ const (
 )
 
 // status is a variant's.
-func (b *board) status(at place) Status {
+func (b *board) status(at key) Status {
 	records := b.records[at]
 	n := len(records)
 	rungs := len(b.plan.Rungs(at.point))
@@ -229,7 +229,7 @@ func (b *board) finals() []Finalist {
 		f := Finalist{Point: b.plan.Points[point]}
 		var validation, test []float64
 		for _, seed := range b.plan.Seeds(Final) {
-			records := b.records[place{Final, point, seed}]
+			records := b.records[key{Final, point, seed}]
 			if len(records) == 0 {
 				continue
 			}

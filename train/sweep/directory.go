@@ -257,7 +257,7 @@ func (v *Variant) Last() *Record { return &v.Records[len(v.Records)-1] }
 func (d *Directory) Variants() []Variant {
 	var variants []Variant
 	for i := 0; i < len(d.Records); {
-		at := d.Records[i].place()
+		at := d.Records[i].key()
 		own := d.board.records[at]
 		variants = append(variants, Variant{Identity: d.Records[i].Identity, Status: d.board.status(at), Records: own})
 		i += len(own)

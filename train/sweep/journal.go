@@ -26,9 +26,9 @@ type saved struct {
 // entry is what one wave leaves: files that belong together.
 type entry struct {
 	models  map[string]*model.Model // by ID
-	states  map[place]saved         // of the variants that go on
+	states  map[key]saved           // of the variants that go on
 	records []Record
-	over    []place // variants that need no state any more
+	over    []key // variants that need no state any more
 }
 
 // journal writes what a sweep keeps, in an order such that a process that is
@@ -40,9 +40,9 @@ type journal struct {
 	records *os.File
 	observe func(Record)
 
-	segments int           // the number of the last one
-	of       map[place]int // the segment that holds a variant's newest state
-	live     map[int]int   // how many of its states are a variant's newest
+	segments int         // the number of the last one
+	of       map[key]int // the segment that holds a variant's newest state
+	live     map[int]int // how many of its states are a variant's newest
 
 	entries chan entry
 	done    chan struct{}
@@ -51,8 +51,8 @@ type journal struct {
 
 // openJournal goes on after the first size bytes of the records, and reads the
 // states that there are.
-func openJournal(dir *store.Dir, size int64, observe func(Record)) (j *journal, states map[place]saved, err error) {
-	j = &journal{dir: dir, observe: observe, of: map[place]int{}, live: map[int]int{}, entries: make(chan entry), done: make(chan struct{})}
+func openJournal(dir *store.Dir, size int64, observe func(Record)) (j *journal, states map[key]saved, err error) {
+	j = &journal{dir: dir, observe: observe, of: map[key]int{}, live: map[int]int{}, entries: make(chan entry), done: make(chan struct{})}
 	if err := dir.Make(statesDir); err != nil {
 		return nil, nil, err
 	}
@@ -147,7 +147,7 @@ func (j *journal) write(e entry) error {
 }
 
 // drop forgets a variant's newest state.
-func (j *journal) drop(at place) {
+func (j *journal) drop(at key) {
 	if segment, ok := j.of[at]; ok {
 		delete(j.of, at)
 		j.live[segment]--
@@ -195,7 +195,7 @@ type segmentState struct {
 	Slots   int
 }
 
-func writeSegment(dir *store.Dir, name string, states map[place]saved) error {
+func writeSegment(dir *store.Dir, name string, states map[key]saved) error {
 	arrays := map[string]store.Tensor{}
 	var list []segmentState
 	for at, s := range states {
@@ -218,8 +218,8 @@ func writeSegment(dir *store.Dir, name string, states map[place]saved) error {
 
 // readStates reads each variant's newest state. Segments that cannot be read, or
 // are damaged, are left out: what they held is trained again.
-func (j *journal) readStates() (map[place]saved, error) {
-	states := map[place]saved{}
+func (j *journal) readStates() (map[key]saved, error) {
+	states := map[key]saved{}
 	files, err := os.ReadDir(j.dir.Path(statesDir))
 	if err != nil {
 		return nil, err
@@ -253,7 +253,7 @@ func (j *journal) readStates() (map[place]saved, error) {
 	return states, nil
 }
 
-func readSegment(path string) (map[place]saved, error) {
+func readSegment(path string) (map[key]saved, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -266,7 +266,7 @@ func readSegment(path string) (map[place]saved, error) {
 	if err := json.Unmarshal([]byte(metadata[segmentKey]), &list); err != nil {
 		return nil, err
 	}
-	states := make(map[place]saved, len(list))
+	states := make(map[key]saved, len(list))
 	for k, s := range list {
 		state := kernels.State{Step: s.Step, LossSum: float64(s.LossSum)}
 		for n := range s.Params + s.Slots {
@@ -281,7 +281,7 @@ func readSegment(path string) (map[place]saved, error) {
 				state.Slots = append(state.Slots, values)
 			}
 		}
-		states[place{s.Stage, s.Point, s.Seed}] = saved{state, s.Losses}
+		states[key{s.Stage, s.Point, s.Seed}] = saved{state, s.Losses}
 	}
 	return states, nil
 }

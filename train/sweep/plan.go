@@ -376,7 +376,7 @@ func hash(of ...any) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// Identity is the variant of a point with a seed. Its place in the plan is not
+// Identity is the variant of a point with a seed. Its index in the plan is not
 // part of what its ID is a hash of.
 func (p *Plan) Identity(point int, stage Stage, seed uint64) Identity {
 	pt := &p.Points[point]

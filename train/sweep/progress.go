@@ -44,7 +44,7 @@ func (b *board) left() float64 {
 			each := flops(b.plan.like(point).Recipe.Arch) * float64(epochs)
 			for _, seed := range b.plan.Seeds(stage) {
 				all += each
-				records := b.records[place{stage, point, seed}]
+				records := b.records[key{stage, point, seed}]
 				if n := len(records); n <= rung && !(n > 0 && records[n-1].Diverged) {
 					left += each
 				}

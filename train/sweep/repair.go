@@ -70,7 +70,7 @@ func repair(ctx context.Context, own *store.Dir, plan *Plan) (r Repairs, err err
 	var kept []Record
 	for len(records) > 0 {
 		n := 1
-		for n < len(records) && records[n].place() == records[0].place() {
+		for n < len(records) && records[n].key() == records[0].key() {
 			n++
 		}
 		of := records[:n]

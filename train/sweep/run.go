@@ -93,7 +93,7 @@ type sweeper struct {
 	plan     *Plan
 	board    *board
 	journal  *journal
-	states   map[place]saved
+	states   map[key]saved
 
 	width int     // how many variants a wave has
 	spent float64 // seconds of training before this process
@@ -250,7 +250,7 @@ func note(own *store.Dir, dir string, exec kernels.Executor, options Options) er
 
 // task is a variant that is ready to be trained up to its next rung.
 type task struct {
-	place
+	key
 	rung, epochs int
 	bytes        int64
 
@@ -313,13 +313,13 @@ func (s *sweeper) next() []task {
 	add := func(stage Stage, points []int, rung int) {
 		for _, point := range points {
 			for _, seed := range s.plan.Seeds(stage) {
-				at := place{stage, point, seed}
+				at := key{stage, point, seed}
 				records := s.board.records[at]
 				n := len(records)
 				if stage == Search && n != rung || n > 0 && records[n-1].Diverged || n == len(s.plan.Rungs(point)) {
 					continue
 				}
-				t := task{place: at, rung: n, epochs: s.plan.Rungs(point)[n], bytes: machineBytes(&s.plan.Points[point])}
+				t := task{key: at, rung: n, epochs: s.plan.Rungs(point)[n], bytes: machineBytes(&s.plan.Points[point])}
 				if full = len(tasks) >= s.width || bytes+t.bytes > s.options.Memory && len(tasks) >= runtime.GOMAXPROCS(0); full {
 					return
 				}
@@ -453,7 +453,7 @@ func (s *sweeper) prepare(tasks []task) (kernels.Population, error) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range tasks {
-		if kept, ok := s.states[tasks[i].place]; ok && kept.state.Step <= tasks[i].until {
+		if kept, ok := s.states[tasks[i].key]; ok && kept.state.Step <= tasks[i].until {
 			tasks[i].from, tasks[i].losses = kept.state.Step, slices.Clone(kept.losses)
 			group.Go(func() error { return population.Restore(i, kept.state) })
 		}
@@ -488,7 +488,7 @@ func (s *sweeper) buildAhead(ctx context.Context, tasks []task) {
 			if n >= 2*len(tasks) || ctx.Err() != nil {
 				break
 			}
-			if len(s.board.records[place{Search, point, 1}]) == 0 {
+			if len(s.board.records[key{Search, point, 1}]) == 0 {
 				n++
 				want(point)
 			}
@@ -500,7 +500,7 @@ func (s *sweeper) buildAhead(ctx context.Context, tasks []task) {
 // collect scores the variants that reached their rung, and copies out where
 // those stand that were trained. touched counts them.
 func (s *sweeper) collect(ctx context.Context, population kernels.Population, tasks []task) (e entry, touched int, err error) {
-	e = entry{models: map[string]*model.Model{}, states: map[place]saved{}}
+	e = entry{models: map[string]*model.Model{}, states: map[key]saved{}}
 	records := make([]*Record, len(tasks))
 	states := make([]kernels.State, len(tasks))
 	models := make([]*model.Model, len(tasks))
@@ -542,15 +542,15 @@ func (s *sweeper) collect(ctx context.Context, population kernels.Population, ta
 				e.models[r.ID] = m
 			}
 			if r.Diverged || r.Rung == len(s.plan.Rungs(t.point))-1 {
-				delete(s.states, t.place)
-				e.over = append(e.over, t.place)
+				delete(s.states, t.key)
+				e.over = append(e.over, t.key)
 				continue
 			}
 		}
 		if states[i].Step > t.from {
 			kept := saved{states[i], t.losses}
-			s.states[t.place] = kept
-			e.states[t.place] = kept
+			s.states[t.key] = kept
+			e.states[t.key] = kept
 		}
 	}
 	return e, touched, nil

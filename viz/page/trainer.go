@@ -68,19 +68,19 @@ type trainer struct {
 
 // run is one population's training. The trainer's mutex guards it.
 type run struct {
-	number  int
-	stop    context.CancelFunc
-	done    chan struct{}
-	status  status
-	problem string // why it failed
-	steps   int    // to be done although it is paused
-	wake    chan struct{}
-	looks   int // so many were published
-	members []member
+	number   int
+	stop     context.CancelFunc
+	done     chan struct{}
+	status   status
+	problem  string // why it failed
+	steps    int    // to be done although it is paused
+	wake     chan struct{}
+	looks    int // so many were published
+	variants []variant
 }
 
-// member is one network of a run.
-type member struct {
+// variant is one network of a run.
+type variant struct {
 	spec             train.Spec
 	step, total      int
 	perEpoch         int
@@ -163,12 +163,12 @@ func (t *trainer) start(ctx context.Context, specs []train.Spec, still bool) err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	t.runs++
-	r := &run{number: t.runs, stop: cancel, done: make(chan struct{}), status: running, wake: make(chan struct{}, 1), members: make([]member, len(specs))}
+	r := &run{number: t.runs, stop: cancel, done: make(chan struct{}), status: running, wake: make(chan struct{}, 1), variants: make([]variant, len(specs))}
 	if still {
 		r.status = paused
 	}
 	for i, s := range specs {
-		r.members[i].spec = s
+		r.variants[i].spec = s
 	}
 	t.run = r
 	t.watchLeaving()
@@ -195,7 +195,7 @@ func (t *trainer) busy() bool {
 func (t *trainer) observe(r *run, record train.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	m := &r.members[record.Variant]
+	m := &r.variants[record.Variant]
 	if loss := float64(record.TrainLoss); !record.Diverged && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 		m.losses = extend(m.losses, float64(record.Epoch), loss)
 	}
@@ -228,15 +228,15 @@ func (t *trainer) note(r *run, v train.View) {
 	t.mu.Lock()
 	still := r.status == paused
 	t.mu.Unlock()
-	for i := range r.members {
-		m := &r.members[i] // whose own fields only this goroutine changes
+	for i := range r.variants {
+		m := &r.variants[i] // whose own fields only this goroutine changes
 		step, total, perEpoch := v.Step(i)
 		params, err := v.Params(i)
 		if err != nil {
 			continue // the run fails of it
 		}
 		var accuracy *float64
-		if now := time.Now(); still && m.evaluatedAtSteps != step || m.evaluated.IsZero() || now.Sub(m.evaluated) > evaluationShare*m.evaluationTime*time.Duration(len(r.members)) {
+		if now := time.Now(); still && m.evaluatedAtSteps != step || m.evaluated.IsZero() || now.Sub(m.evaluated) > evaluationShare*m.evaluationTime*time.Duration(len(r.variants)) {
 			if score, err := v.Test(i); err == nil {
 				a := score.Accuracy()
 				accuracy = &a
@@ -280,7 +280,7 @@ func (t *trainer) finish(r *run, results []train.Result, err error) {
 	}
 	r.status = ended
 	for i, result := range results {
-		m := &r.members[i]
+		m := &r.variants[i]
 		m.diverged = result.Diverged
 		if m.model = result.Model; m.model == nil {
 			continue

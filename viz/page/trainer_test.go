@@ -423,12 +423,12 @@ func TestAbandoned(t *testing.T) {
 	}
 	for seen := 0; seen == 0; time.Sleep(time.Millisecond) {
 		tr.mu.Lock()
-		seen = r.members[0].step
+		seen = r.variants[0].step
 		tr.mu.Unlock()
 	}
 	leave()
 	<-r.done
-	if r.status != ended || r.members[0].model == nil {
+	if r.status != ended || r.variants[0].model == nil {
 		t.Errorf("found %s", r.status)
 	}
 }

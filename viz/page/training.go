@@ -162,11 +162,11 @@ func (t *trainer) news(h *heard) (n news, changed <-chan struct{}) {
 		return news{Status: idle, Networks: []networkNews{}}, t.changed
 	}
 	if h.run != r.number {
-		*h = heard{r.number, make([]int, len(r.members)), make([]int, len(r.members))}
+		*h = heard{r.number, make([]int, len(r.variants)), make([]int, len(r.variants))}
 	}
 	n = news{Run: r.number, Status: r.status, Problem: r.problem, Looks: r.looks}
-	for i := range r.members {
-		m := &r.members[i]
+	for i := range r.variants {
+		m := &r.variants[i]
 		r := m.spec.Recipe
 		c, err := chainOf(r.Network(), r.Arch, r.Activation)
 		if err != nil {
@@ -213,13 +213,13 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // network is a network of the run that a path names, under the trainer's mutex.
-func (t *trainer) network(r *http.Request) (*member, error) {
+func (t *trainer) network(r *http.Request) (*variant, error) {
 	number, err := strconv.Atoi(r.PathValue("run"))
 	index, err2 := strconv.Atoi(r.PathValue("network"))
-	if err != nil || err2 != nil || t.run == nil || t.run.number != number || index < 0 || index >= len(t.run.members) {
+	if err != nil || err2 != nil || t.run == nil || t.run.number != number || index < 0 || index >= len(t.run.variants) {
 		return nil, errors.New("there is no such network: another run may have taken its place")
 	}
-	return &t.run.members[index], nil
+	return &t.run.variants[index], nil
 }
 
 // params answers with a network's parameters as they were seen last: float32, little-endian.

@@ -104,9 +104,9 @@ func encode(compactions Mem) {
 	masking := r.label("mask")
 	Label(masking)
 	SUBQ(I32(step), c)
-	mask, place := GP64(), GP64()
-	MOVQ(c, place)
-	SHRQ(Imm(3), place)
+	mask, eighth := GP64(), GP64()
+	MOVQ(c, eighth)
+	SHRQ(Imm(3), eighth)
 	for offset := step - vectorPixels; offset >= 0; offset -= vectorPixels {
 		VMOVDQU(indexed(row, c, 1, offset), reg.Y0)
 		VPAND(indexed(cold, c, 1, offset), reg.Y0, reg.Y0)
@@ -117,7 +117,7 @@ func encode(compactions Mem) {
 		VPCMPEQB(zero, reg.Y0, reg.Y0)
 		VPMOVMSKB(reg.Y0, mask.As32())
 		NOTL(mask.As32())
-		MOVL(mask.As32(), indexed(masks, place, 1, offset/group))
+		MOVL(mask.As32(), indexed(masks, eighth, 1, offset/group))
 	}
 	TESTQ(c, c)
 	JNE(LabelRef(masking))

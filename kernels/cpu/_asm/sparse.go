@@ -6,43 +6,43 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A sample is [4]uint32; these are its size and the offsets of its elements.
+// An example is [4]uint32; these are its size and the offsets of its elements.
 const (
-	sampleBytes  = 16
-	sampleRecord = 0 // offset in records, in cache lines
-	sampleFirst  = 4 // index in cold
-	sampleCount  = 8 // a multiple of turn
+	exampleBytes  = 16
+	exampleRecord = 0 // offset in records, in cache lines
+	exampleFirst  = 4 // index in cold
+	exampleCount  = 8 // a multiple of turn
 )
 
-// entries of a sample's record that a turn of a loop handles
+// entries of an example's record that a turn of a loop handles
 const turn = 4
 
-// field loads a sample's field.
-func field(sample reg.Register, offset int) reg.GPVirtual {
+// field loads an example's field.
+func field(example reg.Register, offset int) reg.GPVirtual {
 	v := GP32()
-	MOVL(at(sample, offset), v)
+	MOVL(at(example, offset), v)
 	return v.As64().(reg.GPVirtual)
 }
 
-// each calls body for every sample.
-func (r *routine) each(body func(sample reg.Register)) {
-	sample, left := slice("samples"), length("samples")
-	loop, end := r.label("sample"), r.label("end")
+// each calls body for every example.
+func (r *routine) each(body func(example reg.Register)) {
+	example, left := slice("examples"), length("examples")
+	loop, end := r.label("example"), r.label("end")
 	Label(loop)
 	DECQ(left)
 	JL(LabelRef(end))
-	body(sample)
-	ADDQ(Imm(sampleBytes), sample)
+	body(example)
+	ADDQ(Imm(exampleBytes), example)
 	JMP(LabelRef(loop))
 	Label(end)
 }
 
 // convert: bytes of records to float32 / 255.
 //
-//	for i, s := range samples {
+//	for i, s := range examples {
 //		r := records[64*s.record:]
 //		for c := range hot {
-//			x[(c/16*len(samples)+i)*16+c%16] = r[c] / 255
+//			x[(c/16*len(examples)+i)*16+c%16] = r[c] / 255
 //		}
 //		for e := range s.count {
 //			cold[s.first+e] = r[hot+e] / 255
@@ -50,25 +50,25 @@ func (r *routine) each(body func(sample reg.Register)) {
 //	}
 //
 // It writes cold in whole vectors. Records come from memory in random order,
-// so those of samples to come are fetched ahead.
+// so those of examples to come are fetched ahead.
 func (s set) convert() {
-	r := s.begin("convert", "(x, cold []float32, records []byte, samples [][4]uint32, hot int)")
+	r := s.begin("convert", "(x, cold []float32, records []byte, examples [][4]uint32, hot int)")
 	v, rest := s.vectors(1)
 	VBROADCASTSS(constant(1./255), rest[0])
 	pixel := s.splat(rest[0])
-	x, panelBytes := slice("x"), length("samples")
+	x, panelBytes := slice("x"), length("examples")
 	SHLQ(Imm(6), panelBytes)
-	last := length("samples")
+	last := length("examples")
 	SHLQ(Imm(4), last)
-	ADDQ(slice("samples"), last)
-	SUBQ(Imm(sampleBytes), last)
-	r.each(func(sample reg.Register) {
+	ADDQ(slice("examples"), last)
+	SUBQ(Imm(exampleBytes), last)
+	r.each(func(example reg.Register) {
 		ahead := GP64()
-		LEAQ(at(sample, fetchAhead*sampleBytes), ahead)
+		LEAQ(at(example, fetchAhead*exampleBytes), ahead)
 		CMPQ(ahead, last)
 		CMOVQGT(last, ahead)
 		r.fetch(ahead)
-		from, to, left := field(sample, sampleRecord), copyOf(x), number("hot")
+		from, to, left := field(example, exampleRecord), copyOf(x), number("hot")
 		SHLQ(Imm(6), from)
 		ADDQ(slice("records"), from)
 		hot, cold := r.label("hot"), r.label("cold")
@@ -82,7 +82,7 @@ func (s set) convert() {
 		ADDQ(panelBytes, to)
 		JMP(LabelRef(hot))
 		Label(cold)
-		first, count := field(sample, sampleFirst), field(sample, sampleCount)
+		first, count := field(example, exampleFirst), field(example, exampleCount)
 		SHLQ(Imm(2), first)
 		ADDQ(slice("cold"), first)
 		loop, end := r.label("values"), r.label("next")
@@ -102,16 +102,16 @@ func (s set) convert() {
 	r.end()
 }
 
-// fetchAhead is how many samples ahead records are fetched, and fetchCold how
+// fetchAhead is how many examples ahead records are fetched, and fetchCold how
 // many lines beside those of the hot columns.
 const (
 	fetchAhead = 12
 	fetchCold  = 3
 )
 
-// fetch fetches a sample's record.
-func (r *routine) fetch(sample reg.Register) {
-	line, left := field(sample, sampleRecord), number("hot")
+// fetch fetches an example's record.
+func (r *routine) fetch(example reg.Register) {
+	line, left := field(example, exampleRecord), number("hot")
 	SHLQ(Imm(6), line)
 	ADDQ(slice("records"), line)
 	for i := range fetchCold {
@@ -125,20 +125,20 @@ func (r *routine) fetch(sample reg.Register) {
 	JG(LabelRef(loop))
 }
 
-// entries are what gather and scatter read of a sample.
+// entries are what gather and scatter read of an example.
 type entries struct {
 	values     reg.GPVirtual // the next entry's
 	index, end reg.GPVirtual
 }
 
-func loadEntries(sample reg.Register) entries {
-	e := entries{values: field(sample, sampleFirst), index: field(sample, sampleRecord), end: GP64()}
+func loadEntries(example reg.Register) entries {
+	e := entries{values: field(example, exampleFirst), index: field(example, exampleRecord), end: GP64()}
 	SHLQ(Imm(2), e.values)
 	ADDQ(slice("cold"), e.values)
 	SHLQ(Imm(6), e.index)
 	ADDQ(slice("records"), e.index)
 	ADDQ(number("hot"), e.index)
-	count := field(sample, sampleCount)
+	count := field(example, exampleCount)
 	ADDQ(count, e.index)
 	LEAQ(indexed(e.index, count, 2, 0), e.end)
 	return e
@@ -232,21 +232,21 @@ func (r *routine) perPanels(most int, body func(panels int)) {
 // gather: rows of panels of w, weighted, added to z.
 //
 //	for p := range panels {
-//		for i, s := range samples {
+//		for i, s := range examples {
 //			index := indices(records[64*s.record+hot+s.count:])
 //			for e := range s.count {
 //				for l := range 16 {
-//					z[(p*len(samples)+i)*16+l] += cold[s.first+e] * w[p*wPanel+index[e]/8*16+l]
+//					z[(p*len(examples)+i)*16+l] += cold[s.first+e] * w[p*wPanel+index[e]/8*16+l]
 //				}
 //			}
 //		}
 //	}
 //
-// For each sample it fetches one of ahead, if there is one left: meanwhile these
+// For each example it fetches one of ahead, if there is one left: meanwhile these
 // arrive from memory. panels is 1 or, with AVX-512, up to 4, which share each
 // entry's value and index.
 func (s set) gather() {
-	r := s.begin("gather", "(z, w, cold []float32, records []byte, samples, ahead [][4]uint32, hot, panels, wPanel int)")
+	r := s.begin("gather", "(z, w, cold []float32, records []byte, examples, ahead [][4]uint32, hot, panels, wPanel int)")
 	most := 1
 	if s.wide() {
 		most = 4
@@ -259,23 +259,23 @@ func (r *routine) gatherPanels(panels int) {
 	v, rest := r.vectors(turn * panels)
 	sum := func(k, p int) vector { return v[p*turn+k] }
 	z, rows, ahead, leftAhead := slice("z"), r.rowsOf(panels), slice("ahead"), length("ahead")
-	r.each(func(sample reg.Register) {
+	r.each(func(example reg.Register) {
 		fetched := r.label("fetched")
 		DECQ(leftAhead)
 		JL(LabelRef(fetched))
 		r.fetch(ahead)
-		ADDQ(Imm(sampleBytes), ahead)
+		ADDQ(Imm(exampleBytes), ahead)
 		Label(fetched)
-		e := loadEntries(sample)
-		panelBytes, place := length("samples"), copyOf(z)
+		e := loadEntries(example)
+		panelBytes, pointer := length("examples"), copyOf(z)
 		SHLQ(Imm(6), panelBytes)
 		for p := range panels {
-			sum(0, p).load(at(place, 0))
+			sum(0, p).load(at(pointer, 0))
 			for k := 1; k < turn; k++ {
 				sum(k, p).zero()
 			}
 			if p < panels-1 {
-				ADDQ(panelBytes, place)
+				ADDQ(panelBytes, pointer)
 			}
 		}
 		indices, row := GP64(), GP64()
@@ -298,15 +298,15 @@ func (r *routine) gatherPanels(panels int) {
 				}
 			}
 		})
-		panelBytes, place = length("samples"), copyOf(z)
+		panelBytes, pointer = length("examples"), copyOf(z)
 		SHLQ(Imm(6), panelBytes)
 		for p := range panels {
 			sum(0, p).add(sum(0, p), sum(1, p))
 			sum(2, p).add(sum(2, p), sum(3, p))
 			sum(0, p).add(sum(0, p), sum(2, p))
-			sum(0, p).store(at(place, 0))
+			sum(0, p).store(at(pointer, 0))
 			if p < panels-1 {
-				ADDQ(panelBytes, place)
+				ADDQ(panelBytes, pointer)
 			}
 		}
 		ADDQ(Imm(vectorBytes), z)
@@ -316,20 +316,20 @@ func (r *routine) gatherPanels(panels int) {
 // scatter: multiples of rows of d added to rows of panels of w.
 //
 //	for p := range panels {
-//		for i, s := range samples {
+//		for i, s := range examples {
 //			index := indices(records[64*s.record+hot+s.count:])
 //			for e := range s.count {
 //				for l := range 16 {
-//					w[p*wPanel+index[e]/8*16+l] += cold[s.first+e] * (alpha * d[(p*len(samples)+i)*16+l])
+//					w[p*wPanel+index[e]/8*16+l] += cold[s.first+e] * (alpha * d[(p*len(examples)+i)*16+l])
 //				}
 //			}
 //		}
 //	}
 //
-// A row occurs once in a sample, but for those whose values are zero. panels is 1
+// A row occurs once in an example, but for those whose values are zero. panels is 1
 // or, with AVX-512, up to 4.
 func (s set) scatter() {
-	r := s.begin("scatter", "(w, d, cold []float32, records []byte, samples [][4]uint32, hot, panels, wPanel int, alpha float32)")
+	r := s.begin("scatter", "(w, d, cold []float32, records []byte, examples [][4]uint32, hot, panels, wPanel int, alpha float32)")
 	most := 1
 	if s.wide() {
 		most = 4
@@ -344,15 +344,15 @@ func (r *routine) scatterPanels(panels int) {
 	gradient := v[turn*panels:]
 	old := func(k, p int) vector { return v[k*panels+p] }
 	VBROADCASTSS(scalar("alpha"), rest[0])
-	r.each(func(sample reg.Register) {
-		e := loadEntries(sample)
-		panelBytes, place := length("samples"), copyOf(d)
+	r.each(func(example reg.Register) {
+		e := loadEntries(example)
+		panelBytes, pointer := length("examples"), copyOf(d)
 		SHLQ(Imm(6), panelBytes)
 		for p, g := range gradient {
-			g.load(at(place, 0))
+			g.load(at(pointer, 0))
 			g.mul(g, r.splat(rest[0]))
 			if p < panels-1 {
-				ADDQ(panelBytes, place)
+				ADDQ(panelBytes, pointer)
 			}
 		}
 		var row [turn]reg.GPVirtual

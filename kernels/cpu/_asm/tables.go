@@ -16,9 +16,9 @@ var begun = map[string][]string{}
 // products are the routines of the struct of that name in package cpu.
 var products = []string{"multiply", "accumulate", "columnSums", "gather", "scatter"}
 
-// place is where a routine stands in the struct routines: a field of its own, or
+// tableOf is where a routine stands in the struct routines: a field of its own, or
 // one of the struct group.
-func place(routine string) (group, name string) {
+func tableOf(routine string) (group, name string) {
 	if slices.Contains(products, routine) {
 		return "products", routine
 	}
@@ -39,7 +39,7 @@ func tables(path string) error {
 		for _, suffix := range []string{s.suffix, avx2.suffix} { // what one set has is used by larger ones that have none
 			for _, name := range begun[suffix] {
 				if !seen[name] {
-					group, field := place(name)
+					group, field := tableOf(name)
 					has[group] = append(has[group], field+": "+name+suffix)
 				}
 				seen[name] = true

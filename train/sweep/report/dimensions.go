@@ -37,7 +37,7 @@ type Level struct {
 	first     levelValue // the only one, if it is no range
 }
 
-// levelValue is a point's place in a dimension: a number, a name, or neither, if a network has no such layer.
+// levelValue is a point's value in a dimension: a number, a name, or neither, if a network has no such layer.
 type levelValue struct {
 	number float64
 	name   string
@@ -203,11 +203,11 @@ func cut(values []levelValue, numeric bool, most, ranges int) (levels []Level, i
 	sorted := slices.Clone(distinct)
 	distinct = slices.Compact(distinct)
 	at := map[levelValue]int{}
-	add := func(members ...levelValue) {
-		for _, v := range members {
+	add := func(values ...levelValue) {
+		for _, v := range values {
 			at[v] = len(levels)
 		}
-		first, last := members[0], members[len(members)-1]
+		first, last := values[0], values[len(values)-1]
 		l := Level{Value: first.name, low: first.number, high: last.number, first: first}
 		switch {
 		case first == absent && slices.Contains(distinct, nothing):

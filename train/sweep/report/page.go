@@ -22,7 +22,7 @@ var pageText string
 // mostRows is how many points the page's leaderboard has.
 const mostRows = 500
 
-// page is what page.html shows. All places are per cent of a plot's width, from the left, or height, from above, so that
+// page is what page.html shows. All positions are per cent of a plot's width, from the left, or height, from above, so that
 // plots are as wide as the window and their text is not.
 type page struct {
 	Title        string
@@ -262,7 +262,7 @@ func logAxis(low, high float64) func(float64) float64 {
 }
 
 // above is where an accuracy is from above, in per cent.
-func above(y viz.AccuracyAxis, accuracy float64) float64 { return 100 * (1 - y.Place(accuracy)) }
+func above(y viz.AccuracyAxis, accuracy float64) float64 { return 100 * (1 - y.Position(accuracy)) }
 
 func accuracyTicks(y viz.AccuracyAxis) []pageTick {
 	var ticks []pageTick
@@ -428,10 +428,10 @@ func (p *page) marginals(r *Report) {
 		}
 	}
 	axis := viz.NewAccuracyAxis(all)
-	place := func(a float64) float64 { return 100 * axis.Place(a) }
+	position := func(a float64) float64 { return 100 * axis.Position(a) }
 	free := math.Inf(-1)
 	for _, t := range axis.Ticks() {
-		at, label := place(t.Value), t.Label
+		at, label := position(t.Value), t.Label
 		if at < free { // on a phone it would touch the one before
 			label = ""
 		} else {
@@ -442,7 +442,7 @@ func (p *page) marginals(r *Report) {
 	for _, d := range r.Dimensions {
 		v := pageDimension{Name: d.Name, Effect: d.effectText(), Found: d.Effect.Found()}
 		for _, l := range d.Levels {
-			level := pageLevel{Level: l, Lower: place(l.LowerQuartile), Middle: place(l.Median), Upper: place(l.UpperQuartile), BestAt: place(l.Best)}
+			level := pageLevel{Level: l, Lower: position(l.LowerQuartile), Middle: position(l.Median), Upper: position(l.UpperQuartile), BestAt: position(l.Best)}
 			level.Width, level.Reach = level.Upper-level.Lower, level.BestAt-level.Upper
 			level.Tip = fmt.Sprintf("%s %s\nmedian %.2f %%, quartiles %.2f and %.2f %%, best %.2f %%", d.Name, l.Value, 100*l.Median, 100*l.LowerQuartile, 100*l.UpperQuartile, 100*l.Best)
 			v.Levels = append(v.Levels, level)

@@ -66,15 +66,15 @@ func (p *page) parallel(r *Report) {
 	best := max(1, len(points)/10)
 	drawn := append(slices.Clone(points[:min(best, mostCourses/2)]), thin(points[min(best, mostCourses/2):], mostCourses-min(best, mostCourses/2))...)
 	v := &pageParallel{After: r.FirstEpochs()}
-	places := make([]func(*Point) float64, 0, len(shown)+1)
+	positions := make([]func(*Point) float64, 0, len(shown)+1)
 	across := func(i int) float64 { return 100 * float64(i) / float64(len(shown)) }
 	for i, a := range shown {
-		place, ticks := r.scale(a, points)
-		places = append(places, place)
+		position, ticks := r.scale(a, points)
+		positions = append(positions, position)
 		v.Axes = append(v.Axes, pageAxis{a.name, across(i), ticks})
 	}
 	y := viz.NewAccuracyAxis(accuracies)
-	places = append(places, func(q *Point) float64 { return above(y, q.rungs[0].Mean) })
+	positions = append(positions, func(q *Point) float64 { return above(y, q.rungs[0].Mean) })
 	v.Axes = append(v.Axes, pageAxis{"accuracy, %", 100, accuracyTicks(y)})
 	rank := map[*Point]int{}
 	for i, q := range points {
@@ -83,8 +83,8 @@ func (p *page) parallel(r *Report) {
 	for i := len(drawn) - 1; i >= 0; i-- {
 		q := drawn[i]
 		var course []string
-		for k, place := range places {
-			course = append(course, fmt.Sprintf("%.2f,%.2f", across(k), place(q)))
+		for k, position := range positions {
+			course = append(course, fmt.Sprintf("%.2f,%.2f", across(k), position(q)))
 		}
 		class := fmt.Sprintf("group%d", shades-1-min(shades-1, rank[q]*shades/len(points)))
 		if rank[q] < best {
@@ -111,7 +111,7 @@ func names(axes []axis) []string {
 // scale places the values of a dimension from above, in per cent, and marks them: numbers by their logarithm if they are
 // positive and span more than a factor of ten or are drawn so, values of which there are few at even distances. What a point
 // does not have is below all others.
-func (r *Report) scale(a axis, points []*Point) (place func(*Point) float64, ticks []pageTick) {
+func (r *Report) scale(a axis, points []*Point) (position func(*Point) float64, ticks []pageTick) {
 	values := make([]levelValue, len(points))
 	for i, q := range points {
 		values[i] = a.of(q)

@@ -24,18 +24,18 @@ var (
 	pairDegree = 2
 )
 
-// polynomials are Legendre's of the places of values among all, those of place 0 and 1 at -1 and 1.
+// polynomials are Legendre's of values' ranks, which lie from 0 to 1, at -1 to 1.
 func polynomials(values []levelValue, weights []float64, degree int) [][]float64 {
-	places := placesOf(values)
+	ranks := ranksOf(values)
 	columns := make([][]float64, degree)
 	for d := range columns {
 		columns[d] = make([]float64, len(values))
 	}
-	for i, place := range places {
+	for i, rank := range ranks {
 		if values[i] == absent {
 			continue
 		}
-		t := 2*place - 1
+		t := 2*rank - 1
 		before, p := 1., t
 		for d := range columns {
 			columns[d][i] = p
@@ -49,8 +49,8 @@ func polynomials(values []levelValue, weights []float64, degree int) [][]float64
 	return columns
 }
 
-// placesOf are the values' places among all that are there, from 0 to 1; equal values share one.
-func placesOf(values []levelValue) []float64 {
+// ranksOf are the values' ranks among all that are there, from 0 to 1; equal values share one.
+func ranksOf(values []levelValue) []float64 {
 	order := make([]int, 0, len(values))
 	for i, v := range values {
 		if v != absent {
@@ -58,18 +58,18 @@ func placesOf(values []levelValue) []float64 {
 		}
 	}
 	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(values[i].number, values[j].number) })
-	places := make([]float64, len(values))
+	ranks := make([]float64, len(values))
 	for i := 0; i < len(order); {
 		end := i + 1
 		for end < len(order) && values[order[end]].number == values[order[i]].number {
 			end++
 		}
 		for k := i; k < end; k++ {
-			places[order[k]] = float64(i+end) / 2 / float64(len(order))
+			ranks[order[k]] = float64(i+end) / 2 / float64(len(order))
 		}
 		i = end
 	}
-	return places
+	return ranks
 }
 
 // contrasts are columns for levels: each level but the last of those that are there.

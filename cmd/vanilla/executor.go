@@ -13,19 +13,19 @@ import (
 	"vanilla/kernels/device"
 )
 
-// placement is what runs a command's networks: --device and --executor, and, to
+// executorFlags is what runs a command's networks: --device and --executor, and, to
 // train them, --precision.
-type placement struct{ device, executor, precision string }
+type executorFlags struct{ device, executor, precision string }
 
-func (p *placement) flags(c *cobra.Command) { p.addTo(c.Flags()) }
+func (p *executorFlags) flags(c *cobra.Command) { p.addTo(c.Flags()) }
 
-func (p *placement) addTo(f *pflag.FlagSet) {
+func (p *executorFlags) addTo(f *pflag.FlagSet) {
 	f.StringVar(&p.device, "device", "auto", "hardware to run on, by `name`, as vanilla devices lists it: auto, cpu, cuda (all GPUs) or cuda:N (one)")
 	f.StringVar(&p.executor, "executor", device.Fast, "what runs the network, by `name`: fast, tape (Gorgonia's own machine) or ref (the reference definition)")
 }
 
 // trainingTo adds the flags of commands that train.
-func (p *placement) trainingTo(f *pflag.FlagSet) {
+func (p *executorFlags) trainingTo(f *pflag.FlagSet) {
 	p.addTo(f)
 	f.StringVar(&p.precision, "precision", device.Precisions()[0], "products on GPUs use this `number` format: fp32, or bf16, which is faster; weights and sums are float32 in both")
 }
@@ -34,13 +34,13 @@ func (p *placement) trainingTo(f *pflag.FlagSet) {
 var openExecutor = device.OpenPrecise
 
 // open returns the executor that runs networks. The caller closes it.
-func (p *placement) open() (kernels.Executor, error) {
+func (p *executorFlags) open() (kernels.Executor, error) {
 	return openExecutor(p.device, p.executor, cmp.Or(p.precision, device.Precisions()[0]))
 }
 
 // note says why auto means the CPU, if the binary was built for GPUs too, or why it
 // means both.
-func (p *placement) note(exec kernels.Executor, stderr io.Writer) {
+func (p *executorFlags) note(exec kernels.Executor, stderr io.Writer) {
 	device.Tell(exec, func(line string) { fmt.Fprintln(stderr, line) })
 	if !device.ForGPUs || p.device != "auto" || p.executor != device.Fast {
 		return
