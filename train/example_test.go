@@ -142,7 +142,7 @@ func ExampleParseRecipe() {
 	fmt.Println(err)
 	// Output:
 	// quadratic adam 0.001 5 <nil>
-	// recipe mine.yaml:1: unknown recipe key "optimiser": did you mean optimizer?
+	// recipe mine.yaml:1: unknown recipe field "optimiser": did you mean optimizer?
 }
 
 // Networks that no recipe describes train from their own graphs.

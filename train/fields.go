@@ -27,11 +27,11 @@ var fieldIndex = func() map[string]int {
 }()
 
 // Set sets the field of that name in JSON to a value as it is written. It fails
-// if no recipe has the key, and if the value is not of the field's kind.
-func (r *Recipe) Set(word, text string) error {
-	index, ok := fieldIndex[word]
+// if no recipe has the field, and if the value is not of the field's kind.
+func (r *Recipe) Set(name, text string) error {
+	index, ok := fieldIndex[name]
 	if !ok {
-		return errors.New(words.Unknown("recipe key", word, fieldNames()))
+		return errors.New(words.Unknown("recipe field", name, fieldNames()))
 	}
 	field := reflect.ValueOf(r).Elem().Field(index)
 	switch field.Kind() {
@@ -40,15 +40,15 @@ func (r *Recipe) Set(word, text string) error {
 	case reflect.Int:
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return fmt.Errorf("found %s %.60q: want a whole number", word, text)
+			return fmt.Errorf("found %s %.60q: want a whole number", name, text)
 		}
 		if err := setInt(field, v); err != nil {
-			return fmt.Errorf("found %s %.60q: %w", word, text, err)
+			return fmt.Errorf("found %s %.60q: %w", name, text, err)
 		}
 	default:
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return fmt.Errorf("found %s %.60q: want a number", word, text)
+			return fmt.Errorf("found %s %.60q: want a number", name, text)
 		}
 		field.SetFloat(v)
 	}
@@ -99,8 +99,8 @@ func Names(field string) []string {
 }
 
 // Get is the value of the field of that name in JSON, or nil if there is none.
-func (r *Recipe) Get(word string) any {
-	if index, ok := fieldIndex[word]; ok {
+func (r *Recipe) Get(name string) any {
+	if index, ok := fieldIndex[name]; ok {
 		return reflect.ValueOf(r).Elem().Field(index).Interface()
 	}
 	return nil

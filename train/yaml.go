@@ -34,7 +34,7 @@ func ReadRecipe(path string) (Recipe, error) {
 //	weight_decay: 1e-4
 //
 // What depends on the optimizer and the schedule follows them, see
-// [Recipe.Follow]. A word that no recipe has, a value of the wrong kind, and
+// [Recipe.Follow]. A field that no recipe has, a value of the wrong kind, and
 // anything but a mapping fail with a *SettingError that names the file and the
 // line. Whether the values can be is for [Recipe.Check] to say, once all are
 // known.
@@ -47,29 +47,29 @@ func ParseRecipe(data []byte, name string) (Recipe, error) {
 		return Recipe{}, err
 	}
 	base := Default()
-	for _, w := range entries {
-		if w.Name == "base" {
-			if base, err = NamedRecipe(w.Text()); err != nil {
-				return fail(w.Line, fmt.Sprintf("found base %.60q: want %s", w.Text(), words.Or(Recipes())))
+	for _, e := range entries {
+		if e.Name == "base" {
+			if base, err = NamedRecipe(e.Text()); err != nil {
+				return fail(e.Line, fmt.Sprintf("found base %.60q: want %s", e.Text(), words.Or(Recipes())))
 			}
 		}
 	}
 	r := base
-	fields := fieldsOf(&r)
+	values := fieldsOf(&r)
 	given := map[string]bool{}
-	for _, w := range entries {
-		word, line := w.Name, w.Line
-		if word == "base" {
+	for _, e := range entries {
+		field, line := e.Name, e.Line
+		if field == "base" {
 			continue
 		}
-		field, ok := fields[word]
+		value, ok := values[field]
 		if !ok {
-			return fail(line, words.Unknown("recipe key", word, append([]string{"base"}, fieldNames()...)))
+			return fail(line, words.Unknown("recipe field", field, append([]string{"base"}, fieldNames()...)))
 		}
-		if err := decode(w, field); err != nil {
-			return fail(line, fmt.Sprintf("found %s %.60q: %v", word, w.Text(), err))
+		if err := decode(e, value); err != nil {
+			return fail(line, fmt.Sprintf("found %s %.60q: %v", field, e.Text(), err))
 		}
-		given[word] = true
+		given[field] = true
 	}
 	r.Follow(base, func(field string) bool { return given[field] })
 	return r, nil

@@ -59,12 +59,12 @@ func TestParseRecipe(t *testing.T) {
 
 func TestParseRecipeErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"lr: 1\nepoch: 3", `recipe r.yaml:2: unknown recipe key "epoch": did you mean epochs?`},
-		{"weight-decay: 1", `recipe r.yaml:1: unknown recipe key "weight-decay": did you mean weight_decay?`},
-		{"\n\nLR: 1", `recipe r.yaml:3: unknown recipe key "LR": want one of base, arch, activation, loss,`},
-		{"seed: 1", `recipe r.yaml:1: unknown recipe key "seed": want one of base, arch,`},
-		{"3: 1", `recipe r.yaml:1: unknown recipe key "3"`},
-		{"<<: 1", `recipe r.yaml:1: unknown recipe key "<<"`},
+		{"lr: 1\nepoch: 3", `recipe r.yaml:2: unknown recipe field "epoch": did you mean epochs?`},
+		{"weight-decay: 1", `recipe r.yaml:1: unknown recipe field "weight-decay": did you mean weight_decay?`},
+		{"\n\nLR: 1", `recipe r.yaml:3: unknown recipe field "LR": want one of base, arch, activation, loss,`},
+		{"seed: 1", `recipe r.yaml:1: unknown recipe field "seed": want one of base, arch,`},
+		{"3: 1", `recipe r.yaml:1: unknown recipe field "3"`},
+		{"<<: 1", `recipe r.yaml:1: unknown recipe field "<<"`},
 		{"base: other", `recipe r.yaml:1: found base "other": want default or lesson`},
 		{"base: [lesson]", `recipe r.yaml:1: found base "[lesson]": want default or lesson`},
 		{"lr: fast", `recipe r.yaml:1: found lr "fast": want a number`},

@@ -445,7 +445,7 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--recipe", ""), misuse, `--recipe "": want default, lesson, a YAML file or a model`},
 		{tiny("--recipe", "tiny"), failed, "--recipe tiny: want default, lesson, a YAML file or a model"},
 		{tiny("--recipe", "file"), misuse, "--recipe file:1: want lines like"},
-		{tiny("--recipe", "typo.yaml"), misuse, `--recipe typo.yaml:2: unknown recipe key "epoch": did you mean epochs?`},
+		{tiny("--recipe", "typo.yaml"), misuse, `--recipe typo.yaml:2: unknown recipe field "epoch": did you mean epochs?`},
 		{tiny("--recipe", "impossible.yaml"), misuse, "impossible.yaml: --lr -1: want a positive number"},
 		{tiny("--history", "file"), misuse, "--history file: want a directory"},
 		{tiny("--history", "run"), misuse, "--history run: holds a run: want --resume to go on with it, or another directory"},

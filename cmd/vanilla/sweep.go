@@ -58,7 +58,7 @@ The flags of the group Space take values joined by commas, and ranges. --layers 
 to 128 units each. Ranges of hidden, lr, weight_decay and batch are even on a
 logarithmic axis; 8..128:linear is even itself, and 4..128:log:6 is six values.
 --points draws so many points of the space at random, --grid takes all. --spec reads
-the same words from a YAML file, which flags override.
+the same fields from a YAML file, which flags override.
 
 Where no flag of the group Space is given, nor --recipe, --grid or --spec with a space,
 the space is --layers 1..3 --hidden 8..128 --activation relu,silu --init he
@@ -108,7 +108,7 @@ what it wrote trains the finalists.`,
 		},
 	}
 	groups := append(sweepGroups(), baseFlag(&s.base))
-	groups[0].StringVar(&s.file, "spec", "", "YAML `file` with the words of these flags, which those that are given override")
+	groups[0].StringVar(&s.file, "spec", "", "YAML `file` with fields named as these flags, which override those in it")
 
 	where := group("Data and hardware")
 	s.data.addTo(where, "mnist", dataUsage)
@@ -132,19 +132,19 @@ what it wrote trains the finalists.`,
 	return c
 }
 
-// defaultSpace and defaultWords are the sweep that is run if nothing is said:
+// defaultSpace and defaultFields are the sweep that is run if nothing is said:
 // 1,000 networks of one to three hidden layers.
 func defaultSpace() map[string]string {
 	return map[string]string{"layers": "1..3", "hidden": "8..128", "activation": "relu,silu", "init": "he",
 		"lr": "0.03..0.3", "weight_decay": "1e-6..1e-4", "shift": "1"}
 }
 
-func defaultWords() map[string]string {
+func defaultFields() map[string]string {
 	return map[string]string{"points": "1000", "halving": "1,4,16", "finalists": "4", "final_seeds": "5", "validation": "0.1"}
 }
 
-// settings are the words of a sweep that are no words of its space.
-func settings() []string {
+// specFields are the fields of a sweep that are not of its space.
+func specFields() []string {
 	return []string{"points", "grid", "sampler", "seed", "seeds", "max_parameters", "halving", "brackets", "finalists", "final_seeds", "validation", "recipe"}
 }
 
@@ -187,30 +187,30 @@ func sweepGroups() []*pflag.FlagSet {
 	return []*pflag.FlagSet{space, plan}
 }
 
-// resolve puts the spec together: the file's words, overridden by the flags that
+// resolve puts the spec together: the file's fields, overridden by the flags that
 // were given, or else the default sweep's.
 func (s *sweepFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
-	words := map[string]string{}
+	fields := map[string]string{}
 	if s.file != "" {
 		var err error
-		if words, err = await(ctx, func() (map[string]string, error) { return sweep.ReadWords(s.file, settings()) }); err != nil {
+		if fields, err = await(ctx, func() (map[string]string, error) { return sweep.ReadFields(s.file, specFields()) }); err != nil {
 			return err
 		}
 	}
 	for _, g := range sweepGroups() {
 		g.VisitAll(func(f *pflag.Flag) {
 			if set := flags.Lookup(f.Name); set.Changed {
-				words[strings.ReplaceAll(f.Name, "-", "_")] = set.Value.String()
+				fields[strings.ReplaceAll(f.Name, "-", "_")] = set.Value.String()
 			}
 		})
 	}
 	if flags.Changed("recipe") {
-		words["recipe"] = s.base
+		fields["recipe"] = s.base
 	}
-	if s.resume && len(words) == 0 {
+	if s.resume && len(fields) == 0 {
 		return s.remember(ctx, flags)
 	}
-	return s.build(ctx, words)
+	return s.build(ctx, fields)
 }
 
 // remember takes the sweep that --out holds as it is: a sweep that is gone on with
@@ -238,11 +238,11 @@ func (s *sweepFlags) remember(ctx context.Context, flags *pflag.FlagSet) error {
 	return nil
 }
 
-// build makes the spec of words. What the space does not say is as in the default
-// sweep only where no word of a space is given at all.
-func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
+// build makes the spec of fields. What the space does not say is as in the default
+// sweep only where no field of a space is given at all.
+func (s *sweepFlags) build(ctx context.Context, fields map[string]string) error {
 	spec := sweep.Spec{Space: map[string]string{}, Seed: 1, Seeds: 1}
-	name, given := words["recipe"]
+	name, given := fields["recipe"]
 	if !given {
 		name = "default"
 	} else if err := oneMeaning(name, train.Recipes(), "recipe"); err != nil {
@@ -253,19 +253,19 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 		return err
 	}
 	spec.Recipe = from.Recipe
-	for word, text := range words {
-		if !slices.Contains(settings(), word) {
-			spec.Space[word] = text
+	for field, text := range fields {
+		if !slices.Contains(specFields(), field) {
+			spec.Space[field] = text
 		}
 	}
 	defaults := map[string]string{"finalists": "4", "final_seeds": "5", "validation": "0.1"}
-	_, halving := words["halving"]
-	_, epochs := words["epochs"]
-	_, points := words["points"]
-	grid := words["grid"] == "true"
+	_, halving := fields["halving"]
+	_, epochs := fields["epochs"]
+	_, points := fields["points"]
+	grid := fields["grid"] == "true"
 	if len(spec.Space) == 0 && !given && !grid {
-		for word, text := range defaultWords() {
-			defaults[word] = text
+		for field, text := range defaultFields() {
+			defaults[field] = text
 		}
 		spec.Space = defaultSpace()
 	} else {
@@ -274,24 +274,24 @@ func (s *sweepFlags) build(ctx context.Context, words map[string]string) error {
 	if halving || epochs {
 		delete(defaults, "halving")
 	}
-	for _, word := range slices.Sorted(maps.Keys(spec.Space)) {
-		if !slices.Contains(sweep.SpaceWords(), word) {
+	for _, field := range slices.Sorted(maps.Keys(spec.Space)) {
+		if !slices.Contains(sweep.SpaceFields(), field) {
 			continue // which the spec says
 		}
-		if _, err := sweep.ParseValues(word, spec.Space[word]); err != nil {
+		if _, err := sweep.ParseValues(field, spec.Space[field]); err != nil {
 			return err
 		}
 	}
 	switch {
-	case grid && words["sampler"] != "" && words["sampler"] != sweep.RandomSampler:
-		return &train.SettingError{Field: "sampler", Value: words["sampler"], Problem: "--grid takes all points, and none is drawn: want one or the other"}
+	case grid && fields["sampler"] != "" && fields["sampler"] != sweep.RandomSampler:
+		return &train.SettingError{Field: "sampler", Value: fields["sampler"], Problem: "--grid takes all points, and none is drawn: want one or the other"}
 	case grid && points:
-		return &train.SettingError{Field: "grid", Value: true, Problem: "--points " + words["points"] + " draws some points: want one or the other"}
+		return &train.SettingError{Field: "grid", Value: true, Problem: "--points " + fields["points"] + " draws some points: want one or the other"}
 	case !grid && !points && defaults["points"] == "":
 		return usagef("want --points with how many points of the space to draw, or --grid for all: the space is your own, %s, in place of the default one", spaceText(spec.Space))
 	}
-	for word, text := range words {
-		defaults[word] = text
+	for field, text := range fields {
+		defaults[field] = text
 	}
 	if err := spec.Set(defaults); err != nil {
 		return err
@@ -460,9 +460,9 @@ func numbered(what string, numbers []int) string {
 // spaceText is a space as flags.
 func spaceText(space map[string]string) string {
 	var parts []string
-	for _, word := range sweep.SpaceWords() {
-		if text, ok := space[word]; ok {
-			parts = append(parts, flagOf(word)+" "+text)
+	for _, field := range sweep.SpaceFields() {
+		if text, ok := space[field]; ok {
+			parts = append(parts, flagOf(field)+" "+text)
 		}
 	}
 	if len(parts) == 0 {
@@ -478,15 +478,15 @@ func (s *sweepFlags) spaceLines() [][2]string {
 	if s.ownSpace {
 		lines = append(lines, [2]string{"else", "as in the recipe: " + s.unswept() + " (a space of your own: the default one is not searched)"})
 	}
-	for _, word := range []string{"optimizer", "schedule"} {
+	for _, field := range []string{"optimizer", "schedule"} {
 		var parts []string
-		for _, r := range s.spec.Followed(word) {
-			if also := s.spec.Follows(&r, word); also != "" {
-				parts = append(parts, fmt.Sprintf("%v with %s", r.Get(word), also))
+		for _, r := range s.spec.Followed(field) {
+			if also := s.spec.Follows(&r, field); also != "" {
+				parts = append(parts, fmt.Sprintf("%v with %s", r.Get(field), also))
 			}
 		}
 		if parts != nil {
-			lines = append(lines, [2]string{word, strings.Join(parts, "; ") + ": what no flag says is each one's own"})
+			lines = append(lines, [2]string{field, strings.Join(parts, "; ") + ": what no flag says is each one's own"})
 		}
 	}
 	return lines
@@ -495,7 +495,7 @@ func (s *sweepFlags) spaceLines() [][2]string {
 // unswept says what all points have of the recipe. Widths of inputs and outputs are the data's, and not the recipe's.
 func (s *sweepFlags) unswept() string {
 	r := &s.spec.Recipe
-	given := func(word string) bool { _, ok := s.spec.Space[word]; return ok }
+	given := func(field string) bool { _, ok := s.spec.Space[field]; return ok }
 	var parts []string
 	if widths, own, err := model.ParseArch(r.Arch); err == nil && !given("arch") && !(given("layers") && given("hidden")) {
 		hidden := widths[1 : len(widths)-1]
@@ -514,12 +514,12 @@ func (s *sweepFlags) unswept() string {
 		}
 	}
 	choices := s.spec.Choices()
-	for _, word := range []string{"activation", "block", "norm", "dropout", "input_dropout", "label_smoothing", "optimizer", "lr", "weight_decay", "batch"} {
-		usual := slices.Contains([]string{"block", "norm", "dropout", "input_dropout", "label_smoothing"}, word) && r.Get(word) == new(train.Recipe).Get(word)
-		if given(word) || slices.Contains(choices, word) || usual {
+	for _, field := range []string{"activation", "block", "norm", "dropout", "input_dropout", "label_smoothing", "optimizer", "lr", "weight_decay", "batch"} {
+		usual := slices.Contains([]string{"block", "norm", "dropout", "input_dropout", "label_smoothing"}, field) && r.Get(field) == new(train.Recipe).Get(field)
+		if given(field) || slices.Contains(choices, field) || usual {
 			continue
 		}
-		if text := sweep.Settings(r, []string{word}); text != "" {
+		if text := sweep.Settings(r, []string{field}); text != "" {
 			parts = append(parts, text)
 		}
 	}

@@ -136,7 +136,7 @@ func TestSweepNames(t *testing.T) {
 	}
 }
 
-// A file has the same words as the flags, which override it.
+// A file has the same fields as the flags, which override it.
 func TestSweepSpec(t *testing.T) {
 	inData(t)
 	spec := `# as tinySweep has it
@@ -386,7 +386,7 @@ func TestSweepWrongInput(t *testing.T) {
 		{sweeping("--out", "new", "--lr", "0.1..1"), misuse, "want --points with how many points of the space to draw, or --grid"},
 		{sweeping("--out", "new", "--arch", "784-10", "--grid", "--epochs", "1"), misuse, "so the first width must be 16"},
 		{sweeping("--out", "new", "--arch", "16-3", "--layers", "1", "--grid"), misuse, "want one or the other"},
-		{sweeping("--out", "new", "--spec", "typo.yaml"), misuse, `--spec typo.yaml:2: unknown sweep key "hiden": did you mean hidden?`},
+		{sweeping("--out", "new", "--spec", "typo.yaml"), misuse, `--spec typo.yaml:2: unknown sweep field "hiden": did you mean hidden?`},
 		{sweeping("--out", "new", "--spec", "list.yaml"), misuse, "--spec list.yaml:1: want lines like"},
 		{sweeping("--out", "new", "--spec", "nowhere"), failed, "--spec nowhere: want a YAML file"},
 		{sweeping("--out", "new", "surplus"), misuse, `unexpected argument "surplus"`},
@@ -510,9 +510,9 @@ func TestSweepHelpSaysDefaults(t *testing.T) {
 			t.Errorf("no %q", want)
 		}
 	}
-	words := defaultWords()
-	for _, want := range []string{"--points " + words["points"] + " --halving " + words["halving"], "train again and test, a number (default " + words["finalists"] + ")",
-		"train each finalist with, a number (default " + words["final_seeds"] + ")", "hold out and compare on, a fraction (default " + words["validation"] + ")"} {
+	fields := defaultFields()
+	for _, want := range []string{"--points " + fields["points"] + " --halving " + fields["halving"], "train again and test, a number (default " + fields["finalists"] + ")",
+		"train each finalist with, a number (default " + fields["final_seeds"] + ")", "hold out and compare on, a fraction (default " + fields["validation"] + ")"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("no %q", want)
 		}

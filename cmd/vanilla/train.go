@@ -62,7 +62,7 @@ func trainCommand() *cobra.Command {
 
 The flags of the groups Network, Training, Images and Validation make a recipe. --recipe names
 one to start from, which they change: default, lesson (as the lesson's network is
-trained), or a YAML file with the same words, as --print-recipe prints it:
+trained), or a YAML file with the same fields, as --print-recipe prints it:
 
   base: lesson         # or default, which is the default
   epochs: 20

@@ -36,7 +36,7 @@ func join(names []string, last string) string {
 	return strings.Join(names[:n], ", ") + last + names[n]
 }
 
-// Unknown says that there is no such thing ("recipe key", say), and names those
+// Unknown says that there is no such thing ("recipe field", say), and names those
 // of the words that it is most like, if it is like any, or all of them.
 func Unknown(thing, word string, words []string) string {
 	var near []string

@@ -8,7 +8,7 @@ func TestWords(t *testing.T) {
 		{Plural(1, "unit"), "1 unit"}, {Plural(0, "unit"), "0 units"}, {Plural(4096, "network"), "4,096 networks"},
 		{Or([]string{"a"}), "a"}, {Or([]string{"a", "b"}), "a or b"}, {Or([]string{"a", "b", "c"}), "a, b or c"}, {Or(nil), ""},
 		{And([]string{"1", "3", "9"}), "1, 3 and 9"},
-		{Unknown("recipe key", "optimiser", []string{"arch", "optimizer"}), `unknown recipe key "optimiser": did you mean optimizer?`},
+		{Unknown("recipe field", "optimiser", []string{"arch", "optimizer"}), `unknown recipe field "optimiser": did you mean optimizer?`},
 		{Unknown("key", "lt", []string{"lr", "lo", "epochs"}), `unknown key "lt": did you mean lr or lo?`},
 		{Unknown("key", "x", []string{"lr", "epochs"}), `unknown key "x": want one of lr, epochs`},
 	} {

@@ -11,30 +11,30 @@ import (
 	"vanilla/train"
 )
 
-// grid is every combination of a space's values. Each word is a digit that counts
+// grid is every combination of a space's values. Each field is a digit that counts
 // through its values; hidden is one digit for each layer, so depths are counted
 // one after the other.
 type grid struct {
-	values map[string][]string // of each word
+	values map[string][]string // of each field
 	depths []string            // values of layers, one "" where they are not of the space
-	others []string            // the words besides layers and hidden, in their order
+	others []string            // the fields besides layers and hidden, in their order
 }
 
 func newGrid(space map[string]*Values) (*grid, error) {
 	g := &grid{values: map[string][]string{}, depths: []string{""}}
-	for word, v := range space {
+	for field, v := range space {
 		list, err := v.grid()
 		if err != nil {
 			return nil, err
 		}
-		g.values[word] = list
+		g.values[field] = list
 	}
 	if listed := g.values["layers"]; listed != nil {
 		g.depths = listed
 	}
-	for _, word := range SpaceWords() {
-		if space[word] != nil && word != "layers" && word != "hidden" {
-			g.others = append(g.others, word)
+	for _, field := range SpaceFields() {
+		if space[field] != nil && field != "layers" && field != "hidden" {
+			g.others = append(g.others, field)
 		}
 	}
 	return g, nil
@@ -64,20 +64,20 @@ func (g *grid) size(p *Plan) (float64, error) {
 		}
 		shapes += math.Pow(float64(len(g.values["hidden"])), float64(layers))
 	}
-	for _, word := range g.others {
-		shapes *= float64(len(g.values[word]))
+	for _, field := range g.others {
+		shapes *= float64(len(g.values[field]))
 	}
 	return shapes, nil
 }
 
-// of lists the combinations of a depth, each a value for every word.
+// of lists the combinations of a depth, each a value for every field.
 func (g *grid) of(depth string, layers int) iter.Seq[map[string]string] {
 	var digits [][]string
 	for range layers {
 		digits = append(digits, g.values["hidden"])
 	}
-	for _, word := range g.others {
-		digits = append(digits, g.values[word])
+	for _, field := range g.others {
+		digits = append(digits, g.values[field])
 	}
 	return func(yield func(map[string]string) bool) {
 		for at := range counted(digits) {
@@ -88,8 +88,8 @@ func (g *grid) of(depth string, layers int) iter.Seq[map[string]string] {
 			if g.values["hidden"] != nil {
 				chosen["hidden"] = strings.Join(at[:layers], "-")
 			}
-			for i, word := range g.others {
-				chosen[word] = at[layers+i]
+			for i, field := range g.others {
+				chosen[field] = at[layers+i]
 			}
 			if !yield(chosen) {
 				return

@@ -10,38 +10,38 @@ import (
 	"vanilla/train"
 )
 
-// Choices are the recipe's words in which points may differ, but for the
+// Choices are the recipe's fields in which points may differ, but for the
 // architecture: those of the space that can have several values, and those that
 // follow from them, as the learning rate follows from the optimizer. They are in the
-// order of [SpaceWords].
+// order of [SpaceFields].
 func (s *Spec) Choices() []string {
 	differ := map[string]bool{}
-	for word, text := range s.Space {
-		if v, err := ParseValues(word, text); err == nil && (len(v.items) > 1 || v.items[0].ranged) {
-			differ[word] = true
+	for field, text := range s.Space {
+		if v, err := ParseValues(field, text); err == nil && (len(v.items) > 1 || v.items[0].ranged) {
+			differ[field] = true
 		}
 	}
-	for _, word := range s.following() {
-		differ[word] = true
+	for _, field := range s.following() {
+		differ[field] = true
 	}
-	return slices.DeleteFunc(SpaceWords(), func(word string) bool {
-		return !differ[word] || slices.Contains([]string{"arch", "layers", "hidden"}, word)
+	return slices.DeleteFunc(SpaceFields(), func(field string) bool {
+		return !differ[field] || slices.Contains([]string{"arch", "layers", "hidden"}, field)
 	})
 }
 
-// followers are the words that may follow from others, see [train.Recipe.Follow].
+// followers are the fields that may follow from others, see [train.Recipe.Follow].
 var followers = map[string][]string{"optimizer": {"lr", "weight_decay", "momentum"}, "schedule": {"step_epochs", "gamma"}}
 
-// following lists the words that are not of the space, and differ because others
+// following lists the fields that are not of the space, and differ because others
 // do.
 func (s *Spec) following() []string {
 	var found []string
 	for _, leader := range []string{"optimizer", "schedule"} {
 		followed := s.Followed(leader)
-		for _, word := range followers[leader] {
+		for _, field := range followers[leader] {
 			for _, f := range followed {
-				if valueOf(&f, word) != valueOf(&followed[0], word) {
-					found = append(found, word)
+				if valueOf(&f, field) != valueOf(&followed[0], field) {
+					found = append(found, field)
 					break
 				}
 			}
@@ -50,7 +50,7 @@ func (s *Spec) following() []string {
 	return found
 }
 
-// Followed are the recipes that follow from each value of a word of the space,
+// Followed are the recipes that follow from each value of a field of the space,
 // optimizer or schedule, if it has several.
 func (s *Spec) Followed(leader string) []train.Recipe {
 	v, err := ParseValues(leader, s.Space[leader])
@@ -66,15 +66,15 @@ func (s *Spec) Followed(leader string) []train.Recipe {
 	return recipes
 }
 
-// Follows says what else a recipe has because of a word of the space, "" if
-// nothing differs but for the word: "lr 0.001, weight-decay 0" of the optimizer.
-func (s *Spec) Follows(r *train.Recipe, word string) string {
-	if followers[word] == nil {
+// Follows says what else a recipe has because of a field of the space, "" if
+// nothing differs but for the field: "lr 0.001, weight-decay 0" of the optimizer.
+func (s *Spec) Follows(r *train.Recipe, field string) string {
+	if followers[field] == nil {
 		return ""
 	}
 	var parts []string
 	for _, other := range s.following() {
-		if slices.Contains(followers[word], other) && r.Has(other) {
+		if slices.Contains(followers[field], other) && r.Has(other) {
 			parts = append(parts, setting(r, other))
 		}
 	}
@@ -85,12 +85,12 @@ func (s *Spec) Follows(r *train.Recipe, word string) string {
 func (s *Spec) recipe(chosen map[string]string) (train.Recipe, error) {
 	base := &s.Recipe
 	r := *base
-	for word, text := range chosen {
-		if word == "layers" || word == "hidden" {
+	for field, text := range chosen {
+		if field == "layers" || field == "hidden" {
 			continue
 		}
-		if err := r.Set(word, text); err != nil {
-			return r, &train.SettingError{Field: word, Value: text, Problem: err.Error()}
+		if err := r.Set(field, text); err != nil {
+			return r, &train.SettingError{Field: field, Value: text, Problem: err.Error()}
 		}
 	}
 	if rungs := s.Halving; len(rungs) > 0 {
@@ -118,42 +118,42 @@ func (s *Spec) Name(r *train.Recipe) string {
 	return strings.TrimSpace(r.Arch + " " + Settings(r, s.Choices()))
 }
 
-// Settings are the values of words, but for those that a recipe does not have:
+// Settings are the values of fields, but for those that a recipe does not have:
 // "relu lr 0.1".
 func Settings(r *train.Recipe, choices []string) string {
 	var parts []string
-	for _, word := range choices {
-		if r.Has(word) {
-			parts = append(parts, setting(r, word))
+	for _, field := range choices {
+		if r.Has(field) {
+			parts = append(parts, setting(r, field))
 		}
 	}
 	return strings.Join(parts, " ")
 }
 
-// setting is a value with its word, if it does not speak for itself.
-func setting(r *train.Recipe, word string) string {
-	switch v := r.Get(word).(type) {
+// setting is a value with its field, if it does not speak for itself.
+func setting(r *train.Recipe, field string) string {
+	switch v := r.Get(field).(type) {
 	case string:
 		if v == "" {
-			return "no " + words.Dashed(word)
+			return "no " + words.Dashed(field)
 		}
-		if word == "norm" { // whose name says little
-			return v + " " + word
+		if field == "norm" { // whose name says little
+			return v + " " + field
 		}
 		return v
 	case float64:
-		return words.Dashed(word) + " " + words.Decimal(v, -1)
+		return words.Dashed(field) + " " + words.Decimal(v, -1)
 	default:
-		return fmt.Sprintf("%s %v", words.Dashed(word), v)
+		return fmt.Sprintf("%s %v", words.Dashed(field), v)
 	}
 }
 
 // valueOf is a setting to compare, nil where a recipe does not have it.
-func valueOf(r *train.Recipe, word string) any {
-	if !r.Has(word) {
+func valueOf(r *train.Recipe, field string) any {
+	if !r.Has(field) {
 		return nil
 	}
-	return r.Get(word)
+	return r.Get(field)
 }
 
 // HeldOut is the number of images that points are compared on.

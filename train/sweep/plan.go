@@ -28,7 +28,7 @@ type Point struct {
 	Parameters int
 	Recipe     train.Recipe
 
-	chosen map[string]string // the values of the space's words
+	chosen map[string]string // the values of the space's fields
 }
 
 // Plan is all that a sweep is to train.
@@ -69,12 +69,12 @@ func NewPlan(ctx context.Context, spec Spec, data train.Fingerprint) (*Plan, err
 		return nil, err
 	}
 	p := &Plan{Spec: spec, Data: data, values: map[string]*Values{}, seen: map[string]bool{}}
-	for word, text := range spec.Space {
-		v, err := ParseValues(word, text)
+	for field, text := range spec.Space {
+		v, err := ParseValues(field, text)
 		if err != nil {
 			return nil, err
 		}
-		p.values[word] = &v
+		p.values[field] = &v
 	}
 	if err := p.checkEnds(); err != nil {
 		return nil, err
@@ -104,13 +104,13 @@ func NewPlan(ctx context.Context, spec Spec, data train.Fingerprint) (*Plan, err
 	return p, p.assign()
 }
 
-// checkEnds fails if a value of a number, or an end of a range, cannot be whatever other words are: it is not for the draws to
+// checkEnds fails if a value of a number, or an end of a range, cannot be whatever other fields are: it is not for the draws to
 // find.
 func (p *Plan) checkEnds() error {
-	for _, word := range SpaceWords() {
-		v := p.values[word]
-		_, both := p.values[dependent[word]]
-		if v == nil || both || slices.Contains([]string{"layers", "hidden"}, word) || slices.Contains(names, word) {
+	for _, field := range SpaceFields() {
+		v := p.values[field]
+		_, both := p.values[dependent[field]]
+		if v == nil || both || slices.Contains([]string{"layers", "hidden"}, field) || slices.Contains(names, field) {
 			continue
 		}
 		for _, it := range v.items {
@@ -119,9 +119,9 @@ func (p *Plan) checkEnds() error {
 				ends = []string{formatted(it.lo), formatted(it.hi)}
 			}
 			for _, text := range ends {
-				_, err := p.point(map[string]string{word: text})
+				_, err := p.point(map[string]string{field: text})
 				var setting *train.SettingError
-				if errors.As(err, &setting) && setting.Field == word {
+				if errors.As(err, &setting) && setting.Field == field {
 					return err
 				}
 			}
@@ -130,7 +130,7 @@ func (p *Plan) checkEnds() error {
 	return nil
 }
 
-// dependent are words whose bounds are other words' values.
+// dependent are fields whose bounds are other fields' values.
 var dependent = map[string]string{"warmup": "epochs", "elastic": "elastic_sigma", "elastic_sigma": "elastic"}
 
 func tooMany(seeds, variants int) error {
@@ -171,28 +171,28 @@ func (p *Plan) random(from uint64) func() (map[string]string, error) {
 	return func() (map[string]string, error) {
 		r := newRandom(p.Spec.Seed, n)
 		n++
-		return p.choose(func(word string, _ int) string { return p.values[word].draw(r) })
+		return p.choose(func(field string, _ int) string { return p.values[field].draw(r) })
 	}
 }
 
-// choose makes a choice of the values of all words, of hidden for each layer.
-func (p *Plan) choose(value func(word string, layer int) string) (map[string]string, error) {
+// choose makes a choice of the values of all fields, of hidden for each layer.
+func (p *Plan) choose(value func(field string, layer int) string) (map[string]string, error) {
 	chosen := map[string]string{}
-	for _, word := range SpaceWords() {
+	for _, field := range SpaceFields() {
 		switch {
-		case p.values[word] == nil:
-		case word == "hidden":
+		case p.values[field] == nil:
+		case field == "hidden":
 			layers, err := p.layers(chosen["layers"])
 			if err != nil {
 				return nil, err
 			}
 			widths := make([]string, layers)
 			for i := range widths {
-				widths[i] = value(word, i)
+				widths[i] = value(field, i)
 			}
-			chosen[word] = strings.Join(widths, "-")
+			chosen[field] = strings.Join(widths, "-")
 		default:
-			chosen[word] = value(word, 0)
+			chosen[field] = value(field, 0)
 		}
 	}
 	return chosen, nil

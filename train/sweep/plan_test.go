@@ -191,8 +191,8 @@ func TestBrackets(t *testing.T) {
 }
 
 func TestWrongSpecs(t *testing.T) {
-	space := func(word, text string) func(*Spec) {
-		return func(s *Spec) { s.Space[word] = text }
+	space := func(field, text string) func(*Spec) {
+		return func(s *Spec) { s.Space[field] = text }
 	}
 	for _, c := range []struct {
 		change func(*Spec)

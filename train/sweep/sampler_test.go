@@ -182,26 +182,26 @@ func TestSamplerLearns(t *testing.T) {
 
 // Values are found where they were drawn from.
 func TestLocate(t *testing.T) {
-	for _, c := range []struct{ word, text string }{{"lr", "0.01..1"}, {"lr", "0.1..0.9:linear"}, {"hidden", "8..128"}, {"hidden", "8..128:log:6"},
+	for _, c := range []struct{ field, text string }{{"lr", "0.01..1"}, {"lr", "0.1..0.9:linear"}, {"hidden", "8..128"}, {"hidden", "8..128:log:6"},
 		{"layers", "1..3"}, {"activation", "relu,silu"}, {"batch", "16,32..64"}, {"weight_decay", "0,1e-6..1e-4"}, {"hidden", "1..4"}} {
-		v, err := ParseValues(c.word, c.text)
+		v, err := ParseValues(c.field, c.text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := dimension{word: c.word, values: &v}
+		a := dimension{field: c.field, values: &v}
 		r := newRandom(1, 1)
 		for range 200 {
 			text := v.draw(r)
 			s := a.spot(text)
 			if s.item < 0 || s.u < 0 || s.u >= 1+1e-12 {
-				t.Fatalf("%s %s: %s stands at %+v", c.word, c.text, text, s)
+				t.Fatalf("%s %s: %s stands at %+v", c.field, c.text, text, s)
 			}
 			it := &v.items[s.item]
 			if !it.ranged {
 				continue
 			}
 			if again := it.part(min(s.u, 1-1e-12), v.whole()); again != text {
-				t.Errorf("%s %s: %s stands at %v, where %s is", c.word, c.text, text, s.u, again)
+				t.Errorf("%s %s: %s stands at %v, where %s is", c.field, c.text, text, s.u, again)
 			}
 		}
 	}
@@ -232,7 +232,7 @@ func TestDensity(t *testing.T) {
 	}
 	r := newRandom(3, 4)
 	choose := func(centre vector) vector {
-		chosen, err := p.choose(func(word string, layer int) string { return m.value(r, centre, word, layer) })
+		chosen, err := p.choose(func(field string, layer int) string { return m.value(r, centre, field, layer) })
 		if err != nil {
 			t.Fatal(err)
 		}

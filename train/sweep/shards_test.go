@@ -35,38 +35,38 @@ func FuzzParseValues(f *testing.F) {
 		f.Add("hidden", seed)
 		f.Add("lr", seed)
 	}
-	f.Fuzz(func(t *testing.T, word, text string) {
-		v, err := ParseValues(word, text)
+	f.Fuzz(func(t *testing.T, field, text string) {
+		v, err := ParseValues(field, text)
 		if err != nil {
 			return
 		}
 		r := newRandom(1, 2)
 		for range 4 {
 			if drawn := v.draw(r); drawn == "" || strings.ContainsAny(drawn, ",:") && !strings.ContainsAny(text, ":") {
-				t.Errorf("%s %q draws %q", word, text, drawn)
+				t.Errorf("%s %q draws %q", field, text, drawn)
 			}
 		}
 		for i := range v.items {
 			if it := &v.items[i]; it.ranged && !(it.lo < it.hi) {
-				t.Errorf("%s %q is the range %v to %v", word, text, it.lo, it.hi)
+				t.Errorf("%s %q is the range %v to %v", field, text, it.lo, it.hi)
 			}
 		}
 	})
 }
 
-func FuzzParseWords(f *testing.F) {
+func FuzzParseFields(f *testing.F) {
 	for _, seed := range []string{"", "points: 3", "hidden: [8, 16..32]\nlr: 1e-3", "points: [[1]]", "a: b", "points: 1\npoints: 2", "- x", "---\n---", "grid: true # yes", "hidden: {a: 1}"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		words, err := ParseWords([]byte(text), "fuzzed", []string{"points", "grid"})
+		fields, err := ParseFields([]byte(text), "fuzzed", []string{"points", "grid"})
 		if err != nil {
 			return
 		}
 		s := small(func(s *Spec) {
-			for word, value := range words {
-				if word != "points" && word != "grid" {
-					s.Space[word] = value
+			for field, value := range fields {
+				if field != "points" && field != "grid" {
+					s.Space[field] = value
 				}
 			}
 			s.Points = 3

@@ -12,21 +12,21 @@ import (
 	"vanilla/train"
 )
 
-// SpaceWords are the words that a space can give values: layers, the number of
+// SpaceFields are the fields that a space can give values: layers, the number of
 // hidden layers; hidden, the units of each; and those of recipes.
-func SpaceWords() []string {
+func SpaceFields() []string {
 	all := []string{"arch", "layers", "hidden"}
-	for _, word := range train.Fields() {
-		if !slices.Contains([]string{"arch", "validation", "patience"}, word) {
-			all = append(all, word)
+	for _, field := range train.Fields() {
+		if !slices.Contains([]string{"arch", "validation", "patience"}, field) {
+			all = append(all, field)
 		}
 	}
 	return all
 }
 
-// Values are what a word of the space can be.
+// Values are what a field of the space can be.
 type Values struct {
-	word  string
+	field string
 	items []item
 }
 
@@ -39,10 +39,10 @@ type item struct {
 	count  int // how many values of the range there are, 0 for all
 }
 
-// maxValues bounds the values of one word on a grid.
+// maxValues bounds the values of one field on a grid.
 const maxValues = 1_000_000
 
-// integers and logarithmic are words whose values are whole numbers, and those
+// integers and logarithmic are fields whose values are whole numbers, and those
 // whose ranges are even on a logarithmic axis if nothing else is said.
 var (
 	integers    = []string{"layers", "hidden", "batch", "epochs", "step_epochs", "shift"}
@@ -50,7 +50,7 @@ var (
 	names       = []string{"arch", "activation", "loss", "optimizer", "schedule", "init", "block", "norm"}
 )
 
-// ParseValues reads what a word can be: values and ranges joined by commas, each
+// ParseValues reads what a field can be: values and ranges joined by commas, each
 // as likely as the others.
 //
 //	relu,silu      either
@@ -60,16 +60,16 @@ var (
 //	0.1..1:linear  uniform itself; :log where that is not so anyway
 //	4..128:log:6   one of six, evenly spaced: what a grid needs of ranges that
 //	               are not whole numbers one after another
-func ParseValues(word, text string) (Values, error) {
-	v := Values{word: word}
+func ParseValues(field, text string) (Values, error) {
+	v := Values{field: field}
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
-		it, problem := parseItem(word, part)
+		it, problem := parseItem(field, part)
 		if problem != "" {
 			if part != text {
 				problem = fmt.Sprintf("found %.60q: %s", part, problem)
 			}
-			return Values{}, &train.SettingError{Field: word, Value: text, Problem: problem}
+			return Values{}, &train.SettingError{Field: field, Value: text, Problem: problem}
 		}
 		v.items = append(v.items, it)
 	}
@@ -77,26 +77,26 @@ func ParseValues(word, text string) (Values, error) {
 }
 
 // parseItem reads a value or a range, or says what would be right.
-func parseItem(word, text string) (it item, problem string) {
+func parseItem(field, text string) (it item, problem string) {
 	if text == "" {
 		return it, "want a value, or several joined by commas"
 	}
 	low, rest, ranged := strings.Cut(text, "..")
-	if slices.Contains(names, word) {
+	if slices.Contains(names, field) {
 		if ranged {
 			return it, "want names joined by commas"
 		}
-		if known := train.Names(word); known != nil && !slices.Contains(known, text) {
+		if known := train.Names(field); known != nil && !slices.Contains(known, text) {
 			return it, "want " + words.Or(known)
 		}
 		return item{text: text}, ""
 	}
-	whole := slices.Contains(integers, word)
+	whole := slices.Contains(integers, field)
 	kind, example := "a number", "0.1..1, or 0.1..1:log:5 for five values"
 	if whole {
 		kind, example = "a whole number", "8..128, or 8..128:log:5 for five values"
 	}
-	least, most, bounded := bounds(word)
+	least, most, bounded := bounds(field)
 	outside := func(x float64) bool { return bounded && (x < float64(least) || x > float64(most)) }
 	number := func(text string) (float64, bool) {
 		x, err := strconv.ParseFloat(text, 64)
@@ -108,12 +108,12 @@ func parseItem(word, text string) (it item, problem string) {
 			return it, fmt.Sprintf("want %s, several joined by commas, or a range as in %s", kind, example)
 		}
 		if outside(x) {
-			return it, outsideProblem(word, least, most)
+			return it, outsideProblem(field, least, most)
 		}
 		return item{text: formatted(x)}, ""
 	}
 	parts := strings.Split(rest, ":")
-	it = item{ranged: true, log: slices.Contains(logarithmic, word)}
+	it = item{ranged: true, log: slices.Contains(logarithmic, field)}
 	var ok, ok2 bool
 	it.lo, ok = number(low)
 	it.hi, ok2 = number(parts[0])
@@ -136,7 +136,7 @@ func parseItem(word, text string) (it item, problem string) {
 	case it.lo >= it.hi:
 		return it, "want the smaller number first, as in " + example
 	case outside(it.lo) || outside(it.hi):
-		return it, outsideProblem(word, least, most)
+		return it, outsideProblem(field, least, most)
 	case it.log && it.lo <= 0 && len(parts) > 1 && parts[1] == "log":
 		return it, "a logarithmic range is of positive numbers: want them, or :linear"
 	case it.log && it.lo <= 0 && !whole:
@@ -146,9 +146,9 @@ func parseItem(word, text string) (it item, problem string) {
 	return it, ""
 }
 
-// bounds are those of words that make architectures.
-func bounds(word string) (least, most int, bounded bool) {
-	switch word {
+// bounds are those of fields that make architectures.
+func bounds(field string) (least, most int, bounded bool) {
+	switch field {
 	case "layers":
 		return 0, maxLayers, true
 	case "hidden":
@@ -157,9 +157,9 @@ func bounds(word string) (least, most int, bounded bool) {
 	return 0, 0, false
 }
 
-func outsideProblem(word string, least, most int) string {
+func outsideProblem(field string, least, most int) string {
 	what := "units"
-	if word == "layers" {
+	if field == "layers" {
 		what = "hidden layers"
 	}
 	return fmt.Sprintf("want %d to %d %s", least, most, what)
@@ -193,7 +193,7 @@ func (v *Values) draw(r *random) string {
 }
 
 // whole says whether values are whole numbers.
-func (v *Values) whole() bool { return slices.Contains(integers, v.word) }
+func (v *Values) whole() bool { return slices.Contains(integers, v.field) }
 
 // part is the value of a range at u, 0 to below 1, such that equal parts of u go to
 // values that are drawn equally often.
@@ -265,7 +265,7 @@ func (v *Values) grid() ([]string, error) {
 			}
 			continue
 		case n == 0:
-			return nil, &train.SettingError{Field: v.word, Value: formatted(it.lo) + ".." + formatted(it.hi),
+			return nil, &train.SettingError{Field: v.field, Value: formatted(it.lo) + ".." + formatted(it.hi),
 				Problem: fmt.Sprintf("a grid needs a number of values after the range, as in %s..%s:5", formatted(it.lo), formatted(it.hi))}
 		}
 		for k := range n {

@@ -30,7 +30,7 @@ type Spec struct {
 	// the training images that selects; its Epochs are where training ends, the
 	// last rung if there are several.
 	Recipe train.Recipe `json:"recipe"`
-	// Space gives words of recipes, or layers and hidden, their values as they are
+	// Space gives fields of recipes, or layers and hidden, their values as they are
 	// written, see [ParseValues].
 	Space map[string]string `json:"space"`
 	// Points is how many are drawn at random; with 0, all points of the grid are
@@ -81,18 +81,18 @@ func (s *Spec) Check() error {
 	fail := func(field string, value any, problem string) error {
 		return &train.SettingError{Field: field, Value: value, Problem: problem}
 	}
-	for _, word := range slices.Sorted(maps.Keys(s.Space)) {
-		if !slices.Contains(SpaceWords(), word) {
-			return fail(word, s.Space[word], words.Unknown("space key", word, SpaceWords()))
+	for _, field := range slices.Sorted(maps.Keys(s.Space)) {
+		if !slices.Contains(SpaceFields(), field) {
+			return fail(field, s.Space[field], words.Unknown("space key", field, SpaceFields()))
 		}
-		if _, err := ParseValues(word, s.Space[word]); err != nil {
+		if _, err := ParseValues(field, s.Space[field]); err != nil {
 			return err
 		}
 	}
 	_, arch := s.Space["arch"]
-	for _, word := range []string{"layers", "hidden"} {
-		if text, ok := s.Space[word]; ok && arch {
-			return fail(word, text, "the architectures are listed by \"arch\" already: want one or the other")
+	for _, field := range []string{"layers", "hidden"} {
+		if text, ok := s.Space[field]; ok && arch {
+			return fail(field, text, "the architectures are listed by \"arch\" already: want one or the other")
 		}
 	}
 	if text, ok := s.Space["epochs"]; ok && len(s.Halving) > 0 {
@@ -138,19 +138,19 @@ func (s *Spec) Differences(was *Spec) string {
 			found = append(found, fmt.Sprintf("%q was %v, is %v", name, was, is))
 		}
 	}
-	shown := func(space map[string]string, word string) string {
-		if text, ok := space[word]; ok {
+	shown := func(space map[string]string, field string) string {
+		if text, ok := space[field]; ok {
 			return text
 		}
 		return "not given"
 	}
-	for _, word := range SpaceWords() {
-		add(word, shown(was.Space, word), shown(s.Space, word))
+	for _, field := range SpaceFields() {
+		add(field, shown(was.Space, field), shown(s.Space, field))
 	}
-	for _, word := range train.Fields() {
-		_, ours := s.Space[word]
-		if _, theirs := was.Space[word]; !ours && !theirs {
-			add(word, was.Recipe.Get(word), s.Recipe.Get(word))
+	for _, field := range train.Fields() {
+		_, ours := s.Space[field]
+		if _, theirs := was.Space[field]; !ours && !theirs {
+			add(field, was.Recipe.Get(field), s.Recipe.Get(field))
 		}
 	}
 	add("points", was.Points, s.Points)

@@ -24,9 +24,9 @@ type tpe struct {
 	draws      uint64 // numbers of draws: those of a bracket are its own
 }
 
-// dimension is one choice of a point: the value of a word or, of hidden, that of a layer.
+// dimension is one choice of a point: the value of a field or, of hidden, that of a layer.
 type dimension struct {
-	word   string
+	field  string
 	layer  int
 	values *Values
 }
@@ -59,20 +59,20 @@ const (
 // newTPE learns from what is on the board. Its draws are numbered from first on.
 func (p *Plan) newTPE(b *board, first uint64) *tpe {
 	t := &tpe{plan: p, draws: first}
-	for _, word := range SpaceWords() {
-		v := p.values[word]
+	for _, field := range SpaceFields() {
+		v := p.values[field]
 		switch {
 		case v == nil:
-		case word == "hidden":
+		case field == "hidden":
 			most := 0
 			for i := range p.Points {
-				most = max(most, layersOf(p.Points[i].chosen[word]))
+				most = max(most, layersOf(p.Points[i].chosen[field]))
 			}
 			for layer := range most {
-				t.dimensions = append(t.dimensions, dimension{word, layer, v})
+				t.dimensions = append(t.dimensions, dimension{field, layer, v})
 			}
 		default:
-			t.dimensions = append(t.dimensions, dimension{word, 0, v})
+			t.dimensions = append(t.dimensions, dimension{field, 0, v})
 		}
 	}
 	var ranked []result
@@ -135,8 +135,8 @@ func (t *tpe) locate(chosen map[string]string) vector {
 	v := make(vector, len(t.dimensions))
 	widths := strings.Split(chosen["hidden"], "-")
 	for d, a := range t.dimensions {
-		text := chosen[a.word]
-		if a.word == "hidden" {
+		text := chosen[a.field]
+		if a.field == "hidden" {
 			if a.layer >= layersOf(text) {
 				v[d].item = -1
 				continue
@@ -163,14 +163,14 @@ func (t *tpe) next() (map[string]string, error) {
 	r := newRandom(t.plan.Spec.Seed, t.draws)
 	t.draws++
 	if len(t.good.points) == 0 || int(t.draws)%explored == 0 {
-		return t.plan.choose(func(word string, _ int) string { return t.plan.values[word].draw(r) })
+		return t.plan.choose(func(field string, _ int) string { return t.plan.values[field].draw(r) })
 	}
 	var best map[string]string
 	var at vector
 	most := math.Inf(-1)
 	for range candidates {
 		centre := t.centre(r)
-		chosen, err := t.plan.choose(func(word string, layer int) string { return t.value(r, centre, word, layer) })
+		chosen, err := t.plan.choose(func(field string, layer int) string { return t.value(r, centre, field, layer) })
 		if err != nil {
 			return nil, err
 		}
@@ -193,9 +193,9 @@ func (t *tpe) centre(r *random) vector {
 }
 
 // value draws from the kernel around a centre.
-func (t *tpe) value(r *random, centre vector, word string, layer int) string {
-	d := slices.IndexFunc(t.dimensions, func(a dimension) bool { return a.word == word && a.layer == layer })
-	v := t.plan.values[word]
+func (t *tpe) value(r *random, centre vector, field string, layer int) string {
+	d := slices.IndexFunc(t.dimensions, func(a dimension) bool { return a.field == field && a.layer == layer })
+	v := t.plan.values[field]
 	if centre == nil || d < 0 || centre[d].item < 0 || r.float() < t.good.smoothing {
 		return v.draw(r)
 	}

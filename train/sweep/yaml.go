@@ -12,26 +12,26 @@ import (
 	"vanilla/train"
 )
 
-// Set sets the fields that are no words of the space: those of Spec by their
-// names in JSON, and validation. Other words are left alone.
-func (s *Spec) Set(words map[string]string) error {
+// Set sets the fields that are not of the space: those of Spec by their
+// names in JSON, and validation. Others are left alone.
+func (s *Spec) Set(fields map[string]string) error {
 	whole := map[string]*int{"points": &s.Points, "seeds": &s.Seeds, "max_parameters": &s.MaxParameters,
 		"brackets": &s.Brackets, "finalists": &s.Finalists, "final_seeds": &s.FinalSeeds}
-	for word, text := range words {
+	for field, text := range fields {
 		fail := func(want string) error {
-			return &train.SettingError{Field: word, Value: text, Problem: want}
+			return &train.SettingError{Field: field, Value: text, Problem: want}
 		}
-		if field, ok := whole[word]; ok {
+		if to, ok := whole[field]; ok {
 			n, err := strconv.Atoi(text)
 			if err != nil {
 				return fail("want a whole number")
 			}
-			if word == "points" && n < 1 {
+			if field == "points" && n < 1 {
 				return fail(fmt.Sprintf("want 1 to %d, or \"grid\"", maxVariants))
 			}
-			*field = n
+			*to = n
 		}
-		switch word {
+		switch field {
 		case "seed":
 			n, err := strconv.ParseUint(text, 10, 64)
 			if err != nil {
@@ -46,7 +46,7 @@ func (s *Spec) Set(words map[string]string) error {
 				s.Sampler = "" // as headers of earlier versions have it
 			}
 		case "validation":
-			if err := s.Recipe.Set(word, text); err != nil {
+			if err := s.Recipe.Set(field, text); err != nil {
 				return fail("want a fraction above 0, below 1")
 			}
 		case "halving":
@@ -70,16 +70,16 @@ func (s *Spec) Set(words map[string]string) error {
 	return nil
 }
 
-// ReadWords reads a spec's words from a YAML file, as [ParseWords] does.
-func ReadWords(path string, settings []string) (map[string]string, error) {
+// ReadFields reads a spec's fields from a YAML file, as [ParseFields] does.
+func ReadFields(path string, others []string) (map[string]string, error) {
 	data, err := mapping.Read(path)
 	if err != nil {
 		return nil, &train.SettingError{Field: "spec", Value: path, Err: fmt.Errorf("want a YAML file: %w", store.Cause(err))}
 	}
-	return ParseWords(data, path, settings)
+	return ParseFields(data, path, others)
 }
 
-// ParseWords reads YAML, a mapping of a space's words and those in settings to
+// ParseFields reads YAML, a mapping of a space's fields and others to
 // values as flags have them, or to lists of them:
 //
 //	hidden: 8..128
@@ -87,7 +87,7 @@ func ReadWords(path string, settings []string) (map[string]string, error) {
 //	points: 1000
 //
 // It fails with a *train.SettingError that names the file and the line.
-func ParseWords(data []byte, name string, settings []string) (map[string]string, error) {
+func ParseFields(data []byte, name string, others []string) (map[string]string, error) {
 	fail := func(line int, problem string) (map[string]string, error) {
 		return nil, &train.SettingError{Field: "spec", Value: fmt.Sprintf("%s:%d", name, line), Problem: problem}
 	}
@@ -96,20 +96,20 @@ func ParseWords(data []byte, name string, settings []string) (map[string]string,
 		return nil, err
 	}
 	found := map[string]string{}
-	known := slices.Concat(SpaceWords(), settings)
-	for _, w := range entries {
-		word, line := w.Name, w.Line
-		if !slices.Contains(known, word) {
-			return fail(line, words.Unknown("sweep key", word, known))
+	known := slices.Concat(SpaceFields(), others)
+	for _, e := range entries {
+		field, line := e.Name, e.Line
+		if !slices.Contains(known, field) {
+			return fail(line, words.Unknown("sweep field", field, known))
 		}
-		if _, twice := found[word]; twice {
-			return fail(line, fmt.Sprintf("found %s twice", word))
+		if _, twice := found[field]; twice {
+			return fail(line, fmt.Sprintf("found %s twice", field))
 		}
-		values, ok := w.Values()
+		values, ok := e.Values()
 		if !ok {
-			return fail(line, fmt.Sprintf("found %s %.60q: want a value or a list of values", word, w.Text()))
+			return fail(line, fmt.Sprintf("found %s %.60q: want a value or a list of values", field, e.Text()))
 		}
-		found[word] = strings.Join(values, ",")
+		found[field] = strings.Join(values, ",")
 	}
 	return found, nil
 }

@@ -115,9 +115,9 @@ func Compare(a, b Side) (*Comparison, error) {
 	if c.A.Accuracy != nil && c.B.Accuracy != nil {
 		c.Sampling = samplingOf(c.A.Accuracy.Mean, c.B.Accuracy.Mean, n)
 	}
-	for _, word := range train.Fields() {
-		if before, after := setting(&a.Recipe, word), setting(&b.Recipe, word); before != after {
-			c.Changes = append(c.Changes, Change{word, before, after})
+	for _, field := range train.Fields() {
+		if before, after := setting(&a.Recipe, field), setting(&b.Recipe, field); before != after {
+			c.Changes = append(c.Changes, Change{field, before, after})
 		}
 	}
 	for _, side := range []Side{a, b} {
@@ -149,11 +149,11 @@ func Compare(a, b Side) (*Comparison, error) {
 }
 
 // setting is a value of a recipe as a [Change] has it.
-func setting(r *train.Recipe, word string) any {
-	if !r.Has(word) {
+func setting(r *train.Recipe, field string) any {
+	if !r.Has(field) {
 		return nil
 	}
-	if v := r.Get(word); v != "" {
+	if v := r.Get(field); v != "" {
 		return v
 	}
 	return "none"

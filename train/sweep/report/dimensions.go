@@ -16,7 +16,7 @@ import (
 
 // Dimension is one in which points differ.
 type Dimension struct {
-	// Name is the word of the space, or h1, h2, … for the units of a hidden layer, layers for their number, parameters.
+	// Name is the field of the space, or h1, h2, … for the units of a hidden layer, layers for their number, parameters.
 	Name string
 	// Effect is what it does by itself after the first rung, which all points reach: nil if there are too few points.
 	Effect *Effect
@@ -80,10 +80,10 @@ func (r *Report) axes(points []Point) []axis {
 	if slices.ContainsFunc(points, func(p Point) bool { _, own, _ := model.ParseArch(p.Recipe.Arch); return own != nil }) {
 		axes = append(axes, axis{"activations", false, activations})
 	}
-	for _, word := range r.choices() {
-		axes = append(axes, axis{words.Dashed(word), isNumber(word), func(p *Point) levelValue {
-			v := valueOf(&p.Recipe, word)
-			if also := r.Spec.Follows(&p.Recipe, word); also != "" {
+	for _, field := range r.choices() {
+		axes = append(axes, axis{words.Dashed(field), isNumber(field), func(p *Point) levelValue {
+			v := valueOf(&p.Recipe, field)
+			if also := r.Spec.Follows(&p.Recipe, field); also != "" {
 				v.name += " (" + also + ")"
 			}
 			return v
@@ -114,17 +114,17 @@ func activations(p *Point) levelValue {
 // mostLayers is how many hidden layers are dimensions of their own.
 const mostLayers = 6
 
-func isNumber(word string) bool {
-	_, text := new(train.Recipe).Get(word).(string)
+func isNumber(field string) bool {
+	_, text := new(train.Recipe).Get(field).(string)
 	return !text
 }
 
 // valueOf is a setting, which is absent where nothing of the recipe is set by it.
-func valueOf(r *train.Recipe, word string) levelValue {
-	if !r.Has(word) {
+func valueOf(r *train.Recipe, field string) levelValue {
+	if !r.Has(field) {
 		return absent
 	}
-	switch v := r.Get(word).(type) {
+	switch v := r.Get(field).(type) {
 	case string:
 		if v == "" {
 			return nothing
@@ -287,10 +287,10 @@ func (r *Report) FirstEpochs() string {
 	return words.Plural(first, "epoch")
 }
 
-// choices are the words of the space that are no architectures.
+// choices are the fields of the space that are no architectures.
 func (r *Report) choices() []string {
-	return slices.DeleteFunc(sweep.SpaceWords(), func(word string) bool {
-		_, given := r.Spec.Space[word]
-		return !given || word == "layers" || word == "hidden" || word == "arch"
+	return slices.DeleteFunc(sweep.SpaceFields(), func(field string) bool {
+		_, given := r.Spec.Space[field]
+		return !given || field == "layers" || field == "hidden" || field == "arch"
 	})
 }

@@ -95,17 +95,17 @@ func TestAbsentSettings(t *testing.T) {
 	for i := range r.Points {
 		p := &r.Points[i]
 		for _, c := range []struct {
-			word string
-			has  bool
+			field string
+			has   bool
 		}{
 			{"momentum ", p.Recipe.Optimizer == "nesterov"}, {"step-epochs ", p.Recipe.Schedule == "step"}, {"gamma ", p.Recipe.Schedule == "step"},
 			{p.Recipe.Activation, p.Recipe.Arch != "784-10"},
 		} {
-			if strings.Contains(p.Settings, c.word) != c.has {
+			if strings.Contains(p.Settings, c.field) != c.has {
 				t.Errorf("%s %s %s is called %q", p.Recipe.Arch, p.Recipe.Optimizer, p.Recipe.Schedule, p.Settings)
 			}
 			if !c.has {
-				kinds[c.word]++
+				kinds[c.field]++
 			}
 		}
 	}

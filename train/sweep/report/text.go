@@ -91,9 +91,9 @@ func (r *Report) Facts() [][2]string {
 // space is the space in words: "layers 1..3, hidden 8..128".
 func (r *Report) space() string {
 	var parts []string
-	for _, word := range sweep.SpaceWords() {
-		if values, given := r.Spec.Space[word]; given {
-			parts = append(parts, words.Dashed(word)+" "+values)
+	for _, field := range sweep.SpaceFields() {
+		if values, given := r.Spec.Space[field]; given {
+			parts = append(parts, words.Dashed(field)+" "+values)
 		}
 	}
 	if len(parts) == 0 {
