@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,14 +22,9 @@ import (
 
 const module = "vanilla"
 
-// imports lists for each package of the module what it may import of the
-// module. Data flows one way:
-//
-//	ir <- graph <- tape,  ir <- kernels <- executors <- device,  driver, image <- cuda
-//	dataset, mnist, model, kernels <- infer, train <- cmd, bench
-//
-// A new package gets a line here, which is the moment to think about where it
-// stands. Tests may import more.
+// imports lists for each package of the module what it imports of the module.
+// Data flows one way, as ARCHITECTURE.md draws it. A new package gets a line here,
+// which is the moment to think about where it stands. Tests may import more.
 var imports = map[string][]string{
 	"graph/ir": {"internal/words"},
 	"graph":    {"graph/ir", "graph/fuse"},
@@ -43,7 +39,7 @@ var imports = map[string][]string{
 	"kernels/ref":          {"graph/ir", "kernels"},
 	"kernels/cpu":          {"graph/ir", "kernels"},
 	"kernels/tape":         {"graph/ir", "kernels", "graph"},
-	"internal/conformance": {"graph/ir", "kernels", "graph", "graph/samples", "kernels/ref", "mnist"},
+	"internal/conformance": {"graph/ir", "kernels", "graph", "graph/samples", "kernels/ref", "mnist", "dataset"},
 	"kernels/device":       {"graph/ir", "kernels", "kernels/ref", "kernels/cpu", "kernels/tape", "kernels/cuda", "internal/cuda/driver"},
 
 	"kernels/cuda":                {"internal/store", "graph/ir", "kernels", "internal/cuda/driver", "internal/cuda/image"},
@@ -67,25 +63,25 @@ var imports = map[string][]string{
 	"model/export": {"graph/ir", "model"},
 	"model/zoo":    {"model"},
 
-	"infer":         {"internal/memory", "graph/ir", "infer/quality", "kernels", "graph", "kernels/ref", "mnist", "model"},
+	"infer":         {"internal/memory", "graph/ir", "infer/quality", "kernels", "graph", "kernels/ref", "model", "dataset"},
 	"infer/quality": {},
 
-	"train": {"dataset", "graph/ir", "infer/quality", "kernels", "graph", "mnist", "model", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
+	"train": {"dataset", "graph/ir", "infer/quality", "kernels", "graph", "model", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words"},
 
-	"train/sweep": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words", "internal/sample"},
+	"train/sweep": {"kernels", "graph", "model", "train", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words", "internal/sample", "dataset"},
 
-	"train/sweep/report": {"graph/ir", "kernels", "graph", "mnist", "model", "train", "train/sweep", "viz", "internal/words", "internal/sample"},
+	"train/sweep/report": {"model", "train", "train/sweep", "viz", "internal/words", "internal/sample"},
 
-	"viz": {"dataset", "infer/quality", "mnist", "model", "internal/memory", "internal/words"},
+	"viz": {"dataset", "infer/quality", "model", "internal/memory", "internal/words"},
 
-	"viz/page": {"dataset", "graph/ir", "kernels", "graph", "mnist", "model", "model/export", "train", "train/sweep", "train/sweep/report", "viz"},
+	"viz/page": {"dataset", "kernels", "graph", "model", "model/export", "train", "train/sweep", "train/sweep/report", "viz"},
 
 	"bench/handrolled": {},
-	"bench":            {"internal/store", "graph/ir", "kernels", "graph", "kernels/device", "kernels/ref", "mnist", "model", "train", "bench/handrolled", "internal/sample"},
+	"bench":            {"internal/store", "kernels", "graph", "kernels/device", "kernels/ref", "model", "train", "bench/handrolled", "internal/sample", "dataset"},
 
 	"examples/lenet": {"graph", "kernels/device", "mnist", "train", "viz"},
 
-	"cmd/vanilla": {"dataset", "internal/store", "graph/ir", "kernels", "graph", "kernels/device", "infer", "infer/quality", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "bench/handrolled", "internal/sample", "internal/words"},
+	"cmd/vanilla": {"dataset", "internal/store", "kernels", "graph", "kernels/device", "infer", "infer/quality", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "internal/sample", "internal/words"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.
@@ -147,6 +143,12 @@ func TestImportDirection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unused := map[string]bool{}
+	for name, allowed := range imports {
+		for _, imported := range allowed {
+			unused[name+" "+imported] = true
+		}
+	}
 	for _, tags := range []string{"", "cpu", "gpu"} {
 		out, err := exec.Command("go", "list", "-deps", "-tags="+tags, "-json=ImportPath,Standard,Imports", "./...").Output()
 		if err != nil {
@@ -172,7 +174,59 @@ func TestImportDirection(t *testing.T) {
 		for _, v := range violations(packages) {
 			t.Errorf("tags %q: %s", tags, v)
 		}
+		for _, p := range packages {
+			if name, ours := strings.CutPrefix(p.ImportPath, module+"/"); ours {
+				for _, path := range p.Imports {
+					delete(unused, name+" "+strings.TrimPrefix(path, module+"/"))
+				}
+			}
+		}
 	}
+	for _, line := range slices.Sorted(maps.Keys(unused)) {
+		t.Errorf("the list has an import that nobody makes: %s", strings.Replace(line, " ", " imports ", 1))
+	}
+}
+
+// The picture in ARCHITECTURE.md: what stands right of an arrow imports something
+// left of it, and all that stands left is imported by something right of it.
+func TestPicture(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := 0
+	for line := range strings.Lines(string(text)) {
+		groups := strings.Split(strings.TrimSpace(line), "◀──")
+		for i := 1; i < len(groups); i++ {
+			left, right := packagesOf(groups[i-1]), packagesOf(groups[i])
+			imported := map[string]bool{}
+			for _, p := range right {
+				drawn++
+				some := false
+				for _, q := range left {
+					if slices.Contains(imports[p], q) {
+						some, imported[q] = true, true
+					}
+				}
+				if !some {
+					t.Errorf("%s imports none of %v", p, left)
+				}
+			}
+			for _, q := range left {
+				if !imported[q] {
+					t.Errorf("%s is imported by none of %v", q, right)
+				}
+			}
+		}
+	}
+	if drawn < 10 {
+		t.Errorf("found arrows to %d packages, want the picture", drawn)
+	}
+}
+
+// packagesOf are the packages of a part of the picture.
+func packagesOf(part string) []string {
+	return strings.FieldsFunc(part, func(r rune) bool { return r == ' ' || r == ',' })
 }
 
 // Who imports vanilla does not get what drives a browser: internal/browser is a module
@@ -202,6 +256,7 @@ func TestImportDirectionRules(t *testing.T) {
 		{"kernels/tape", "vanilla/kernels/cpu", "kernels/tape imports kernels/cpu"},
 		{"kernels/cpu", "gorgonia.org/tensor", "kernels/cpu imports gorgonia.org/tensor"},
 		{"mnist", "vanilla/graph/ir", "mnist imports graph/ir"},
+		{"train", "vanilla/mnist", "train imports mnist"},
 		{"model", "vanilla/kernels", "model imports kernels"},
 		{"train", "vanilla/cmd/vanilla", "train imports cmd/vanilla"},
 		{"infer", "vanilla/train", "infer imports train"},
@@ -222,7 +277,7 @@ func TestImportDirectionRules(t *testing.T) {
 	}
 	allowed := []listed{
 		{ImportPath: "fmt", Standard: true},
-		{ImportPath: "vanilla/train", Imports: []string{"fmt", "vanilla/kernels", "vanilla/mnist"}},
+		{ImportPath: "vanilla/train", Imports: []string{"fmt", "vanilla/kernels", "vanilla/dataset"}},
 		{ImportPath: "vanilla/graph", Imports: []string{"gorgonia.org/gorgonia", "vanilla/graph/ir"}},
 	}
 	if got := violations(allowed); got != nil {

@@ -15,11 +15,11 @@ import (
 	"sync"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/internal/sample"
 	"vanilla/kernels"
 	"vanilla/kernels/ref"
-	"vanilla/mnist"
 	"vanilla/train"
 )
 
@@ -81,7 +81,7 @@ func NamedRecipes(dir string) ([]NamedRecipe, error) {
 }
 
 // Accuracies trains a recipe from the seeds 1 to seeds, all at once.
-func Accuracies(ctx context.Context, e kernels.Executor, data *mnist.Dataset, recipe train.Recipe, seeds int) ([]Accuracy, error) {
+func Accuracies(ctx context.Context, e kernels.Executor, data *dataset.Dataset, recipe train.Recipe, seeds int) ([]Accuracy, error) {
 	var specs []train.Spec
 	for seed := uint64(1); seed <= uint64(seeds); seed++ {
 		specs = append(specs, train.Spec{Recipe: recipe, Seed: seed, OrderSeed: seed})
@@ -115,7 +115,7 @@ func Accuracies(ctx context.Context, e kernels.Executor, data *mnist.Dataset, re
 // record that is the same again, missing each recipe that has records in other
 // arithmetics only. It fails if there are none of that arithmetic, if a recipe has
 // none at all, and if a number is another one; it names all that are.
-func Reproduce(ctx context.Context, e kernels.Executor, data *mnist.Dataset, dir string, recipes []NamedRecipe, seeds int, progress func(NamedRecipe, Accuracy), missing func(NamedRecipe)) error {
+func Reproduce(ctx context.Context, e kernels.Executor, data *dataset.Dataset, dir string, recipes []NamedRecipe, seeds int, progress func(NamedRecipe, Accuracy), missing func(NamedRecipe)) error {
 	files, err := ReadFiles(dir)
 	if err != nil {
 		return err
@@ -208,7 +208,7 @@ const goalNetworks = 32
 // Reach trains populations to a test accuracy, one a round. The reference
 // evaluates the weights that they end with: an executor that flatters its
 // networks fails.
-func Reach(ctx context.Context, e kernels.Executor, data *mnist.Dataset, accuracy float64, rounds int) (Goal, error) {
+func Reach(ctx context.Context, e kernels.Executor, data *dataset.Dataset, accuracy float64, rounds int) (Goal, error) {
 	recipe := train.Default()
 	network, err := recipe.Build(new(graph.Cache))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/mnist"
@@ -80,18 +81,18 @@ func TestRepeatability(t *testing.T) {
 }
 
 // few are the first images of MNIST.
-func few(t *testing.T) *mnist.Dataset {
+func few(t *testing.T) *dataset.Dataset {
 	t.Helper()
 	d, err := mnist.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut := func(m *mnist.Images, n int) *mnist.Images {
+	cut := func(m *dataset.Images, n int) *dataset.Images {
 		c := *m
 		c.Pixels, c.Labels = m.Pixels[:n*m.Rows*m.Cols], m.Labels[:n]
 		return &c
 	}
-	return &mnist.Dataset{Train: cut(d.Train, 2000), Test: cut(d.Test, 300)}
+	return &dataset.Dataset{Train: cut(d.Train, 2000), Test: cut(d.Test, 300)}
 }
 
 func TestReach(t *testing.T) {

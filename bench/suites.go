@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 )
@@ -52,7 +52,7 @@ const (
 //   - repeat: one network on one core at batch 32, for [Bench.Repeat];
 //   - peers: one network of batch 32 and a population of 64, on one core and on
 //     all, beside other frameworks.
-func Cases(suite string, data *mnist.Dataset, o Options) ([]Case, error) {
+func Cases(suite string, data *dataset.Dataset, o Options) ([]Case, error) {
 	m := maker{suite: suite, data: data, set: train.Data(data), options: o, recipe: train.Default()}
 	if e := &m.set.Train; o.Examples > 0 && o.Examples < e.Len() {
 		e.Pixels, e.Labels = e.Pixels[:o.Examples*e.Features], e.Labels[:o.Examples]
@@ -85,7 +85,7 @@ var suites = []struct {
 // maker makes a suite's cases.
 type maker struct {
 	suite    string
-	data     *mnist.Dataset
+	data     *dataset.Dataset
 	set      kernels.Data
 	options  Options
 	recipe   train.Recipe // that cases begin with

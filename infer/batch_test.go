@@ -10,6 +10,7 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/samples"
 	"vanilla/infer"
@@ -17,15 +18,14 @@ import (
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 	"vanilla/kernels/tape"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 )
 
 // set is images of 3x4 pixels in four classes, the brighter where the class is.
-func set(n int) *mnist.Images {
+func set(n int) *dataset.Images {
 	random := rand.New(rand.NewPCG(7, uint64(n)))
-	s := &mnist.Images{Rows: 3, Cols: 4, Classes: 4}
+	s := &dataset.Images{Rows: 3, Cols: 4, Classes: 4}
 	for range n {
 		label := random.IntN(4)
 		s.Labels = append(s.Labels, byte(label))
@@ -55,7 +55,7 @@ func sample(t *testing.T, name string) *graph.Network {
 	return nil
 }
 
-func trained(t *testing.T, exec kernels.Executor, data *mnist.Dataset, s train.Spec) train.Result {
+func trained(t *testing.T, exec kernels.Executor, data *dataset.Dataset, s train.Spec) train.Result {
 	t.Helper()
 	results, err := train.Run(t.Context(), exec, data, []train.Spec{s}, train.Options{})
 	if err != nil {
@@ -69,7 +69,7 @@ func trained(t *testing.T, exec kernels.Executor, data *mnist.Dataset, s train.S
 // and without its graph. Without a batch size it does not open, and it shows no image alone.
 func TestCoupledNetwork(t *testing.T) {
 	own := sample(t, "batch norm")
-	data := &mnist.Dataset{Name: "set", Train: set(1301), Test: set(1303)}
+	data := &dataset.Dataset{Name: "set", Train: set(1301), Test: set(1303)}
 	for _, batch := range []int{3, 100, 1200} {
 		recipe := train.Default()
 		recipe.Batch, recipe.Epochs = batch, 1
@@ -120,7 +120,7 @@ func TestCoupledNetwork(t *testing.T) {
 // Probabilities are the softmax of the outputs wherever the loss is of it, and is
 // no layer operation too.
 func TestProbabilitiesOfSmoothedLabels(t *testing.T) {
-	data := &mnist.Dataset{Name: "set", Train: set(200), Test: set(50)}
+	data := &dataset.Dataset{Name: "set", Train: set(200), Test: set(50)}
 	for loss, softmax := range map[string]bool{"cross-entropy": true, "quadratic": false} {
 		for _, norm := range []string{"", "layer"} {
 			recipe := train.Default()
@@ -160,7 +160,7 @@ func TestProbabilitiesOfSmoothedLabels(t *testing.T) {
 // Slopes go through tensor operations, a norm's for example, and dropout is not
 // there.
 func TestSlopesOfTensorOperations(t *testing.T) {
-	data := &mnist.Dataset{Name: "set", Train: set(200), Test: set(50)}
+	data := &dataset.Dataset{Name: "set", Train: set(200), Test: set(50)}
 	recipe := train.Default()
 	recipe.Arch, recipe.Epochs, recipe.Norm, recipe.InputDropout = "12-8-4", 1, "layer", 0.5
 	m := trained(t, cpu.New(), data, train.Spec{Recipe: recipe, Seed: 1, OrderSeed: 1}).Model

@@ -16,11 +16,11 @@ import (
 	"math"
 	"slices"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/internal/memory"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
@@ -135,7 +135,7 @@ func (n *Network) Classes() int { return n.program.Classes() }
 // Evaluate scores the network on labelled images. They may be of fewer classes
 // than it has outputs. It fails if they are not of its size. When ctx is done it
 // returns its cause.
-func (n *Network) Evaluate(ctx context.Context, images *mnist.Images) (kernels.Score, error) {
+func (n *Network) Evaluate(ctx context.Context, images *dataset.Images) (kernels.Score, error) {
 	e := kernels.Examples{Pixels: images.Pixels, Labels: images.Labels, Features: images.Features()}
 	if images.Classes == n.Classes() {
 		e.Targets = images.Targets

@@ -10,13 +10,13 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 	"vanilla/kernels/tape"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/viz"
 )
@@ -136,7 +136,7 @@ func same(t *testing.T, what string, got []float32, want []float64) {
 // like any, on every executor.
 func TestOwnNetwork(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	images := &mnist.Images{Rows: 2, Cols: 3, Classes: 3}
+	images := &dataset.Images{Rows: 2, Cols: 3, Classes: 3}
 	for range 50 {
 		for range 6 {
 			images.Pixels = append(images.Pixels, byte(random.IntN(256)))

@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 
+	"vanilla/dataset"
 	"vanilla/infer/quality"
 	"vanilla/kernels"
-	"vanilla/mnist"
 )
 
 // Quality measures the network on labelled images, of which there is at least one
 // and which may be of fewer classes than it has outputs. It fails if they are not of
 // its size, and if an output is not finite. When ctx is done it returns its cause.
-func (n *Network) Quality(ctx context.Context, images *mnist.Images) (*quality.Quality, error) {
+func (n *Network) Quality(ctx context.Context, images *dataset.Images) (*quality.Quality, error) {
 	if images.Len() == 0 {
 		return nil, errors.New("there are no images")
 	}

@@ -8,17 +8,17 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
 // noisy are images of 2 x 3 pixels in three classes.
-func noisy(n int) *mnist.Images {
-	set := &mnist.Images{Rows: 2, Cols: 3, Classes: 3}
+func noisy(n int) *dataset.Images {
+	set := &dataset.Images{Rows: 2, Cols: 3, Classes: 3}
 	for i := range n {
 		set.Labels = append(set.Labels, byte(i%3))
 		for p := range 6 {
@@ -133,7 +133,7 @@ func TestQualityOfChain(t *testing.T) {
 	if _, err := n.Quality(stopped, set); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: %v", err)
 	}
-	if _, err := n.Quality(t.Context(), &mnist.Images{Rows: 2, Cols: 3, Classes: 2}); err == nil {
+	if _, err := n.Quality(t.Context(), &dataset.Images{Rows: 2, Cols: 3, Classes: 2}); err == nil {
 		t.Error("no images were measured")
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"vanilla/dataset"
 )
 
 // restored is how far, in the root of the mean square, a digit may be from itself after it was made a picture and read
@@ -60,13 +62,13 @@ func distance(a, b []byte) float64 {
 }
 
 // digits are the first ten test images.
-func digits(t *testing.T) *Images {
+func digits(t *testing.T) *dataset.Images {
 	t.Helper()
 	d, err := Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Images{Pixels: d.Test.Pixels[:10*784], Labels: d.Test.Labels[:10], Rows: 28, Cols: 28, Classes: 10}
+	return &dataset.Images{Pixels: d.Test.Pixels[:10*784], Labels: d.Test.Labels[:10], Rows: 28, Cols: 28, Classes: 10}
 }
 
 func TestFromImage(t *testing.T) {

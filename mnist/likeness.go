@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"vanilla/dataset"
 )
 
 // Likeness compares images with those of a set, at half their resolution, so that a pixel's shift matters little.
@@ -24,7 +26,7 @@ const measuredMost = 10_000
 const Unlike = 0.79
 
 // NewLikeness prepares a set. It takes a quarter of the set's memory.
-func NewLikeness(set *Images) *Likeness {
+func NewLikeness(set *dataset.Images) *Likeness {
 	l := &Likeness{rows: set.Rows, cols: set.Cols, images: make([]byte, set.Len()*halved(set.Rows)*halved(set.Cols)), lengths: make([]float64, set.Len())}
 	l.onAllCores(set.Len(), func(from, to int) {
 		size := halved(l.rows) * halved(l.cols)

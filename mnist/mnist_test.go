@@ -62,7 +62,7 @@ func TestEmbedded(t *testing.T) {
 		t.Errorf("%s with %d and %d classes, want mnist with 10", d.Name, d.Train.Classes, d.Test.Classes)
 	}
 	for _, set := range []struct {
-		*Images
+		*dataset.Images
 		n int
 	}{{d.Train, 60000}, {d.Test, 10000}} {
 		if set.Len() != set.n || set.Rows != 28 || set.Cols != 28 || set.Features() != 784 {

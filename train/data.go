@@ -10,12 +10,11 @@ import (
 
 	"vanilla/dataset"
 	"vanilla/kernels"
-	"vanilla/mnist"
 )
 
 // Data is a data set as executors take it, not a copy.
-func Data(data *mnist.Dataset) kernels.Data {
-	split := func(s *mnist.Images) kernels.Examples {
+func Data(data *dataset.Dataset) kernels.Data {
+	split := func(s *dataset.Images) kernels.Examples {
 		return kernels.Examples{Pixels: s.Pixels, Labels: s.Labels, Features: s.Features(), Targets: s.Targets}
 	}
 	return kernels.Data{Train: split(data.Train), Test: split(data.Test), Classes: data.Train.Classes,
@@ -31,7 +30,7 @@ const heldOutSeed = 0x68656c64206f7574 // "held out"
 // images alone: they come first in a fixed permutation, so a smaller fraction's
 // are among a larger one's. Both parts are copies and keep the images' order.
 // With fraction 0 nothing is held out, and nothing copied.
-func HoldOut(data *mnist.Dataset, fraction float64) kernels.Data {
+func HoldOut(data *dataset.Dataset, fraction float64) kernels.Data {
 	d := Data(data)
 	n := d.Train.Len()
 	count := HeldOut(n, fraction)
@@ -110,10 +109,10 @@ func (f *Fingerprint) UnmarshalJSON(text []byte) error {
 }
 
 // FingerprintOf reads all of the data: some milliseconds for MNIST.
-func FingerprintOf(data *mnist.Dataset) Fingerprint {
+func FingerprintOf(data *dataset.Dataset) Fingerprint {
 	table := crc32.MakeTable(crc32.Castagnoli) // which processors compute: 47 MB in milliseconds
 	sum := func(b []byte) uint32 { return crc32.Checksum(b, table) }
-	answers := func(s *mnist.Images) uint32 {
+	answers := func(s *dataset.Images) uint32 {
 		crc := sum(s.Labels)
 		for _, t := range s.Targets {
 			crc = crc32.Update(crc, table, binary.LittleEndian.AppendUint32(nil, math.Float32bits(t)))
@@ -131,7 +130,7 @@ func FingerprintOf(data *mnist.Dataset) Fingerprint {
 
 // reading is Fingerprint.Reading. How images look was measured from their pixels,
 // which have a sum of their own.
-func reading(s *mnist.Images) uint32 {
+func reading(s *dataset.Images) uint32 {
 	done := s.Prepared
 	done.Whole, done.Light, done.Box = false, false, 0
 	if s.Names == nil && done == (dataset.Preparation{}) {

@@ -6,18 +6,18 @@ import (
 	"slices"
 	"testing"
 
+	"vanilla/dataset"
 	"vanilla/kernels"
-	"vanilla/mnist"
 )
 
 // numbered is n images of two pixels that tell each image from the others.
-func numbered(n int) *mnist.Dataset {
-	s := &mnist.Images{Rows: 1, Cols: 2, Classes: 2}
+func numbered(n int) *dataset.Dataset {
+	s := &dataset.Images{Rows: 1, Cols: 2, Classes: 2}
 	for i := range n {
 		s.Pixels = append(s.Pixels, byte(i), byte(i>>8))
 		s.Labels = append(s.Labels, byte(i%2))
 	}
-	return &mnist.Dataset{Name: "numbered", Train: s, Test: s}
+	return &dataset.Dataset{Name: "numbered", Train: s, Test: s}
 }
 
 // numbers are the images of a part, by their numbers.
@@ -89,13 +89,13 @@ func TestFingerprint(t *testing.T) {
 	if again := FingerprintOf(numbered(100)); again != whole {
 		t.Error("equal data have two fingerprints")
 	}
-	for name, change := range map[string]func(*mnist.Dataset){
-		"pixel":   func(d *mnist.Dataset) { d.Train.Pixels[199]++ },
-		"label":   func(d *mnist.Dataset) { d.Train.Labels[99]++ },
-		"size":    func(d *mnist.Dataset) { d.Train.Rows, d.Train.Cols = 2, 1 },
-		"classes": func(d *mnist.Dataset) { d.Train.Classes++ },
-		"number":  func(d *mnist.Dataset) { d.Train = numbered(99).Train },
-		"test":    func(d *mnist.Dataset) { d.Test = numbered(99).Train },
+	for name, change := range map[string]func(*dataset.Dataset){
+		"pixel":   func(d *dataset.Dataset) { d.Train.Pixels[199]++ },
+		"label":   func(d *dataset.Dataset) { d.Train.Labels[99]++ },
+		"size":    func(d *dataset.Dataset) { d.Train.Rows, d.Train.Cols = 2, 1 },
+		"classes": func(d *dataset.Dataset) { d.Train.Classes++ },
+		"number":  func(d *dataset.Dataset) { d.Train = numbered(99).Train },
+		"test":    func(d *dataset.Dataset) { d.Test = numbered(99).Train },
 	} {
 		d := numbered(100)
 		change(d)

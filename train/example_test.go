@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/infer"
@@ -17,7 +18,7 @@ import (
 )
 
 // few is MNIST with 2,000 training images, so that the examples are fast.
-func few() *mnist.Dataset {
+func few() *dataset.Dataset {
 	data, err := mnist.Embedded()
 	if err != nil {
 		panic(err) // the executable is damaged

@@ -13,14 +13,13 @@ import (
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 	"vanilla/kernels/tape"
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
 // squares are images of 3x3 pixels of so many classes: each lights its own pixel.
-func squares(classes, each int) *mnist.Dataset {
-	set := func(n int) *mnist.Images {
-		s := &mnist.Images{Rows: 3, Cols: 3, Classes: classes}
+func squares(classes, each int) *dataset.Dataset {
+	set := func(n int) *dataset.Images {
+		s := &dataset.Images{Rows: 3, Cols: 3, Classes: classes}
 		for i := range n * classes {
 			image := make([]byte, 9)
 			image[i%classes] = byte(200 + i/classes%50)
@@ -29,10 +28,10 @@ func squares(classes, each int) *mnist.Dataset {
 		}
 		return s
 	}
-	return &mnist.Dataset{Name: "squares", Train: set(each), Test: set(2)}
+	return &dataset.Dataset{Name: "squares", Train: set(each), Test: set(2)}
 }
 
-func trained(t *testing.T, exec kernels.Executor, data *mnist.Dataset, spec Spec, o Options) Result {
+func trained(t *testing.T, exec kernels.Executor, data *dataset.Dataset, spec Spec, o Options) Result {
 	t.Helper()
 	results, err := Run(t.Context(), exec, data, []Spec{spec}, o)
 	if err != nil {
@@ -146,7 +145,7 @@ func TestFromRefused(t *testing.T) {
 	first := trained(t, cpu.New(), data, Spec{Recipe: recipe, Seed: 1, OrderSeed: 1}, Options{})
 	for _, c := range []struct {
 		arch, block, want string
-		data              *mnist.Dataset
+		data              *dataset.Dataset
 	}{
 		{"9-4-3", "", "0.weight of 9-5-3 sigmoid is [5 9], that of the network to train is W1 [4 9]: want the same layers", data},
 		{"9-5-5-3", "", "has 4 arrays of weights, the network to train has 6", data},

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/internal/claim"
@@ -24,7 +25,6 @@ import (
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
@@ -412,7 +412,7 @@ func TestResumeAfterKill(t *testing.T) {
 func TestResumeRefuses(t *testing.T) {
 	data := stripes(100, 30)
 	dir := t.TempDir()
-	start := func(exec kernels.Executor, data *mnist.Dataset, specs []Spec, o Options) error {
+	start := func(exec kernels.Executor, data *dataset.Dataset, specs []Spec, o Options) error {
 		_, err := Run(t.Context(), exec, data, specs, o)
 		return err
 	}

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
@@ -21,7 +21,7 @@ import (
 // of an epoch or step of a snapshot.
 type loop struct {
 	options    Options
-	data       *mnist.Dataset
+	data       *dataset.Dataset
 	population kernels.Population
 	variants   []variant
 	validated  bool // there are held-out images
@@ -69,7 +69,7 @@ type bestEpoch struct {
 
 // newLoop checks everything, prepares the population, and begins or continues
 // its history.
-func newLoop(exec kernels.Executor, data *mnist.Dataset, specs []Spec, options Options) (*loop, error) {
+func newLoop(exec kernels.Executor, data *dataset.Dataset, specs []Spec, options Options) (*loop, error) {
 	l := &loop{options: options, data: data, exec: exec, arithmetic: exec.Arithmetic(), variants: make([]variant, len(specs))}
 	variants := make([]kernels.Variant, len(specs))
 	var set kernels.Data

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 
+	"vanilla/dataset"
 	"vanilla/internal/store"
 	"vanilla/kernels"
-	"vanilla/mnist"
 )
 
 // Outcome is what came of one network of a population that differs in seeds: a
@@ -48,7 +48,7 @@ type Outcome struct {
 }
 
 // OutcomeOf is a result as a record.
-func OutcomeOf(r Result, exec kernels.Executor, data *mnist.Dataset, fingerprint Fingerprint, version string) Outcome {
+func OutcomeOf(r Result, exec kernels.Executor, data *dataset.Dataset, fingerprint Fingerprint, version string) Outcome {
 	o := Outcome{
 		Version: version, Executor: exec.Name(), Arithmetic: exec.Arithmetic(), Mixed: r.Mixed, Device: exec.Device(),
 		DataName: data.Name, Data: fingerprint,

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/internal/words"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
@@ -281,11 +281,11 @@ func (r Recipe) checkTraining() error {
 
 // Fits reports the first setting of a checked recipe that does not fit the
 // data, as a *SettingError.
-func (r Recipe) Fits(data *mnist.Dataset) error { return r.fits(extentOf(data.Train)) }
+func (r Recipe) Fits(data *dataset.Dataset) error { return r.fits(extentOf(data.Train)) }
 
 // For is the recipe with the first and the last width that the data need; the
 // hidden layers stay as they are.
-func (r Recipe) For(data *mnist.Dataset) Recipe {
+func (r Recipe) For(data *dataset.Dataset) Recipe {
 	if widths, err := model.Widths(r.Arch); err == nil {
 		widths[0], widths[len(widths)-1] = data.Train.Features(), data.Train.Classes
 		r.Arch = r.archOf(widths)
@@ -311,7 +311,7 @@ type extent struct {
 	name                        string // of the first class
 }
 
-func extentOf(set *mnist.Images) extent {
+func extentOf(set *dataset.Images) extent {
 	return extent{set.Len(), set.Rows, set.Cols, set.Classes, set.ClassName(0)}
 }
 

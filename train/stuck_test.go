@@ -7,19 +7,19 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/dataset"
 	"vanilla/infer/quality"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
-	"vanilla/mnist"
 )
 
 // bright is a data set of 4x4 images that is learned in no time: class c has a bright
 // row c.
-func bright() *mnist.Dataset {
+func bright() *dataset.Dataset {
 	random := rand.New(rand.NewPCG(1, 2))
-	set := func(n int) *mnist.Images {
-		s := &mnist.Images{Rows: 4, Cols: 4, Classes: 3}
+	set := func(n int) *dataset.Images {
+		s := &dataset.Images{Rows: 4, Cols: 4, Classes: 3}
 		for i := range n {
 			for p := range 16 {
 				pixel := byte(random.IntN(150))
@@ -32,7 +32,7 @@ func bright() *mnist.Dataset {
 		}
 		return s
 	}
-	return &mnist.Dataset{Name: "bright", Train: set(600), Test: set(300)}
+	return &dataset.Dataset{Name: "bright", Train: set(600), Test: set(300)}
 }
 
 // Recipes that really get stuck, in each way, and such that do not.

@@ -31,7 +31,6 @@ import (
 	"vanilla/graph/ir"
 	"vanilla/infer/quality"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
@@ -147,7 +146,7 @@ type Result struct {
 // trained is evaluated and returned. Run fails with a *SettingError if a recipe
 // cannot be or does not fit the data, and if the executor fails or the history
 // cannot be written.
-func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, specs []Spec, options Options) ([]Result, error) {
+func Run(ctx context.Context, exec kernels.Executor, data *dataset.Dataset, specs []Spec, options Options) ([]Result, error) {
 	if len(specs) == 0 {
 		return nil, nil
 	}
@@ -168,7 +167,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, specs 
 
 // check reports the first thing about the spec that cannot be, or does not fit
 // the data.
-func (s Spec) check(data *mnist.Dataset) error {
+func (s Spec) check(data *dataset.Dataset) error {
 	if s.Network == nil {
 		if err := s.Recipe.Check(); err != nil {
 			return err
@@ -226,11 +225,11 @@ func (l *loop) model(v *variant, params [][]float32, step int, accuracy float64)
 
 // Model is the trained network of a spec with its program's parameters, weights
 // [out, in] and biases [out], and its accuracy on the test images.
-func (s *Spec) Model(p *ir.Program, params [][]float32, accuracy float64, images *mnist.Images, version string) (*model.Model, error) {
+func (s *Spec) Model(p *ir.Program, params [][]float32, accuracy float64, images *dataset.Images, version string) (*model.Model, error) {
 	return s.model(account{Recipe: s.Recipe}, p, params, accuracy, images, version)
 }
 
-func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy float64, images *mnist.Images, version string) (*model.Model, error) {
+func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy float64, images *dataset.Images, version string) (*model.Model, error) {
 	a.From = s.From
 	if s.OrderSeed != s.Seed {
 		a.OrderSeed = &s.OrderSeed

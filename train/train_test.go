@@ -12,20 +12,20 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/dataset"
 	"vanilla/infer"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
-	"vanilla/mnist"
 	"vanilla/model"
 )
 
 // stripes is a data set that is learned in no time: 4x4 images in three
 // classes, of which class c has a bright row c.
-func stripes(train, test int) *mnist.Dataset {
+func stripes(train, test int) *dataset.Dataset {
 	random := rand.New(rand.NewPCG(1, 2))
-	images := func(n int) *mnist.Images {
-		s := &mnist.Images{Rows: 4, Cols: 4, Classes: 3}
+	images := func(n int) *dataset.Images {
+		s := &dataset.Images{Rows: 4, Cols: 4, Classes: 3}
 		for i := range n {
 			for p := range 16 {
 				pixel := byte(random.IntN(60))
@@ -38,7 +38,7 @@ func stripes(train, test int) *mnist.Dataset {
 		}
 		return s
 	}
-	return &mnist.Dataset{Name: "stripes", Train: images(train), Test: images(test)}
+	return &dataset.Dataset{Name: "stripes", Train: images(train), Test: images(test)}
 }
 
 func small() Recipe {
@@ -50,7 +50,7 @@ func small() Recipe {
 // seeded is the recipe with one seed for all.
 func seeded(r Recipe, seed uint64) Spec { return Spec{Recipe: r, Seed: seed, OrderSeed: seed} }
 
-func run(t *testing.T, exec kernels.Executor, data *mnist.Dataset, specs ...Spec) []Result {
+func run(t *testing.T, exec kernels.Executor, data *dataset.Dataset, specs ...Spec) []Result {
 	t.Helper()
 	results, err := Run(t.Context(), exec, data, specs, Options{})
 	if err != nil {
@@ -308,7 +308,7 @@ func TestExecutorFails(t *testing.T) {
 }
 
 // evaluate scores a model on the test images.
-func evaluate(t *testing.T, exec kernels.Executor, data *mnist.Dataset, m *model.Model) kernels.Score {
+func evaluate(t *testing.T, exec kernels.Executor, data *dataset.Dataset, m *model.Model) kernels.Score {
 	t.Helper()
 	network, err := infer.Open(exec, m, nil)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"vanilla/mnist"
+	"vanilla/dataset"
 )
 
 // Dream is the image that makes each output most certain, found by gradient ascent on the pixels.
@@ -61,7 +61,7 @@ func dreamStarts() []float64 { return []float64{0.05, 0.1, 0.2, 0.4, 0.6, 1} }
 
 // NewDream climbs from noise, by a seed, to the image that each output likes best. Pixels stay from 0 to 1. The means
 // are of a set's images.
-func NewDream(ctx context.Context, n Network, training *mnist.Images, seed uint64) (*Dream, error) {
+func NewDream(ctx context.Context, n Network, training *dataset.Images, seed uint64) (*Dream, error) {
 	if err := checkSize(n, training.Rows, training.Cols); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func NewDream(ctx context.Context, n Network, training *mnist.Images, seed uint6
 }
 
 // classMeans are the mean images of the classes, nil for those without images.
-func classMeans(set *mnist.Images, classes int) [][]float32 {
+func classMeans(set *dataset.Images, classes int) [][]float32 {
 	sums := make([][]float64, classes)
 	counts := make([]int, classes)
 	for i, label := range set.Labels {

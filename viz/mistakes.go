@@ -8,8 +8,8 @@ import (
 	"math"
 	"slices"
 
+	"vanilla/dataset"
 	"vanilla/internal/words"
-	"vanilla/mnist"
 )
 
 // Mistakes are the test images that a network, or each of several networks, takes for something else.
@@ -30,7 +30,7 @@ type Mistakes struct {
 	// Label and Guess, if not nil, are those of the images in Wrong, see Only.
 	Label *int `json:"label,omitempty"`
 	Guess *int `json:"guess,omitempty"`
-	set   *mnist.Images
+	set   *dataset.Images
 }
 
 // Only leaves of Wrong the images with a label and a guess of the first network, each -1 for any.
@@ -70,7 +70,7 @@ type Mistake struct {
 }
 
 // NewMistakes classifies a set of images.
-func NewMistakes(ctx context.Context, networks []Network, set *mnist.Images) (*Mistakes, error) {
+func NewMistakes(ctx context.Context, networks []Network, set *dataset.Images) (*Mistakes, error) {
 	m := &Mistakes{N: set.Len(), set: set, Wrong: []Mistake{}, Classes: Classes(set.Names)}
 	classes := set.Classes
 	for _, n := range networks {

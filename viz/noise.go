@@ -8,8 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"vanilla/dataset"
 	"vanilla/internal/words"
-	"vanilla/mnist"
 )
 
 // Noise is what networks make of images that show nothing, beside test images.
@@ -50,7 +50,7 @@ const (
 
 // NewNoise makes images by a seed and classifies them. Test images, and the pixels that are shuffled, are those of a
 // set; Gaussian noise has the set's mean and deviation.
-func NewNoise(ctx context.Context, n Network, set *mnist.Images, seed uint64) (*Noise, error) {
+func NewNoise(ctx context.Context, n Network, set *dataset.Images, seed uint64) (*Noise, error) {
 	if err := checkSize(n, set.Rows, set.Cols); err != nil {
 		return nil, err
 	}

@@ -13,8 +13,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"vanilla/dataset"
 	"vanilla/internal/words"
-	"vanilla/mnist"
 )
 
 // Robustness is a network's accuracy on images that were moved, scaled, turned, and drawn with another pen.
@@ -64,7 +64,7 @@ func strokes() []float64   { return []float64{-1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2}
 
 // NewRobustness classifies a set of images, changed in every way. The example is one of its images, or another one of
 // that size; if its label is not known, it fails where its guess is no longer the first one.
-func NewRobustness(ctx context.Context, n Network, set *mnist.Images, example Picture) (*Robustness, error) {
+func NewRobustness(ctx context.Context, n Network, set *dataset.Images, example Picture) (*Robustness, error) {
 	if err := checkSize(n, set.Rows, set.Cols); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ type job struct {
 }
 
 // run does jobs on all cores.
-func run(ctx context.Context, n Network, set *mnist.Images, jobs []job) error {
+func run(ctx context.Context, n Network, set *dataset.Images, jobs []job) error {
 	next := make(chan job, len(jobs))
 	for _, j := range jobs {
 		next <- j
@@ -146,7 +146,7 @@ func run(ctx context.Context, n Network, set *mnist.Images, jobs []job) error {
 	return nil
 }
 
-func (j job) run(ctx context.Context, n Network, set *mnist.Images, pixels []byte) (float64, error) {
+func (j job) run(ctx context.Context, n Network, set *dataset.Images, pixels []byte) (float64, error) {
 	size := set.Features()
 	redraw := j.change(set.Rows, set.Cols)
 	for i := range set.Len() {

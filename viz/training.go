@@ -10,8 +10,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"vanilla/dataset"
 	"vanilla/internal/words"
-	"vanilla/mnist"
 )
 
 // Training is how networks learned.
@@ -54,7 +54,7 @@ type Course struct {
 }
 
 // NewTraining evaluates the networks of courses on a set of images.
-func NewTraining(ctx context.Context, courses []Course, set *mnist.Images) (*Training, error) {
+func NewTraining(ctx context.Context, courses []Course, set *dataset.Images) (*Training, error) {
 	t := &Training{Rows: set.Rows, Cols: set.Cols}
 	for _, c := range courses {
 		r := Run{Name: c.Name, Epochs: c.Epochs, Snapshots: []Snapshot{}}

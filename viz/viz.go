@@ -18,7 +18,7 @@ import (
 	"slices"
 	"strings"
 
-	"vanilla/mnist"
+	"vanilla/dataset"
 	"vanilla/model"
 )
 
@@ -64,7 +64,7 @@ type Picture struct {
 }
 
 // TestPicture is image i of a set. It fails if there is none.
-func TestPicture(set *mnist.Images, i int) (Picture, error) {
+func TestPicture(set *dataset.Images, i int) (Picture, error) {
 	if i < 0 || i >= set.Len() {
 		return Picture{}, fmt.Errorf("expected an index from 0 to %d, found %d", set.Len()-1, i)
 	}

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"vanilla/mnist"
+	"vanilla/dataset"
 	"vanilla/model"
 )
 
@@ -184,9 +184,9 @@ func shallow() *chain {
 }
 
 // images are noisy bars.
-func images(n int) *mnist.Images {
+func images(n int) *dataset.Images {
 	random := rand.New(rand.NewPCG(7, 0))
-	s := &mnist.Images{Rows: side, Cols: side, Classes: classes}
+	s := &dataset.Images{Rows: side, Cols: side, Classes: classes}
 	for i := range n {
 		s.Labels = append(s.Labels, byte(i%classes))
 		for p := range side * side {

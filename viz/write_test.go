@@ -17,8 +17,8 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/dataset"
 	"vanilla/infer/quality"
-	"vanilla/mnist"
 )
 
 var update = flag.Bool("update", false, "write the golden pictures anew")
@@ -54,7 +54,7 @@ func all(t *testing.T) map[string]Figure {
 }
 
 // measured is a network's quality, with hidden units that are dead.
-func measured(t *testing.T, n Network, set *mnist.Images) Measured {
+func measured(t *testing.T, n Network, set *dataset.Images) Measured {
 	t.Helper()
 	_, a, err := n.Activate(t.Context(), unitInterval(set.Image(0)))
 	if err != nil {

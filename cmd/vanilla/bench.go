@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"vanilla/bench"
+	"vanilla/dataset"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
-	"vanilla/mnist"
 	"vanilla/train"
 )
 
@@ -382,7 +382,7 @@ func (b *benchFlags) runCase(ctx context.Context, harness *bench.Bench, c bench.
 const goal = 0.95
 
 // complete is the suite to-accuracy.
-func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor, data *mnist.Dataset, stdout, stderr io.Writer) error {
+func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor, data *dataset.Dataset, stdout, stderr io.Writer) error {
 	binary, err := os.Executable()
 	if err != nil {
 		return err
@@ -417,7 +417,7 @@ func (b *benchFlags) complete(ctx context.Context, executors []kernels.Executor,
 }
 
 // accuracies is the suite accuracy.
-func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executor, data *mnist.Dataset, stdout, stderr io.Writer) error {
+func (b *benchFlags) accuracies(ctx context.Context, executors []kernels.Executor, data *dataset.Dataset, stdout, stderr io.Writer) error {
 	recipes, err := bench.NamedRecipes(b.recipes)
 	if err != nil {
 		return err

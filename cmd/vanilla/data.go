@@ -15,7 +15,6 @@ import (
 	"vanilla/dataset"
 	"vanilla/internal/store"
 	"vanilla/internal/words"
-	"vanilla/mnist"
 	"vanilla/train"
 	"vanilla/viz"
 )
@@ -140,7 +139,7 @@ func (d *dataFlags) run(ctx context.Context, stdout io.Writer) error {
 }
 
 // print is the summary for people.
-func (d *dataFlags) print(w io.Writer, s *dataset.Summary, set *mnist.Dataset) error {
+func (d *dataFlags) print(w io.Writer, s *dataset.Summary, set *dataset.Dataset) error {
 	var b strings.Builder
 	tested := ""
 	if s.Test > 0 {

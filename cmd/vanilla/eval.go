@@ -12,7 +12,6 @@ import (
 	"vanilla/dataset"
 	"vanilla/infer"
 	"vanilla/infer/quality"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 )
@@ -124,7 +123,7 @@ func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err
 
 // fits reports data that a network does not take. The data may have fewer
 // classes than the network knows.
-func fits(data *mnist.Dataset, name string, m *model.Model, path string) error {
+func fits(data *dataset.Dataset, name string, m *model.Model, path string) error {
 	inputs, classes, err := m.Extent()
 	if err != nil {
 		return err
@@ -176,7 +175,7 @@ func sum(row []int) (n int) {
 }
 
 // classNames are what the classes are called: as the model says, or the data if it does not; nil if by their numbers.
-func classNames(m *model.Model, set *mnist.Images) []string {
+func classNames(m *model.Model, set *dataset.Images) []string {
 	if _, classes, err := m.Extent(); m.Classes != nil || err != nil || len(set.Names) != classes {
 		return m.Classes
 	}

@@ -25,10 +25,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/dataset"
 	"vanilla/infer/quality"
 	"vanilla/internal/cuda/driver"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 )
@@ -113,7 +113,7 @@ func writeData(t *testing.T, dir string, size int) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, n := range map[string]int{"train": 100, "t10k": 30} {
-		set := mnist.Images{Rows: size, Cols: size}
+		set := dataset.Images{Rows: size, Cols: size}
 		for i := range n {
 			for p := range size * size {
 				pixel := byte(random.IntN(60))
@@ -135,7 +135,7 @@ func writeFew(t *testing.T, dir string, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, set := range map[string]*mnist.Images{"train": data.Train, "t10k": data.Test} {
+	for name, set := range map[string]*dataset.Images{"train": data.Train, "t10k": data.Test} {
 		few := *set
 		few.Pixels, few.Labels = set.Pixels[:n*set.Features()], set.Labels[:n]
 		writeImages(t, dir, name, &few)
@@ -143,7 +143,7 @@ func writeFew(t *testing.T, dir string, n int) {
 }
 
 // writeImages writes a set's two IDX files.
-func writeImages(t *testing.T, dir, name string, set *mnist.Images) {
+func writeImages(t *testing.T, dir, name string, set *dataset.Images) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func predictCommand() *cobra.Command {
 		Long: `Predict says which class a network takes each image for, and how probable it finds
 every class.
 
-Images are ` + mnist.Formats() + ` files of any size, with one dark or light
+Images are ` + dataset.Formats() + ` files of any size, with one dark or light
 digit on a plain background; a frame around it is removed, and so is the table that a
 sheet of paper lies on. Photos are turned upright as their EXIF data say. Each image is
 made to look like MNIST's: light on black, cropped to the digit, scaled to fit a box of
@@ -207,7 +207,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted after %d of %d images", i, len(files))
 		}
-		picture, err := mnist.ReadPicture(ctx, file)
+		picture, err := dataset.ReadPicture(ctx, file)
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted after %d of %d images", i, len(files))
 		}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vanilla/mnist"
+	"vanilla/dataset"
 	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
@@ -148,7 +148,7 @@ func (s *serveFlags) like(shown []page.Network) *model.Model {
 }
 
 // suits reports data that a network does not take, or was not trained on if that shows in the names of its classes.
-func suits(data *mnist.Dataset, name string, m *model.Model, path string) error {
+func suits(data *dataset.Dataset, name string, m *model.Model, path string) error {
 	if name == "mnist" {
 		if err := mnistsClasses(m.Classes); err != nil {
 			return err
@@ -201,7 +201,7 @@ func openBrowser(address string) error {
 const exportedImages = 100
 
 // writePage writes a network as a page, with test images and mistakes where the data fits.
-func writePage(ctx context.Context, w io.Writer, n *seen, data *mnist.Dataset) error {
+func writePage(ctx context.Context, w io.Writer, n *seen, data *dataset.Dataset) error {
 	var sample *page.Sample
 	if data != nil {
 		classes, err := n.Classify(ctx, data.Test.Pixels)

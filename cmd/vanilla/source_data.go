@@ -120,7 +120,7 @@ var embedded = sync.OnceValues(mnist.Embedded)
 var digits = strings.Split("0123456789", "")
 
 // load opens the data set, as a model's was if m is not nil.
-func (d *dataSource) load(ctx context.Context, m *model.Model) (*mnist.Dataset, error) {
+func (d *dataSource) load(ctx context.Context, m *model.Model) (*dataset.Dataset, error) {
 	o, err := d.options(m)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (d *dataSource) load(ctx context.Context, m *model.Model) (*mnist.Dataset, 
 }
 
 // untested loads a data set that has no test images, which then are none.
-func (d *dataSource) untested(ctx context.Context) (*mnist.Dataset, error) {
+func (d *dataSource) untested(ctx context.Context) (*dataset.Dataset, error) {
 	o, err := d.options(nil)
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (d *dataSource) untested(ctx context.Context) (*mnist.Dataset, error) {
 }
 
 // open opens the data set with options.
-func (d *dataSource) open(ctx context.Context, o dataset.Options) (*mnist.Dataset, error) {
+func (d *dataSource) open(ctx context.Context, o dataset.Options) (*dataset.Dataset, error) {
 	if d.name == "mnist" {
 		if err := mnistsClasses(o.KnownNames); err != nil {
 			return nil, err
@@ -157,7 +157,7 @@ func (d *dataSource) open(ctx context.Context, o dataset.Options) (*mnist.Datase
 	if d.name == "" {
 		return nil, usagef(`--data "": want mnist, a directory, or a .csv or .npz file`)
 	}
-	return await(ctx, func() (*mnist.Dataset, error) {
+	return await(ctx, func() (*dataset.Dataset, error) {
 		set, err := dataset.Open(ctx, d.name, o)
 		var setting *train.SettingError
 		switch {
@@ -189,7 +189,7 @@ func mnistsClasses(names []string) error {
 }
 
 // sayPlaces says, whatever else a command says of its data, that classes were taken for a network's by their order alone.
-func (d *dataSource) sayPlaces(set *mnist.Dataset) {
+func (d *dataSource) sayPlaces(set *dataset.Dataset) {
 	set.Notes = slices.DeleteFunc(set.Notes, func(note string) bool {
 		places := strings.HasPrefix(note, dataset.ByPlace)
 		d.placed = d.placed || places
@@ -201,7 +201,7 @@ func (d *dataSource) sayPlaces(set *mnist.Dataset) {
 }
 
 // noteData writes what may not be as it should with the data.
-func noteData(stderr io.Writer, c *pflag.FlagSet, set *mnist.Dataset) {
+func noteData(stderr io.Writer, c *pflag.FlagSet, set *dataset.Dataset) {
 	for _, note := range set.Notes {
 		fmt.Fprintf(stderr, "data: %s\n", onOneLine(fieldsToFlags(c, note)))
 	}
@@ -230,7 +230,7 @@ func settingArguments(settings map[string]string) (args []string) {
 }
 
 // unknownClasses says that data have classes that a network does not know.
-func unknownClasses(set *mnist.Images, known int) string {
+func unknownClasses(set *dataset.Images, known int) string {
 	names := []string{}
 	for c := known; c < set.Classes; c++ {
 		names = append(names, strconv.Quote(set.ClassName(c)))

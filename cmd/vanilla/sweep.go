@@ -20,10 +20,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/dataset"
 	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 	"vanilla/train/sweep"
@@ -766,7 +766,7 @@ func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
 
 // speeds measures the devices in turns, and says how long each takes for so much
 // work.
-func (s *sweepFlags) speeds(ctx context.Context, plan *sweep.Plan, data *mnist.Dataset, cost sweep.Cost) (found []deviceReport, err error) {
+func (s *sweepFlags) speeds(ctx context.Context, plan *sweep.Plan, data *dataset.Dataset, cost sweep.Cost) (found []deviceReport, err error) {
 	var meters []*sweep.Speedometer
 	for _, where := range s.devices() {
 		exec, failure := where.open()

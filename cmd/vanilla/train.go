@@ -21,12 +21,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/internal/store"
 	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
@@ -456,7 +456,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 
 // adapt gives the network the inputs and outputs that the data need, if no flag
 // says what it has.
-func (t *trainFlags) adapt(data *mnist.Dataset) {
+func (t *trainFlags) adapt(data *dataset.Dataset) {
 	if !t.given["arch"] {
 		t.Recipe = t.Recipe.For(data)
 	}
@@ -680,7 +680,7 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 }
 
 // print is the result for people.
-func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, data *mnist.Dataset, saved *string) error {
+func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, data *dataset.Dataset, saved *string) error {
 	var b bytes.Buffer
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"vanilla/dataset"
 	"vanilla/internal/store"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
@@ -77,7 +77,7 @@ func sumOf(name string, m *model.Model) (string, error) {
 }
 
 // read loads the data. Classes that the network of --from knows keep their outputs.
-func (t *trainFlags) read(ctx context.Context) (*mnist.Dataset, error) {
+func (t *trainFlags) read(ctx context.Context) (*dataset.Dataset, error) {
 	if t.known == nil {
 		return t.data.load(ctx, nil)
 	}

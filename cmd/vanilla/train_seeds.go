@@ -13,10 +13,10 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
+	"vanilla/dataset"
 	"vanilla/internal/sample"
 	"vanilla/internal/words"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/train"
 )
 
@@ -121,7 +121,7 @@ type seedsReport struct {
 
 // saveSeeds saves the networks of several seeds and their records, and prints
 // what came of them. It fails if any did not come to its end.
-func (t *trainFlags) saveSeeds(stdout io.Writer, results []train.Result, exec kernels.Executor, data *mnist.Dataset) error {
+func (t *trainFlags) saveSeeds(stdout io.Writer, results []train.Result, exec kernels.Executor, data *dataset.Dataset) error {
 	fingerprint := train.FingerprintOf(data)
 	outcomes := make([]train.Outcome, len(results))
 	var failures []error
@@ -219,7 +219,7 @@ func savedText(outcomes []train.Outcome) string {
 }
 
 // printSeeds is the result for people.
-func (t *trainFlags) printSeeds(w io.Writer, outcomes []train.Outcome, data *mnist.Dataset) error {
+func (t *trainFlags) printSeeds(w io.Writer, outcomes []train.Outcome, data *dataset.Dataset) error {
 	r := t.seedsReport(outcomes)
 	var b bytes.Buffer
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/dataset"
 	"vanilla/infer"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 	"vanilla/viz"
@@ -35,7 +35,7 @@ type vizFlags struct {
 	ctx    context.Context
 	exec   kernels.Executor
 	opened []io.Closer // networks
-	loaded *mnist.Dataset
+	loaded *dataset.Dataset
 }
 
 // figure is one figure of the command.
@@ -62,7 +62,7 @@ func figures() []figure {
 		c.Flags().Uint64Var(&v.seed, "seed", 1, "seed `number` of the noise")
 	}
 	picture := func(v *vizFlags, c *cobra.Command) {
-		c.Flags().StringVar(&v.image, "image", "", "picture of a digit, from a `file`: "+mnist.Formats()+", see vanilla predict")
+		c.Flags().StringVar(&v.image, "image", "", "picture of a digit, from a `file`: "+dataset.Formats()+", see vanilla predict")
 		c.Flags().IntVar(&v.index, "index", 0, "test image, by its `number`, from 0")
 	}
 	return []figure{
@@ -339,7 +339,7 @@ func (v *vizFlags) save(path string, f viz.Figure, format viz.Format) error {
 }
 
 // dataset is what --data names, loaded once, as the data of a model were.
-func (v *vizFlags) dataset(m *model.Model) (*mnist.Dataset, error) {
+func (v *vizFlags) dataset(m *model.Model) (*dataset.Dataset, error) {
 	if v.loaded == nil {
 		data, err := v.data.load(v.ctx, m)
 		if err != nil {
@@ -360,7 +360,7 @@ func (v *vizFlags) open(name string) (*seen, error) {
 }
 
 // openWithData opens networks and the data they take.
-func (v *vizFlags) openWithData(names ...string) ([]*seen, *mnist.Dataset, error) {
+func (v *vizFlags) openWithData(names ...string) ([]*seen, *dataset.Dataset, error) {
 	var all []*seen
 	for _, name := range names {
 		n, err := v.open(name)
@@ -381,7 +381,7 @@ func (v *vizFlags) openWithData(names ...string) ([]*seen, *mnist.Dataset, error
 	return all, data, nil
 }
 
-func (v *vizFlags) one(names []string) (*seen, *mnist.Dataset, error) {
+func (v *vizFlags) one(names []string) (*seen, *dataset.Dataset, error) {
 	all, data, err := v.openWithData(names[0])
 	if err != nil {
 		return nil, nil, err
@@ -390,7 +390,7 @@ func (v *vizFlags) one(names []string) (*seen, *mnist.Dataset, error) {
 }
 
 // picture is what --image or --index names, as the network sees it.
-func (v *vizFlags) picture(m *model.Model, set *mnist.Images) (viz.Picture, error) {
+func (v *vizFlags) picture(m *model.Model, set *dataset.Images) (viz.Picture, error) {
 	if v.image == "" {
 		p, err := viz.TestPicture(set, v.index)
 		if err != nil {
@@ -401,7 +401,7 @@ func (v *vizFlags) picture(m *model.Model, set *mnist.Images) (viz.Picture, erro
 	if v.index != 0 {
 		return viz.Picture{}, &train.SettingError{Field: "index", Value: v.index, Problem: fmt.Sprintf("found --image %s too: want one or the other", v.image)}
 	}
-	decoded, err := mnist.ReadPicture(v.ctx, v.image)
+	decoded, err := dataset.ReadPicture(v.ctx, v.image)
 	if err != nil {
 		return viz.Picture{}, err
 	}
@@ -581,7 +581,7 @@ func (v *vizFlags) morph(names []string) (viz.Figure, error) {
 
 // firstRight is the first image with a label that the probabilities [n, classes]
 // give it.
-func firstRight(set *mnist.Images, p []float32, label int) (viz.Picture, bool) {
+func firstRight(set *dataset.Images, p []float32, label int) (viz.Picture, bool) {
 	classes := len(p) / set.Len()
 	for i, l := range set.Labels {
 		if int(l) == label && kernels.Argmax(p[i*classes:(i+1)*classes]) == label {

@@ -10,7 +10,6 @@ import (
 
 	"vanilla/dataset"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 	"vanilla/viz"
@@ -28,7 +27,7 @@ func augmentFlags(v *vizFlags, c *cobra.Command) {
 }
 
 // augmentable are the data whose training images are drawn: of a model, as its were. Test images are not wanted.
-func (v *vizFlags) augmentable(name string) (*mnist.Dataset, error) {
+func (v *vizFlags) augmentable(name string) (*dataset.Dataset, error) {
 	var m *model.Model
 	var err error
 	if !slices.Contains(train.Recipes(), name) && model.Is(name) {

@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/infer"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 	"vanilla/viz"
@@ -41,7 +41,7 @@ func (s *seen) start(v *vizFlags) (viz.Start, error) {
 		return nil, err
 	}
 	spec = train.Spec{Recipe: r, Seed: s.model.Seed}
-	images := &mnist.Images{Rows: s.model.ImageRows, Cols: s.model.ImageCols}
+	images := &dataset.Images{Rows: s.model.ImageRows, Cols: s.model.ImageCols}
 	initial, err := spec.Model(network.Program, spec.Variant(network).InitialState().Params, 0, images, "")
 	if err != nil {
 		return nil, err

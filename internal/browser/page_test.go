@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
+	"vanilla/dataset"
 	"vanilla/kernels/cpu"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -25,7 +26,7 @@ import (
 var digits = sync.OnceValues(mnist.Embedded)
 
 // images are MNIST's.
-func images(t *testing.T) *mnist.Dataset {
+func images(t *testing.T) *dataset.Dataset {
 	t.Helper()
 	data, err := digits()
 	if err != nil {

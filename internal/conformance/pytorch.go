@@ -8,6 +8,7 @@ import (
 	"math"
 	"testing"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
@@ -54,7 +55,7 @@ func PyTorch(t *testing.T, exec kernels.Executor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := func(s *mnist.Images, n int) kernels.Examples {
+	first := func(s *dataset.Images, n int) kernels.Examples {
 		return kernels.Examples{Pixels: s.Pixels[:n*s.Features()], Labels: s.Labels[:n], Features: s.Features()}
 	}
 	data := kernels.Data{Train: first(set.Train, stored.Examples), Test: first(set.Test, stored.Test), Classes: 10}

@@ -11,8 +11,8 @@ type batch struct {
 	// examples are their records, if layers read these, and cold the buffer for the
 	// values of their cold columns.
 	examples []example
-	cold    int
-	packed  []packedExample
+	cold     int
+	packed   []packedExample
 	// ordered keeps the examples in the order in which they were given: random
 	// numbers belong to places in the batch.
 	ordered bool

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/kernels"
@@ -173,7 +174,7 @@ func digits(tb testing.TB) kernels.Data {
 	return kernels.Data{Train: examples(d.Train), Test: examples(d.Test), Classes: d.Train.Classes, Rows: d.Train.Rows, Cols: d.Train.Cols}
 }
 
-func examples(m *mnist.Images) kernels.Examples {
+func examples(m *dataset.Images) kernels.Examples {
 	return kernels.Examples{Pixels: m.Pixels, Labels: m.Labels, Features: m.Rows * m.Cols}
 }
 
@@ -184,7 +185,7 @@ func BenchmarkEncode(b *testing.B) {
 	data := digits(b)
 	for _, set := range available() {
 		b.Run(fmt.Sprintf("set=%s/batch=%d", set.name, batch), func(b *testing.B) {
-			d, in, fastest := newDataset(data, set), new(input), time.Duration(1<<62)
+			d, in, fastest := encodeData(data, set), new(input), time.Duration(1<<62)
 			for b.Loop() { // all batches once
 				before, e := processorTime(), data.Train
 				for from := 0; from < e.Len(); from += batch {
@@ -206,7 +207,7 @@ func BenchmarkLoad(b *testing.B) {
 			var times []time.Duration
 			for b.Loop() {
 				before := processorTime()
-				d := newDataset(data, set)
+				d := encodeData(data, set)
 				d.encode(&d.splits[kernels.Train])
 				times = append(times, processorTime()-before)
 			}

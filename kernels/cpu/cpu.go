@@ -110,7 +110,7 @@ func (e executor) Infer(source kernels.Source, params [][]float32, batch int) (k
 		chunk := kernels.Variant{Source: s, Batch: batch}.EvaluationBatch(0)
 		r := e.choose().routines
 		data := kernels.Data{Train: kernels.Examples{Features: c.program.Features()}}
-		m := newRunner(c, newDataset(data, r), r, max(evaluationChunk, chunk))
+		m := newRunner(c, encodeData(data, r), r, max(evaluationChunk, chunk))
 		if chunk > 0 {
 			m.chunkSize = chunk
 		}
@@ -125,7 +125,7 @@ func (executor) Close() error { return nil }
 // encoding of the data, made when the first of them needs it.
 func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	r := e.choose().routines
-	machines := &pool{data: sync.OnceValue(func() *dataset { return newDataset(data, r) }), routines: r}
+	machines := &pool{data: sync.OnceValue(func() *encodedData { return encodeData(data, r) }), routines: r}
 	return kernels.NewHost(data, variants, func(v kernels.Variant, _ *kernels.Data) (kernels.Machine, error) {
 		return newNetwork(v, machines)
 	})

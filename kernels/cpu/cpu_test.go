@@ -125,7 +125,7 @@ func prepare(t testing.TB, v kernels.Variant, d kernels.Data, r *routines) *mach
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(c, v.Batch, newDataset(d, r), r)
+	m := newMachine(c, v.Batch, encodeData(d, r), r)
 	s := v.InitialState()
 	if err := m.SetParams(s.Params, s.Slots); err != nil {
 		t.Fatal(err)

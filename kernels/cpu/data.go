@@ -30,15 +30,15 @@ const (
 	uncounted = 1 << 20
 )
 
-// dataset is the data of a population in the form that kernels read: records.
+// encodedData is the data of a population in the form that kernels read: records.
 // It is shared by all machines and immutable, but that the records of a split
 // are made when first needed.
-type dataset struct {
+type encodedData struct {
 	splits [3]input
 	// order is the columns by record: the hot ones first, which are there for
 	// every example; those from hot on only where they are not zero.
-	order []int
-	hot   int // a multiple of 16, of which those beyond the columns are zero
+	order  []int
+	hot    int   // a multiple of 16, of which those beyond the columns are zero
 	stored []int // where each column is in order
 	// routines and what its encode reads.
 	routines *routines
@@ -50,21 +50,21 @@ type dataset struct {
 // input is one split.
 type input struct {
 	kernels.Examples
-	encode  sync.Once
-	records []byte
+	encode   sync.Once
+	records  []byte
 	examples []packedExample
-	index   []uint16 // buffer for those of one record's cold pixels
-	last    []byte   // buffer for pixels at the end of the data
+	index    []uint16 // buffer for those of one record's cold pixels
+	last     []byte   // buffer for pixels at the end of the data
 }
 
 // packedExample is an example's record, the number of its cold pixels and its
 // label in 32, 24 and 8 bits: they are looked up in random order.
 type packedExample uint64
 
-// newDataset decides between hot and cold columns by the training set's
+// encodeData decides between hot and cold columns by the training set's
 // density.
-func newDataset(data kernels.Data, r *routines) *dataset {
-	d := &dataset{routines: r}
+func encodeData(data kernels.Data, r *routines) *encodedData {
+	d := &encodedData{routines: r}
 	for s := range d.splits {
 		d.splits[s].Examples = data.Split(kernels.Split(s))
 	}
@@ -120,10 +120,10 @@ func newDataset(data kernels.Data, r *routines) *dataset {
 }
 
 // columns is the number of columns.
-func (d *dataset) columns() int { return len(d.order) }
+func (d *encodedData) columns() int { return len(d.order) }
 
 // find is the split that e is, or an input of its own for other examples.
-func (d *dataset) find(e kernels.Examples) *input {
+func (d *encodedData) find(e kernels.Examples) *input {
 	for s := range d.splits {
 		in := &d.splits[s]
 		if e.Len() == in.Len() && e.Len() > 0 && &e.Pixels[0] == &in.Pixels[0] && &e.Labels[0] == &in.Labels[0] && len(e.Targets) == len(in.Targets) &&
@@ -135,13 +135,13 @@ func (d *dataset) find(e kernels.Examples) *input {
 }
 
 // encode makes the split's records if they are not there.
-func (d *dataset) encode(in *input) { in.encode.Do(func() { d.write(in, nil) }) }
+func (d *encodedData) encode(in *input) { in.encode.Do(func() { d.write(in, nil) }) }
 
 // write makes the records of in's examples, in the memory of those that were
 // there if it suffices. What stands between records has no meaning. Meanwhile it
 // fetches rows of the training set, one for each example: from memory they take as
 // long as a record takes to be made.
-func (d *dataset) write(in *input, fetch []int32) {
+func (d *encodedData) write(in *input, fetch []int32) {
 	columns, n := d.columns(), in.Len()
 	// At most: the hot columns, three bytes for each of the others that is not
 	// zero, and padding. Not to count them takes more memory and less time.

@@ -463,8 +463,8 @@ func agree(got, want, tolerance float64) bool {
 
 // testRecords draws examples of mixed density, encodes them and makes a batch
 // of them.
-func testRecords(r *routines, columns, n int, density, hotDensity float64) (d *dataset, in *input, examples []example, cold int) {
-	d = newDataset(data(columns, 2, n, density), withDensity(r, hotDensity))
+func testRecords(r *routines, columns, n int, density, hotDensity float64) (d *encodedData, in *input, examples []example, cold int) {
+	d = encodeData(data(columns, 2, n, density), withDensity(r, hotDensity))
 	in = &d.splits[0]
 	d.encode(in)
 	for _, s := range in.examples {
@@ -567,7 +567,7 @@ func testRecordRoutines(t *testing.T, r *routines, routine *products, used, pane
 
 // recordOf is an example's record and the number of its cold pixels, from the
 // format's description.
-func recordOf(d *dataset, row []byte) (record []byte, count int) {
+func recordOf(d *encodedData, row []byte) (record []byte, count int) {
 	record = make([]byte, d.hot)
 	var index []byte
 	for k, c := range d.order {
@@ -618,7 +618,7 @@ func TestEncode(t *testing.T) {
 		for _, columns := range widths {
 			for name, pattern := range patterns {
 				columns := int(columns)
-				d := newDataset(kernels.Data{Train: drawn(columns, 20, pattern)}, withDensity(r, 0.5))
+				d := encodeData(kernels.Data{Train: drawn(columns, 20, pattern)}, withDensity(r, 0.5))
 				for i, density := range []float64{0, 0.02, 0.3, 0.9, 1} {
 					what := fmt.Sprintf("%d columns, %d hot ones, %s, density %v", columns, d.hot, name, density)
 					row := drawn(columns, 1, func(int) float64 { return density }).Pixels
@@ -658,7 +658,7 @@ func TestEncode(t *testing.T) {
 func TestWrite(t *testing.T) {
 	const columns = 300
 	eachSet(t, func(t *testing.T, r *routines) {
-		d := newDataset(kernels.Data{Train: drawn(columns, 50, patterns["random"])}, withDensity(r, 0.5))
+		d := encodeData(kernels.Data{Train: drawn(columns, 50, patterns["random"])}, withDensity(r, 0.5))
 		in := new(input)
 		for _, n := range []int{1, 40, uncounted/(columns-d.hot) + 1, 33, 1} {
 			for _, density := range []float64{1, 0.2} {
@@ -702,7 +702,7 @@ func TestColumns(t *testing.T) {
 		{10, denseData, 16}, {7, denseData, 0}, // hot panels are at least half full
 		{coldColumns + 20, 0, 32}, // more cold columns than records can tell apart
 	} {
-		if got := newDataset(data(c.columns, 2, 50, c.density), withDensity(&portable, 0.4)).hot; got != c.hot {
+		if got := encodeData(data(c.columns, 2, 50, c.density), withDensity(&portable, 0.4)).hot; got != c.hot {
 			t.Errorf("%d columns, density %v: %d are hot, want %d", c.columns, c.density, got, c.hot)
 		}
 	}

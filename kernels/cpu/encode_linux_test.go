@@ -24,7 +24,7 @@ func TestWriteReads(t *testing.T) {
 		for columns := 1; columns <= 129; columns++ {
 			for name, pattern := range patterns {
 				e := drawn(columns, 9, pattern)
-				d := newDataset(kernels.Data{Train: e}, withDensity(r, 0.5))
+				d := encodeData(kernels.Data{Train: e}, withDensity(r, 0.5))
 				end := memory[page-len(e.Pixels) : page : page]
 				copy(end, e.Pixels)
 				in := &input{Examples: kernels.Examples{Pixels: end, Labels: e.Labels, Features: columns}}

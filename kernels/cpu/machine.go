@@ -22,7 +22,7 @@ type machine struct {
 	*routines
 	plan *plan
 	kind kind // of what it trains
-	data *dataset
+	data *encodedData
 	// The plan's lists, bound.
 	step, before, chunk, after []func()
 
@@ -52,11 +52,11 @@ type machine struct {
 	// What layers that read records read: x is the hot columns of the batch and
 	// cold the values of the others. Where x was given as numbers, all columns
 	// are hot and examples is empty.
-	x, cold []float32
-	hot     int
-	records []byte
+	x, cold  []float32
+	hot      int
+	records  []byte
 	examples []example // of now
-	fetch   []example // of ahead: what to fetch from records
+	fetch    []example // of ahead: what to fetch from records
 
 	// Buffers that kernels use.
 	zeros, wt, transposed, losses []float32
@@ -68,7 +68,7 @@ type machine struct {
 
 // newMachine makes a machine that trains networks of a plan, and evaluates them in
 // chunks that are batches where that matters.
-func newMachine(c *plan, batch int, d *dataset, r *routines) *machine {
+func newMachine(c *plan, batch int, d *encodedData, r *routines) *machine {
 	p := c.program
 	capacity, chunk := max(min(batch, d.splits[kernels.Train].Len()), evaluationChunk), 0
 	if c.tensor != nil {
@@ -96,7 +96,7 @@ func newMachine(c *plan, batch int, d *dataset, r *routines) *machine {
 
 // newRunner makes a machine for batches of a capacity, which runs when
 // it is finished.
-func newRunner(c *plan, d *dataset, r *routines, capacity int) *machine {
+func newRunner(c *plan, d *encodedData, r *routines, capacity int) *machine {
 	p := c.program
 	m := &machine{
 		routines:  r,

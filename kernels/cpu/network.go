@@ -118,7 +118,7 @@ type kind struct {
 
 // pool is the machines of a population that no network runs on.
 type pool struct {
-	data     func() *dataset
+	data     func() *encodedData
 	routines *routines
 	mutex    sync.Mutex
 	idle     []*machine // the one given back last is the last

@@ -33,7 +33,7 @@ func TestNetworksShareMachines(t *testing.T) {
 	eachSet(t, func(t *testing.T, r *routines) {
 		d := data(40, 10, 40, mixedData)
 		variants := variety(t, 3, 4)
-		machines := &pool{data: func() *dataset { return newDataset(d, r) }, routines: r}
+		machines := &pool{data: func() *encodedData { return encodeData(d, r) }, routines: r}
 		var networks []*network
 		var alone []*machine
 		for _, v := range variants {
@@ -95,7 +95,7 @@ func TestMachinesInFlight(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	d := data(40, 10, 40, mixedData)
 	for _, c := range []struct{ kinds, each, want int }{{1, 50, 1}, {3, 10, 3}, {idleMachines + 9, 1, idleMachines}} {
-		made := &pool{data: func() *dataset { return newDataset(d, &portable) }, routines: &portable}
+		made := &pool{data: func() *encodedData { return encodeData(d, &portable) }, routines: &portable}
 		population, err := kernels.NewHost(d, variety(t, c.kinds, c.each), func(v kernels.Variant, _ *kernels.Data) (kernels.Machine, error) {
 			return newNetwork(v, made)
 		})

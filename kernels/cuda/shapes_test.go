@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/internal/conformance"
@@ -260,7 +261,7 @@ func TestMNIST(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := func(s *mnist.Images, n int) kernels.Examples {
+	first := func(s *dataset.Images, n int) kernels.Examples {
 		return kernels.Examples{Pixels: s.Pixels[:n*s.Features()], Labels: s.Labels[:n], Features: s.Features()}
 	}
 	data := kernels.Data{Train: first(set.Train, 2010), Test: first(set.Test, 1000), Classes: 10, Rows: 28, Cols: 28}

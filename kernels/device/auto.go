@@ -142,7 +142,7 @@ func (a *auto) Close() error { return errors.Join(a.Executor.Close(), a.cpu.Clos
 // mixed is a population that two executors train at the same time.
 type mixed struct {
 	parts    []kernels.Population
-	variants [][]int // of each part
+	variants [][]int    // of each part
 	at       []location // of each variant
 }
 

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/internal/sample"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/train"
 )
 
@@ -138,7 +138,7 @@ type Speedometer struct {
 }
 
 // NewSpeedometer prepares networks and warms them up. Whoever opens it closes it.
-func (p *Plan) NewSpeedometer(ctx context.Context, exec kernels.Executor, data *mnist.Dataset) (*Speedometer, error) {
+func (p *Plan) NewSpeedometer(ctx context.Context, exec kernels.Executor, data *dataset.Dataset) (*Speedometer, error) {
 	order := make([]int, len(p.Points))
 	cost := make([]float64, len(p.Points))
 	for i := range order {

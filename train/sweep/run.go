@@ -12,11 +12,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/internal/claim"
 	"vanilla/internal/store"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 )
@@ -88,7 +88,7 @@ type sweeper struct {
 	options  Options
 	exec     kernels.Executor
 	networks graph.Cache
-	images   *mnist.Images
+	images   *dataset.Images
 	data     kernels.Data
 	plan     *Plan
 	board    *board
@@ -115,7 +115,7 @@ type sweeper struct {
 // returns ctx's cause beside the directory. It fails with a *train.SettingError
 // if the spec cannot be, or if the directory holds another sweep, and then says
 // in what it differs.
-func Run(ctx context.Context, exec kernels.Executor, data *mnist.Dataset, dir string, spec Spec, options Options) (d *Directory, err error) {
+func Run(ctx context.Context, exec kernels.Executor, data *dataset.Dataset, dir string, spec Spec, options Options) (d *Directory, err error) {
 	plan, err := NewPlan(ctx, spec, train.FingerprintOf(data))
 	if err != nil {
 		return nil, err

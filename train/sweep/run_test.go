@@ -15,21 +15,21 @@ import (
 	"testing"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/internal/claim"
 	"vanilla/internal/store"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 )
 
 // rows is a data set of 4x4 images in three classes that is learned in no time:
 // class c has a bright row c.
-func rows() *mnist.Dataset {
+func rows() *dataset.Dataset {
 	random := rand.New(rand.NewPCG(1, 2))
-	set := func(n int) *mnist.Images {
-		s := &mnist.Images{Rows: 4, Cols: 4, Classes: 3}
+	set := func(n int) *dataset.Images {
+		s := &dataset.Images{Rows: 4, Cols: 4, Classes: 3}
 		for i := range n {
 			for p := range 16 {
 				pixel := byte(random.IntN(200))
@@ -42,7 +42,7 @@ func rows() *mnist.Dataset {
 		}
 		return s
 	}
-	return &mnist.Dataset{Name: "rows", Train: set(200), Test: set(60)}
+	return &dataset.Dataset{Name: "rows", Train: set(200), Test: set(60)}
 }
 
 // tiny is a sweep over rows: three rungs, six brackets, finals, and learning rates

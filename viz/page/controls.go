@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/train"
 )
 
@@ -84,7 +84,7 @@ func settingsOf(r train.Recipe) settings {
 }
 
 // newControls are the controls for a data set.
-func newControls(data *mnist.Dataset) *controls {
+func newControls(data *dataset.Dataset) *controls {
 	set := data.Train
 	c := &controls{Recipes: map[string]settings{}, Data: data.Name, Images: set.Len(), Rows: set.Rows, Cols: set.Cols, Classes: set.Classes, Names: set.Names}
 	names, base := choices(), train.Default()
@@ -104,7 +104,7 @@ func newControls(data *mnist.Dataset) *controls {
 }
 
 // archFor is an architecture with as many inputs and outputs as a data set has.
-func archFor(arch string, set *mnist.Images) string {
+func archFor(arch string, set *dataset.Images) string {
 	widths := strings.Split(arch, "-")
 	widths[0], widths[len(widths)-1] = fmt.Sprint(set.Features()), fmt.Sprint(set.Classes)
 	return strings.Join(widths, "-")

@@ -18,7 +18,6 @@ import (
 
 	"vanilla/dataset"
 	"vanilla/graph"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/viz"
 )
@@ -31,13 +30,13 @@ type Network struct {
 
 // Sample is test images that the page can load.
 type Sample struct {
-	*mnist.Images
+	*dataset.Images
 	Numbers []int // which ones of their set they are
 }
 
 // NewSample picks n images of a set, or all if there are fewer: the first ones, but for a fifth, which are the first ones
 // of those that are wrong, by their numbers. It has fewer of these if fewer are wrong.
-func NewSample(set *mnist.Images, n int, wrong []int) *Sample {
+func NewSample(set *dataset.Images, n int, wrong []int) *Sample {
 	n = min(n, set.Len())
 	mistakes := wrong[:min(len(wrong), n/5)]
 	var numbers []int
@@ -48,7 +47,7 @@ func NewSample(set *mnist.Images, n int, wrong []int) *Sample {
 	}
 	numbers = append(numbers, mistakes...)
 	slices.Sort(numbers)
-	s := &Sample{Images: &mnist.Images{Rows: set.Rows, Cols: set.Cols, Classes: set.Classes}, Numbers: numbers}
+	s := &Sample{Images: &dataset.Images{Rows: set.Rows, Cols: set.Cols, Classes: set.Classes}, Numbers: numbers}
 	for _, i := range numbers {
 		s.Pixels = append(s.Pixels, set.Image(i)...)
 		s.Labels = append(s.Labels, set.Labels[i])

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"vanilla/dataset"
 	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/model/zoo"
@@ -25,7 +26,7 @@ func open(t testing.TB, name string) Network {
 }
 
 // testImages are MNIST's.
-func testImages(t testing.TB) *mnist.Images {
+func testImages(t testing.TB) *dataset.Images {
 	t.Helper()
 	data, err := mnist.Embedded()
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/kernels"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
 )
@@ -17,7 +17,7 @@ import (
 // Trainer is what a server trains networks with.
 type Trainer struct {
 	Executor kernels.Executor
-	Data     *mnist.Dataset
+	Data     *dataset.Dataset
 	Version  string // of the program, for model files
 }
 

@@ -16,20 +16,20 @@ import (
 	"testing"
 	"time"
 
+	"vanilla/dataset"
 	"vanilla/graph"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
-	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
 )
 
 // stripes is a data set that is learned in no time: 4x4 images in three classes, of which class c has a bright row c.
-func stripes() *mnist.Dataset {
+func stripes() *dataset.Dataset {
 	random := rand.New(rand.NewPCG(1, 2))
-	images := func(n int) *mnist.Images {
-		s := &mnist.Images{Rows: 4, Cols: 4, Classes: 3}
+	images := func(n int) *dataset.Images {
+		s := &dataset.Images{Rows: 4, Cols: 4, Classes: 3}
 		for i := range n {
 			for p := range 16 {
 				pixel := byte(random.IntN(60))
@@ -42,7 +42,7 @@ func stripes() *mnist.Dataset {
 		}
 		return s
 	}
-	return &mnist.Dataset{Name: "stripes", Train: images(300), Test: images(60)}
+	return &dataset.Dataset{Name: "stripes", Train: images(300), Test: images(60)}
 }
 
 // trains is a trainer of stripes.
