@@ -120,3 +120,24 @@ func oneMeaning(name string, builtIn []string, what string) error {
 	}
 	return fmt.Errorf("%s: this is a %s that is built in, and a file here: want .%c%s for the file, or the file under another name", name, what, filepath.Separator, name)
 }
+
+// await is what do returns, or the cause of ctx as soon as that is done: for what opens and reads files, which may be
+// pipes without a writer. What do does then is no longer wanted.
+func await[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := do()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"vanilla/model"
 	"vanilla/train"
 )
 
@@ -199,5 +203,192 @@ func TestTrainFollowsData(t *testing.T) {
 	}
 	if recipe := must(t, "train", "--data", "tiny", "--print-recipe"); !strings.Contains(recipe, "arch: 16-16-16-3\n") {
 		t.Errorf("printed %s", recipe)
+	}
+}
+
+func TestTrainThenEval(t *testing.T) {
+	inData(t)
+	for _, executor := range []string{"fast", "tape", "ref"} {
+		t.Run(executor, func(t *testing.T) {
+			stdout := must(t, tiny("--executor", executor, "--json", "-o", "a.safetensors")...)
+			if strings.Count(stdout, "\n") != 1 || !strings.HasSuffix(stdout, "}\n") {
+				t.Errorf("want one line of JSON, found %q", stdout)
+			}
+			want := []string{"arch", "parameters", "device", "executor", "precision", "arithmetic", "recipe", "seed", "epochs", "train_seconds",
+				"seconds_per_epoch", "train_loss", "test_accuracy", "diverged", "model"}
+			if got := keys(t, stdout); !slices.Equal(got, want) {
+				t.Errorf("fields %q, want %q", got, want)
+			}
+			var trained trainReport
+			if err := json.Unmarshal([]byte(stdout), &trained); err != nil {
+				t.Fatal(err)
+			}
+			if trained.Parameters != 16*5+5+5*3+3 || trained.Epochs != 6 || trained.Precision != "fp32" || trained.Diverged ||
+				trained.Seed != 1 || *trained.Model != "a.safetensors" || *trained.TestAccuracy < 0.9 || *trained.TrainLoss <= 0 ||
+				trained.TrainSeconds <= 0 || *trained.SecondsPerEpoch <= 0 || trained.Recipe.Batch != 8 {
+				t.Errorf("found %s", stdout)
+			}
+
+			stdout = must(t, "eval", "a.safetensors", "--data", "tiny", "--executor", executor, "--json")
+			if got, want := keys(t, stdout), []string{"test_accuracy", "errors", "confusion", "per_class",
+				"top2_accuracy", "precision", "recall", "softmax", "calibration", "hidden"}; !slices.Equal(got, want) {
+				t.Errorf("fields %q, want %q", got, want)
+			}
+			var evaluated evalReport
+			if err := json.Unmarshal([]byte(stdout), &evaluated); err != nil {
+				t.Fatal(err)
+			}
+			if evaluated.TestAccuracy != *trained.TestAccuracy {
+				t.Errorf("eval found accuracy %v, train %v", evaluated.TestAccuracy, *trained.TestAccuracy)
+			}
+			right := 0
+			for label, row := range evaluated.Confusion {
+				right += row[label]
+				if sum(row) != 10 {
+					t.Errorf("%d images have label %d, want 10", sum(row), label)
+				}
+			}
+			if right != 30-evaluated.Errors {
+				t.Errorf("the diagonal has %d, %d are wrong of 30", right, evaluated.Errors)
+			}
+			m, err := model.Read("a.safetensors")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Version != version || m.TestAccuracy != evaluated.TestAccuracy {
+				t.Errorf("the file says version %q, accuracy %v", m.Version, m.TestAccuracy)
+			}
+		})
+	}
+}
+
+// The built-in data, for one epoch.
+func TestTrainOnMNIST(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, "train", "--epochs", "1")
+	var evaluated evalReport
+	if err := json.Unmarshal([]byte(must(t, "eval", "model.safetensors", "--json")), &evaluated); err != nil {
+		t.Fatal(err)
+	}
+	// One epoch takes every seed above 90 %, and chance would be 10.
+	if evaluated.TestAccuracy < 0.85 || len(evaluated.PerClass) != 10 {
+		t.Errorf("found %+v", evaluated)
+	}
+}
+
+func TestSameSeedSameFile(t *testing.T) {
+	inData(t)
+	must(t, tiny("-o", "1")...)
+	for _, cores := range []int{1, 2} {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
+		must(t, tiny("--out", "2")...)
+		if !bytes.Equal(read(t, "1"), read(t, "2")) {
+			t.Errorf("%d cores: the same seed gave another file", cores)
+		}
+	}
+	must(t, tiny("-o", "3", "--seed", "2")...)
+	must(t, tiny("-o", "4", "--order-seed", "2")...)
+	must(t, tiny("-o", "5", "--order-seed", "1")...)
+	if bytes.Equal(read(t, "1"), read(t, "3")) || bytes.Equal(read(t, "1"), read(t, "4")) {
+		t.Error("another seed gave the same file")
+	}
+	if !bytes.Equal(read(t, "1"), read(t, "5")) {
+		t.Error("the order seed is not the seed by default")
+	}
+}
+
+// cancelling cancels a run when it writes a line that contains text.
+type cancelling struct {
+	bytes.Buffer
+	text   string
+	cancel context.CancelFunc
+}
+
+func (c *cancelling) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(c.text)) {
+		c.cancel()
+	}
+	return c.Buffer.Write(line)
+}
+
+func TestInterrupt(t *testing.T) {
+	inData(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stderr := &cancelling{text: "epoch ", cancel: cancel}
+	var stdout bytes.Buffer
+	code := run(ctx, tiny("--epochs", "1000000", "--json"), nil, &stdout, stderr)
+	var trained trainReport
+	if err := json.Unmarshal(stdout.Bytes(), &trained); err != nil {
+		t.Fatal(err)
+	}
+	if code != failed || !strings.Contains(stderr.String(), "vanilla train: interrupted after ") || trained.Epochs < 1 ||
+		trained.Epochs >= 1000000 || trained.Model == nil {
+		t.Fatalf("exit code %d, %s%s", code, stdout.String(), stderr.String())
+	}
+	// The line that cancelled told of an epoch's end: no step was begun after it.
+	var told int
+	line := stderr.String()[strings.Index(stderr.String(), "epoch "):]
+	if _, err := fmt.Sscanf(line, "epoch %d", &told); err != nil || trained.Epochs != told {
+		t.Errorf("cancelled at the end of epoch %d (%v), trained %d", told, err, trained.Epochs)
+	}
+	var evaluated evalReport
+	if err := json.Unmarshal([]byte(must(t, "eval", "model.safetensors", "--data", "tiny", "--json")), &evaluated); err != nil {
+		t.Fatal(err)
+	}
+	if evaluated.TestAccuracy != *trained.TestAccuracy {
+		t.Errorf("eval found accuracy %v, train %v", evaluated.TestAccuracy, *trained.TestAccuracy)
+	}
+
+	before := read(t, "model.safetensors")
+	stdout.Reset()
+	stderr.Reset()
+	code = run(ctx, tiny(), nil, &stdout, stderr) // interrupted already
+	if code != failed || !strings.HasSuffix(stderr.String(), "interrupted before the first step: nothing was saved\n") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if !bytes.Equal(before, read(t, "model.safetensors")) {
+		t.Error("an untrained network took the place of a trained one")
+	}
+}
+
+func TestDivergence(t *testing.T) {
+	inData(t)
+	wild := tiny("--activation", "relu", "--lr", "1e30", "--weight-decay", "1e8")
+	stdout, stderr, code := vanilla(t, append(wild, "--json")...)
+	if code != failed || !strings.Contains(stderr, "vanilla train: diverged in epoch 1 of 6") {
+		t.Errorf("exit code %d, stderr %s", code, stderr)
+	}
+	for _, field := range []string{`"diverged":true`, `"model":null`, `"seconds_per_epoch":null`, `"train_loss":null`, `"test_accuracy":null`} {
+		if !strings.Contains(stdout, field) {
+			t.Errorf("no %s in %s", field, stdout)
+		}
+	}
+	if stdout, _, _ = vanilla(t, wild...); strings.Contains(stdout, "accuracy") || strings.Contains(stdout, "saved") || strings.Contains(stdout, "each") {
+		t.Errorf("found %s", stdout)
+	}
+	if _, err := os.Stat("model.safetensors"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a diverged network was saved")
+	}
+}
+
+func TestExplain(t *testing.T) {
+	inData(t)
+	for executor, opened := range map[string]string{"fast": "cpu", "tape": "tape", "ref": "ref"} {
+		stdout := must(t, "train", "--explain", "--dot", "graph.dot", "--executor", executor)
+		for _, part := range []string{"program \"784-16-16-10 sigmoid cross-entropy\"", "13,002 parameters", "dense", "dweight", "\nexecutor " + opened + ": "} {
+			if !strings.Contains(stdout, part) {
+				t.Errorf("--executor %s: no %q in %s", executor, part, stdout)
+			}
+		}
+	}
+	if dot := string(read(t, "graph.dot")); !strings.HasPrefix(dot, "digraph") {
+		t.Errorf("the graph is %.100q", dot)
+	}
+	if stdout := must(t, "train", "--dot", "graph.dot"); stdout != "" {
+		t.Errorf("--dot printed %q", stdout)
+	}
+	if _, err := os.Stat("model.safetensors"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("--explain trained a network")
 	}
 }
