@@ -67,11 +67,8 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 			sets[i].Labels[k] = class[label]
 		}
 		sets[i].Classes = len(names)
-		if columns := len(s.columns); columns > 0 {
-			sets[i].Targets = make([]float32, s.len()*len(names))
-			for k, p := range s.targets {
-				sets[i].Targets[k/columns*len(names)+int(class[s.columns[k%columns]])] = p
-			}
+		if s.columns != nil {
+			s.soften(sets[i], class)
 		}
 		if !plain(names) {
 			sets[i].Names = names
@@ -96,6 +93,7 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 		return fail(fmt.Errorf(`expected test images of %dx%d pixels, as the training images, found %dx%d: "size" makes them equal`, a.Rows, a.Cols, b.Rows, b.Cols))
 	}
 	prepared.look(d.Train)
+	prepared.Before = f.before
 	d.Train.Prepared, d.Test.Prepared = prepared, prepared
 	d.Notes = append(d.Notes, d.notes(o.Known)...)
 	return d, nil
@@ -131,7 +129,7 @@ func (f *found) valueRange(o Options, notes *[]string) (Range, error) {
 		return r, nil
 	case least < 0 || largest > 255:
 		return r, fmt.Errorf(`expected pixels from 0 to 255, found values from %g to %g: "range" says which of them mean black and white`, least, largest)
-	case f.pictures || largest >= fewLevels || largest == 0:
+	case f.pictures || f.before != nil || largest >= fewLevels || largest == 0:
 		return bytesRange, nil
 	case largest <= 1:
 		r = Range{0, 1}
@@ -188,7 +186,6 @@ func (s *set) grey(to []byte, i int, values Range) {
 		copy(to, s.pixels.bytes[from:])
 		return
 	}
-	scale := 255 / (values.White - values.Black)
 	for k := range to {
 		var v float64
 		if s.pixels.floats != nil {
@@ -196,7 +193,7 @@ func (s *set) grey(to []byte, i int, values Range) {
 		} else {
 			v = float64(s.pixels.bytes[from+k])
 		}
-		to[k] = byte(max(0, min(255, math.Round((v-values.Black)*scale))))
+		to[k] = values.level(v)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"vanilla/internal/memory"
 	"vanilla/internal/store"
 	"vanilla/internal/words"
+	"vanilla/kernels"
 )
 
 const (
@@ -32,7 +33,8 @@ func isCSV(name string) bool {
 	return strings.HasSuffix(name, ".csv") || strings.HasSuffix(name, ".csv.gz")
 }
 
-// readCSV reads an image from each line, whose label is the first or the last field. The first line may name the columns.
+// readCSV reads an image from each line, whose label is the first or the last field. The first line may name the columns:
+// those that are called label:NAME hold the probability of a class, in place of labels.
 func readCSV(ctx context.Context, path string, files []string, o Options) (*found, error) {
 	sorted, err := bySplit(path, files)
 	if err != nil {
@@ -52,6 +54,9 @@ func readCSV(ctx context.Context, path string, files []string, o Options) (*foun
 		t := &table{ctx: ctx, file: file, labels: f.labels, column: column}
 		if f.sets[i], err = t.read(o); err != nil {
 			return nil, err
+		}
+		if t.soft != nil && o.Label != "" {
+			return nil, &kernels.SettingError{Field: "label_column", Value: o.Label, Problem: fmt.Sprintf("%s has columns of probabilities in place of labels: want none", file)}
 		}
 		column = t.column // what the training images showed
 	}
@@ -76,6 +81,8 @@ type table struct {
 
 	csv    *csv.Reader
 	fields int
+	soft   []int // the columns of probabilities, if there are any
+	row    []float64
 	set    set
 }
 
@@ -113,7 +120,7 @@ func (t *table) read(o Options) (set, error) {
 	if t.set.len() == 0 {
 		return set{}, t.fail("expected images, found no line")
 	}
-	pixels := t.fields - 1
+	pixels := t.fields - max(1, len(t.soft))
 	side := int(math.Sqrt(float64(pixels)))
 	size := o.Size
 	if o.Transpose {
@@ -138,7 +145,7 @@ func (t *table) rows() error {
 			if t.ctx.Err() != nil {
 				return context.Cause(t.ctx)
 			}
-			held := uint64(len(t.set.pixels.bytes) + 4*len(t.set.pixels.floats))
+			held := uint64(len(t.set.pixels.bytes) + 4*len(t.set.pixels.floats) + 4*len(t.set.targets))
 			if err := memory.Check(t.file, held); err != nil { // as much again, when it grows
 				return err
 			}
@@ -159,11 +166,13 @@ func (t *table) rows() error {
 				return t.fail("line 1: expected a label and pixels, joined by commas, found %s", words.Plural(t.fields, "field"))
 			}
 			if isHeader(record) {
-				t.header(record)
+				if err := t.header(record); err != nil {
+					return err
+				}
 				continue
 			}
 		}
-		if t.column == "" {
+		if t.column == "" && t.soft == nil {
 			waiting = append(waiting, slices.Clone(record))
 			if len(waiting) < rowsBetween {
 				continue
@@ -173,12 +182,12 @@ func (t *table) rows() error {
 			return err
 		}
 		for k, w := range waiting {
-			if err := t.row(w, n-len(waiting)+1+k); err != nil {
+			if err := t.line(w, n-len(waiting)+1+k); err != nil {
 				return err
 			}
 		}
 		if waiting == nil {
-			if err := t.row(record, n); err != nil {
+			if err := t.line(record, n); err != nil {
 				return err
 			}
 		}
@@ -189,7 +198,7 @@ func (t *table) rows() error {
 			return err
 		}
 		for k, w := range waiting {
-			if err := t.row(w, k); err != nil {
+			if err := t.line(w, k); err != nil {
 				return err
 			}
 		}
@@ -204,10 +213,22 @@ func isLabelName(field string) bool {
 	return slices.Contains(labelNames, strings.ToLower(strings.TrimSpace(strings.TrimPrefix(field, "\ufeff"))))
 }
 
-// isHeader says whether a line names columns: one of them the label, or neither the first two nor the last two by a number.
+// targetName is the class whose probability a column called label:NAME holds.
+func targetName(field string) (class string, ok bool) {
+	name, class, ok := strings.Cut(field, ":")
+	return strings.TrimSpace(class), ok && isLabelName(name)
+}
+
+func isTargetName(field string) bool {
+	_, ok := targetName(field)
+	return ok
+}
+
+// isHeader says whether a line names columns: one of them the label or a target, or neither the first two nor the last two
+// by a number.
 func isHeader(record []string) bool {
 	n := len(record)
-	if isLabelName(record[0]) || isLabelName(record[n-1]) {
+	if isLabelName(record[0]) || isLabelName(record[n-1]) || slices.ContainsFunc(record, isTargetName) {
 		return true
 	}
 	for _, field := range []string{record[0], record[1], record[n-2], record[n-1]} {
@@ -218,8 +239,25 @@ func isHeader(record []string) bool {
 	return true
 }
 
-// header looks for the labels' column in the names.
-func (t *table) header(record []string) {
+// header looks for the labels' column in the names, or for those of probabilities.
+func (t *table) header(record []string) error {
+	for column, field := range record {
+		class, ok := targetName(field)
+		if !ok {
+			continue
+		}
+		i, err := t.labels.text(class)
+		if err != nil {
+			return t.fail("line 1, column %d: %w", column+1, err)
+		}
+		if slices.Contains(t.set.columns, i) {
+			return t.fail("line 1: expected one column of probabilities for each class, found two for %s", class)
+		}
+		t.soft, t.set.columns = append(t.soft, column), append(t.set.columns, i)
+	}
+	if t.soft != nil {
+		return t.checkTargets(record)
+	}
 	first, last := isLabelName(record[0]), isLabelName(record[len(record)-1])
 	switch {
 	case t.column != "" || first == last:
@@ -228,11 +266,27 @@ func (t *table) header(record []string) {
 	default:
 		t.column = "last"
 	}
+	return nil
+}
+
+// checkTargets reports a header with columns of probabilities that cannot be.
+func (t *table) checkTargets(record []string) error {
+	target := record[t.soft[0]]
+	if i := slices.IndexFunc(record, isLabelName); i >= 0 {
+		return t.fail("line 1: expected either labels or probabilities, found the columns %.60q and %.60q", record[i], target)
+	}
+	switch len(t.soft) {
+	case 1:
+		return t.fail("line 1: expected a column of probabilities for each class, found %.60q alone", target)
+	case len(record):
+		return t.fail("line 1: expected columns of pixels beside those of probabilities, found none")
+	}
+	return nil
 }
 
 // place finds the labels' column by what is in it: text, or more than one value where the other side has but one.
 func (t *table) place(rows [][]string) error {
-	if t.column != "" {
+	if t.column != "" || t.soft != nil {
 		return nil
 	}
 	varied := func(column int) (different int, text bool) {
@@ -259,8 +313,11 @@ func (t *table) place(rows [][]string) error {
 	return nil
 }
 
-// row takes a line apart. It is the nth record.
-func (t *table) row(record []string, n int) error {
+// line takes a line apart. It is the nth record.
+func (t *table) line(record []string, n int) error {
+	if t.soft != nil {
+		return t.softLine(record, n)
+	}
 	label, pixels := record[0], record[1:]
 	if t.column == "last" {
 		label, pixels = record[len(record)-1], record[:len(record)-1]
@@ -282,13 +339,42 @@ func (t *table) row(record []string, n int) error {
 	for k, field := range pixels {
 		v, err := number(field)
 		if err != nil {
-			column := k + 1
+			column := k
 			if t.column == "first" {
 				column++
 			}
-			return t.fail("%s, column %d: expected a number, found %.30q", at(), column, field)
+			return t.noNumber(record, n, column)
 		}
 		t.set.pixels.add(v)
+	}
+	return nil
+}
+
+func (t *table) noNumber(record []string, n, column int) error {
+	return t.fail("record %d, column %d: expected a number, found %.30q", n+1, column+1, record[column])
+}
+
+// softLine is line where targets stand in place of a label.
+func (t *table) softLine(record []string, n int) error {
+	t.row = t.row[:0]
+	for column, field := range record {
+		k := len(t.row)
+		if k == len(t.soft) || t.soft[k] != column {
+			v, err := number(field)
+			if err != nil {
+				return t.noNumber(record, n, column)
+			}
+			t.set.pixels.add(v)
+			continue
+		}
+		p, err := strconv.ParseFloat(strings.TrimSpace(field), 64)
+		if err != nil {
+			return t.noNumber(record, n, column)
+		}
+		t.row = append(t.row, p)
+	}
+	if err := t.set.target(t.row); err != nil {
+		return t.fail("record %d: %w", n+1, err)
 	}
 	return nil
 }

@@ -79,6 +79,9 @@ type Options struct {
 	TestIfNone bool
 	// Untested takes sets without test images as they are: Test then has no images.
 	Untested bool
+	// Before is what had been done to pictures before they became the files of a network's data: folders of pictures get it
+	// first. Files that Write wrote say this themselves.
+	Before *Preparation
 	// Label is the column of the labels in CSV files: first, last, or "" for whichever it seems to be.
 	Label string
 	// Known is how many classes a network has that the data are for, and KnownNames their names, if any: labels get its

@@ -73,6 +73,10 @@ func readFolders(ctx context.Context, dir, name string, o Options) (*found, erro
 	}
 	f := &found{name: name, path: dir, form: pictureForm, labels: r.labels, pictures: true}
 	preparation := Preparation{Invert: o.Invert, Transpose: o.Transpose, Size: o.Size}
+	if o.Before != nil && o.Before.OfPictures() {
+		preparation.Before = o.Before
+		f.before = o.Before
+	}
 	for i := range files {
 		if len(files[i]) == 0 {
 			continue
@@ -207,8 +211,9 @@ func (r *folders) read(ctx context.Context, files []file, p Preparation) (set, e
 	if err != nil {
 		return set{}, err
 	}
-	size := p.Size
-	if size == (Size{}) {
+	size := p.result()
+	scaled := size != Size{}
+	if !scaled {
 		if size = (Size{first.Rect.Dy(), first.Rect.Dx()}); p.Transpose {
 			size = Size{size.Cols, size.Rows}
 		}
@@ -231,7 +236,7 @@ func (r *folders) read(ctx context.Context, files []file, p Preparation) (set, e
 			if err != nil {
 				return err
 			}
-			if p.Size == (Size{}) && picture.Rect != first.Rect {
+			if !scaled && picture.Rect != first.Rect {
 				return fmt.Errorf(`%s: expected a picture of %dx%d pixels (rows x columns), as %s, found %dx%d: "size" makes them equal`, r.shown(files[i].path),
 					first.Rect.Dy(), first.Rect.Dx(), r.shown(files[0].path), picture.Rect.Dy(), picture.Rect.Dx())
 			}

@@ -84,7 +84,7 @@ func Takes(dir, name string) bool {
 	case !within && forms[0].form == pictureForm && isPicture(name):
 		return true
 	case !within:
-		return isIDX(name) || isNPZ(name) || isCSV(name) || name == namesFile || strings.HasSuffix(name, "mapping.txt")
+		return isIDX(name) || isNPZ(name) || isCSV(name) || name == namesFile || name == beforeFile || strings.HasSuffix(name, "mapping.txt")
 	case forms[0].form != pictureForm:
 		return false
 	}

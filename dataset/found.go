@@ -21,8 +21,9 @@ type found struct {
 	form       string // what errors call it
 	sets       [2]set // training and test images; the second one may be empty
 	labels     *labels
-	pictures   bool // the images were pictures, and are prepared but for their range
-	grey       bool // and had colours
+	pictures   bool         // the images were pictures, and are prepared but for their range
+	grey       bool         // and had colours
+	before     *Preparation // see Preparation.Before
 	notes      []string
 }
 

@@ -17,6 +17,8 @@ const (
 	magicSize     = 4
 	dimensionSize = 4
 	unsignedByte  = 0x08
+	float32s      = 0x0d
+	float64s      = 0x0e
 )
 
 // elements are the types of an IDX file's elements, by the byte that stands for them.
@@ -25,8 +27,8 @@ var elements = map[byte]element{
 	0x09:         {1, func(b []byte) float64 { return float64(int8(b[0])) }},
 	0x0b:         {2, func(b []byte) float64 { return float64(int16(binary.BigEndian.Uint16(b))) }},
 	0x0c:         {4, func(b []byte) float64 { return float64(int32(binary.BigEndian.Uint32(b))) }},
-	0x0d:         {4, func(b []byte) float64 { return float64(math.Float32frombits(binary.BigEndian.Uint32(b))) }},
-	0x0e:         {8, func(b []byte) float64 { return math.Float64frombits(binary.BigEndian.Uint64(b)) }},
+	float32s:     {4, func(b []byte) float64 { return float64(math.Float32frombits(binary.BigEndian.Uint32(b))) }},
+	float64s:     {8, func(b []byte) float64 { return math.Float64frombits(binary.BigEndian.Uint64(b)) }},
 }
 
 // element is a type of numbers: how many bytes one has, and what they mean.
@@ -36,7 +38,7 @@ type element struct {
 }
 
 // role is what an IDX file is of: images have three dimensions, or a fourth of three colours; labels have one, or a second
-// of which the first column is the label, as in QMNIST.
+// of which the first column is the label, as in QMNIST; of floats, the second is the classes' probabilities.
 type role struct {
 	rank, alternative int
 	ranks             string
@@ -44,7 +46,7 @@ type role struct {
 
 var (
 	imageRole = role{3, 4, "rank 3, or rank 4 for images in colour"}
-	labelRole = role{1, 2, "rank 1, or rank 2 where the first column is the label"}
+	labelRole = role{1, 2, "rank 1, or rank 2 where the first column is the label, or floats are the classes' probabilities"}
 )
 
 // gzipMagic starts every gzip file (RFC 1952, 2.3.1). No IDX file starts so, hence the content tells them apart, not the name.

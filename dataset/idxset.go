@@ -184,13 +184,21 @@ func readIDX(ctx context.Context, files fs.FS, dir, name, prefix string, sets ma
 			s.pixels.toGrey()
 		}
 		var err error
-		if s.labels, err = f.labels.of(labels); err != nil {
+		if labels.soft() {
+			err = s.probabilities(labels, f.labels)
+		} else {
+			s.labels, err = f.labels.of(labels)
+		}
+		if err != nil {
 			return nil, err
 		}
 		f.sets[part] = s
 	}
 	var err error
-	f.labels.names, err = classNames(files, dir, prefix)
+	if f.labels.names, err = classNames(files, dir, prefix); err != nil {
+		return nil, err
+	}
+	f.before, err = readBefore(files, dir, prefix)
 	return f, err
 }
 
@@ -256,6 +264,17 @@ func agree(files [len(fileNames)]*reader) error {
 		}
 	}
 	return nil
+}
+
+// soft says that an array of labels is one of probabilities: a matrix of floats.
+func (a *array) soft() bool {
+	return len(a.shape) == 2 && a.shape[1] > 1 && (a.kind == float32s || a.kind == float64s)
+}
+
+// probabilities are the rows of an IDX file, a column for each class.
+func (s *set) probabilities(a *array, l *labels) error {
+	e := elements[a.kind]
+	return s.matrix(a.file, a.shape[0], a.shape[1], l, func(k int) float64 { return e.value(a.data[k*e.bytes:]) })
 }
 
 // of are the labels of an IDX file: its elements, or the first one of each row.

@@ -20,7 +20,6 @@ import (
 	"vanilla/internal/memory"
 	"vanilla/internal/store"
 	"vanilla/internal/words"
-	"vanilla/kernels"
 )
 
 func isNPZ(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".npz") }
@@ -388,10 +387,11 @@ func readArrays(images, labels *numpy, f *found) (s set, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.labels = make([]int32, shape[0])
 	if len(labels.shape) == 2 && labels.shape[1] > 1 {
-		return s, s.probabilities(data, labels, f.labels)
+		e := labels.dtype
+		return s, s.matrix(labels.name, shape[0], labels.shape[1], f.labels, func(k int) float64 { return e.value(data[k*e.bytes:]) })
 	}
+	s.labels = make([]int32, shape[0])
 	for i := range s.labels {
 		v := labels.dtype.value(data[i*labels.dtype.bytes:])
 		if v != math.Trunc(v) || math.Abs(v) > 1e9 {
@@ -402,35 +402,4 @@ func readArrays(images, labels *numpy, f *found) (s set, err error) {
 		}
 	}
 	return s, nil
-}
-
-// probabilities reads a row for each image: its targets, of which the largest is its label.
-func (s *set) probabilities(data []byte, array *numpy, l *labels) (err error) {
-	columns := array.shape[1]
-	s.columns = make([]int32, columns)
-	for c := range s.columns {
-		if s.columns[c], err = l.number(c); err != nil {
-			return fmt.Errorf("%s: %w", array.name, err)
-		}
-	}
-	s.targets = make([]float32, len(s.labels)*columns)
-	for i := range s.labels {
-		row, sum := s.targets[i*columns:][:columns], 0.0
-		largest := 0
-		for c := range row {
-			p := array.dtype.value(data[(i*columns+c)*array.dtype.bytes:])
-			if !(p >= 0 && p <= 1) {
-				return fmt.Errorf("%s: expected probabilities from 0 to 1, found %v for image %d", array.name, p, i)
-			}
-			sum += p
-			if row[c] = float32(p); row[c] > row[largest] {
-				largest = c
-			}
-		}
-		if math.Abs(sum-1) > kernels.TargetTolerance {
-			return fmt.Errorf("%s: expected probabilities that add up to 1, found %v for image %d", array.name, sum, i)
-		}
-		s.labels[i] = s.columns[largest]
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -85,6 +86,11 @@ func (r *Range) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// level is the grey of a value.
+func (r Range) level(v float64) byte {
+	return byte(max(0, min(255, math.Round((v-r.Black)*(255/(r.White-r.Black))))))
+}
+
 // bytesRange is what bytes are without another one.
 var bytesRange = Range{0, 255}
 
@@ -101,6 +107,36 @@ type Preparation struct {
 	Light     bool  `json:"light,omitzero"`     // their background is light
 	Test      Share `json:"test,omitzero"`      // of the images of each class, which were held back for testing
 	Box       Share `json:"box_share,omitzero"` // of their sides that shapes take, where it is not as in MNIST
+	// Before is what had been done to the images when [Dataset.Write] wrote the files that they were read from; nil if nothing
+	// is known of it.
+	Before *Preparation `json:"before,omitempty"`
+}
+
+// OfPictures says whether the images were files of pictures in the beginning.
+func (p Preparation) OfPictures() bool { return p.Pictures || p.Before != nil && p.Before.OfPictures() }
+
+// result is the size of images that were files of pictures, and of which Before knows theirs.
+func (p Preparation) result() Size {
+	switch {
+	case p.Size != Size{} || p.Before == nil:
+		return p.Size
+	case p.Transpose:
+		s := p.Before.result()
+		return Size{s.Cols, s.Rows}
+	}
+	return p.Before.result()
+}
+
+// written is what is known of images once they are written: what is seen on them, or was done to their number, is not.
+func (p Preparation) written(size Size) *Preparation {
+	p.Whole, p.Light, p.Box, p.Test = false, false, 0, 0
+	if p.Pictures {
+		p.Size = size
+	}
+	if only := (Preparation{Before: p.Before}); p == only {
+		return p.Before
+	}
+	return &p
 }
 
 // Share is a part of something, from 0 to 1.
@@ -114,19 +150,26 @@ func ParsePreparation(text []byte) (p Preparation, err error) {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return Preparation{}, fmt.Errorf("what was done to the data: %w", err)
 	}
-	if !(p.Box >= 0 && p.Box <= 1 && p.Test >= 0 && p.Test < 1) {
-		return Preparation{}, fmt.Errorf("what was done to the data: expected shares from 0 to 1, found %v and %v", p.Box, p.Test)
+	for q := &p; q != nil; q = q.Before {
+		if !(q.Box >= 0 && q.Box <= 1 && q.Test >= 0 && q.Test < 1) {
+			return Preparation{}, fmt.Errorf("what was done to the data: expected shares from 0 to 1, found %v and %v", q.Box, q.Test)
+		}
+		if q.Before != nil && q.Before.Pictures && q.Before.Size == (Size{}) {
+			return Preparation{}, errNoSize
+		}
 	}
 	return p, nil
 }
 
+var errNoSize = errors.New("what was done to the data: expected the size that pictures were scaled to, found none")
+
 // Options are what reads other data the same way.
 func (p Preparation) Options() Options {
-	return Options{Size: p.Size, Transpose: p.Transpose, Invert: p.Invert, Range: p.Range, Test: float64(p.Test), TestIfNone: true}
+	return Options{Size: p.Size, Transpose: p.Transpose, Invert: p.Invert, Range: p.Range, Test: float64(p.Test), TestIfNone: true, Before: p.Before}
 }
 
-// Picture does to a picture what was done to the images: colours become grey, over white where they are transparent, and
-// then it is inverted, transposed and scaled. The result has rows x cols pixels, which is Size where there is one. Its
+// Picture does to a picture what was done to the images, and before that what had been done Before: colours become grey,
+// over white where they are transparent, and then it is inverted, transposed and scaled. The result has rows x cols pixels, which is Size where there is one. Its
 // sides keep their proportions; what that leaves of the result is as the picture's border.
 func (p Preparation) Picture(picture image.Image, rows, cols int) []byte {
 	g := greyOf(picture)
@@ -158,17 +201,32 @@ func greyOf(picture image.Image) *image.Gray {
 // preparer does what a Preparation says to grey images. It may be used concurrently.
 type preparer struct {
 	Preparation
-	size    Size // of the result
+	before  *preparer // nil for none
+	size    Size      // of the result
 	mu      sync.Mutex
 	scalers map[[2]image.Point]draw.Scaler
 }
 
 func newPreparer(p Preparation, size Size) *preparer {
-	return &preparer{Preparation: p, size: size, scalers: map[[2]image.Point]draw.Scaler{}}
+	made := &preparer{Preparation: p, size: size, scalers: map[[2]image.Point]draw.Scaler{}}
+	if b := p.Before; b != nil && b.OfPictures() {
+		made.before = newPreparer(*b, b.result())
+	}
+	return made
 }
 
 // image makes dst of an image of rows x cols. It does not change src.
 func (p *preparer) image(dst, src []byte, rows, cols int) {
+	if p.before != nil {
+		before := make([]byte, p.before.size.Rows*p.before.size.Cols)
+		p.before.image(before, src, rows, cols)
+		src, rows, cols = before, p.before.size.Rows, p.before.size.Cols
+		if p.Range != (Range{}) {
+			for i, v := range src {
+				src[i] = p.Range.level(float64(v))
+			}
+		}
+	}
 	if p.Invert || p.Transpose {
 		changed := make([]byte, len(src))
 		for i, v := range src {

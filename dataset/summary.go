@@ -27,8 +27,10 @@ type Summary struct {
 	// Repeated counts training images that are equal to an earlier one.
 	Repeated int `json:"repeated_training_images"`
 	// Shared counts test images that are equal to a training image, and Contrary those of them that have another label there.
-	Shared   int         `json:"test_images_in_training"`
-	Contrary int         `json:"test_images_in_training_with_other_label"`
+	Shared   int `json:"test_images_in_training"`
+	Contrary int `json:"test_images_in_training_with_other_label"`
+	// Sure is the mean of the largest probability of training images whose targets are probabilities; 0 if they are labels.
+	Sure     float64     `json:"mean_largest_target,omitzero"`
 	Prepared Preparation `json:"prepared"`
 	Notes    []string    `json:"notes,omitempty"`
 }
@@ -50,6 +52,11 @@ func (d *Dataset) Summarize(ctx context.Context) (*Summary, error) {
 	train, tested := d.Train.Counts(), d.Test.Counts()
 	for c := range d.Train.Classes {
 		s.Classes = append(s.Classes, ClassSummary{d.Train.ClassName(c), train[c], tested[c]})
+	}
+	if t := d.Train; t.Targets != nil {
+		for i := range t.Len() {
+			s.Sure += float64(slices.Max(t.Targets[i*t.Classes:][:t.Classes])) / float64(t.Len())
+		}
 	}
 	var levels [256]int
 	seen := make(map[digest]byte, d.Train.Len())

@@ -34,7 +34,9 @@ func dataCommand() *cobra.Command {
 		Long: `Data says what is in a data set: how many images each class has, which values pixels
 have, which images there are twice, and what may not be as it should. --sheet draws the
 first images of each class. -o writes the set as IDX, prepared by the other flags, into a
-directory that holds no other data; a set without test images wants --test then.
+directory that holds no other data; a set without test images wants --test then. Training
+on that directory needs none of the flags again: it has a file vanilla-prepared.json, by
+which a network knows what predict has to do to a picture.
 
 DATA is what --data takes in other commands: mnist, which is built in, one .csv or .npz
 file, or a directory, of
@@ -48,6 +50,11 @@ file, or a directory, of
   .csv      an image on each line, its label first or last; one or two files, of which
             one has test in its name
   .npz      arrays x_train, y_train, x_test, y_test or train_images, train_labels, …
+
+Targets may be soft: rows of probabilities in place of labels, which add up to 1. In a
+.npz file y is an array of a row for each image, in IDX the labels are a matrix of floats
+(element type 0d), as -o writes them into train-labels-idx2-float, and a .csv file has
+columns that its first line calls label:cat, label:dog, …
 
 classes.txt beside them has the classes' names, one on a line; EMNIST's mapping is read.
 Otherwise classes are called by their labels, or as their folders are. Colours become
@@ -159,6 +166,12 @@ func (d *dataFlags) print(w io.Writer, s *dataset.Summary, set *dataset.Dataset)
 	b.WriteByte('\n')
 	rows = tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(rows, "pixels\t%d to %d, %s of them are %d\n", s.Least, s.Largest, percent(s.BackgroundShare), s.Background)
+	if s.Sure > 0 {
+		fmt.Fprintf(rows, "targets\tprobabilities, of which the largest of an image is %.3g on average: it counts for that class\n", s.Sure)
+	}
+	for b := s.Prepared.Before; b != nil; b = b.Before {
+		fmt.Fprintf(rows, "before\t%s, then written as IDX\n", preparedAs(*b))
+	}
 	if what := preparedAs(s.Prepared); what != "" {
 		fmt.Fprintf(rows, "prepared\t%s\n", what)
 	}

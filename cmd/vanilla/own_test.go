@@ -184,6 +184,85 @@ func TestOwnPictures(t *testing.T) {
 	}
 }
 
+// What data -o wrote knows what was done to pictures before: a network that is trained on it does the same to a picture that
+// it is shown, and to folders of pictures.
+func TestWrittenPictures(t *testing.T) {
+	t.Chdir(t.TempDir())
+	pictures(t, "bars", []string{"standing", "lying", "slanted"}, 20)
+	must(t, "data", "bars", "--size", "8", "--invert", "--test", "0.2", "-o", "idx")
+	if text := must(t, "data", "idx"); !strings.Contains(text, "before    colours became grey, inverted, scaled to 8x8, then written as IDX\n") || strings.Contains(text, "prepared") {
+		t.Errorf("data says of what was written\n%s", text)
+	}
+	how := []string{"--epochs", "30", "--lr", "0.5", "--batch", "8", "--activation", "relu", "--init", "he"}
+	must(t, append([]string{"train", "--data", "bars", "--size", "8", "--invert", "--test", "0.2", "-o", "direct.safetensors"}, how...)...)
+	must(t, append([]string{"train", "--data", "idx", "-o", "written.safetensors"}, how...)...)
+	// Written once more, transposed.
+	must(t, "data", "idx", "--transpose", "-o", "idx2")
+	must(t, append([]string{"train", "--data", "idx2", "-o", "twice.safetensors"}, how...)...)
+	files := []string{"bars/lying/004.png", "bars/slanted/007.png", "bars/standing/011.png"}
+	want := must(t, append([]string{"predict", "direct.safetensors", "--json"}, files...)...)
+	if got := must(t, append([]string{"predict", "written.safetensors", "--json"}, files...)...); got != want {
+		t.Errorf("of pictures, the network that was trained on what was written says\n%swant\n%s", got, want)
+	}
+	direct, twice := seenPixels(t, "direct.safetensors", files[1]), seenPixels(t, "twice.safetensors", files[1])
+	for i, v := range direct {
+		if twice[i%8*8+i/8] != v {
+			t.Fatalf("transposed, a picture becomes %v, want the transposed %v", twice, direct)
+		}
+	}
+	// A picture as it is in the files that were written needs nothing.
+	set, err := dataset.Open(t.Context(), "idx", dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Read("written.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _, err := asTrained(m, &image.Gray{Pix: set.Test.Image(0), Stride: 8, Rect: image.Rect(0, 0, 8, 8)}, 8, 8, true)
+	if err != nil || !bytes.Equal(raw, set.Test.Image(0)) {
+		t.Errorf("raw: %v, %v, want %v", raw, err, set.Test.Image(0))
+	}
+	// Folders of pictures are read as those were, and what flags say is all.
+	accuracy := func(args ...string) string { return must(t, append([]string{"eval", "--json"}, args...)...) }
+	if direct, written := accuracy("direct.safetensors", "--data", "bars"), accuracy("written.safetensors", "--data", "bars", "--test", "0.2"); direct != written {
+		t.Errorf("eval on the pictures: %s\nwant %s", written, direct)
+	}
+	if flags, written := accuracy("written.safetensors", "--data", "bars", "--size", "8", "--invert", "--test", "0.2"), accuracy("written.safetensors", "--data", "idx"); flags != written {
+		t.Errorf("eval with all flags: %s\nwant %s", flags, written)
+	}
+	must(t, "train", "--from", "written.safetensors", "--data", "bars", "--test", "0.2", "--epochs", "1", "-o", "more.safetensors")
+	if more := seenPixels(t, "more.safetensors", files[1]); !bytes.Equal(more, direct) {
+		t.Errorf("trained on with pictures, a picture becomes %v, want %v", more, direct)
+	}
+	for name, text := range map[string]string{"no JSON": "x", "no size": `{"pictures":true}`, "a share": `{"box_share":2}`} {
+		if err := os.WriteFile("idx/vanilla-prepared.json", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr, code := vanilla(t, "data", "idx"); code != failed || !strings.Contains(stderr, "vanilla-prepared.json: what was done to the data: ") {
+			t.Errorf("%s: exit code %d, %s", name, code, stderr)
+		}
+	}
+}
+
+// seenPixels is what a network sees of a picture.
+func seenPixels(t *testing.T, name, file string) []byte {
+	t.Helper()
+	m, err := model.Read(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := dataset.ReadPicture(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pixels, _, err := asTrained(m, picture, 8, 8, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pixels
+}
+
 // A run and a sweep know how their data were read, and go on only with the same.
 func TestDataSettingsAreKept(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -83,7 +83,10 @@ func (d *dataSource) options(m *model.Model) (o dataset.Options, err error) {
 			return o, err
 		}
 		o.KnownNames = m.Classes
-		if was.Pictures && o.Size == (dataset.Size{}) {
+		if d.given("size") || d.given("invert") || d.given("transpose") {
+			o.Before = nil // the flags say how pictures are read
+		}
+		if was.OfPictures() && o.Before == nil && o.Size == (dataset.Size{}) {
 			o.Size = dataset.Size{Rows: m.ImageRows, Cols: m.ImageCols}
 		}
 	}
