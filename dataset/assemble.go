@@ -48,6 +48,9 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 	if o.Test > 0 && f.sets[test].len() > 0 && !o.TestIfNone {
 		return nil, &kernels.SettingError{Field: "test", Value: o.Test, Problem: fmt.Sprintf("%s has test images of its own, %s: want none", f.path, words.Thousands(f.sets[test].len()))}
 	}
+	if f.columns && !o.Transpose {
+		d.Notes = append(d.Notes, `EMNIST stores images column by column: "transpose" turns them upright`)
+	}
 	class, names, notes, err := f.labels.classes(o)
 	if err != nil {
 		return fail(err)

@@ -24,6 +24,7 @@ type found struct {
 	pictures   bool         // the images were pictures, and are prepared but for their range
 	grey       bool         // and had colours
 	before     *Preparation // see Preparation.Before
+	columns    bool         // images are stored column by column
 	notes      []string
 }
 

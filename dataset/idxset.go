@@ -172,7 +172,7 @@ func readIDX(ctx context.Context, files fs.FS, dir, name, prefix string, sets ma
 			return nil, err
 		}
 	}
-	f := &found{name: name, path: dir, form: "IDX", labels: newLabels()}
+	f := &found{name: name, path: dir, form: "IDX", labels: newLabels(), columns: strings.HasPrefix(strings.ToLower(prefix), "emnist")}
 	for part := range f.sets {
 		images, labels := arrays[2*part], arrays[2*part+1]
 		if images == nil {

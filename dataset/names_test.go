@@ -82,53 +82,6 @@ func idx4(data []int32, shape ...uint32) []byte {
 	return file
 }
 
-// EMNIST's and QMNIST's files, as they are called, with EMNIST's letters and QMNIST's labels of 8 numbers an image.
-func TestUsualNames(t *testing.T) {
-	s := small()
-	letters := map[string][]byte{
-		"emnist-letters-train-images-idx3-ubyte.gz": gzipped(t, s[trainImages]),
-		"emnist-letters-train-labels-idx1-ubyte.gz": gzipped(t, idx([]byte{1, 2, 3}, 3)),
-		"emnist-letters-test-images-idx3-ubyte.gz":  gzipped(t, s[testImages]),
-		"emnist-letters-test-labels-idx1-ubyte.gz":  gzipped(t, idx([]byte{3, 1}, 2)),
-		"emnist-letters-mapping.txt":                []byte("1 65 97\n2 66 98\n3 67 99\n"),
-	}
-	dir := write(t, "gzip", letters)
-	d := open(t, dir, Options{Transpose: true})
-	if want := []string{"A/a", "B/b", "C/c"}; !slices.Equal(d.Train.Names, want) || !bytes.Equal(d.Train.Labels, []byte{0, 1, 2}) || !bytes.Equal(d.Test.Labels, []byte{2, 0}) {
-		t.Errorf("names %q, labels %v %v", d.Train.Names, d.Train.Labels, d.Test.Labels)
-	}
-	if want := []byte{0, 40, 10, 50, 20, 60, 30, 70}; d.Train.Rows != 4 || d.Train.Cols != 2 || !bytes.Equal(d.Train.Image(0), want) {
-		t.Errorf("%dx%d, first image %v, want 4x2 and %v", d.Train.Rows, d.Train.Cols, d.Train.Image(0), want)
-	}
-	if !d.Train.Prepared.Transpose {
-		t.Error("the set does not know that it was transposed")
-	}
-
-	var rows []int32
-	for _, label := range []int32{4, 0, 5} {
-		rows = append(rows, label, 1, 2, 3, 4, 5, 6, 7)
-	}
-	dir = write(t, "qmnist", map[string][]byte{
-		"qmnist-train-images-idx3-ubyte": s[trainImages],
-		"qmnist-train-labels-idx2-int":   idx4(rows, 3, 8),
-		"qmnist-test-images-idx3-ubyte":  s[testImages],
-		"qmnist-test-labels-idx2-int":    idx4(append(rows[:8:8], rows[8:16]...), 2, 8),
-	})
-	if d = open(t, dir, Options{}); !bytes.Equal(d.Train.Labels, []byte{4, 0, 5}) || !bytes.Equal(d.Test.Labels, []byte{4, 0}) || d.Train.Classes != 6 {
-		t.Errorf("labels %v and %v in %d classes", d.Train.Labels, d.Test.Labels, d.Train.Classes)
-	}
-
-	// Two sets in one directory: which one must be said, and can be.
-	for name, data := range letters {
-		letters[strings.Replace(name, "letters", "digits", 1)] = data
-	}
-	dir = write(t, "gzip", letters)
-	refused(t, dir, Options{}, "emnist-digits and emnist-letters", filepath.Join(dir, "emnist-digits"))
-	if d = open(t, filepath.Join(dir, "emnist-letters"), Options{}); d.Name != "emnist-letters" || d.Train.Names[0] != "A/a" {
-		t.Errorf("%s with %q", d.Name, d.Train.Names)
-	}
-}
-
 // set3 are the four files of n images of 3x3 pixels, and their labels.
 func set3(labels []byte, pixel func(image, i int) byte) map[string][]byte {
 	var pixels []byte

@@ -263,6 +263,87 @@ func seenPixels(t *testing.T, name, file string) []byte {
 	return pixels
 }
 
+// Arrays that lie on their side, as EMNIST's, are turned upright in training; a picture is upright already, unless it is
+// one of those arrays.
+func TestPictureOfTransposedArrays(t *testing.T) {
+	t.Chdir(t.TempDir())
+	// A bar with a foot on the left or on the right, at several places.
+	glyph := func(class, i int) []byte {
+		pixels := make([]byte, 28*28)
+		for k := range 20 {
+			pixels[(4+k)*28+10+i%5] = 255
+			if k < 8 {
+				pixels[23*28+10+i%5+k*(2*class-1)] = 255
+			}
+		}
+		return pixels
+	}
+	onSide := func(pixels []byte) []byte {
+		turned := make([]byte, len(pixels))
+		for i, v := range pixels {
+			turned[i%28*28+i/28] = v
+		}
+		return turned
+	}
+	upright := &dataset.Images{Rows: 28, Cols: 28, Classes: 2}
+	lying := &dataset.Images{Rows: 28, Cols: 28, Classes: 2}
+	for i := range 20 {
+		g := glyph(i%2, i/2)
+		upright.Pixels, lying.Pixels = append(upright.Pixels, g...), append(lying.Pixels, onSide(g)...)
+		upright.Labels = append(upright.Labels, byte(i%2))
+	}
+	lying.Labels = upright.Labels
+	if err := (&dataset.Dataset{Train: lying, Test: lying}).Write("lying"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "train", "--data", "lying", "--transpose", "--shift", "3", "--epochs", "60", "--batch", "4", "--activation", "relu", "--init", "he", "--lr", "0.05", "-o", "m.safetensors")
+	m, err := model.Read("m.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gray := func(pixels []byte) *image.Gray {
+		return &image.Gray{Pix: pixels, Stride: 28, Rect: image.Rect(0, 0, 28, 28)}
+	}
+	for i := range 4 {
+		pixels, _, err := asTrained(m, gray(upright.Image(i)), 28, 28, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alike, other := 0, 0
+		for k, v := range pixels { // the shape is placed by its centre of mass, so not pixel by pixel
+			alike += int(v) * int(blurred(upright.Image(i), k))
+			other += int(v) * int(blurred(lying.Image(i), k))
+		}
+		if alike <= other {
+			t.Errorf("image %d: an upright picture was turned", i)
+		}
+		if raw, _, err := asTrained(m, gray(lying.Image(i)), 28, 28, true); err != nil || !bytes.Equal(raw, upright.Image(i)) {
+			t.Errorf("image %d: a picture as it is in the arrays was not turned: %v", i, err)
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, gray(upright.Image(i))); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(fmt.Sprintf("%d.png", i), b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if p := predictions(t, must(t, "predict", "m.safetensors", fmt.Sprintf("%d.png", i), "--json")); p[0].Class != i%2 {
+			t.Errorf("image %d is taken for %d", i, p[0].Class)
+		}
+	}
+}
+
+// blurred is the mean of the pixels that are at most 3 from one of 28x28.
+func blurred(pixels []byte, at int) byte {
+	sum := 0
+	for y := max(0, at/28-3); y <= min(27, at/28+3); y++ {
+		for x := max(0, at%28-3); x <= min(27, at%28+3); x++ {
+			sum += int(pixels[y*28+x])
+		}
+	}
+	return byte(sum / 49)
+}
+
 // A run and a sweep know how their data were read, and go on only with the same.
 func TestDataSettingsAreKept(t *testing.T) {
 	t.Chdir(t.TempDir())

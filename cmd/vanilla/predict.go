@@ -51,10 +51,12 @@ does 1 % of MNIST's test images at most.
 
 A network that was trained on other data knows what was done to them. If they were
 files of pictures, the same is done to an image: it is made grey, scaled, inverted,
-transposed. If they were arrays (IDX, .csv, .npz) of shapes on an even background, an
-image is cut to its shape, which is made as large as theirs, and light or dark as
-theirs. --raw takes an image as it is in those arrays, and does to it what was done to
-them.
+transposed; also if vanilla data -o wrote them as IDX. If they were arrays (IDX, .csv,
+.npz) of shapes on an even background, an image is cut to its shape, which is made as
+large as theirs, and light or dark as theirs. It is taken to be upright: arrays that lie
+on their side, as EMNIST's, are turned upright by --transpose in training, and a picture
+needs no turn. --raw takes an image as it is in those arrays, and does to it what was
+done to them.
 
 Probabilities are the softmax of the network's outputs. A network trained with the
 quadratic loss, such as lesson, has no softmax: its outputs are shown as they are, each
