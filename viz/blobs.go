@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"vanilla/internal/memory"
+	"vanilla/internal/words"
 	"vanilla/model"
 )
 
@@ -50,7 +51,7 @@ type Look struct {
 	// Neighbours is the correlation of pixels next to each other, horizontally and vertically: 0 for noise, 1 for what
 	// is smooth.
 	Neighbours float64 `json:"neighbours"`
-	// Low is the share of power at waves of a quarter of the image and longer.
+	// Low is the share of power at waves of a quarter of the image and longer, on small images at longer ones.
 	Low float64 `json:"low_frequency"`
 	// Centre is the share of the squared weights in the middle half of the rows and columns.
 	Centre float64 `json:"centre"`
@@ -163,8 +164,9 @@ func (b *Blobs) summary(ctx context.Context, bank *bank, l, start model.Layer) (
 	return s, nil
 }
 
-// lowest is how many periods across the image still count as low frequencies.
-const lowest = 4
+// lowest is how many periods across an image still count as low frequencies: four, or one for every seven pixels, since
+// four periods are all that 8x8 pixels can show.
+func (b *Blobs) lowest() int { return max(1, min(4, min(b.Rows, b.Cols)/7)) }
 
 // look measures one weight image.
 func (b *Blobs) look(bank *bank, w, start []float32) (l Look, spectrum []float64) {
@@ -208,7 +210,7 @@ func (b *Blobs) look(bank *bank, w, start []float32) (l Look, spectrum []float64
 	for f, v := range spectrum {
 		sum += v
 		waves += counts[f]
-		if f <= lowest {
+		if f <= b.lowest() {
 			low += v
 		}
 	}
@@ -348,7 +350,11 @@ const (
 )
 
 func (b *Blobs) page() page {
-	caption := "Neighbours: correlation of adjacent weights, 0 in noise. Low frequencies: share of power at waves of a quarter of the image and longer. Centre: share of the squared weights in the middle quarter. " +
+	long := "of a quarter of the image and longer"
+	if n := b.lowest(); n < 4 {
+		long = "with at most " + words.Plural(n, "period") + " across the image"
+	}
+	caption := "Neighbours: correlation of adjacent weights, 0 in noise. Low frequencies: share of power at waves " + long + ". Centre: share of the squared weights in the middle quarter. " +
 		"Best edge, blob: variance that the best single edge or blob explains. " + fmt.Sprintf("Dead pixels: share of the squared weights on the %d pixels that are 0 in all training images; ", b.DeadPixels) +
 		"they never get a gradient, and hold the start or what decay left of it."
 	return page{

@@ -55,8 +55,18 @@ type Trial struct {
 	images [][]byte
 }
 
-// The steps of the changes.
-const largestShift = 5
+// The steps of the changes. Those in pixels are for images of 28 pixels and more; smaller ones are moved and thickened by
+// as much of their side, at least by two pixels.
+const (
+	largestShift = 5
+	usualSide    = 28
+)
+
+// shiftOf is the largest shift of images.
+func shiftOf(rows, cols int) int {
+	side := min(rows, cols)
+	return min(largestShift, side-1, max(2, (largestShift*side+usualSide/2)/usualSide))
+}
 
 func scales() []float64    { return []float64{0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5} }
 func rotations() []float64 { return []float64{-60, -50, -40, -30, -20, -10, 0, 10, 20, 30, 40, 50, 60} }
@@ -68,7 +78,7 @@ func NewRobustness(ctx context.Context, n Network, set *dataset.Images, example 
 	if err := checkSize(n, set.Rows, set.Cols); err != nil {
 		return nil, err
 	}
-	shift := min(largestShift, set.Rows-1, set.Cols-1)
+	shift := shiftOf(set.Rows, set.Cols)
 	r := &Robustness{Model: n.Name(), Rows: set.Rows, Cols: set.Cols, N: set.Len(), Shift: shift, Example: example, Classes: n.ClassNames()}
 	var jobs []job
 	for dy := -shift; dy <= shift; dy++ {
@@ -77,7 +87,7 @@ func NewRobustness(ctx context.Context, n Network, set *dataset.Images, example 
 			jobs = append(jobs, job{moved(dx, dy), &r.Shifts[dy+shift][dx+shift]})
 		}
 	}
-	for _, s := range sweeps() {
+	for _, s := range sweeps(set.Rows, set.Cols) {
 		accuracy := make([]float64, len(s.amounts))
 		for i, amount := range s.amounts {
 			jobs = append(jobs, job{s.change(amount), &accuracy[i]})
@@ -103,11 +113,17 @@ type sweep struct {
 	change         func(amount float64) change
 }
 
-func sweeps() []sweep {
+func sweeps(rows, cols int) []sweep {
+	pens := func(amounts []float64) []float64 {
+		for i, v := range amounts {
+			amounts[i] = math.Round(100*v*min(1, float64(min(rows, cols))/usualSide)) / 100
+		}
+		return amounts
+	}
 	return []sweep{
 		{"scale", "×", scales(), []float64{1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3}, scaled},
 		{"rotation", "°", rotations(), []float64{0, 10, 20, 30, 40, 50, 60, 70}, turned},
-		{"stroke", "px", strokes(), []float64{0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5}, thickened},
+		{"stroke", "px", pens(strokes()), pens([]float64{0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5}), thickened},
 	}
 }
 
@@ -286,9 +302,11 @@ func thinned(around []neighbour) change {
 
 // try changes the example until it is not recognised.
 func (r *Robustness) try(ctx context.Context, n Network) error {
-	shifts := sweep{name: "shift right", unit: "px", trial: []float64{0, 1, 2, 3, 4, 5, 6, 7},
-		change: func(amount float64) change { return moved(min(int(amount), r.Cols), 0) }}
-	for _, s := range append([]sweep{shifts}, sweeps()...) {
+	shifts := sweep{name: "shift right", unit: "px", change: func(amount float64) change { return moved(int(amount), 0) }}
+	for px := range min(8, max(2, r.Cols/2)+1) { // half an image still shows something
+		shifts.trial = append(shifts.trial, float64(min(px, r.Cols)))
+	}
+	for _, s := range append([]sweep{shifts}, sweeps(r.Rows, r.Cols)...) {
 		t := Trial{Name: s.name, Unit: s.unit, Amounts: s.trial, Fails: -1}
 		var pixels []byte
 		for _, amount := range s.trial {

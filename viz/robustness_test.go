@@ -5,6 +5,9 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"vanilla/mnist"
+	"vanilla/model"
 )
 
 func TestRobustness(t *testing.T) {
@@ -39,7 +42,7 @@ func TestRobustness(t *testing.T) {
 		}
 		for k, s := range r.Sweeps {
 			for i, amount := range s.Amounts {
-				if want := accuracy(sweeps()[k].change(amount)); s.Accuracy[i] != want {
+				if want := accuracy(sweeps(set.Rows, set.Cols)[k].change(amount)); s.Accuracy[i] != want {
 					t.Errorf("%s: %s %v: accuracy %v, want %v", n.name, s.Name, amount, s.Accuracy[i], want)
 				}
 			}
@@ -122,5 +125,30 @@ func TestChanges(t *testing.T) {
 	}
 	if to := apply(thickened(-1), full); to[0] != 0 || to[2*cols+3] != 200 {
 		t.Errorf("a full image thinned is %v", to)
+	}
+}
+
+// Small images are moved and thickened by as much of their side as large ones, and noise has few low frequencies in them too.
+func TestSmallImages(t *testing.T) {
+	for _, c := range []struct {
+		rows, cols, shift int
+		widest            float64 // stroke
+		trials            int     // shifts of the example
+	}{{28, 28, 5, 2, 8}, {64, 32, 5, 2, 8}, {14, 28, 3, 1, 8}, {8, 8, 2, 0.57, 5}, {3, 8, 2, 0.21, 5}, {2, 2, 1, 0.14, 3}, {1, 1, 0, 0.07, 3}} {
+		strokes := sweeps(c.rows, c.cols)[2].amounts
+		if widest := slices.Max(strokes); shiftOf(c.rows, c.cols) != c.shift || widest != c.widest || slices.Index(strokes, 0) != 3 {
+			t.Errorf("%dx%d: shifts by up to %d pixels and strokes wider by %v, want %d and up to %v", c.rows, c.cols, shiftOf(c.rows, c.cols), strokes, c.shift, c.widest)
+		}
+		n := &chain{name: "few", layers: []model.Layer{layer(c.rows*c.cols, 2, 3, 0.5)}, softmax: true}
+		set := &mnist.Images{Pixels: make([]byte, c.rows*c.cols), Labels: []byte{0}, Rows: c.rows, Cols: c.cols, Classes: 2}
+		r := made[*Robustness](t)(NewRobustness(t.Context(), n, set, Picture{Pixels: set.Pixels, Label: 0}))
+		if len(r.Trials[0].Amounts) != c.trials {
+			t.Errorf("%dx%d: the example is moved by %v", c.rows, c.cols, r.Trials[0].Amounts)
+		}
+	}
+	for side, want := range map[int]int{7: 1, 8: 1, 14: 2, 28: 4, 64: 4} {
+		if found := (&Blobs{Rows: side, Cols: side}).lowest(); found != want {
+			t.Errorf("%d pixels: %d periods are low frequencies, want %d", side, found, want)
+		}
 	}
 }
