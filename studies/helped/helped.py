@@ -3,6 +3,7 @@
 
     python3 helped.py run VANILLA DIR      trains what DIR does not hold yet, and measures it into records.jsonl
     python3 helped.py table                prints the tables of README.md from records.jsonl
+    python3 helped.py figures VANILLA DIR  draws the figures before and after into DIR/figures, of networks with the seed 1
 
 A run may be stopped at any time and started again: it goes on where it was.
 """
@@ -23,6 +24,8 @@ RECIPES = {
     "noise": ["--noise-share", "0.1"],
     "both": AUGMENT + ["--noise-share", "0.1"],
 }
+# Which figure shows each complaint, and what was done about it.
+FIGURES = {"robustness": "augmented", "noise": "noise", "dream": "noise", "weights": "augmented"}
 # What is measured, with the lesson's complaint that it is about: in README.md, in this order.
 MEASURES = [
     ("test accuracy", "{:.2f} %", lambda m: 100 * m["test_accuracy"]),
@@ -82,24 +85,40 @@ def records():
     return [json.loads(line) for line in RECORDS.open()] if RECORDS.exists() else []
 
 
+def train(vanilla, folder, network, recipe, seed):
+    """Trains a network in a folder, and returns its file, what was printed and the command."""
+    name = f"{network}-{recipe}-{seed}"
+    model = folder / (name + ".safetensors")
+    command = ["train", "--arch", network, "--seed", seed] + RECIPES[recipe]
+    return model, output(vanilla, *command, "--history", folder / name, "--resume", "--snapshots", "none", "-o", model, "--json"), command
+
+
+def figures(vanilla, folder):
+    folder = pathlib.Path(folder)
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for network in NETWORKS:
+        for figure, helps in FIGURES.items():
+            for recipe in "default", helps:
+                model, _, _ = train(vanilla, folder, network, recipe, 1)
+                picture = folder / "figures" / f"{figure}-{network}-{recipe}.png"
+                subprocess.run([vanilla, "viz", figure, model, "-o", picture], check=True)
+
+
 def run(vanilla, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     done = {(r["network"], r["recipe"], r["seed"]) for r in records()}
     for network in NETWORKS:
         for seed in range(1, SEEDS + 1):
-            for recipe, flags in RECIPES.items():
+            for recipe in RECIPES:
                 if (network, recipe, seed) in done:
                     continue
-                name = f"{network}-{recipe}-{seed}"
-                model = folder / (name + ".safetensors")
-                command = ["train", "--arch", network, "--seed", seed] + flags
-                trained = output(vanilla, *command, "--history", folder / name, "--resume", "--snapshots", "none", "-o", model, "--json")
+                model, trained, command = train(vanilla, folder, network, recipe, seed)
                 line = {"network": network, "recipe": recipe, "seed": seed, "command": " ".join(map(str, ["vanilla"] + command)),
                         "arithmetic": trained["arithmetic"], "train_loss": trained["train_loss"], "measured": measure(vanilla, model)}
                 with RECORDS.open("a") as f:
                     f.write(json.dumps(line) + "\n")
-                print(name, trained["test_accuracy"], flush=True)
+                print(model.stem, trained["test_accuracy"], flush=True)
 
 
 def table():
@@ -126,6 +145,8 @@ def table():
 if __name__ == "__main__":
     if len(sys.argv) == 4 and sys.argv[1] == "run":
         run(sys.argv[2], sys.argv[3])
+    elif len(sys.argv) == 4 and sys.argv[1] == "figures":
+        figures(sys.argv[2], sys.argv[3])
     elif sys.argv[1:] == ["table"]:
         table()
     else:
