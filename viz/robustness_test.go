@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"vanilla/mnist"
+	"vanilla/dataset"
 	"vanilla/model"
 )
 
@@ -140,7 +140,7 @@ func TestSmallImages(t *testing.T) {
 			t.Errorf("%dx%d: shifts by up to %d pixels and strokes wider by %v, want %d and up to %v", c.rows, c.cols, shiftOf(c.rows, c.cols), strokes, c.shift, c.widest)
 		}
 		n := &chain{name: "few", layers: []model.Layer{layer(c.rows*c.cols, 2, 3, 0.5)}, softmax: true}
-		set := &mnist.Images{Pixels: make([]byte, c.rows*c.cols), Labels: []byte{0}, Rows: c.rows, Cols: c.cols, Classes: 2}
+		set := &dataset.Images{Pixels: make([]byte, c.rows*c.cols), Labels: []byte{0}, Rows: c.rows, Cols: c.cols, Classes: 2}
 		r := made[*Robustness](t)(NewRobustness(t.Context(), n, set, Picture{Pixels: set.Pixels, Label: 0}))
 		if len(r.Trials[0].Amounts) != c.trials {
 			t.Errorf("%dx%d: the example is moved by %v", c.rows, c.cols, r.Trials[0].Amounts)
