@@ -19,27 +19,39 @@ inline unsigned thread_pack(float low, float high) {
 
 // warp_mma: products are exact; the sum of 16 is rounded once, then added. (Hardware rounds it otherwise.)
 struct MmaFragments { unsigned a[4], b[2]; };
+typedef unsigned Pairs __attribute__((vector_size(16))); // of bf16, one of each of four lanes
+typedef float Floats __attribute__((vector_size(16)));
+typedef double Doubles __attribute__((vector_size(32)));
+
+// Terms are a row or a column of 16, in the order that suits vectors: low halves and high ones apart.
+struct Terms {
+  Doubles low[2], high[2];
+  UNWATCHED __attribute__((always_inline)) Terms(Pairs first, Pairs second) : low{half(first << 16), half(second << 16)}, high{half(first & 0xffff0000u), half(second & 0xffff0000u)} {}
+  UNWATCHED __attribute__((always_inline)) static Doubles half(Pairs bits) { return __builtin_convertvector((Floats)bits, Doubles); }
+  UNWATCHED __attribute__((always_inline)) float product(const Terms &other) const {
+    const Doubles sum = low[0] * other.low[0] + high[0] * other.high[0] + low[1] * other.low[1] + high[1] * other.high[1];
+    return (float)(sum[0] + sum[1] + sum[2] + sum[3]);
+  }
+};
+
 UNWATCHED inline void warp_mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   auto lanes = ch::exchange(~0u, MmaFragments{{a[0], a[1], a[2], a[3]}, {b0, b1}});
   const unsigned l = ch::lane(), g = l >> 2, t = l & 3;
-  float left[2][16], right[2][16];
-  for (int k = 0; k < 16; k += 2) {
-    for (int r = 0; r < 2; r++) {
-      const unsigned v = reinterpret_cast<const MmaFragments *>(lanes[g * 4 + (k & 7) / 2])->a[r + 2 * (k >> 3)];
-      left[r][k] = __uint_as_float(v << 16);
-      left[r][k + 1] = __uint_as_float(v & 0xffff0000u);
-    }
-    for (int n = 0; n < 2; n++) {
-      const unsigned v = reinterpret_cast<const MmaFragments *>(lanes[(2 * t + n) * 4 + (k & 7) / 2])->b[k >> 3];
-      right[n][k] = __uint_as_float(v << 16);
-      right[n][k + 1] = __uint_as_float(v & 0xffff0000u);
-    }
-  }
-  for (int i = 0; i < 4; i++) {
-    double sum = 0;
-    for (int k = 0; k < 16; k++) sum += (double)left[i >> 1][k] * (double)right[i & 1][k];
-    c[i] += (float)sum;
-  }
+  auto fragments = [&](unsigned of) UNWATCHED __attribute__((always_inline)) { return reinterpret_cast<const MmaFragments *>(lanes[of]); };
+  auto row = [&](unsigned r) UNWATCHED __attribute__((always_inline)) {
+    const MmaFragments *f[4] = {fragments(4 * g), fragments(4 * g + 1), fragments(4 * g + 2), fragments(4 * g + 3)};
+    return Terms(Pairs{f[0]->a[r], f[1]->a[r], f[2]->a[r], f[3]->a[r]}, Pairs{f[0]->a[r + 2], f[1]->a[r + 2], f[2]->a[r + 2], f[3]->a[r + 2]});
+  };
+  auto column = [&](unsigned n) UNWATCHED __attribute__((always_inline)) {
+    const unsigned from = 4 * (2 * t + n);
+    const MmaFragments *f[4] = {fragments(from), fragments(from + 1), fragments(from + 2), fragments(from + 3)};
+    return Terms(Pairs{f[0]->b[0], f[1]->b[0], f[2]->b[0], f[3]->b[0]}, Pairs{f[0]->b[1], f[1]->b[1], f[2]->b[1], f[3]->b[1]});
+  };
+  const Terms rows[2] = {row(0), row(1)}, columns[2] = {column(0), column(1)};
+  c[0] += rows[0].product(columns[0]);
+  c[1] += rows[0].product(columns[1]);
+  c[2] += rows[1].product(columns[0]);
+  c[3] += rows[1].product(columns[1]);
 }
 
 UNWATCHED __attribute__((noinline)) inline void warp_load(unsigned (&to)[4], const void *from, bool transposed) {
