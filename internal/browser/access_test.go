@@ -31,6 +31,7 @@ var panels = []struct{ name, act, ready string }{
 // On phones, tablets and desktops, light and dark, in every state: all controls have names, all texts can be read, and
 // nothing is wider than the window.
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	address := served(t, builtIn(t, zoo.Default), random("784-512-512-10", "relu", "cross-entropy"))
 	for i, size := range []struct {
@@ -70,6 +71,7 @@ func TestAccess(t *testing.T) {
 
 // Keys and pointers are answered before the browser has told a network how much room it has, as on a busy machine.
 func TestBeforeLayout(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	call(tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
 		Source: `ResizeObserver = class { observe() {} disconnect() {} }`,
@@ -87,6 +89,7 @@ func TestBeforeLayout(t *testing.T) {
 
 // The audit finds what is planted.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	for what, markup := range map[string]string{
 		"has no name":                 `<button></button>`,

@@ -23,6 +23,7 @@ const tolerance = 1e-5
 
 // What the page computes is what vanilla eval and predict do: on 1,000 test images, class by class.
 func TestForward(t *testing.T) {
+	t.Parallel()
 	networks := []page.Network{builtIn(t, zoo.Default), builtIn(t, zoo.Lesson), random("784-64-32-10", "relu", "cross-entropy"), random("784-10", "sigmoid", "cross-entropy"),
 		random("784-300-100-50-10", "gelu-tanh", "cross-entropy")}
 	tab := Open(t)
@@ -76,6 +77,7 @@ func TestForward(t *testing.T) {
 
 // The page knows all activations, and each is the one of package ir.
 func TestActivations(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.visit(served(t, builtIn(t, zoo.Default)))
 	for _, a := range graph.Activations() {
@@ -92,6 +94,7 @@ func TestActivations(t *testing.T) {
 // A drawing becomes, on the page, the same bytes that vanilla predict makes of it as a picture: strokes of all widths, moved,
 // scaled and turned, erased, over test images and over each other, on the edge, and next to nothing.
 func TestPreparation(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.visit(served(t, builtIn(t, zoo.Default)))
 	type drawing struct{ Ink, Pixels string }

@@ -24,16 +24,51 @@ import (
 // Required is the environment variable that makes a missing browser a failure.
 const Required = "VANILLA_REQUIRE_BROWSER"
 
-// hang is when a page that answers nothing is given up. It is no limit on speed.
+// hang is when a browser or a page that answers nothing is given up. It is no limit on speed: it begins anew with every
+// question.
 const hang = 5 * time.Minute
 
 // names are what Chromium and its like are called.
 var names = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
 
+// process is a browser that runs.
+type process struct {
+	once  sync.Once
+	ctx   context.Context
+	err   error
+	close func()
+}
+
+// shared is the browser of all tabs: to start one takes longer than many a test.
+var shared process
+
+// Main is the TestMain of packages that open tabs: it runs the tests and ends the browser that they opened.
+func Main(m *testing.M) {
+	code := m.Run()
+	if shared.close != nil {
+		shared.close()
+	}
+	os.Exit(code)
+}
+
+// open starts the browser unless it runs.
+func (p *process) open(path string) error {
+	p.once.Do(func() {
+		options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(hang),
+			chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
+		allocator, free := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, end := chromedp.NewContext(allocator)
+		p.ctx, p.close = ctx, func() { end(); free() }
+		p.err = chromedp.Do(ctx)
+	})
+	return p.err
+}
+
 // Tab is a page of a browser.
 type Tab struct {
 	t   *testing.T
 	ctx context.Context
+	end func()
 
 	mu       sync.Mutex
 	failures []string
@@ -41,8 +76,8 @@ type Tab struct {
 	ignored  *regexp.Regexp
 }
 
-// Open starts a headless browser with an empty page. Where there is none, the test
-// is skipped, or fails if Required is set. Exceptions that scripts throw fail the
+// Open opens an empty page in a headless browser, with nothing of what other pages keep. Where there is no browser, the
+// test is skipped, or fails if Required is set. Exceptions that scripts throw fail the
 // test when it ends, and so do errors on the console but those that [Tab.Ignore] names.
 func Open(t *testing.T) *Tab {
 	t.Helper()
@@ -59,16 +94,25 @@ func Open(t *testing.T) *Tab {
 		}
 		t.Skipf("found no browser: none of %q is on the PATH", names)
 	}
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
-	ctx, cancel := context.WithTimeout(t.Context(), hang)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
+	if err := shared.open(path); err != nil {
+		t.Fatalf("starting %s: %v", path, err)
+	}
+	ctx, cancel := chromedp.NewContext(shared.ctx, chromedp.WithNewBrowserContext())
 	tab := &Tab{t: t, ctx: ctx}
-	tab.Do()
+	tab.end = sync.OnceFunc(func() {
+		cancel()
+		tab.mu.Lock()
+		defer tab.mu.Unlock()
+		for _, f := range tab.failures {
+			if tab.ignored == nil || !tab.ignored.MatchString(f) {
+				t.Errorf("the page failed: %s", f)
+			}
+		}
+	})
+	t.Cleanup(tab.end)
+	if err := chromedp.Do(ctx); err != nil { // not with a deadline: what it starts ends with its context
+		t.Fatal(err)
+	}
 	err := chromedp.Listen(ctx, func(event any) {
 		tab.mu.Lock()
 		defer tab.mu.Unlock()
@@ -94,17 +138,10 @@ func Open(t *testing.T) *Tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		tab.mu.Lock()
-		defer tab.mu.Unlock()
-		for _, f := range tab.failures {
-			if tab.ignored == nil || !tab.ignored.MatchString(f) {
-				t.Errorf("the page failed: %s", f)
-			}
-		}
-	})
 	call(tab, log.Enable, cdp.Empty{})
 	call(tab, network.Enable, network.EnableParams{})
+	// Of several tabs only one would have the focus.
+	call(tab, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	return tab
 }
 
@@ -140,15 +177,22 @@ func (tab *Tab) Prefer(features map[string]string) {
 // Do runs actions on the page, one after the other.
 func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 	tab.t.Helper()
-	if err := chromedp.Do(tab.ctx, actions...); err != nil {
+	if _, err := within(tab, chromedp.Steps(actions...)); err != nil {
 		tab.t.Fatal(err)
 	}
+}
+
+// within runs an action that must not hang.
+func within[T any](tab *Tab, action chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(tab.ctx, hang)
+	defer cancel()
+	return chromedp.Run(ctx, action)
 }
 
 // Ask evaluates an expression of JavaScript on the page.
 func Ask[T any](tab *Tab, expression string) T {
 	tab.t.Helper()
-	answer, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression))
+	answer, err := within(tab, chromedp.Evaluate[T](expression))
 	if err != nil {
 		tab.t.Fatalf("%s: %v", expression, err)
 	}
@@ -158,7 +202,7 @@ func Ask[T any](tab *Tab, expression string) T {
 // Await evaluates an expression that is a promise.
 func Await[T any](tab *Tab, expression string) T {
 	tab.t.Helper()
-	answer, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	answer, err := within(tab, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
 		tab.t.Fatalf("%s: %v", expression, err)
 	}
@@ -168,11 +212,15 @@ func Await[T any](tab *Tab, expression string) T {
 // Until waits until an expression of JavaScript is true on the page.
 func (tab *Tab) Until(expression string) {
 	tab.t.Helper()
-	for !Ask[bool](tab, expression) {
-		select {
-		case <-tab.ctx.Done():
-			tab.t.Fatalf("%s was never true: %v", expression, context.Cause(tab.ctx))
-		case <-time.After(20 * time.Millisecond):
+	tab.until(expression+" is true", func() bool { return Ask[bool](tab, expression) })
+}
+
+// until waits for something.
+func (tab *Tab) until(what string, happened func() bool) {
+	tab.t.Helper()
+	for begin := time.Now(); !happened(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > hang {
+			tab.t.Fatalf("gave up to wait until %s", what)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 // What is drawn is read, by all networks, as it is drawn; undo, clear and the eraser take it back.
 func TestDraw(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Ignore(ownReadback)
 	tab.Do(chromedp.EmulateViewport(1440, 900))
@@ -58,6 +59,7 @@ func TestDraw(t *testing.T) {
 
 // A finger draws, and the page stays where it is.
 func TestTouch(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch))
 	tab.visit(served(t, builtIn(t, zoo.Default)))
@@ -71,6 +73,7 @@ func TestTouch(t *testing.T) {
 // Moved, scaled and turned, a drawing is read differently where it is left as it is, and not where it is made like MNIST;
 // the page says so.
 func TestMove(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Ignore(ownReadback)
 	tab.Do(chromedp.EmulateViewport(1440, 900))
@@ -112,6 +115,7 @@ func TestMove(t *testing.T) {
 
 // Test images are shown to the network as they are, to the bit; mistakes are mistakes; noise is noise.
 func TestLoad(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.visit(served(t, builtIn(t, zoo.Default)))
 	data := images(t)
@@ -140,6 +144,7 @@ func TestLoad(t *testing.T) {
 // A unit that is clicked is taken apart, in numbers that add up to what the network computes; what is under the pointer is
 // said.
 func TestAsk(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Do(chromedp.EmulateViewport(1440, 1000))
 	tab.visit(served(t, builtIn(t, zoo.Default), builtIn(t, zoo.Lesson)))
@@ -196,6 +201,7 @@ func TestAsk(t *testing.T) {
 
 // All that matters can be done without a pointer: a 1 is drawn, a unit asked, the panels changed.
 func TestKeyboard(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Do(chromedp.EmulateViewport(1440, 900))
 	tab.visit(served(t, builtIn(t, zoo.Default)))
@@ -244,6 +250,7 @@ func TestKeyboard(t *testing.T) {
 // The challenge: an 8 is made of a 3, stroke by stroke; the page finds the one that flips the answer, and the units that
 // changed, and replays it.
 func TestChallenge(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Ignore(ownReadback)
 	tab.Do(chromedp.EmulateViewport(1440, 1000))

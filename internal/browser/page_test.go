@@ -22,6 +22,8 @@ import (
 	"vanilla/viz/page"
 )
 
+func TestMain(m *testing.M) { Main(m) }
+
 // digits is MNIST, decompressed once.
 var digits = sync.OnceValues(mnist.Embedded)
 
@@ -102,9 +104,11 @@ func servedAs(t *testing.T, c page.Config) (address string) {
 	return "http://" + l.Addr().String() + "/"
 }
 
-// visit opens the page and waits until it is ready.
+// visit opens the page and waits until it is ready. The tab is closed before the server is, which was there first: no page
+// misses it.
 func (tab *Tab) visit(address string) {
 	tab.t.Helper()
+	tab.t.Cleanup(tab.end)
 	tab.Do(chromedp.Navigate("about:blank"), chromedp.Navigate(address))
 	tab.Until(`document.body.dataset.ready === "true"`)
 }
@@ -114,7 +118,7 @@ type point struct{ x, y float64 }
 
 // arc is a part of a circle, between angles in degrees.
 func arc(x, y, r, from, to float64) (points []point) {
-	const n = 24
+	const n = 12 // a browser takes a frame for each
 	for i := range n + 1 {
 		angle := (from + (to-from)*float64(i)/n) * math.Pi / 180
 		points = append(points, point{x + r*math.Cos(angle), y + r*math.Sin(angle)})

@@ -19,6 +19,7 @@ var update = flag.Bool("update", false, "take the pictures of the page anew")
 // TestScreenshots brings the page to the states that the README shows, on a desktop and a phone, in light and dark; with
 // -update it takes their pictures.
 func TestScreenshots(t *testing.T) {
+	t.Parallel()
 	dir := "../../viz/page/pictures"
 	tab := Open(t)
 	address := servedAs(t, page.Config{Networks: []page.Network{builtIn(t, zoo.Default), builtIn(t, zoo.Lesson)}, Sweep: "../../studies/default"})
@@ -66,7 +67,7 @@ func TestScreenshots(t *testing.T) {
 		if !*update {
 			continue
 		}
-		picture, err := chromedp.Run(tab.ctx, chromedp.CaptureScreenshot())
+		picture, err := within(tab, chromedp.CaptureScreenshot())
 		if err != nil {
 			t.Fatal(err)
 		}

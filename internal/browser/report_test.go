@@ -22,6 +22,7 @@ const mostRows = 500
 // The report of the default study from a file: it sorts, filters, and says what is
 // under the pointer; at a phone's width nothing is wider than the window.
 func TestReport(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	d, err := sweep.Open(t.Context(), "../../studies/default")
 	if err != nil {
@@ -109,6 +110,7 @@ func TestReport(t *testing.T) {
 // A page of a sweep that has not ended reads itself again, from a file, and stays as the reader had set it; that of one that
 // has ended does not.
 func TestReportReadsItselfAgain(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	dir := filepath.Join(t.TempDir(), "running")
 	if err := os.CopyFS(dir, os.DirFS("../../studies/widths")); err != nil {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/network"
@@ -35,6 +34,7 @@ func exported(t *testing.T, networks ...page.Network) (path string) {
 
 // The page as a file, with no network at all: it draws, asks, challenges, and asks nobody for anything.
 func TestExported(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Do(chromedp.EmulateViewport(1440, 900))
 	call(tab, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: []*network.Conditions{{Offline: true}}})
@@ -63,6 +63,7 @@ func TestExported(t *testing.T) {
 // The address holds all of a drawing, to the bit, what is asked, and the settings of training; an address that cannot be
 // read is said to be none.
 func TestLink(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Ignore(ownReadback)
 	tab.Do(chromedp.EmulateViewport(1440, 900))
@@ -113,25 +114,20 @@ func TestLink(t *testing.T) {
 
 // The picture is saved as PNG and as SVG.
 func TestPictures(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tab := Open(t)
 	tab.Do(chromedp.EmulateViewport(1440, 900))
 	tab.visit("file://" + exported(t, builtIn(t, zoo.Default), random("784-300-40-10", "relu", "cross-entropy")))
-	call(tab, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: dir})
+	call(tab, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: dir, BrowserContextID: chromedp.FromContext(tab.ctx).BrowserContextID})
 	tab.draw(three)
-	saved := func(id, name string) []byte {
+	saved := func(id, name string) (data []byte) {
 		tab.Do(chromedp.Click(id))
-		for {
-			// It is there under its name once it is whole.
-			if data, err := os.ReadFile(filepath.Join(dir, name)); err == nil && len(data) > 0 {
-				return data
-			}
-			select {
-			case <-tab.ctx.Done():
-				t.Fatalf("no %s was saved", name)
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
+		tab.until(name+" is saved", func() bool { // it has its name once it is whole
+			data, _ = os.ReadFile(filepath.Join(dir, name))
+			return len(data) > 0
+		})
+		return data
 	}
 	picture, err := png.Decode(bytes.NewReader(saved("#save-png", "network.png")))
 	if err != nil {

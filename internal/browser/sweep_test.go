@@ -18,6 +18,7 @@ import (
 // A sweep that runs is followed: its report fills while one looks, keeps its filter, and a click trains a network and takes
 // it to the drawing.
 func TestFollowSweep(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "small")
 	data := *images(t)
 	few := *data.Train

@@ -28,6 +28,7 @@ func (tab *Tab) set(network int, label, value string) {
 // Networks are trained on the page: their curves and weights move, accuracy rises, and what is drawn is read by what was
 // trained, which can be saved.
 func TestTrain(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Do(chromedp.EmulateViewport(1440, 1000))
 	address := served(t, builtIn(t, zoo.Lesson))
@@ -88,6 +89,7 @@ func TestTrain(t *testing.T) {
 // Another optimizer comes with its own learning rate; a second page sees the first one's training, and is told that it is
 // busy.
 func TestTrainTogether(t *testing.T) {
+	t.Parallel()
 	address := served(t, builtIn(t, zoo.Default))
 	one, two := Open(t), Open(t)
 	for _, tab := range []*Tab{one, two} {
@@ -118,6 +120,7 @@ func TestTrainTogether(t *testing.T) {
 // activations of its own is drawn and asked like any; of one with a block the page says why it is not, shows its curves
 // and the weights that see the pixels, and saves it as what can hold it.
 func TestTrainBlocks(t *testing.T) {
+	t.Parallel()
 	tab := Open(t)
 	tab.Do(chromedp.EmulateViewport(1440, 1000))
 	tab.visit(served(t))
