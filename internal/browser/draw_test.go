@@ -305,3 +305,31 @@ func TestChallenge(t *testing.T) {
 	tab.Do(chromedp.Click("#challenge-demo"))
 	tab.Until(`/^Here it flips/.test(document.getElementById("challenge-say").textContent) && document.querySelector("#answers b").textContent === "8"`)
 }
+
+// A challenge ends with the network that it is of, and goes on when another comes or goes.
+func TestChallengeAmongNetworks(t *testing.T) {
+	t.Parallel()
+	tab := Open(t)
+	tab.Do(chromedp.EmulateViewport(1440, 1000))
+	tab.Prefer(map[string]string{"prefers-reduced-motion": "reduce"})
+	tab.visit(served(t, builtIn(t, zoo.Default), builtIn(t, zoo.Lesson), random("784-10", "sigmoid", "cross-entropy")))
+	remove := func(network int) string {
+		return Ask[string](tab, fmt.Sprintf(`(document.querySelectorAll(".network .close")[%d].click(), document.getElementById("challenge-say").textContent)`, network))
+	}
+	tab.Do(chromedp.Click("#tab-challenge"))
+	Ask[bool](tab, `(() => {
+		const list = document.getElementById("challenge-network");
+		list.selectedIndex = 1;
+		list.dispatchEvent(new Event("change"));
+		document.getElementById("challenge-demo").click();
+		return true;
+	})()`)
+	for _, network := range []int{2, 0} {
+		if said := remove(network); !strings.HasPrefix(said, "Here it flips") {
+			t.Errorf("without another network the page says %q", said)
+		}
+	}
+	if said := remove(0); !strings.Contains(said, "then extend it stroke by stroke") {
+		t.Errorf("without its network the page says %q", said)
+	}
+}

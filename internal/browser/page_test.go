@@ -81,7 +81,9 @@ func servedAs(t *testing.T, c page.Config) (address string) {
 	data := images(t)
 	executor := cpu.New()
 	c.Images, c.Trainer = page.NewSample(data.Test, 1000, nil), page.Trainer{Executor: executor, Data: data, Version: "test"}
-	s, err := page.New(t.Context(), c)
+	ctx, cancel := context.WithCancel(context.Background()) // the test's is done before its pages are closed
+	t.Cleanup(cancel)
+	s, err := page.New(ctx, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,6 @@ func servedAs(t *testing.T, c page.Config) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l) }()
 	t.Cleanup(func() {

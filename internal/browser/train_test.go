@@ -40,7 +40,8 @@ func TestTrain(t *testing.T) {
 	tab.Do(chromedp.Click("#train-epoch"))
 	tab.Until(`/^Standing still: 1 of 30 epochs/.test(document.querySelector("#panel-train .sentence").textContent)`)
 	accuracy := `[...document.querySelectorAll(".network .facts")].map(f => Number(f.textContent.match(/([\d.]+) % right/)[1]))`
-	tab.Until(`document.querySelectorAll(".network").length === 3`)
+	// What one network has got to may be told before what the other has.
+	tab.Until(`document.querySelectorAll(".network").length === 3 && ` + accuracy + `.slice(0, 2).every(a => a >= 50)`)
 	early := Ask[[]float64](tab, accuracy)
 	weights := `[...document.querySelectorAll("#panel-train .weights canvas")].map(c => c.toDataURL()).join()`
 	before := Ask[string](tab, weights)
@@ -52,7 +53,7 @@ func TestTrain(t *testing.T) {
 	tab.Until(`document.querySelectorAll("#panel-train .files a").length === 10`)
 	late := Ask[[]float64](tab, accuracy)
 	for i := range 2 {
-		if late[i] < 93 || late[i] <= early[i] || early[i] < 50 {
+		if late[i] < 93 || late[i] <= early[i] {
 			t.Errorf("network %d: %v %% after an epoch, %v %% after 30", i, early[i], late[i])
 		}
 	}
@@ -84,6 +85,33 @@ func TestTrain(t *testing.T) {
 	tab.set(0, "Learning rate", "-1")
 	tab.Do(chromedp.Click("#train-go"))
 	tab.Until(`/network 1: lr -1: want a positive number/.test(document.querySelector("#panel-train .sentence").textContent)`)
+}
+
+// Weights that come late, when training has ended meanwhile, are not the last ones: those are asked for, too.
+func TestLateWeights(t *testing.T) {
+	t.Parallel()
+	tab := Open(t)
+	tab.Do(chromedp.EmulateViewport(1440, 1000))
+	tab.visit(served(t))
+	Ask[bool](tab, `(() => {
+		const ask = fetch;
+		window.asked = [];
+		window.late = new Promise(come => { window.come = come; });
+		window.fetch = async (path, ...rest) => {
+			if (/\/params$/.test(path)) { asked.push(path); await late; }
+			return ask(path, ...rest);
+		};
+		return true;
+	})()`)
+	tab.Do(chromedp.Click("#tab-train"))
+	tab.set(0, "Epochs", "2")
+	tab.set(1, "Epochs", "2")
+	tab.Do(chromedp.Click("#train-epoch"))
+	tab.Until(`asked.length === 1`)
+	tab.Do(chromedp.Click("#train-go"))
+	tab.Until(`/^Trained: 2 of 2 epochs/.test(document.querySelector("#panel-train .sentence").textContent)`)
+	Ask[bool](tab, `come() ?? true`)
+	tab.Until(`asked.length === 4`)
 }
 
 // Another optimizer comes with its own learning rate; a second page sees the first one's training, and is told that it is

@@ -26,7 +26,8 @@ export class Challenge {
     app.on("networks", () => this.choices());
   }
 
-  get network() { return this.app.networks[byId("challenge-network").selectedIndex]; }
+  /** network is the one that is watched, or would be. The list may be older than the networks that are there. */
+  get network() { return this.phase === "idle" ? this.app.networks[byId("challenge-network").selectedIndex] : this.watched; }
 
   get from() { return byId("challenge-from").selectedIndex; }
 

@@ -32,9 +32,14 @@ export class Sweep {
     this.news = news;
     const far = `${thousands(news.points)} of ${thousands(news.planned)} points have results.`;
     say(this.status, news.problem ? `${far} ${news.problem}` : `${far} Click a point or a row, or press Enter on a point, and its network is trained here and taken to the drawing.`);
-    if (news.version === this.version || this.waiting) return;
-    this.waiting = setTimeout(() => {
-      this.waiting = null;
+    this.renew();
+  }
+
+  /** renew loads the report of what there is, unless one is on its way: then it waits for that one. */
+  renew() {
+    if (this.news.version === this.version || this.loading) return;
+    this.loading = true;
+    setTimeout(() => {
       this.version = this.news.version;
       this.load();
     }, this.version === 0 ? 0 : FRESH);
@@ -46,6 +51,8 @@ export class Sweep {
     frame.style.height = old ? old.style.height : "600px";
     if (old) frame.style.display = "none";
     frame.addEventListener("load", () => {
+      this.loading = false;
+      this.renew();
       frame.style.display = "";
       if (old) {
         frame.contentWindow.restore(old.contentWindow.state());

@@ -34,7 +34,7 @@ export class Training {
     this.root = byId("panel-train");
     this.run = null; // the number of the one that is shown
     this.shown = []; // its networks: {card, tiles, losses, accuracies, …}
-    this.looks = 0;
+    this.looks = this.published = 0; // of the weights that are here, and of those that the server has
     const {recipe, absent} = controls.recipes.default;
     const begin = app.share.restored ?? [{recipe, seed: 1}, {recipe: {...recipe, init: "lesson"}, seed: 1}];
     this.networks = begin.slice(0, 8).map(n => ({recipe: {...recipe, ...n.recipe}, absent, seed: Number(n.seed) || 1}));
@@ -158,8 +158,11 @@ export class Training {
   /** step trains so many steps, or as many as the first network's epoch has. */
   async step(steps) {
     this.listen();
-    if (this.state !== "paused" && this.state !== "running" && !await this.begin(true)) return;
-    const recipe = this.shownRecipes?.[0] ?? this.networks[0].recipe;
+    let [recipe] = this.shownRecipes ?? [];
+    if (this.state !== "paused" && this.state !== "running") {
+      ({recipe} = this.networks[0]);
+      if (!await this.begin(true)) return;
+    }
     await this.post("step", {steps: steps ?? Math.ceil(Math.round(this.controls.images * (1 - (recipe.validation ?? 0))) / recipe.batch)});
   }
 
@@ -174,7 +177,7 @@ export class Training {
   clear() {
     for (const s of this.shown) if (this.app.cards.includes(s.card)) this.app.remove(s.card);
     this.shown = [];
-    this.looks = 0;
+    this.looks = this.published = 0;
     this.results.replaceChildren();
     this.loss.show([]);
     this.accuracy.show([]);
@@ -198,7 +201,8 @@ export class Training {
     this.loss.show(this.shown.map(s => s.losses));
     this.accuracy.show(this.shown.map(s => s.accuracies));
     if (!news.problem) say(this.status, this.sentence(news));
-    if (news.looks !== this.looks) this.fetchWeights(news.looks);
+    this.published = news.looks;
+    this.fetchWeights();
   }
 
   sentence({status, networks}) {
@@ -234,16 +238,19 @@ export class Training {
     }
   }
 
-  /** fetchWeights brings the networks' weights as they are now, unless it is under way. */
-  async fetchWeights(looks) {
-    if (this.fetching) return;
+  /** fetchWeights brings the networks' weights as they are now, and again if there are newer ones by then. */
+  async fetchWeights() {
+    if (this.fetching || this.looks === this.published) return;
     this.fetching = true;
     try {
-      this.looks = looks;
-      for (const s of [...this.shown]) {
-        const answer = await fetch(`/api/train/${s.run}/${s.index}/params`);
-        if (!answer.ok || !this.shown.includes(s)) continue;
-        this.weigh(s, new Float32Array(await answer.arrayBuffer()));
+      while (this.looks !== this.published) {
+        this.looks = this.published;
+        for (const s of [...this.shown]) {
+          const answer = await fetch(`/api/train/${s.run}/${s.index}/params`);
+          if (!answer.ok) continue;
+          const params = await answer.arrayBuffer();
+          if (this.shown.includes(s)) this.weigh(s, new Float32Array(params));
+        }
       }
       if (this.state !== "running") this.app.compareSight();
     } catch {
