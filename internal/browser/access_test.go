@@ -100,13 +100,13 @@ func TestAudit(t *testing.T) {
 		"points to nothing":           `<button aria-controls=nowhere>x</button>`,
 		"img has no name":             `<canvas role=img></canvas>`,
 	} {
-		tab.Do(chromedp.Navigate("about:blank"))
+		tab.Load("about:blank")
 		found := Ask[[]string](tab, fmt.Sprintf(`(document.documentElement.lang = "en", document.title = "t", document.body.innerHTML = %q, 0)`, markup)+"\n;"+audit)
 		if !strings.Contains(strings.Join(found, "\n"), what) {
 			t.Errorf("%s: found %q, want one that says %q", markup, found, what)
 		}
 	}
-	tab.Do(chromedp.Navigate("about:blank"))
+	tab.Load("about:blank")
 	if found := Ask[[]string](tab, `(document.documentElement.lang = "en", document.title = "t", document.body.innerHTML = "<p>fine</p><label>x <input></label>", 0);`+audit); len(found) > 0 {
 		t.Errorf("on a page that is fine the audit finds %q", found)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -207,6 +208,15 @@ func Await[T any](tab *Tab, expression string) T {
 		tab.t.Fatalf("%s: %v", expression, err)
 	}
 	return answer
+}
+
+// Load goes to an address and waits until all of its page is there. That the browser says so is not enough: it may say it
+// of the page before.
+func (tab *Tab) Load(address string) {
+	tab.t.Helper()
+	tab.Do(chromedp.Navigate(address))
+	page, _, _ := strings.Cut(address, "#")
+	tab.Until(fmt.Sprintf(`document.readyState === "complete" && location.href.split("#")[0] === %q`, page))
 }
 
 // Until waits until an expression of JavaScript is true on the page.

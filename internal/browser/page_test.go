@@ -110,7 +110,8 @@ func servedAs(t *testing.T, c page.Config) (address string) {
 func (tab *Tab) visit(address string) {
 	tab.t.Helper()
 	tab.t.Cleanup(tab.end)
-	tab.Do(chromedp.Navigate("about:blank"), chromedp.Navigate(address))
+	tab.Load("about:blank") // another page, where only the fragment differs
+	tab.Load(address)
 	tab.Until(`document.body.dataset.ready === "true"`)
 }
 

@@ -141,7 +141,7 @@ func TestPictures(t *testing.T) {
 	if n := bytes.Count(svg, []byte("<text")); n < 30 || !bytes.Contains(svg, []byte("default: 3 (9")) || !bytes.Contains(svg, []byte("784-300-40-10 relu")) {
 		t.Errorf("the SVG has %d texts, %.200s", n, svg)
 	}
-	tab.Do(chromedp.Navigate("file://" + path))
+	tab.Load("file://" + path)
 	if got := Ask[string](tab, `document.documentElement.tagName + document.querySelectorAll("image").length + document.querySelectorAll("parsererror").length`); got != "svg20" {
 		t.Errorf("as a page the SVG is %s", got)
 	}
