@@ -248,7 +248,7 @@ func TestHostCounts(t *testing.T) {
 	for i := range n {
 		v := conformance.Variant(p, 10)
 		v.Seed, v.Epochs = uint64(i), epochs
-		v.Schedule = kernels.Schedule{Name: []string{"cosine", "step", "constant"}[i%3], StepSize: 0.01 * float64(1+i)}
+		v.Schedule = kernels.Schedule{Name: []string{"cosine", "step", "constant"}[i%3], LR: 0.01 * float64(1+i)}
 		if i%3 == 1 {
 			v.Schedule.StepEpochs, v.Schedule.Gamma = 2, 0.5
 		}
