@@ -125,6 +125,20 @@ func (s style) cut(t string, width float64) string {
 	return string(runes) + "…"
 }
 
+// named is a title that ends in a file's name, as in "Mistakes: models/m.safetensors", cut to a width: of a long path its end
+// says most.
+func (s style) named(title string, width float64) string {
+	head, name, two := strings.Cut(title, ": ")
+	if s.width(title) <= width || !two {
+		return s.cut(title, width)
+	}
+	runes := []rune(name)
+	for len(runes) > 0 && s.width(head+": …"+string(runes)) > width {
+		runes = runes[1:]
+	}
+	return s.cut(head+": …"+string(runes), width)
+}
+
 // rotated writes one line upwards, centred at y, with its baseline at x.
 func (c *canvas) rotated(x, y float64, t string, s style) {
 	if t == "" {

@@ -149,7 +149,7 @@ func share(v float64, softmax bool) string {
 func signed(format string, v float64) string {
 	s := fmt.Sprintf(format, v)
 	if !strings.ContainsAny(s, "123456789") {
-		s = strings.TrimPrefix(s, "-")
+		s = fmt.Sprintf(format, 0.) // no number is −0
 	}
 	return strings.ReplaceAll(s, "-", "−")
 }

@@ -116,7 +116,8 @@ func (p *page) draw(target vg.CanvasSizer, theme Theme, frame int) {
 	c := &canvas{Canvas: draw.New(target), colors: theme.colors(), height: height}
 	c.fill(0, 0, width, height, c.background)
 	subtitle, above := p.header()
-	c.text(margin, margin+titleSize-3, p.title, style{size: titleSize, bold: true})
+	title := style{size: titleSize, bold: true}
+	c.text(margin, margin+titleSize-3, title.named(printable(p.title), p.width), title)
 	for i, line := range subtitle {
 		c.text(margin, margin+titleSize+12+float64(i)*captionLead, line, style{size: textSize, color: c.muted})
 	}

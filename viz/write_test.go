@@ -313,6 +313,27 @@ func TestTextFits(t *testing.T) {
 	}
 }
 
+// A title that is too long for the figure loses the beginning of the path that it ends in.
+func TestLongTitle(t *testing.T) {
+	s := style{size: titleSize, bold: true}
+	short := "What it gets wrong: m.safetensors"
+	if found := s.named(short, bodyWidth); found != short {
+		t.Errorf("%q became %q", short, found)
+	}
+	long := s.named("What it gets wrong: "+strings.Repeat("directory/", 40)+"m.safetensors", bodyWidth)
+	if !strings.HasPrefix(long, "What it gets wrong: …") || !strings.HasSuffix(long, "/m.safetensors") || s.width(long) > bodyWidth {
+		t.Errorf("the long title became %q", long)
+	}
+	if other := s.named(strings.Repeat("wide ", 100), bodyWidth); !strings.HasSuffix(other, "…") || s.width(other) > bodyWidth {
+		t.Errorf("the title without a name became %q", other)
+	}
+	for format, want := range map[string]string{"b %+.2f": "b +0.00", "%.1f": "0.0"} {
+		if found := signed(format, -0.001); found != want {
+			t.Errorf("-0.001 is written %q, want %q", found, want)
+		}
+	}
+}
+
 // Whatever a file is called, a figure of it is well-formed XML.
 func TestControlCharacters(t *testing.T) {
 	n := bars(true)

@@ -101,7 +101,8 @@ def figures(vanilla, folder):
             for recipe in "default", helps:
                 model, _, _ = train(vanilla, folder, network, recipe, 1)
                 picture = folder / "figures" / f"{figure}-{network}-{recipe}.png"
-                subprocess.run([vanilla, "viz", figure, model, "-o", picture], check=True)
+                # Figures are called as the file is.
+                subprocess.run([pathlib.Path(vanilla).absolute(), "viz", figure, model.name, "-o", picture.absolute()], check=True, cwd=folder)
 
 
 def run(vanilla, folder):
