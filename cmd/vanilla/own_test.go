@@ -263,6 +263,45 @@ func seenPixels(t *testing.T, name, file string) []byte {
 	return pixels
 }
 
+// Soft targets come from CSV, are said, written as IDX, and trained on in the same way from there.
+func TestSoftTargets(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var lines strings.Builder
+	lines.WriteString("label:yes,label:no,a,b,c,d\n")
+	for i := range 40 {
+		p := float64(i%5) / 4
+		fmt.Fprintf(&lines, "%g,%g,%d,%d,%d,200\n", p, 1-p, 50*(i%5), 255-50*(i%5), i)
+	}
+	if err := os.WriteFile("soft.csv", []byte(lines.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if text := must(t, "data", "soft.csv", "--test", "0.2", "-o", "idx"); !strings.Contains(text, "targets   probabilities, of which the largest of an image is 0.") {
+		t.Errorf("data says nothing of targets:\n%s", text)
+	}
+	type result struct {
+		TrainLoss    float64 `json:"train_loss"`
+		TestAccuracy float64 `json:"test_accuracy"`
+	}
+	train := func(args ...string) (r result) {
+		if err := json.Unmarshal([]byte(must(t, append([]string{"train", "--epochs", "3", "--batch", "4", "--json"}, args...)...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	direct := train("--data", "soft.csv", "--test", "0.2", "-o", "direct.safetensors")
+	written := train("--data", "idx", "-o", "written.safetensors")
+	if direct.TrainLoss != written.TrainLoss || direct.TestAccuracy != written.TestAccuracy {
+		t.Errorf("loss %v and accuracy %v from IDX, want %v and %v as from CSV", written.TrainLoss, written.TestAccuracy, direct.TrainLoss, direct.TestAccuracy)
+	}
+	hard := strings.NewReplacer("0.25,0.75,", "0,1,", "0.75,0.25,", "1,0,", "0.5,0.5,", "0,1,").Replace(lines.String())
+	if err := os.WriteFile("hard.csv", []byte(hard), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if other := train("--data", "hard.csv", "--test", "0.2", "-o", "hard.safetensors"); other.TrainLoss == direct.TrainLoss {
+		t.Error("soft targets were trained on as hard ones")
+	}
+}
+
 // Arrays that lie on their side, as EMNIST's, are turned upright in training; a picture is upright already, unless it is
 // one of those arrays.
 func TestPictureOfTransposedArrays(t *testing.T) {
