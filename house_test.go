@@ -53,6 +53,8 @@ var imports = map[string][]string{
 	"internal/mapping": {"kernels"},
 	"internal/claim":   {"kernels", "internal/store"},
 
+	"internal/stripes": {"dataset"},
+
 	"internal/memory": {},
 	"internal/store":  {},
 

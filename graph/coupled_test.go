@@ -5,7 +5,6 @@ import (
 
 	"gorgonia.org/tensor"
 
-	"vanilla/graph"
 	"vanilla/graph/samples"
 )
 
@@ -16,14 +15,7 @@ func TestCoupled(t *testing.T) {
 		"batch norm": true, "batch norm with scale and shift": true, "centred over the batch": true,
 		"examples attend to each other": true, "softmax along the examples": true, "a mean over the batch as a bias": true,
 	}
-	for _, s := range samples.All() {
-		if s.Refused != "" {
-			continue
-		}
-		n, err := graph.Lower(s.Name, s.Build(tensor.Float32))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for s, n := range samples.Lowered(t, tensor.Float32) {
 		if got := n.Program.Coupled(); got != coupled[s.Name] {
 			t.Errorf("%s: coupled %t, want %t", s.Name, got, coupled[s.Name])
 		}

@@ -101,7 +101,7 @@ func (l *lowering) batch() (string, error) {
 func (l *lowering) simplify() (string, error) {
 	before := len(l.net.Tensor.Ops)
 	simplify(l.net.Tensor, batches)
-	return fmt.Sprintf("%d of %d operations left: %s", len(l.net.Tensor.Ops), before, count(l.net.Tensor.Ops)), nil
+	return fmt.Sprintf("%d of %d operations left: %s", len(l.net.Tensor.Ops), before, ir.Kinds(l.net.Tensor.Ops)), nil
 }
 
 func (l *lowering) verify() (string, error) {
@@ -116,7 +116,7 @@ func (l *lowering) layers() (string, error) {
 	p, err := fuse.Layers(l.net.Tensor)
 	if err == nil {
 		l.net.Program = p
-		return "proved equal to layer operations: " + count(p.Ops), nil
+		return "proved equal to layer operations: " + ir.Kinds(p.Ops), nil
 	}
 	l.net.Program, l.net.unfused = fuse.Parts(l.net.Tensor), err
 	report := fmt.Sprintf("no network of layers as a whole: %v; its parts:", err)

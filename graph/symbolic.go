@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"vanilla/graph/ir"
 )
@@ -382,20 +381,4 @@ func (g *generalizer) kinds() {
 			break
 		}
 	}
-}
-
-// count summarises operations by code: "3 dense, 2 act".
-func count(ops []ir.Op) string {
-	number := map[ir.Code]int{}
-	var codes []ir.Code
-	for _, op := range ops {
-		if number[op.Code]++; number[op.Code] == 1 {
-			codes = append(codes, op.Code)
-		}
-	}
-	var parts []string
-	for _, c := range codes {
-		parts = append(parts, fmt.Sprintf("%d %s", number[c], c))
-	}
-	return strings.Join(parts, ", ")
 }

@@ -107,7 +107,7 @@ func sameResults(t *testing.T, found, want []Result) {
 }
 
 func TestHistory(t *testing.T) {
-	data := stripes(100, 30)
+	data := striped(100, 30)
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	var observed []Record
 	options := Options{History: dir, Snapshots: Snapshots{Log: true, Steps: []int{3}}, Version: "1.2.3",
@@ -189,7 +189,7 @@ func TestHistory(t *testing.T) {
 // A network that runs without validation and history comes to the same end with
 // them, whatever else is in the population.
 func TestHistoryChangesNothing(t *testing.T) {
-	data := stripes(100, 30)
+	data := striped(100, 30)
 	for _, exec := range []kernels.Executor{cpu.New(), ref.New()} {
 		specs := mixed()
 		for i := range specs {
@@ -206,7 +206,7 @@ func TestHistoryChangesNothing(t *testing.T) {
 
 // Equal runs write equal files, on any number of cores.
 func TestSameBytes(t *testing.T) {
-	data := stripes(100, 30)
+	data := striped(100, 30)
 	var files map[string]string
 	var results []Result
 	for _, cores := range []int{2, 2, 1} {
@@ -225,7 +225,7 @@ func TestSameBytes(t *testing.T) {
 }
 
 func TestPatience(t *testing.T) {
-	data := stripes(100, 30)
+	data := striped(100, 30)
 	spec := mixed()[2]
 	var accuracy []float64
 	results, err := Run(t.Context(), cpu.New(), data, []Spec{spec}, Options{Observe: func(r Record) {
@@ -268,7 +268,7 @@ func TestPatience(t *testing.T) {
 func TestPopulationSharesValidation(t *testing.T) {
 	a, b := seeded(small(), 1), seeded(small(), 2)
 	b.Recipe.Validation = 0.1
-	_, err := Run(t.Context(), cpu.New(), stripes(30, 3), []Spec{a, b}, Options{})
+	_, err := Run(t.Context(), cpu.New(), striped(30, 3), []Spec{a, b}, Options{})
 	var setting *SettingError
 	if !errors.As(err, &setting) || setting.Field != "validation" {
 		t.Errorf("found %v", err)
@@ -321,7 +321,7 @@ func (s stopAtPopulation) Advance(ctx context.Context, until []int, report func(
 // A run that is interrupted after any number of steps and resumed, again and
 // again, ends as if it had not been: in the same files and results.
 func TestResume(t *testing.T) {
-	data := stripes(100, 30)
+	data := striped(100, 30)
 	options := Options{Snapshots: Snapshots{Log: true, Steps: []int{17}}}
 	for _, exec := range []kernels.Executor{cpu.New(), ref.New()} {
 		options.History, options.Resume = t.TempDir(), false
@@ -360,7 +360,7 @@ func TestResume(t *testing.T) {
 
 // What a killed run may leave besides its checkpoint does not matter.
 func TestResumeAfterKill(t *testing.T) {
-	data := stripes(100, 30)
+	data := striped(100, 30)
 	options := Options{History: t.TempDir(), Resume: true, Snapshots: Snapshots{Log: true}}
 	want, err := Run(t.Context(), cpu.New(), data, mixed(), options)
 	if err != nil {
@@ -410,7 +410,7 @@ func TestResumeAfterKill(t *testing.T) {
 }
 
 func TestResumeRefuses(t *testing.T) {
-	data := stripes(100, 30)
+	data := striped(100, 30)
 	dir := t.TempDir()
 	start := func(exec kernels.Executor, data *dataset.Dataset, specs []Spec, o Options) error {
 		_, err := Run(t.Context(), exec, data, specs, o)
@@ -437,7 +437,7 @@ func TestResumeRefuses(t *testing.T) {
 		change(&o)
 		return o
 	}
-	other := stripes(100, 30)
+	other := striped(100, 30)
 	other.Test.Pixels[3]++
 	for _, c := range []struct {
 		err  error
@@ -449,7 +449,7 @@ func TestResumeRefuses(t *testing.T) {
 			"\"weight_decay\" was 0.0001, is 0; \"epochs\" was 6, is 7"},
 		{start(cpu.New(), data, specs(func(s *Spec) { s.Recipe.Arch = "16-6-3" }), options), "\"arch\" was 16-5-3, is 16-6-3"},
 		{start(cpu.New(), data, append(same, same...), options), "the number of networks was 1, is 2"},
-		{start(cpu.New(), stripes(99, 30), same, options), "\"data\" was 100 + 30 images of 4x4 in 3 classes, is 99 + 30 images of 4x4 in 3 classes"},
+		{start(cpu.New(), striped(99, 30), same, options), "\"data\" was 100 + 30 images of 4x4 in 3 classes, is 99 + 30 images of 4x4 in 3 classes"},
 		{start(cpu.New(), other, same, options), "\"data\" has other images, labels or names, or was prepared otherwise"},
 		{start(cpu.New(), data, same, changed(func(o *Options) { o.Version = "2" })), "the version was 1, is 2"},
 		{start(cpu.New(), data, same, changed(func(o *Options) { o.Snapshots.Log = true })), "\"snapshots\" was none, is log"},
@@ -472,7 +472,7 @@ func TestResumeRefuses(t *testing.T) {
 
 // A directory that is damaged, or cannot be, is refused.
 func TestBadHistory(t *testing.T) {
-	data := stripes(30, 3)
+	data := striped(30, 3)
 	for _, c := range []struct {
 		name, want string
 		damage     func(dir string) error
@@ -527,7 +527,7 @@ func TestHistoryClaimed(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := func() error {
-		_, err := Run(t.Context(), cpu.New(), stripes(100, 30), []Spec{seeded(small(), 1)}, Options{History: dir})
+		_, err := Run(t.Context(), cpu.New(), striped(100, 30), []Spec{seeded(small(), 1)}, Options{History: dir})
 		return err
 	}
 	if err := again(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("history %s: process %d on ", dir, os.Getpid())) {
@@ -622,7 +622,7 @@ func TestOwnNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := stripes(60, 30)
+	data := striped(60, 30)
 	own := seeded(small(), 1)
 	own.Network = network
 	own.Recipe.Arch = "whatever"

@@ -16,7 +16,7 @@ func TestMemory(t *testing.T) {
 	}
 	r := Default()
 	r.Arch = "784-" + strings.Repeat("65536-", 200) + "10" // 3.4 TB of weights
-	_, err := Run(t.Context(), ref.New(), stripes(3, 3), []Spec{{Recipe: r, Seed: 1}}, Options{})
+	_, err := Run(t.Context(), ref.New(), striped(3, 3), []Spec{{Recipe: r, Seed: 1}}, Options{})
 	var short *memory.Error
 	if !errors.As(err, &short) || !strings.HasPrefix(err.Error(), "training 784-65536") || !strings.Contains(err.Error(), "GB of memory, ") {
 		t.Errorf("error %v", err)

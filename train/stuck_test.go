@@ -2,38 +2,20 @@ package train
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"vanilla/dataset"
 	"vanilla/infer/quality"
+	"vanilla/internal/stripes"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 )
 
-// bright is a data set of 4x4 images that is learned in no time: class c has a bright
-// row c.
-func bright() *dataset.Dataset {
-	random := rand.New(rand.NewPCG(1, 2))
-	set := func(n int) *dataset.Images {
-		s := &dataset.Images{Rows: 4, Cols: 4, Classes: 3}
-		for i := range n {
-			for p := range 16 {
-				pixel := byte(random.IntN(150))
-				if p/4 == i%3 {
-					pixel += 100
-				}
-				s.Pixels = append(s.Pixels, pixel)
-			}
-			s.Labels = append(s.Labels, byte(i%3))
-		}
-		return s
-	}
-	return &dataset.Dataset{Name: "bright", Train: set(600), Test: set(300)}
-}
+// bright is data with much noise.
+func bright() *dataset.Dataset { return stripes.New("bright", 600, 300, 150, 100) }
 
 // Recipes that really get stuck, in each way, and such that do not.
 func TestStuck(t *testing.T) {

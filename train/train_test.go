@@ -7,39 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
 
 	"vanilla/dataset"
 	"vanilla/infer"
+	"vanilla/internal/stripes"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/kernels/ref"
 	"vanilla/model"
 )
 
-// stripes is a data set that is learned in no time: 4x4 images in three
-// classes, of which class c has a bright row c.
-func stripes(train, test int) *dataset.Dataset {
-	random := rand.New(rand.NewPCG(1, 2))
-	images := func(n int) *dataset.Images {
-		s := &dataset.Images{Rows: 4, Cols: 4, Classes: 3}
-		for i := range n {
-			for p := range 16 {
-				pixel := byte(random.IntN(60))
-				if p/4 == i%3 {
-					pixel += 150
-				}
-				s.Pixels = append(s.Pixels, pixel)
-			}
-			s.Labels = append(s.Labels, byte(i%3))
-		}
-		return s
-	}
-	return &dataset.Dataset{Name: "stripes", Train: images(train), Test: images(test)}
-}
+// striped is data that is learned at once.
+func striped(train, test int) *dataset.Dataset { return stripes.New("stripes", train, test, 60, 150) }
 
 func small() Recipe {
 	r := Default()
@@ -109,7 +91,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestFits(t *testing.T) {
-	data := stripes(30, 9)
+	data := striped(30, 9)
 	for _, c := range []struct {
 		arch  string
 		batch int
@@ -139,7 +121,7 @@ func TestFits(t *testing.T) {
 			t.Errorf("%s becomes %s, want %s", arch, got.Arch, want)
 		}
 	}
-	alone := stripes(30, 9)
+	alone := striped(30, 9)
 	alone.Train.Classes, alone.Test.Classes = 1, 1
 	if err := small().Fits(alone); err == nil || err.Error() != "every label of the data is 0: want images of two classes or more" {
 		t.Errorf("data of one class: error %v", err)
@@ -149,7 +131,7 @@ func TestFits(t *testing.T) {
 // Members of a population come out as if each had been trained alone, on any
 // number of cores.
 func TestRun(t *testing.T) {
-	data := stripes(100, 50) // the last batch is a short one
+	data := striped(100, 50) // the last batch is a short one
 	relu := small()
 	relu.Arch, relu.Activation, relu.LR, relu.Epochs, relu.Batch = "16-7-4-3", "relu", 0.2, 20, 7
 	quadratic := small()
@@ -183,7 +165,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
-	data := stripes(60, 30)
+	data := striped(60, 30)
 	exec := cpu.New()
 	r := run(t, exec, data, Spec{Recipe: small(), Seed: 7, OrderSeed: 8})[0]
 	m, err := model.Decode(encode(t, r), "encoded")
@@ -210,7 +192,7 @@ func TestModel(t *testing.T) {
 
 // An interruption stops all, and keeps and evaluates what there is.
 func TestInterrupt(t *testing.T) {
-	data := stripes(60, 30)
+	data := striped(60, 30)
 	long := small()
 	long.Epochs = kernels.MaxEpochs
 	exec := cpu.New()
@@ -248,7 +230,7 @@ func TestInterrupt(t *testing.T) {
 func TestDivergence(t *testing.T) {
 	wild := small()
 	wild.Activation, wild.LR, wild.WeightDecay = "relu", 1e30, 1e8
-	results := run(t, cpu.New(), stripes(60, 30), seeded(wild, 1), seeded(small(), 1))
+	results := run(t, cpu.New(), striped(60, 30), seeded(wild, 1), seeded(small(), 1))
 	if r := results[0]; !r.Diverged || r.Interrupted || r.Model != nil || finite(r.TrainLoss) {
 		t.Errorf("the diverging network: %+v", r)
 	}
@@ -261,7 +243,7 @@ func TestDivergence(t *testing.T) {
 func TestDivergenceInTheLastStep(t *testing.T) {
 	wild := small()
 	wild.Activation, wild.LR, wild.WeightDecay = "relu", 1e30, 1e8
-	data := stripes(8, 3)
+	data := striped(8, 3)
 	wild.Epochs = 1 // one step
 	if r := run(t, cpu.New(), data, seeded(wild, 1))[0]; !r.Diverged || r.Model != nil || r.Test.N != 0 {
 		t.Errorf("the diverged network: %+v", r)
@@ -300,7 +282,7 @@ func TestExecutorFails(t *testing.T) {
 	failure := errors.New("out of order")
 	for _, exec := range []broken{{prepare: failure}, {advance: failure}, {evaluate: failure}} {
 		exec.Executor = ref.New()
-		_, err := Run(t.Context(), exec, stripes(20, 3), []Spec{{Recipe: small()}}, Options{})
+		_, err := Run(t.Context(), exec, striped(20, 3), []Spec{{Recipe: small()}}, Options{})
 		if !errors.Is(err, failure) {
 			t.Errorf("%+v: found the error %v", exec, err)
 		}

@@ -13,7 +13,7 @@ import (
 // Whoever watches, and how often, the networks that come of a run are the same, and
 // so are its records.
 func TestWatch(t *testing.T) {
-	data := stripes(100, 30)
+	data := striped(100, 30)
 	recipe := small()
 	other := small()
 	other.Arch, other.Batch, other.Shift = "16-9-3", 5, 1
@@ -83,7 +83,7 @@ func TestWatch(t *testing.T) {
 
 // What is seen of a run that stands still is that run: where it is, and what it has become.
 func TestView(t *testing.T) {
-	data, spec := stripes(100, 30), seeded(small(), 1)
+	data, spec := striped(100, 30), seeded(small(), 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var seen []int

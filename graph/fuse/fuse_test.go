@@ -22,14 +22,7 @@ import (
 func fused(t *testing.T) []*graph.Network {
 	t.Helper()
 	var all []*graph.Network
-	for _, s := range samples.All() {
-		if s.Refused != "" {
-			continue
-		}
-		n, err := graph.Lower(s.Name, s.Build(tensor.Float64))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, n := range samples.Lowered(t, tensor.Float64) {
 		if n.Unfused() == nil {
 			all = append(all, n)
 		}

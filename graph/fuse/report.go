@@ -57,10 +57,10 @@ func Report(p, q *ir.Program) []string {
 		}
 	}
 	if len(fused) > 0 {
-		lines = append(lines, "fused      of the gradients "+kinds(fused))
+		lines = append(lines, "fused      of the gradients "+ir.Kinds(fused))
 	}
 	if len(not) > 0 {
-		lines = append(lines, "not fused  of the gradients "+kinds(not)+": those of what is not fused, and the sums where they meet")
+		lines = append(lines, "not fused  of the gradients "+ir.Kinds(not)+": those of what is not fused, and the sums where they meet")
 	}
 	return lines
 }
@@ -80,7 +80,7 @@ func (n *normal) between(ops []*ir.Op) string {
 	if last != first {
 		text += " to " + n.p.Value(last.Out).Name
 	}
-	return fmt.Sprintf("%s (%s): %s %s", text, kinds(some), n.p.Value(first.Out).Name, n.why(first))
+	return fmt.Sprintf("%s (%s): %s %s", text, ir.Kinds(some), n.p.Value(first.Out).Name, n.why(first))
 }
 
 // why says what keeps an operation from being one of a layer.
@@ -121,20 +121,4 @@ func axesInWords(axes []int) string {
 		return "the columns"
 	}
 	return fmt.Sprintf("axes %v", axes)
-}
-
-// kinds counts operations: "3 map, 1 reduce".
-func kinds(ops []*ir.Op) string {
-	count := map[ir.Code]int{}
-	var codes []ir.Code
-	for _, op := range ops {
-		if count[op.Code]++; count[op.Code] == 1 {
-			codes = append(codes, op.Code)
-		}
-	}
-	var parts []string
-	for _, c := range codes {
-		parts = append(parts, fmt.Sprintf("%d %s", count[c], c))
-	}
-	return strings.Join(parts, ", ")
 }

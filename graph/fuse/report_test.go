@@ -20,14 +20,7 @@ import (
 func TestReport(t *testing.T) {
 	counts := regexp.MustCompile(`^not fused  .*?(?:\(|of the gradients )((?:\d+ [a-z]\w*(?:, )?)+)\)?: .`)
 	reports := 0
-	for _, s := range samples.All() {
-		if s.Refused != "" {
-			continue
-		}
-		n, err := graph.Lower(s.Name, s.Build(tensor.Float32))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for s, n := range samples.Lowered(t, tensor.Float32) {
 		if n.Unfused() == nil {
 			continue
 		}

@@ -1,5 +1,10 @@
 package ir
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Code says what an operation computes. The comments are the specification:
 // a value's shape stands after its name, B is the batch size, s the
 // operation's Scale, f its activation. kernels/ref computes exactly this.
@@ -183,3 +188,21 @@ func (c Code) String() string {
 
 // Layer reports whether c is one of the layer operations.
 func (c Code) Layer() bool { return c >= Dense && c < Const }
+
+func (op Op) code() Code { return op.Code }
+
+// Kinds counts operations by their codes: "3 dense, 2 act".
+func Kinds[O interface{ code() Code }](ops []O) string {
+	count := map[Code]int{}
+	var codes []Code
+	for _, op := range ops {
+		if count[op.code()]++; count[op.code()] == 1 {
+			codes = append(codes, op.code())
+		}
+	}
+	var parts []string
+	for _, c := range codes {
+		parts = append(parts, fmt.Sprintf("%d %s", count[c], c))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -6,6 +6,9 @@
 package samples
 
 import (
+	"iter"
+	"testing"
+
 	"gorgonia.org/tensor"
 
 	"vanilla/graph"
@@ -35,6 +38,25 @@ func (s Sample) Build(dtype tensor.Dtype) graph.Builder {
 		p := newPen(dtype, batch, Features, Classes)
 		s.write(p)
 		return p.g, nil
+	}
+}
+
+// Lowered are the samples that are not refused, and what they are lowered to. The test
+// ends if one is not.
+func Lowered(t testing.TB, dtype tensor.Dtype) iter.Seq2[Sample, *graph.Network] {
+	return func(yield func(Sample, *graph.Network) bool) {
+		for _, s := range All() {
+			if s.Refused != "" {
+				continue
+			}
+			n, err := graph.Lower(s.Name, s.Build(dtype))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(s, n) {
+				return
+			}
+		}
 	}
 }
 

@@ -16,62 +16,73 @@ import (
 // parameter's gradient, by name, with that of the program want in float64. (A
 // test that plants a mistake gives another program than the variant's.)
 func Gradients(exec kernels.Executor, v kernels.Variant, want *ir.Program) error {
-	// The gradient is read off the update. The learning rate is a power of two so
-	// large that what rounding W loses is small against it.
-	const lr = 1 << 12
-	data := Data(v.Program(), 21)
-	v.Optimizer.WeightDecay = 0
-	v.Schedule = kernels.Schedule{LR: lr, Name: "constant"}
-	before := Randomize(v)
-	pop, err := exec.Prepare(data, []kernels.Variant{v})
+	data, before := Data(v.Program(), 21), Randomize(v)
+	got, err := revealed(exec, data, v, before)
 	if err != nil {
 		return err
 	}
-	defer pop.Close()
-	if err := pop.Restore(0, before); err != nil {
-		return err
-	}
-	if err := pop.Advance(context.Background(), []int{1}, nil); err != nil {
-		return err
-	}
-	after, err := pop.State(0)
-	if err != nil {
-		return err
-	}
-
-	rows := make([]int32, min(v.Batch, examples))
-	order := kernels.NewOrder(v.OrderSeed, 0, examples)
-	order.Fill(rows, 0)
-	in := interpret(want, before.Params, data.Train, rows)
+	in := interpret(want, before.Params, data.Train, firstBatch(v))
 	for i, q := range want.Params {
-		got := make([]float64, len(before.Params[i]))
-		for j := range got {
-			got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / lr
-		}
-		if err := closeArrays(got, in.Values[q.Grad], 0x1p-23*largest(before.Params[i])/lr); err != nil {
+		if err := closeArrays(got[i], in.Values[q.Grad], reading(before.Params[i])); err != nil {
 			return fmt.Errorf("gradient of %s: %w", want.Value(q.Value).Name, err)
 		}
 	}
 	return nil
 }
 
+// revealingLR is a power of two so large that what rounding the weights loses is
+// small against a step.
+const revealingLR = 1 << 12
+
+// revealed are the parameters' gradients in the first step from a state, read off the
+// update.
+func revealed(exec kernels.Executor, data kernels.Data, v kernels.Variant, before kernels.State) ([][]float64, error) {
+	v.Optimizer.WeightDecay = 0
+	v.Schedule = kernels.Schedule{LR: revealingLR, Name: "constant"}
+	after, err := stepped(exec, data, v, before, 1)
+	if err != nil {
+		return nil, err
+	}
+	grads := make([][]float64, len(before.Params))
+	for i, was := range before.Params {
+		for j, w := range was {
+			grads[i] = append(grads[i], (float64(w)-float64(after.Params[i][j]))/revealingLR)
+		}
+	}
+	return grads, nil
+}
+
+// reading is how far off a gradient may be that is read off the update of w.
+func reading(w []float32) float64 { return 0x1p-23 * largest(w) / revealingLR }
+
+// stepped is a variant's state so many steps after another one.
+func stepped(exec kernels.Executor, data kernels.Data, v kernels.Variant, before kernels.State, steps int) (kernels.State, error) {
+	pop, err := exec.Prepare(data, []kernels.Variant{v})
+	if err != nil {
+		return kernels.State{}, err
+	}
+	defer pop.Close()
+	if err := pop.Restore(0, before); err != nil {
+		return kernels.State{}, err
+	}
+	if err := pop.Advance(context.Background(), []int{steps}, nil); err != nil {
+		return kernels.State{}, err
+	}
+	return pop.State(0)
+}
+
+// firstBatch are the examples of a variant's first step.
+func firstBatch(v kernels.Variant) []int32 {
+	rows := make([]int32, min(v.Batch, examples))
+	order := kernels.NewOrder(v.OrderSeed, 0, examples)
+	order.Fill(rows, 0)
+	return rows
+}
+
 // interpret runs a program in float64.
 func interpret(p *ir.Program, params [][]float32, e kernels.Examples, rows []int32) *ref.Interpreter[float64] {
 	in := ref.NewInterpreter[float64](p)
-	for i, q := range p.Params {
-		for j, w := range params[i] {
-			in.Values[q.Value][j] = float64(w)
-		}
-	}
-	var x []float64
-	var labels []byte
-	for _, r := range rows {
-		for _, pixel := range e.Row(int(r)) {
-			x = append(x, float64(pixel)/255)
-		}
-		labels = append(labels, e.Labels[r])
-	}
-	in.Run(x, labels)
+	forward(in, p, params, e, rows, true, func() float64 { return 1 })
 	return in
 }
 

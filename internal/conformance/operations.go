@@ -41,22 +41,11 @@ func Computed(t *testing.T, e kernels.Executor, p *ir.Program, steps int, a, b [
 	t.Helper()
 	v := Variant(p, 4)
 	v.Optimizer, v.Schedule = kernels.Optimizer{Name: "sgd"}, kernels.Schedule{LR: 1, Name: "constant"}
-	q, err := e.Prepare(Data(p, 5), []kernels.Variant{v})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer q.Close()
 	s := v.InitialState()
 	copy(s.Params[0], a)
 	copy(s.Params[1], b)
 	clear(s.Params[2])
-	if err := q.Restore(0, s); err != nil {
-		t.Fatal(err)
-	}
-	if err := q.Advance(t.Context(), []int{steps}, nil); err != nil {
-		t.Fatal(err)
-	}
-	after, err := q.State(0)
+	after, err := stepped(e, Data(p, 5), v, s, steps)
 	if err != nil {
 		t.Fatal(err)
 	}

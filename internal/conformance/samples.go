@@ -1,12 +1,11 @@
 package conformance
 
 import (
-	"context"
+	"slices"
 	"testing"
 
 	"gorgonia.org/tensor"
 
-	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/graph/samples"
 	"vanilla/kernels"
@@ -17,7 +16,6 @@ import (
 // float64, within what rounding to float32 may do to them. Random numbers are each
 // program's own there, and it leaves out programs of which without is true.
 func Samples(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bool) {
-	const lr = 1 << 12
 	expected, _, err := samples.PyTorch()
 	if err != nil {
 		t.Fatal(err)
@@ -29,22 +27,13 @@ func Samples(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bo
 		rows[i] = int32(i)
 	}
 	ran := 0
-	for _, s := range samples.All() {
-		if s.Refused != "" {
-			continue
-		}
-		n, err := graph.Lower(s.Name, s.Build(tensor.Float32))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for s, n := range samples.Lowered(t, tensor.Float32) {
 		p := n.Program
 		if without(p) || hasRandom(p) {
 			continue
 		}
 		ran++
 		v := Variant(n, samples.Batch)
-		v.Optimizer.WeightDecay = 0
-		v.Schedule = kernels.Schedule{LR: lr, Name: "constant"}
 		before := v.InitialState()
 		for i, q := range p.Params {
 			shape := p.Value(q.Value).Shape
@@ -52,7 +41,7 @@ func Samples(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bo
 				before.Params[i][j] = float32(w)
 			}
 		}
-		after, err := stepped(exec, data, v, before)
+		got, err := revealed(exec, data, v, before)
 		if err != nil {
 			t.Errorf("%s: %v", s.Name, err)
 			continue
@@ -64,12 +53,7 @@ func Samples(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bo
 			shape := p.Value(q.Value).Shape
 			want := make([]float64, shape.Len(0)) // zero where PyTorch has no gradient
 			copy(want, turned(expected[s.Name].Grads[i], shape, n.Transposed[i]))
-			got := make([]float64, len(want))
-			for j := range got {
-				got[j] = (float64(before.Params[i][j]) - float64(after.Params[i][j])) / lr
-			}
-			read := 0x1p-23*largest(before.Params[i])/lr + 2*unit*largest(want)
-			if err := within(got, want, allowed.grads[i]+read); err != nil {
+			if err := within(got[i], want, allowed.grads[i]+reading(before.Params[i])+2*unit*largest(want)); err != nil {
 				t.Errorf("%s: gradient of %s: %v", s.Name, p.Value(q.Value).Name, err)
 			}
 		}
@@ -79,29 +63,8 @@ func Samples(t *testing.T, exec kernels.Executor, without func(p *ir.Program) bo
 	}
 }
 
-// stepped is the state after one step.
-func stepped(exec kernels.Executor, data kernels.Data, v kernels.Variant, before kernels.State) (kernels.State, error) {
-	pop, err := exec.Prepare(data, []kernels.Variant{v})
-	if err != nil {
-		return kernels.State{}, err
-	}
-	defer pop.Close()
-	if err := pop.Restore(0, before); err != nil {
-		return kernels.State{}, err
-	}
-	if err := pop.Advance(context.Background(), []int{1}, nil); err != nil {
-		return kernels.State{}, err
-	}
-	return pop.State(0)
-}
-
 func hasRandom(p *ir.Program) bool {
-	for i := range p.Ops {
-		if p.Ops[i].Code == ir.Random {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Ops, func(op ir.Op) bool { return op.Code == ir.Random })
 }
 
 // turned is a parameter of the program's shape from the graph's layout.

@@ -48,14 +48,7 @@ func TestSetsAgreeOnTensors(t *testing.T) {
 		t.Skipf("%d sets of vectors, nothing to compare", len(sets))
 	}
 	ran := 0
-	for _, s := range samples.All() {
-		if s.Refused != "" {
-			continue
-		}
-		n, err := graph.Lower(s.Name, s.Build(tensor.Float32))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for s, n := range samples.Lowered(t, tensor.Float32) {
 		if n.Unfused() == nil {
 			continue
 		}

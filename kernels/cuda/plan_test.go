@@ -33,14 +33,7 @@ func networks(t *testing.T) []*ir.Program {
 func tensorPrograms(t *testing.T) []*ir.Program {
 	t.Helper()
 	var programs []*ir.Program
-	for _, s := range samples.All() {
-		if s.Refused != "" {
-			continue
-		}
-		n, err := graph.Lower(s.Name, s.Build(tensor.Float32))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, n := range samples.Lowered(t, tensor.Float32) {
 		if n.Unfused() != nil {
 			programs = append(programs, n.Program)
 		}

@@ -135,14 +135,7 @@ const (
 // The slopes along the inputs are those of differences, through every operation. At
 // corners, where a step leads to another slope, they are one of both sides'.
 func TestInputGradientOfSamples(t *testing.T) {
-	for _, s := range samples.All() {
-		if s.Refused != "" {
-			continue
-		}
-		n, err := graph.Lower(s.Name, s.Build(tensor.Float64))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for s, n := range samples.Lowered(t, tensor.Float64) {
 		p := n.Tensor
 		in := interpret(n, p, tensor.Float64)
 		x := slices.Clone(in.Values[p.Input])

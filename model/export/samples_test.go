@@ -13,7 +13,6 @@ import (
 
 	"gorgonia.org/tensor"
 
-	"vanilla/graph"
 	"vanilla/graph/ir"
 	"vanilla/graph/samples"
 	"vanilla/kernels/ref"
@@ -78,14 +77,7 @@ func TestONNXOfSamples(t *testing.T) {
 		pixels[i] = float64(v) / 255
 	}
 	var list []written
-	for _, s := range samples.All() {
-		if s.Refused != "" {
-			continue
-		}
-		n, err := graph.Lower(s.Name, s.Build(tensor.Float32))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for s, n := range samples.Lowered(t, tensor.Float32) {
 		for what, p := range map[string]*ir.Program{"parts": n.Program, "tensor operations": n.Tensor} {
 			m := ofSample(p)
 			data, err := ONNX(m)

@@ -18,32 +18,15 @@ import (
 	"vanilla/dataset"
 	"vanilla/internal/claim"
 	"vanilla/internal/store"
+	"vanilla/internal/stripes"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/model"
 	"vanilla/train"
 )
 
-// rows is a data set of 4x4 images in three classes that is learned in no time:
-// class c has a bright row c.
-func rows() *dataset.Dataset {
-	random := rand.New(rand.NewPCG(1, 2))
-	set := func(n int) *dataset.Images {
-		s := &dataset.Images{Rows: 4, Cols: 4, Classes: 3}
-		for i := range n {
-			for p := range 16 {
-				pixel := byte(random.IntN(200))
-				if p/4 == i%3 {
-					pixel += 50
-				}
-				s.Pixels = append(s.Pixels, pixel)
-			}
-			s.Labels = append(s.Labels, byte(i%3))
-		}
-		return s
-	}
-	return &dataset.Dataset{Name: "rows", Train: set(200), Test: set(60)}
-}
+// rows is data that differ little from noise.
+func rows() *dataset.Dataset { return stripes.New("rows", 200, 60, 200, 50) }
 
 // tiny is a sweep over rows: three rungs, six brackets, finals, and learning rates
 // of which some diverge.

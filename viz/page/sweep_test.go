@@ -22,7 +22,7 @@ func TestSweep(t *testing.T) {
 	spec.Recipe.Validation = 0.2
 	// It is interrupted after its first record, and goes on as soon as it is followed.
 	run := func(ctx context.Context, observe func(sweep.Record)) error {
-		_, err := sweep.Run(ctx, cpu.New(), stripes(), dir, spec, sweep.Options{Version: "test", Resume: true, Memory: 1, Observe: observe})
+		_, err := sweep.Run(ctx, cpu.New(), striped(), dir, spec, sweep.Options{Version: "test", Resume: true, Memory: 1, Observe: observe})
 		return err
 	}
 	short, interrupt := context.WithCancel(t.Context())

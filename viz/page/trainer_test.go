@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"runtime"
 	"slices"
@@ -18,6 +17,7 @@ import (
 
 	"vanilla/dataset"
 	"vanilla/graph"
+	"vanilla/internal/stripes"
 	"vanilla/kernels"
 	"vanilla/kernels/cpu"
 	"vanilla/model"
@@ -25,29 +25,12 @@ import (
 	"vanilla/train"
 )
 
-// stripes is a data set that is learned in no time: 4x4 images in three classes, of which class c has a bright row c.
-func stripes() *dataset.Dataset {
-	random := rand.New(rand.NewPCG(1, 2))
-	images := func(n int) *dataset.Images {
-		s := &dataset.Images{Rows: 4, Cols: 4, Classes: 3}
-		for i := range n {
-			for p := range 16 {
-				pixel := byte(random.IntN(60))
-				if p/4 == i%3 {
-					pixel += 150
-				}
-				s.Pixels = append(s.Pixels, pixel)
-			}
-			s.Labels = append(s.Labels, byte(i%3))
-		}
-		return s
-	}
-	return &dataset.Dataset{Name: "stripes", Train: images(300), Test: images(60)}
-}
+// striped is data that is learned at once.
+func striped() *dataset.Dataset { return stripes.New("stripes", 300, 60, 60, 150) }
 
 // trains is a trainer of stripes.
 func trains() Trainer {
-	return Trainer{Executor: cpu.New(), Data: stripes(), Version: "test"}
+	return Trainer{Executor: cpu.New(), Data: striped(), Version: "test"}
 }
 
 // recipe is one for stripes.
@@ -376,7 +359,7 @@ func TestFollow(t *testing.T) {
 
 // There is a control for each field of recipes, and a choice, with what it means, for each name in the tables.
 func TestControls(t *testing.T) {
-	c := newControls(stripes())
+	c := newControls(striped())
 	choices := 0
 	for i, field := range train.Fields() {
 		found := c.Fields[i]
@@ -401,7 +384,7 @@ func TestControls(t *testing.T) {
 	if want := len(graph.Activations()) + len(graph.Losses()) + len(kernels.Optimizers()) + len(kernels.Schedules()) + len(kernels.Inits()) + len(train.Blocks()) + len(train.Norms()); choices != want {
 		t.Errorf("%d choices, want %d", choices, want)
 	}
-	if len(c.Recipes) != 2 || c.Recipes["lesson"].Recipe.Arch != "16-16-16-3" || c.Recipes["default"].Recipe.Fits(stripes()) != nil {
+	if len(c.Recipes) != 2 || c.Recipes["lesson"].Recipe.Arch != "16-16-16-3" || c.Recipes["default"].Recipe.Fits(striped()) != nil {
 		t.Errorf("found %+v", c.Recipes)
 	}
 }
