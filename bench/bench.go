@@ -89,6 +89,9 @@ type Result struct {
 	Loss          float64 `json:"loss"`
 	ReferenceLoss float64 `json:"reference_loss,omitempty"`
 	Verified      int     `json:"verified,omitempty"`
+	// Failed is why a peer has no times: it is missing, failed, or has learned
+	// something else. The rest of the case goes on without it.
+	Failed string `json:"failed,omitempty"`
 	// Versions are those of what a peer is made of.
 	Versions map[string]string `json:"versions,omitempty"`
 	Version  string            `json:"version"`
@@ -108,6 +111,8 @@ type Bench struct {
 	// Progress is called before each timed round of each executor, and with
 	// round -1 before the reference trains.
 	Progress func(executor string, round int)
+	// Budget, if not nil, limits how long a peer is waited for.
+	Budget *Budget
 
 	reference reference
 }
@@ -121,7 +126,7 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 		return nil, fmt.Errorf("rounds %d: want 1 or more", b.Rounds)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.Cores))
-	runners, err := start(ctx, c, executors)
+	runners, err := b.start(ctx, c, executors)
 	defer func() {
 		for _, r := range runners {
 			r.close()
@@ -138,19 +143,46 @@ func (b *Bench) Run(ctx context.Context, c Case, executors []kernels.Executor) (
 	b.Progress("ref", -1)
 	results := make([]Result, len(runners))
 	for k, r := range runners {
-		verdict, err := check.verify(ctx, r)
+		var v verdict
+		err := survived(ctx, r, func() (err error) {
+			v, err = check.verify(ctx, r)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		results[k] = b.result(c, r, took, k, verdict)
+		results[k] = b.result(c, r, took, k, v)
 	}
 	return results, nil
+}
+
+// survived lets a runner do something, unless it has failed before. If a peer fails,
+// that is no error: its result will say why. What else fails ends the case.
+func survived(ctx context.Context, r runner, do func() error) error {
+	p, peer := r.(*process)
+	if peer && p.failed != nil {
+		return nil
+	}
+	err := do()
+	if err == nil || !peer || ctx.Err() != nil {
+		return err
+	}
+	p.failed = err
+	return nil
+}
+
+// failure is why a runner has no times, nothing if it has.
+func failure(r runner) string {
+	if p, peer := r.(*process); peer && p.failed != nil {
+		return p.failed.Error()
+	}
+	return ""
 }
 
 // start makes a case's runners: the baseline if it has one, executors, which must
 // come to what the reference comes to, and peers. After an error too, they are to
 // be closed.
-func start(ctx context.Context, c Case, executors []kernels.Executor) (runners []runner, err error) {
+func (b *Bench) start(ctx context.Context, c Case, executors []kernels.Executor) (runners []runner, err error) {
 	if c.Widths != nil {
 		runners = append(runners, newBaseline(c))
 	}
@@ -165,11 +197,12 @@ func start(ctx context.Context, c Case, executors []kernels.Executor) (runners [
 		runners = append(runners, r)
 	}
 	for _, p := range c.Peers {
-		r, err := p.start(ctx, c)
-		if err != nil {
+		b.Progress("starting "+p.Name, 0)
+		r := &process{peer: p, c: c, patience: b.Budget.patience()}
+		runners = append(runners, r)
+		if err := survived(ctx, r, func() error { return r.start(ctx) }); err != nil {
 			return runners, err
 		}
-		runners = append(runners, r)
 	}
 	return runners, nil
 }
@@ -192,6 +225,9 @@ func (b *Bench) measure(ctx context.Context, c Case, runners []runner, check *ch
 			return nil, err
 		}
 		for k := range runners {
+			if failure(runners[k]) != "" {
+				continue
+			}
 			total := 0.0
 			for _, s := range took[k] {
 				total += s
@@ -204,7 +240,6 @@ func (b *Bench) measure(ctx context.Context, c Case, runners []runner, check *ch
 
 // result is what is known of runner k in the end.
 func (b *Bench) result(c Case, r runner, t *timing, k int, v verdict) Result {
-	low, median, high := sample.Quartiles(t.seconds[k])
 	cores := c.Cores
 	if r.name() == Handrolled {
 		cores = 1
@@ -212,13 +247,17 @@ func (b *Bench) result(c Case, r runner, t *timing, k int, v verdict) Result {
 	result := Result{
 		Suite: c.Suite, Case: c.Name, Executor: r.name(), Networks: r.networks(), Cores: cores,
 		Batch: c.Variants[0].Batch, Steps: c.Steps,
-		N: b.Rounds, Samples: t.seconds[k], Median: median, LowerQuartile: low, UpperQuartile: high,
-		GFLOPS: c.flops() / median / 1e9,
-		Loss:   v.loss, ReferenceLoss: v.reference, Verified: v.networks,
 		Revision: Revision(), Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine(),
 	}
-	result.MemoryMB, result.MemoryOf = r.memory()
 	result.Device, result.Versions = r.device()
+	if result.Failed = failure(r); result.Failed != "" {
+		return result
+	}
+	low, median, high := sample.Quartiles(t.seconds[k])
+	result.N, result.Samples, result.Median, result.LowerQuartile, result.UpperQuartile = b.Rounds, t.seconds[k], median, low, high
+	result.GFLOPS = c.flops() / median / 1e9
+	result.Loss, result.ReferenceLoss, result.Verified = v.loss, v.reference, v.networks
+	result.MemoryMB, result.MemoryOf = r.memory()
 	if r.onProcessor() {
 		_, result.Ceiling, _ = sample.Quartiles(t.ceilings[cores])
 		result.OfCeiling = result.GFLOPS / result.Ceiling
@@ -263,6 +302,9 @@ func (b *Bench) round(ctx context.Context, c Case, runners []runner, round int, 
 			// The order rotates, so that nobody always runs after the same one.
 			k := (i + round + slice) % len(runners)
 			r := runners[k]
+			if failure(r) != "" {
+				continue
+			}
 			if slice == 0 {
 				b.Progress(r.name(), round)
 			}
@@ -276,16 +318,19 @@ func (b *Bench) round(ctx context.Context, c Case, runners []runner, round int, 
 			}
 			turn := time.Duration(0)
 			for at, part := range parts {
-				if at == 1 {
-					if err := check.mark(r); err != nil {
-						return nil, fmt.Errorf("%s: %w", r.name(), err)
+				err := survived(ctx, r, func() error {
+					if at == 1 {
+						if err := check.mark(r); err != nil {
+							return err
+						}
 					}
-				}
-				t, err := r.advance(ctx, part)
+					t, err := r.advance(ctx, part)
+					turn += t
+					return err
+				})
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", r.name(), err)
 				}
-				turn += t
 			}
 			took[k] = append(took[k], turn.Seconds())
 		}

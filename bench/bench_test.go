@@ -370,6 +370,28 @@ func TestCases(t *testing.T) {
 			t.Errorf("%s: %s", suite, got)
 		}
 	}
+	for device, want := range map[string]string{"cpu": "1:one 64:many", "cuda": "1:one 512:many 4096:many"} {
+		got := map[string]bool{}
+		peers := []Peer{{Name: "one", Population: 1, Device: device}, {Name: "many", Population: 64, Device: device}}
+		cases, err := Cases("peers", data, Options{Peers: peers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cases {
+			got[fmt.Sprintf("%d:%s", len(c.Variants), c.Peers[0].Name)] = len(c.Peers) == 1
+		}
+		for _, w := range strings.Fields(want) {
+			if !got[w] || len(got) != len(strings.Fields(want)) {
+				t.Errorf("on %s: %v, want %s", device, got, want)
+			}
+		}
+	}
+	if cases, err := Cases("peers", data, Options{Networks: []int{3}}); err != nil || len(cases[0].Variants) != 3 {
+		t.Errorf("%v", err)
+	}
+	if _, err := Cases("peers", data, Options{Networks: []int{0}}); err == nil || !strings.Contains(err.Error(), "want 1 or more") {
+		t.Errorf("a population of none: %v", err)
+	}
 	if _, err := Cases("speed", data, Options{}); err == nil || !strings.Contains(err.Error(), "suite speed: want step, population, wide, eval, peers") {
 		t.Error(err)
 	}

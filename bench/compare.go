@@ -24,7 +24,7 @@ func ReadResults(r io.Reader, name string) ([]Result, error) {
 		if err := json.Unmarshal(lines.Bytes(), &result); err != nil {
 			return nil, fmt.Errorf("%s, line %d: %w", name, n, err)
 		}
-		if len(result.Samples) == 0 {
+		if len(result.Samples) == 0 && result.Failed == "" {
 			return nil, fmt.Errorf("%s, line %d: want a result of vanilla bench --json with samples, found none", name, n)
 		}
 		results = append(results, result)
@@ -60,6 +60,9 @@ func Compare(before, after []Result, s Spread) []Change {
 	var changes []Change
 	for _, b := range before {
 		for _, a := range after {
+			if a.Failed != "" || b.Failed != "" {
+				continue
+			}
 			if a.Suite != b.Suite || a.Case != b.Case || a.Executor != b.Executor || a.Networks != b.Networks {
 				continue
 			}

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // conversation is with a process that works when it is asked to: a line asks, a
@@ -15,8 +17,11 @@ import (
 type conversation struct {
 	cmd    *exec.Cmd
 	ask    io.WriteCloser
+	out    io.Closer // what answer reads
 	answer *bufio.Reader
 	errs   *tail
+	ended  bool
+	failed error // of the process, once it has ended
 }
 
 // begin starts the process.
@@ -31,13 +36,20 @@ func (c *conversation) begin(cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	c.answer = bufio.NewReader(out)
+	c.out, c.answer = out, bufio.NewReader(out)
+	cmd.WaitDelay = time.Second // for children of its own that outlive it
 	return cmd.Start()
 }
 
 // read reads an answer.
 func (c *conversation) read(answer any) error {
 	line, err := c.answer.ReadBytes('\n')
+	if errors.Is(err, io.EOF) {
+		// It has nothing more to say: what it complains of is there when it has ended.
+		timer := time.AfterFunc(time.Second, c.kill)
+		c.end()
+		timer.Stop()
+	}
 	if err != nil {
 		return err
 	}
@@ -57,8 +69,17 @@ func (c *conversation) do(request string, answer any) error {
 
 // end lets the process end, which it does when there is nobody left to ask.
 func (c *conversation) end() error {
-	c.ask.Close()
-	return c.cmd.Wait()
+	if !c.ended {
+		c.ask.Close()
+		c.failed, c.ended = c.cmd.Wait(), true
+	}
+	return c.failed
+}
+
+// kill ends the process at once, and whoever waits for an answer.
+func (c *conversation) kill() {
+	c.cmd.Process.Kill()
+	c.out.Close()
 }
 
 // tail keeps the end of what is written to it.

@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -31,6 +33,7 @@ var sections = []struct{ suite, title, about string }{
 	{"wide", "Wide networks, one core", "tanh units, batch 256; a few steps, as long as an epoch would be."},
 	{"eval", "Evaluation, one core", "784-16-16-10 forward over the 60,000 training images."},
 	{"peers", "Beside other frameworks", "Batch 32; [the scripts and what was tried](../peers). They start from the same weights and must come to the same loss."},
+	{CeilingsSuite, "Ceilings", "What devices do at most: multiply-adds in a processor's registers; on a GPU, reading the L2 and shared memory, and products on tensor cores. The kernels' model has them as assumptions."},
 	{"repeat", "The harness against itself", "The same work several times on one commit, and once by an executor that is slowed by a tenth: every pair of runs compared as `vanilla bench --compare` does."},
 }
 
@@ -72,6 +75,8 @@ prepares and takes its first step (of a peer: its whole process). Versions, devi
 				b.WriteString(accuracyTable(f, named, "../../"))
 			case CompletionsSuite:
 				b.WriteString(completionsText(f))
+			case CeilingsSuite:
+				b.WriteString(ceilingsTable(f))
 			case "repeat":
 				b.WriteString(repeatText(f))
 			default:
@@ -139,6 +144,9 @@ func origin(f File, link string) string {
 	case len(f.Accuracies) > 0 && f.Accuracies[0].Revision != "":
 		a := f.Accuracies[0]
 		parts = append(parts, "revision "+a.Revision, "vanilla "+a.Version, a.Machine.Go)
+	case len(f.Ceilings) > 0:
+		c := f.Ceilings[0]
+		parts = append(parts, "revision "+c.Revision, "vanilla "+c.Version, c.Machine.Go, plural(c.N, "round"))
 	case len(f.Completions) > 0:
 		c := f.Completions[0]
 		parts = append(parts, "revision "+c.Revision, "vanilla "+c.Version, c.Machine.Go, plural(c.N, "seed"))
@@ -189,7 +197,7 @@ func sideBySide(files []File) string {
 // said "1 networks" once.
 func median(results []Result, like Result) string {
 	for _, r := range results {
-		if r.Executor == like.Executor && strings.Replace(r.Case, " 1 networks", " 1 network", 1) == like.Case {
+		if r.Failed == "" && r.Executor == like.Executor && strings.Replace(r.Case, " 1 networks", " 1 network", 1) == like.Case {
 			return milliseconds(r.Median)
 		}
 	}
@@ -211,6 +219,10 @@ func resultsTable(f File) string {
 		if i > 0 && f.Results[i-1].Case == r.Case {
 			title = ""
 		}
+		if r.Failed != "" {
+			rows = append(rows, append([]string{title, name(r), fmt.Sprint(r.Cores), "failed"}, slices.Repeat([]string{"–"}, 6)...))
+			continue
+		}
 		row := []string{title, name(r), fmt.Sprint(r.Cores), "**" + milliseconds(r.Median) + "**",
 			milliseconds(r.LowerQuartile) + "–" + milliseconds(r.UpperQuartile), threeDigits(1 / r.Median),
 			times(r.Ratio), threeDigits(r.GFLOPS), percent(r.OfCeiling), "–"}
@@ -220,6 +232,11 @@ func resultsTable(f File) string {
 		rows = append(rows, row)
 	}
 	out := table([]string{"", "executor", "cores", "ms", "quartiles", "network-epochs/s", "× handrolled", "dense GFLOP/s", "of the ceiling", "MB"}, rows)
+	for _, r := range f.Results {
+		if r.Failed != "" {
+			out += fmt.Sprintf("\n%s, %s failed: %s\n", r.Case, r.Executor, strings.Join(strings.Fields(r.Failed), " "))
+		}
+	}
 	var versions []string
 	for _, r := range f.Results {
 		var parts []string
@@ -581,12 +598,13 @@ func peersTable(results []Result) string {
 		if a.networks != b.networks {
 			return a.networks - b.networks
 		}
-		if x, y := medians[a][cores[0]], medians[b][cores[0]]; x < y {
-			return -1
-		} else if x > y {
-			return 1
+		time := func(r row) float64 { // what has none comes last
+			if m := medians[r][cores[0]]; m > 0 {
+				return m
+			}
+			return math.Inf(1)
 		}
-		return 0
+		return cmp.Compare(time(a), time(b))
 	})
 	header := []string{""}
 	for _, c := range cores {

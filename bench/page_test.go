@@ -116,6 +116,39 @@ func TestPageFollowsFiles(t *testing.T) {
 	}
 }
 
+// What gpu-bench leaves is read as it is: a file of several suites, in which a peer
+// has failed, and one of ceilings.
+func TestPageOfGPU(t *testing.T) {
+	dir := t.TempDir()
+	const row = `{"suite":"%s","case":"512 networks, 16 cores","executor":"%s","device":"a GPU","networks":512,"cores":16,"batch":32,%s"date":"2026-01-03","revision":"abc","machine":{"cpu":"A CPU"}}`
+	const timed = `"n":2,"samples":[0.001,0.001],"seconds_per_epoch":0.001,`
+	lines := []string{
+		fmt.Sprintf(row, "peers", "cuda", timed),
+		fmt.Sprintf(row, "peers", "jax-vmap-own", `"failed":"not ready: EOF: out of\nmemory",`),
+		fmt.Sprintf(row, "population", "cuda", timed),
+	}
+	ceiling := `{"suite":"ceilings","what":"L2, read","executor":"cuda","device":"a GPU","unit":"GB/s","n":3,"samples":[5000,5100,5200],"median":5100,"lower_quartile":5050,"upper_quartile":5150,` +
+		`"date":"2026-01-03","revision":"abc","machine":{"cpu":"A CPU"}}`
+	for name, text := range map[string]string{"cuda-2026-01-03-1200.jsonl": strings.Join(lines, "\n"), "ceilings-cuda-2026-01-03-1200.jsonl": ceiling} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := NewPage(dir, "../recipes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| 512 networks, 16 cores | **cuda** | 16 | **1** |", "|  | jax-vmap-own | 16 | failed |",
+		"512 networks, 16 cores, jax-vmap-own failed: not ready: EOF: out of memory\n",
+		"## Ceilings", "2026-01-03 · revision abc", "| a GPU | L2, read | **5100** | 5050–5150 | GB/s |",
+	} {
+		if !strings.Contains(page.Text, want) {
+			t.Errorf("no %q in\n%s", want, page.Text)
+		}
+	}
+}
+
 func TestFill(t *testing.T) {
 	const page = "a\n<!-- results:x -->\nold\n<!-- /results -->\nb\n"
 	got, err := Fill(page, map[string]string{"x": "new\n"})

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -24,7 +25,8 @@ type Peer struct {
 	Name string `json:"name"`
 	File string `json:"file"`
 	Case string `json:"case"`
-	// Population is the number of networks it trains at once.
+	// Population is 1 for a peer that trains one network. One that trains
+	// populations, of any size, has more: those of its check.
 	Population int `json:"population"`
 	// Batches is "own" if every network of a population has its own sample
 	// order, "shared" if all see the same batches.
@@ -72,54 +74,71 @@ type process struct {
 	conversation
 	peer   Peer
 	c      Case
-	file   string        // its weights are exchanged in
-	params [][][]float32 // of its networks in the end, once they were asked for
-	hello  struct {
+	file   string // its weights are exchanged in
+	failed error  // why it goes no further
+	// patience is how long it may take to start, and for an epoch.
+	patience time.Duration
+	params   [][][]float32 // of its networks in the end, once they were asked for
+	hello    struct {
 		Ready    bool              `json:"ready"`
 		Device   string            `json:"device"`
 		Versions map[string]string `json:"versions"`
 	}
 }
 
-// startTimeout allows for imports and compilation.
-const startTimeout = 5 * time.Minute
+// peerPatience allows for imports and compilation, and for an epoch of the largest
+// population.
+const peerPatience = 5 * time.Minute
 
 // start runs the peer's script and waits until it is ready.
-func (p Peer) start(ctx context.Context, c Case) (*process, error) {
-	args := []string{p.File, "--case", p.Case, "--batch", strconv.Itoa(c.Variants[0].Batch), "--threads", strconv.Itoa(c.Cores)}
-	if p.Population > 1 {
-		args = append(args, "--population", strconv.Itoa(len(c.Variants)))
+func (p *process) start(ctx context.Context) error {
+	args := []string{p.peer.File, "--case", p.peer.Case, "--batch", strconv.Itoa(p.c.Variants[0].Batch), "--threads", strconv.Itoa(p.c.Cores)}
+	if p.peer.Population > 1 {
+		args = append(args, "--population", strconv.Itoa(len(p.c.Variants)))
 	}
-	if n := c.Data.Train.Len(); n != 60000 {
+	if n := p.c.Data.Train.Len(); n != 60000 {
 		args = append(args, "--examples", strconv.Itoa(n))
 	}
-	weights, err := writeWeights(c.Variants)
-	if err != nil {
-		return nil, err
+	var err error
+	if p.file, err = writeWeights(p.c.Variants); err != nil {
+		return err
 	}
-	args = append(args, "--device", p.Device, "--initial", weights)
-	run := &process{peer: p, c: c, file: weights}
-	cmd := exec.CommandContext(ctx, p.Python, args...)
-	cmd.Dir = p.Dir
-	if err := run.begin(cmd); err != nil {
-		os.Remove(weights)
-		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	args = append(args, "--device", p.peer.Device, "--initial", p.file)
+	cmd := exec.CommandContext(ctx, p.peer.Python, args...)
+	cmd.Dir = p.peer.Dir
+	// Several processes share a GPU, of which JAX takes three quarters otherwise.
+	cmd.Env = append(os.Environ(), "XLA_PYTHON_CLIENT_PREALLOCATE=false")
+	if err := p.begin(cmd); err != nil {
+		return err
 	}
-	timer := time.AfterFunc(startTimeout, func() { cmd.Process.Kill() })
-	defer timer.Stop()
-	if err := run.read(&run.hello); err != nil || !run.hello.Ready {
-		run.close()
-		return nil, fmt.Errorf("%s: not ready: %v: %s", p.Name, err, run.errs)
+	err = p.waiting(func() error { return p.read(&p.hello) })
+	if err != nil || !p.hello.Ready {
+		return fmt.Errorf("not ready: %v: %s", err, p.errs)
 	}
-	return run, nil
+	return nil
+}
+
+// waiting ends the process if it does not do something in time.
+func (p *process) waiting(do func() error) error {
+	timer := time.AfterFunc(p.patience, p.kill)
+	err := do()
+	if !timer.Stop() {
+		return fmt.Errorf("no answer in %v: %w", p.patience.Round(time.Second), cmp.Or(err, context.DeadlineExceeded))
+	}
+	return err
 }
 
 func (p *process) name() string                        { return p.peer.Name }
 func (p *process) device() (string, map[string]string) { return p.hello.Device, p.hello.Versions }
 func (p *process) onProcessor() bool                   { return p.peer.Device == "cpu" }
-func (p *process) networks() int                       { return max(1, p.peer.Population) }
-func (p *process) sameOrder() bool                     { return false }
-func (p *process) wrong() float64                      { return 0 }
+func (p *process) networks() int {
+	if p.peer.Population > 1 {
+		return len(p.c.Variants)
+	}
+	return 1
+}
+func (p *process) sameOrder() bool { return false }
+func (p *process) wrong() float64  { return 0 }
 
 func (p *process) memory() (float64, string) {
 	peak, ok := status(strconv.Itoa(p.cmd.Process.Pid), "VmHWM")
@@ -131,6 +150,9 @@ func (p *process) memory() (float64, string) {
 
 func (p *process) close() error {
 	defer os.Remove(p.file)
+	if p.cmd == nil || p.cmd.Process == nil {
+		return nil
+	}
 	return p.end()
 }
 
@@ -138,7 +160,7 @@ func (p *process) close() error {
 func (p *process) advance(context.Context, int) (time.Duration, error) {
 	var report struct{ Seconds, Loss float64 }
 	start := time.Now()
-	err := p.do("epoch", &report)
+	err := p.waiting(func() error { return p.do("epoch", &report) })
 	return time.Since(start), err
 }
 
@@ -146,7 +168,7 @@ func (p *process) advance(context.Context, int) (time.Duration, error) {
 func (p *process) weights(i int) ([][]float32, error) {
 	if p.params == nil {
 		var written struct{ Weights string }
-		if err := p.do("weights "+p.file, &written); err != nil {
+		if err := p.waiting(func() error { return p.do("weights "+p.file, &written) }); err != nil {
 			return nil, err
 		}
 		f, err := os.Open(p.file)
@@ -155,7 +177,7 @@ func (p *process) weights(i int) ([][]float32, error) {
 		}
 		defer f.Close()
 		if p.params, err = readWeights(f, p.c.Variants[:p.networks()]); err != nil {
-			return nil, fmt.Errorf("%s: its weights: %w", p.peer.Name, err)
+			return nil, fmt.Errorf("its weights: %w", err)
 		}
 	}
 	return p.params[i], nil

@@ -3,10 +3,15 @@ package bench
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vanilla/kernels/cpu"
 )
@@ -69,7 +74,7 @@ done
 		t.Fatal(err)
 	}
 
-	p := shellPeer(t, strings.Replace(answer, "WRITE", "cp "+learned+" $file", 1))
+	p := shellPeer(t, strings.Replace("echo $XLA_PYTHON_CLIENT_PREALLOCATE >memory\n"+answer, "WRITE", "cp "+learned+" $file", 1))
 	c.Peers = []Peer{p}
 	results, err := run(c, 3, cpu.New())
 	if err != nil {
@@ -93,29 +98,101 @@ done
 	if _, err := os.Stat(weights); !os.IsNotExist(err) {
 		t.Errorf("%s is left behind: %v", weights, err)
 	}
+	if memory, _ := os.ReadFile(filepath.Join(p.Dir, "memory")); string(memory) != "false\n" {
+		t.Errorf("JAX takes memory before it needs it: %q", memory)
+	}
 	asked, _ := os.ReadFile(filepath.Join(p.Dir, "asked"))
 	if got := string(asked); got != "epoch\nepoch\nepoch\nweights\n" {
 		t.Errorf("asked for %q", got)
 	}
 
-	for want, script := range map[string]string{
+	// A peer that is missing or fails, at the start, within a round or in the end, is a
+	// row that says why: the others have their times.
+	scripts := map[string]string{
 		// The initial weights are still in the file.
-		"small, shell: after the 21 timed steps the loss of its networks is": strings.Replace(answer, "WRITE", "true", 1),
-		"shell: its weights: network 0 of 1: unexpected EOF":                 strings.Replace(answer, "WRITE", "echo 1234 >$file", 1),
-		"shell: its weights: more than the 1 networks' numbers":              strings.Replace(answer, "WRITE", "echo 1234 >>$file", 1),
-		"no such framework": "echo no such framework >&2; exit 1",
-		"shell: not ready":  "echo '{}'",
-		"shell: EOF":        `echo '{"ready": true}'; read line`,
-	} {
-		c.Peers = []Peer{shellPeer(t, script)}
-		if _, err := run(c, 3, cpu.New()); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
+		"small, broken: after the 21 timed steps the loss of its networks is": strings.Replace(answer, "WRITE", "true", 1),
+		"its weights: network 0 of 1: unexpected EOF":                         strings.Replace(answer, "WRITE", "echo 1234 >$file", 1),
+		"its weights: more than the 1 networks' numbers":                      strings.Replace(answer, "WRITE", "echo 1234 >>$file", 1),
+		"not ready: EOF: no such framework":                                   "echo no such framework >&2; exit 1",
+		"not ready: <nil>":                                                    "echo '{}'",
+		"EOF: out of memory":                                                  `echo '{"ready": true}'; read line; echo out of memory >&2`,
+		"no such file or directory":                                           "",
+	}
+	wants := slices.Sorted(maps.Keys(scripts))
+	c.Peers = nil
+	for _, want := range wants {
+		broken := shellPeer(t, scripts[want])
+		broken.Name = "broken"
+		if scripts[want] == "" {
+			broken.Python = filepath.Join(broken.Dir, "python")
 		}
+		c.Peers = append(c.Peers, broken)
+	}
+	c.Peers = append(c.Peers, p)
+	if results, err = run(c, 3, cpu.New()); err != nil || len(results) != 3+len(wants) {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	for i, r := range results {
+		if k := i - 2; k >= 0 && k < len(wants) {
+			if r.Executor != "broken" || !strings.Contains(r.Failed, wants[k]) || r.N != 0 || r.Samples != nil || r.Median != 0 || r.Revision == "" {
+				t.Errorf("%+v, want %q", r, wants[k])
+			}
+		} else if r.Failed != "" || r.N != 3 || len(r.Samples) != 3 || r.Verified != 1 {
+			t.Errorf("%+v", r)
+		}
+	}
+	shown(t, results)
+	// One that is not waited for any longer: the budget is used up.
+	c.Peers = []Peer{shellPeer(t, "read line")}
+	b := Bench{Rounds: 1, Progress: func(string, int) {}, Budget: &Budget{Elapsed: func() time.Duration { return 1 }}}
+	if results, err := b.Run(context.Background(), c, nil); err != nil || !strings.Contains(results[1].Failed, "no answer in 0s") || results[0].N != 1 {
+		t.Errorf("%+v, %v", results, err)
+	}
+	// Who interrupts everything gets no rows.
+	interrupted, cancel := context.WithCancel(context.Background())
+	b = Bench{Rounds: 1, Progress: func(string, int) { cancel() }}
+	if results, err := b.Run(interrupted, c, nil); err == nil {
+		t.Errorf("%+v in spite of an interrupt", results)
 	}
 	if _, err := LoadPeers(t.TempDir(), "python", "cpu"); err == nil {
 		t.Error("an empty directory has peers")
 	}
 	if peers, err := LoadPeers(p.Dir, "python", "cuda"); err != nil || len(peers) > 0 {
 		t.Errorf("found %v for a device that the peer has not, %v", peers, err)
+	}
+}
+
+// shown: what has failed is a row of every page and no time of any.
+func shown(t *testing.T, results []Result) {
+	t.Helper()
+	var text, lines strings.Builder
+	if err := WriteTable(&text, results); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		line, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines.Write(append(line, '\n'))
+	}
+	read, err := ReadResults(strings.NewReader(lines.String()), "peers")
+	if err != nil || !reflect.DeepEqual(read, results) {
+		t.Fatalf("%+v came back, %v", read, err)
+	}
+	if _, err := Picture(results, Paper, "svg"); err != nil {
+		t.Error(err)
+	}
+	if changes := Compare(results, results, Spread{}); len(changes) != 3 {
+		t.Errorf("%d changes of three", len(changes))
+	}
+	page := resultsTable(File{Results: results})
+	for _, s := range []string{text.String(), page} {
+		if !strings.Contains(s, "broken failed: ") || strings.Contains(s, "NaN") || strings.Contains(s, "Inf") {
+			t.Error(s)
+		}
+	}
+	if s := peersTable(results); !strings.Contains(s, "| broken | – |") || strings.Index(s, "broken") < strings.Index(s, "shell") {
+		t.Error(s)
 	}
 }

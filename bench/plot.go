@@ -66,6 +66,7 @@ func Plot(results []Result, file string) error {
 
 // Picture is what Plot draws, in a theme and a format: png, svg or pdf.
 func Picture(results []Result, theme Theme, format string) ([]byte, error) {
+	results = slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Failed != "" })
 	if len(results) == 0 {
 		return nil, fmt.Errorf("no results to plot")
 	}

@@ -32,6 +32,7 @@ type File struct {
 	Results     []Result      // of suites that time cases
 	Completions []Completions // of to-accuracy
 	Accuracies  []Accuracy    // of accuracy
+	Ceilings    []Ceiling     // of ceilings
 }
 
 // portableSuite is the suite step with the binary of the tag purego.
@@ -78,6 +79,11 @@ func readFile(path string) ([]File, error) {
 		f.Suite = CompletionsSuite
 		if f.Completions, err = readLines[Completions](text); err == nil {
 			f.Machine = f.Completions[0].Machine.String()
+		}
+	case strings.HasPrefix(name, CeilingsSuite+"-"):
+		f.Suite = CeilingsSuite
+		if f.Ceilings, err = readLines[Ceiling](text); err == nil {
+			f.Machine = f.Ceilings[0].Machine.String()
 		}
 	default:
 		all, err := ReadResults(bytes.NewReader(text), path)

@@ -27,7 +27,7 @@ func SuiteNames() []string {
 type Options struct {
 	Arch     string // suite step
 	Batches  []int  // suite step
-	Networks []int  // suite population: sizes
+	Networks []int  // suites population and peers: sizes
 	Rounds   int    // horizon of the schedule, at least as many epochs as are run
 	Examples int    // training images used, the first ones
 	Peers    []Peer // suite peers
@@ -51,7 +51,8 @@ const (
 //   - eval: one network on one core, forward over the training images;
 //   - repeat: one network on one core at batch 32, for [Bench.Repeat];
 //   - peers: one network of batch 32 and a population of 64, on one core and on
-//     all, beside other frameworks.
+//     all, beside other frameworks; where those run on a GPU, populations of 512
+//     and 4,096.
 func Cases(suite string, data *dataset.Dataset, o Options) ([]Case, error) {
 	m := maker{suite: suite, data: data, set: train.Data(data), options: o, recipe: train.Default()}
 	if e := &m.set.Train; o.Examples > 0 && o.Examples < e.Len() {
@@ -144,7 +145,7 @@ func (m *maker) repeat() error {
 func (m *maker) populations() error {
 	for _, n := range or(m.options.Networks, []int{1, 4, 16, 64, 256, 1024, 4096}) {
 		if n < 1 {
-			return &train.SettingError{Field: "networks", Value: n, Problem: "want 1 or more"}
+			return networksProblem(n)
 		}
 		equal := slices.Repeat([]train.Recipe{m.recipe}, n)
 		mixed := slices.Clone(equal)
@@ -194,15 +195,21 @@ func (m *maker) wide() error {
 }
 
 func (m *maker) peers() error {
-	all := runtime.GOMAXPROCS(0)
-	for _, cores := range slices.Compact([]int{1, all}) {
-		for _, n := range []int{1, peerPopulation} {
+	cores, sizes := coresAlike(), []int{1, 64}
+	if slices.ContainsFunc(m.options.Peers, func(p Peer) bool { return p.Device == "cuda" }) {
+		cores, sizes = cores[len(cores)-1:], []int{1, 512, 4096} // the cores only feed the GPU
+	}
+	for _, cores := range cores {
+		for _, n := range or(m.options.Networks, sizes) {
+			if n < 1 {
+				return networksProblem(n)
+			}
 			c, err := m.add(fmt.Sprintf("%s, %s", plural(n, "network"), plural(cores, "core")), cores, slices.Repeat([]train.Recipe{m.recipe}, n)...)
 			if err != nil {
 				return err
 			}
 			for _, p := range m.options.Peers {
-				if max(1, p.Population) == n {
+				if (p.Population > 1) == (n > 1) {
 					c.Peers = append(c.Peers, p)
 				}
 			}
@@ -215,6 +222,10 @@ func (m *maker) peers() error {
 	return nil
 }
 
+func networksProblem(n int) error {
+	return &train.SettingError{Field: "networks", Value: n, Problem: "want 1 or more"}
+}
+
 func (m *maker) forward() error {
 	c, err := m.add(m.recipe.Arch+", forward", 1, m.recipe)
 	if err == nil {
@@ -222,9 +233,6 @@ func (m *maker) forward() error {
 	}
 	return err
 }
-
-// peerPopulation is the population that peers train.
-const peerPopulation = 64
 
 func plural(n int, what string) string {
 	if n == 1 {

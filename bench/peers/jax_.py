@@ -74,13 +74,24 @@ def trainer(work):
         if work.case == "scan":
             parameters = [(w[0], b[0]) for w, b in parameters]
 
+    @jax.jit
+    def drawn(key):
+        """Orders of all networks, [n, P]."""
+        keys = jax.random.split(key, work.population)
+        return jax.vmap(lambda k: jax.random.permutation(k, len(work)), out_axes=1)(keys)
+
+    key = jax.random.key(work.seed)
+
     def epoch():
-        nonlocal parameters
-        if own:
+        nonlocal parameters, key
+        if own and work.device == "cuda":  # for thousands of networks the host would take longer than the epoch
+            key, now = jax.random.split(key)
+            order = drawn(now)
+        elif own:
             order = np.stack([rng.permutation(len(work)) for _ in range(work.population)], axis=1)
         else:
             order = rng.permutation(len(work))
-        parameters, mean = train(parameters, pixels, labels, order.astype(np.int32))
+        parameters, mean = train(parameters, pixels, labels, order.astype(jnp.int32))
         jax.block_until_ready(parameters)
         return mean
 

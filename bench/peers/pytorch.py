@@ -259,6 +259,9 @@ def shuffled():
     """An epoch's order, [n], or [P, n] for networks that draw their own batches."""
     if not work.case.endswith("-own"):
         return torch.randperm(len(work), device=device)
+    if device.type == "cuda":  # thousands of calls would take longer than the epoch
+        parts = torch.arange(work.population).split(256)
+        return torch.cat([torch.rand(len(part), len(work), device=device).argsort(1) for part in parts])
     return torch.stack([torch.randperm(len(work), device=device) for _ in range(work.population)])
 
 

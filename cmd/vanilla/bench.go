@@ -38,6 +38,7 @@ type benchFlags struct {
 	peers     string
 	on        string
 	results   string
+	budget    time.Duration
 	recipes   string
 	reproduce string
 }
@@ -50,23 +51,38 @@ const onGPUs = "cuda"
 
 // openMeasured opens what --executors calls by a name. It refuses what is no device.
 func openMeasured(name string) (exec kernels.Executor, err error) {
-	where := "cpu"
+	if err = measurable(name); err != nil {
+		return nil, err
+	}
+	exec, err = openExecutor(placeOf(name), benchExecutors[name], device.Precisions()[0])
+	return exec, ofExecutors(name, err)
+}
+
+// measurable refuses what is no device.
+func measurable(name string) error {
+	return ofExecutors(name, device.Measurable(placeOf(name), benchExecutors[name]))
+}
+
+// placeOf is the device of what --executors calls by a name.
+func placeOf(name string) string {
 	if name == onGPUs {
-		where = onGPUs
+		return onGPUs
 	}
-	if err = device.Measurable(where, benchExecutors[name]); err == nil {
-		exec, err = openExecutor(where, benchExecutors[name], device.Precisions()[0])
-	}
+	return "cpu"
+}
+
+// ofExecutors says of a setting's problem that it is one of --executors.
+func ofExecutors(name string, err error) error {
 	var no *train.SettingError
 	if errors.As(err, &no) {
-		return nil, &train.SettingError{Field: "executors", Value: name, Problem: no.Problem}
+		return &train.SettingError{Field: "executors", Value: name, Problem: no.Problem}
 	}
-	return exec, err
+	return err
 }
 
 // suiteNames are all suites.
 func suiteNames() []string {
-	return append(bench.SuiteNames(), bench.CompletionsSuite, bench.AccuracySuite)
+	return append(bench.SuiteNames(), bench.CompletionsSuite, bench.AccuracySuite, bench.CeilingsSuite)
 }
 
 func benchCommand() *cobra.Command {
@@ -82,12 +98,14 @@ reference trains.
 Suites: step is one network on one core, at several batch sizes. population
 is 1 to 4,096 networks on all cores, of one shape and of eight. wide is one network on
 one core, up to 12 million weights. eval is one network forward over all training
-images. peers is one network and 64, beside other frameworks. to-accuracy runs
+images. peers is one network and 64, beside other frameworks, on a GPU 512 and 4,096;
+one that is missing or fails is a row that says why. to-accuracy runs
 "vanilla train" from a cold process on one core, a seed a round, and then trains a
 population until each network reaches 95 %. repeat runs the same work several times,
 and once slowed by a tenth, and holds the differences against their intervals.
 accuracy trains each recipe from several seeds, and with --reproduce holds what some of
-them come to against what was recorded.
+them come to against what was recorded. ceilings is what devices do at most:
+of cpu multiply-adds in registers; of cuda L2, shared memory and tensor cores.
 
 --compare reads two files that --json wrote and says what changed, with 95 % intervals.
 Where both have handrolled, times are taken relative to it, round by round. The
@@ -98,6 +116,9 @@ the suite repeat that --repeat has.
 this one: each round starts a process of both, whose turns alternate. It finds changes
 of one per cent where files of two runs find a tenth. Suites step, population, wide
 and eval; one executor.
+
+--budget begins no case that might outlast it, if it takes as long as the longest before,
+and says which those are.
 
 --results keeps what --json prints in DIR/SUITE-MACHINE-DATE.jsonl, from a binary that
 was built from a commit. What is there already, of the same commit, is not run again.`,
@@ -133,7 +154,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringSliceVar(&b.executors, "executors", nil, "what to time, by `names`: handrolled, tape, cpu, cuda (all GPUs), ref (default: the first three; of populations and wide networks cpu, with handrolled)")
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "layer `widths`, suite step (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "batch `sizes`, suite step (default 10,32,128,1024)")
-	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "population `sizes`, suite population (default 1,4,16,64,256,1024,4096)")
+	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "population `sizes`, suites population (default 1,4,16,64,256,1024,4096) and peers (default 1,64, on a GPU 1,512,4096)")
 	c.Flags().IntVar(&b.rounds, "rounds", 0, "rounds, a `number`, each of which times everything once (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy 10, of accuracy 20, to --reproduce 2)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", dataUsage)
@@ -145,6 +166,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.recipes, "recipes", "recipes", "recipes beside the built-in ones, from this `directory`, suite accuracy")
 	c.Flags().StringVar(&b.reproduce, "reproduce", "", "train the accuracies in this `directory` of results again, from as many seeds as --rounds says: fail where a number is another one")
 	c.Flags().StringVar(&b.results, "results", "", "where to keep the results, a `directory`")
+	c.Flags().DurationVar(&b.budget, "budget", 0, "begin no more cases once so much `time` is used up, as in 9m (default: no end)")
 	c.Flags().BoolVar(&b.compare, "compare", false, "compare two files that --json wrote")
 	c.Flags().StringVar(&b.against, "against", "", "other build of vanilla to take turns with, a `binary`")
 	c.Flags().StringVar(&b.repeat, "repeat", filepath.Join("bench", "results"), "where this machine's file of the suite repeat is, a `directory`")
@@ -199,8 +221,15 @@ func (b *benchFlags) check() error {
 		if b.suite == "population" || b.suite == "wide" || b.suite == "repeat" || b.trains() {
 			b.executors = []string{bench.Handrolled, "cpu"}
 		}
-		if b.against != "" {
+		if b.against != "" || b.suite == bench.CeilingsSuite {
 			b.executors = []string{"cpu"}
+		}
+	}
+	if b.suite == bench.CeilingsSuite {
+		for _, name := range b.executors {
+			if name != "cpu" && name != onGPUs {
+				return &train.SettingError{Field: "executors", Value: name, Problem: "the suite ceilings has cpu and cuda"}
+			}
 		}
 	}
 	for i, name := range b.executors {
@@ -221,13 +250,19 @@ func (b *benchFlags) check() error {
 			return err
 		}
 	}
+	switch {
+	case b.budget < 0:
+		return &train.SettingError{Field: "budget", Value: b.budget, Problem: "want a time like 9m, or 0 for no end"}
+	case b.budget > 0 && (b.apart() || b.against != "" || b.results != ""):
+		return &train.SettingError{Field: "budget", Value: b.budget, Problem: "want it with suites of cases, without --against and without --results, which keeps whole suites"}
+	}
 	if b.options.Examples < 0 {
 		return &train.SettingError{Field: "examples", Value: b.options.Examples, Problem: "want 1 or more, or 0 for all"}
 	}
 	if ext := plotExtension(b.plot); b.plot != "" && !slices.Contains([]string{"png", "svg", "pdf"}, ext) {
 		return &train.SettingError{Field: "plot", Value: b.plot, Problem: "want a file that ends in .png, .svg or .pdf"}
 	}
-	if b.plot != "" && b.trains() {
+	if b.plot != "" && b.apart() {
 		return &train.SettingError{Field: "plot", Value: b.plot, Problem: "the suite " + b.suite + " is not drawn"}
 	}
 	if b.plot != "" { // better now than after minutes
@@ -243,6 +278,9 @@ func (b *benchFlags) check() error {
 func (b *benchFlags) trains() bool {
 	return b.suite == bench.CompletionsSuite || b.suite == bench.AccuracySuite
 }
+
+// apart is whether the suite is none of cases.
+func (b *benchFlags) apart() bool { return b.trains() || b.suite == bench.CeilingsSuite }
 
 func plotExtension(file string) string {
 	if i := strings.LastIndexByte(file, '.'); i >= 0 {
@@ -276,9 +314,13 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 
 // measure runs the suite and prints results.
 func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	start := time.Now()
 	data, err := (&dataSource{name: b.data}).load(ctx, nil)
 	if err != nil {
 		return err
+	}
+	if b.suite == bench.CeilingsSuite {
+		return b.ceilings(ctx, stdout)
 	}
 	var executors []kernels.Executor
 	for _, name := range b.executors {
@@ -308,9 +350,15 @@ func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err
 		return err
 	}
 	var all []bench.Result
-	start := time.Now()
 	harness := bench.Bench{Rounds: b.rounds}
+	if b.budget > 0 {
+		harness.Budget = &bench.Budget{Limit: b.budget, Elapsed: func() time.Duration { return time.Since(start) }}
+	}
 	for _, c := range cases {
+		if !harness.Budget.Begin() {
+			fmt.Fprintf(stderr, "NOT RUN: %s, for which too little of %v is left\n", c.Name, b.budget)
+			continue
+		}
 		if !slices.Contains(b.executors, bench.Handrolled) {
 			c.Widths = nil
 		}
@@ -376,6 +424,36 @@ func (b *benchFlags) runCase(ctx context.Context, harness *bench.Bench, c bench.
 		executors = slices.DeleteFunc(slices.Clone(executors), func(e kernels.Executor) bool { return e.Name() == device.Tape })
 	}
 	return harness.Run(ctx, c, executors)
+}
+
+// ceilings is the suite of that name.
+func (b *benchFlags) ceilings(ctx context.Context, stdout io.Writer) error {
+	for _, name := range b.executors {
+		if name == onGPUs {
+			if err := measurable(name); err != nil {
+				return err
+			}
+		}
+		all, err := bench.Ceilings(ctx, name, b.rounds)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			all[i].Version = version
+			if b.json {
+				if err := writeJSON(stdout, all[i]); err != nil {
+					return err
+				}
+			}
+		}
+		if b.json {
+			continue
+		}
+		if err := bench.WriteCeilings(stdout, all); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goal is the accuracy that populations are trained to.

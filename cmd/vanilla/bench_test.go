@@ -46,6 +46,28 @@ func TestBenchWrongInput(t *testing.T) {
 	}
 }
 
+// What a budget is too small for is named, and not run; the rest is.
+func TestBenchBudget(t *testing.T) {
+	line := []string{"bench", "--executors", "cpu", "--batch", "8,16", "--arch", "784-5-10", "--examples", "160", "--rounds", "1", "--json"}
+	stdout, stderr, code := vanilla(t, append(line, "--budget", "1ns")...)
+	for _, want := range []string{"NOT RUN: 784-5-10, batch 8, for which too little of 1ns is left\n", "NOT RUN: 784-5-10, batch 16"} {
+		if code != done || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("exit status %d, %q, %q; want %q", code, stdout, stderr, want)
+		}
+	}
+	if results, err := bench.ReadResults(strings.NewReader(must(t, append(line, "--budget", "1h")...)), "budget"); err != nil || len(results) != 2 {
+		t.Errorf("%+v, %v", results, err)
+	}
+	for want, flags := range map[string][]string{
+		"--budget -1s: want a time like 9m":     {"--budget", "-1s"},
+		"--budget 1m0s: want it with suites of": {"--budget", "1m", "--suite", "to-accuracy"},
+	} {
+		if _, stderr, code := vanilla(t, append([]string{"bench"}, flags...)...); code != 2 || !strings.HasPrefix(stderr, "vanilla bench: "+want) {
+			t.Errorf("exit status %d, %q; want %q", code, stderr, want)
+		}
+	}
+}
+
 // The test's binary against itself.
 func TestBenchAgainst(t *testing.T) {
 	t.Setenv("VANILLA_TEST_MAIN", "1")
@@ -108,9 +130,18 @@ func TestBenchSuites(t *testing.T) {
 	if got := must(t, "bench", "--suite", "repeat", "--arch", "784-4-10", "--rounds", "2", "--examples", "160"); !strings.HasPrefix(got, "cpu: Of 6 pairs of equal runs ") {
 		t.Error(got)
 	}
+	text := must(t, "bench", "--suite", "ceilings", "--rounds", "2", "--json")
+	var c bench.Ceiling
+	if err := json.Unmarshal([]byte(text[:strings.Index(text, "\n")]), &c); err != nil || c.Suite != "ceilings" || c.Executor != "cpu" || c.N != 2 || len(c.Samples) != 2 ||
+		!(c.LowerQuartile <= c.Median && c.Median <= c.UpperQuartile && c.Median > 0) || c.Unit != "GFLOP/s" || c.Cores != 1 || c.Version != version || c.Device == "" {
+		t.Errorf("%s: %+v, %v", text, c, err)
+	}
+	if _, stderr, code := vanilla(t, "bench", "--suite", "ceilings", "--executors", "tape"); code != 2 || !strings.Contains(stderr, "--executors tape: the suite ceilings has cpu and cuda") {
+		t.Errorf("exit status %d, %q", code, stderr)
+	}
 	var a bench.Accuracy
 	recipes := filepath.Join(t.TempDir(), "none")
-	if _, stderr, code := vanilla(t, "bench", "--suite", "speed"); code != 2 || !strings.Contains(stderr, "want one of step, population, wide, eval, peers, repeat, to-accuracy, accuracy") {
+	if _, stderr, code := vanilla(t, "bench", "--suite", "speed"); code != 2 || !strings.Contains(stderr, "want one of step, population, wide, eval, peers, repeat, to-accuracy, accuracy, ceilings") {
 		t.Errorf("exit status %d, %q", code, stderr)
 	}
 	if testing.Short() {

@@ -157,6 +157,13 @@ var mistakes = []mistake{
 		"TestResidentConformance/Recipes", "shift"},
 	{"match.go", "return bytes + depth*layer", "return bytes + depth*layer - either(PLANTED, 128, 0)",
 		"TestResidentShapes", "CUDA_ERROR_ILLEGAL_ADDRESS"},
+	// In the ceilings.
+	{"ceilings.cu", "at + k * THREADS + thread);", "at + (PLANTED ? 0 : k) * THREADS + thread);",
+		"TestCeilings/l2", "comes to"},
+	{"ceilings.cu", "passes * (words / (AHEAD * THREADS))", "passes * (words / (AHEAD * THREADS)) - (PLANTED ? 1 : 0)",
+		"TestCeilings/shared", "comes to"},
+	{"ceilings.cu", "i < PRODUCTS; i++", "i < PRODUCTS - (PLANTED ? 1 : 0); i++",
+		"TestCeilings/tensor", "comes to"},
 	// In the host's code.
 	{"population.go", "slices.Concat(s.Params, s.Slots)", "slices.Concat(s.Params, either(PLANTED, nil, s.Slots))",
 		"TestConformance/Slices", "in other bits"},

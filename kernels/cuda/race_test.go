@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"vanilla/graph/ir"
 	"vanilla/internal/conformance"
 	"vanilla/internal/cuda/driver"
+	"vanilla/internal/cuda/image"
 	"vanilla/internal/cuda/standin"
 	"vanilla/kernels"
 )
@@ -61,8 +63,48 @@ func TestRaceSubjects(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	raceSelftest(t)
+	work := ceilingOf(t, "shared")
+	work.grid = 2
+	if err := errors.Join(work.do(t.Context(), 2), work.check(2)); err != nil {
+		t.Error(err)
+	}
 	raceImages(t, chain(t, ir.Sigmoid, graph.CrossEntropy, 49, 16, 5, 10))
 	raceTensors(t)
+}
+
+// raceSelftest runs the kernel selftest, several parts a block.
+func raceSelftest(t *testing.T) {
+	code, err := image.Load("selftest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := openDevice(t)
+	module, err := c.Load(code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := module.Function("selftest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := []uint32{499: 1}
+	for i := range x {
+		x[i] = uint32(i + 1)
+	}
+	all, err := c.Alloc(4*len(x) + 16) // and the queue, the sum and the maximum
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, got := all+driver.Pointer(4*len(x)), make([]uint32, 4)
+	if err := errors.Join(c.Clear(rest, 16), c.CopyIn(all, driver.Bytes(x)),
+		c.Launch(f, 2, 64, 4*64, uint64(all), uint64(len(x)), uint64(rest), uint64(rest+8), uint64(rest+4)),
+		c.Synchronize(), c.CopyOut(driver.Bytes(got), rest)); err != nil {
+		t.Fatal(err)
+	}
+	if got[1] != 500 || got[2] != 500*501/2 {
+		t.Errorf("the maximum is %d and the sum %d", got[1], got[2])
+	}
 }
 
 // raceImages changes images in all ways, has noise of all kinds among them, and
@@ -150,7 +192,7 @@ func TestRaces(t *testing.T) {
 	}
 }
 
-// barriers is every barrier of the kernels that train. Its removal must be noticed:
+// barriers is every barrier of the kernels. Its removal must be noticed:
 // as a race, or because threads wait for ever or read what nobody has written.
 var barriers = []mistake{
 	{file: "network.cu", old: "epoch, part);\n      }\n    }\n  }\n  __syncthreads();", new: "epoch, part);\n      }\n    }\n  }\n  if (!PLANTED) __syncthreads();"},
@@ -158,6 +200,11 @@ var barriers = []mistake{
 	{file: "network.cu", old: "!isfinite(loss);\n    }\n    __syncthreads();", new: "!isfinite(loss);\n    }\n    if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "job.examples);\n  }\n  __syncthreads();", new: "job.examples);\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
+	{file: "ceilings.cu", old: "another one's\n  __syncthreads();", new: "another one's\n  if (!PLANTED) __syncthreads();"},
+	{file: "selftest.cu", old: "atomicAdd(next, 1u);\n    __syncthreads();", new: "atomicAdd(next, 1u);\n    if (!PLANTED) __syncthreads();"},
+	{file: "selftest.cu", old: "= value;\n    __syncthreads();", new: "= value;\n    if (!PLANTED) __syncthreads();"},
+	{file: "selftest.cu", old: ": 0;\n      __syncthreads();", new: ": 0;\n      if (!PLANTED) __syncthreads();"},
+	{file: "selftest.cu", old: "+= before;\n      __syncthreads();", new: "+= before;\n      if (!PLANTED) __syncthreads();"},
 	{file: "augment.cuh", old: "__syncwarp(); // before pixels", new: "if (!PLANTED) __syncwarp(); // before pixels"},
 	{file: "block.cuh", old: "= v;\n  __syncthreads();", new: "= v;\n  if (!PLANTED) __syncthreads();"},
 	{file: "operation.cuh", old: "  }\n  __syncthreads();\n}", new: "  }\n  if (!PLANTED) __syncthreads();\n}"},

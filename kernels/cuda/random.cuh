@@ -1,4 +1,5 @@
-// kernels/random.go and kernels.ShiftOf, bit for bit: which example stands where in an epoch, and how far its image is moved.
+// kernels/random.go, kernels/order.go and kernels.ShiftOf, bit for bit: draws, which example stands where in an epoch, and how far
+// its image is moved.
 #pragma once
 #include <cstdint>
 

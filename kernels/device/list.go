@@ -1,6 +1,7 @@
 package device
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -64,6 +65,11 @@ func instructionSets() []string {
 
 // Processor is the CPU's name, and the instruction sets of it that matter here.
 func Processor() (name string, sets []string) { return cpu.Processor(), instructionSets() }
+
+// Ceilings is what cuda.Ceilings measures: what each GPU does at most, so many times.
+func Ceilings(ctx context.Context, samples int) ([]cuda.Ceiling, error) {
+	return cuda.Ceilings(ctx, samples)
+}
 
 // Ceiling is what cpu.Ceiling measures: how many float32 operations so many of
 // the CPU's cores do in a second at most, in 10⁹. It takes about d.
