@@ -168,9 +168,10 @@ func (p Preparation) Options() Options {
 	return Options{Size: p.Size, Transpose: p.Transpose, Invert: p.Invert, Range: p.Range, Test: float64(p.Test), TestIfNone: true, Before: p.Before}
 }
 
-// Picture does to a picture what was done to the images, and before that what had been done Before: colours become grey,
-// over white where they are transparent, and then it is inverted, transposed and scaled. The result has rows x cols pixels, which is Size where there is one. Its
-// sides keep their proportions; what that leaves of the result is as the picture's border.
+// Picture does to a picture what was done to the images, and first what had been done Before: colours become grey, over
+// white where they are transparent, and then it is inverted, transposed and scaled. The result has rows x cols pixels,
+// which is Size where there is one. Its sides keep their proportions; what that leaves of the result is as the picture's
+// border.
 func (p Preparation) Picture(picture image.Image, rows, cols int) []byte {
 	g := greyOf(picture)
 	pixels := make([]byte, rows*cols)
@@ -201,8 +202,8 @@ func greyOf(picture image.Image) *image.Gray {
 // preparer does what a Preparation says to grey images. It may be used concurrently.
 type preparer struct {
 	Preparation
-	before  *preparer // nil for none
-	size    Size      // of the result
+	before  []*preparer // what comes first, in order
+	size    Size        // of the result
 	mu      sync.Mutex
 	scalers map[[2]image.Point]draw.Scaler
 }
@@ -210,22 +211,30 @@ type preparer struct {
 func newPreparer(p Preparation, size Size) *preparer {
 	made := &preparer{Preparation: p, size: size, scalers: map[[2]image.Point]draw.Scaler{}}
 	if b := p.Before; b != nil && b.OfPictures() {
-		made.before = newPreparer(*b, b.result())
+		last := newPreparer(*b, b.result())
+		made.before = append(last.before, last)
 	}
 	return made
 }
 
 // image makes dst of an image of rows x cols. It does not change src.
 func (p *preparer) image(dst, src []byte, rows, cols int) {
-	if p.before != nil {
-		before := make([]byte, p.before.size.Rows*p.before.size.Cols)
-		p.before.image(before, src, rows, cols)
-		src, rows, cols = before, p.before.size.Rows, p.before.size.Cols
-		if p.Range != (Range{}) {
-			for i, v := range src {
-				src[i] = p.Range.level(float64(v))
-			}
+	for _, b := range p.before {
+		made := make([]byte, b.size.Rows*b.size.Cols)
+		b.step(made, src, rows, cols)
+		src, rows, cols = made, b.size.Rows, b.size.Cols
+	}
+	p.step(dst, src, rows, cols)
+}
+
+// step is image without what comes first.
+func (p *preparer) step(dst, src []byte, rows, cols int) {
+	if p.Before != nil && p.Range != (Range{}) { // others have had theirs
+		scaled := make([]byte, len(src))
+		for i, v := range src {
+			scaled[i] = p.Range.level(float64(v))
 		}
+		src = scaled
 	}
 	if p.Invert || p.Transpose {
 		changed := make([]byte, len(src))

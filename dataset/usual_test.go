@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"fmt"
+	"image"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -135,4 +136,28 @@ func TestQMNIST(t *testing.T) {
 		files["qmnist-"+part+"-labels-idx2-int.gz"] = gzipped(t, idx4(rows[:72], 10, 8))
 	}
 	refused(t, write(t, "qmnist", files), Options{}, "labels-idx2-int.gz", "expected 320 bytes of data after the header, found the end of the file")
+}
+
+// What was done to pictures before they were written is done first, however often they were written.
+func TestPictureAfterWriting(t *testing.T) {
+	first := Preparation{Pictures: true, Size: Size{1, 2}, Invert: true}
+	for _, c := range []struct {
+		what Preparation
+		want []byte
+	}{
+		{first, []byte{64, 255}},
+		{Preparation{Before: &first}, []byte{64, 255}},
+		{Preparation{Invert: true, Before: &first}, []byte{191, 0}},
+		{Preparation{Range: Range{0, 128}, Before: &first}, []byte{128, 255}},
+		{Preparation{Invert: true, Before: &Preparation{Transpose: true, Before: &Preparation{Invert: true, Before: &first}}}, []byte{64, 255}},
+	} {
+		rows, cols := 1, 2
+		if s := c.what.result(); s.Rows == 2 {
+			rows, cols = 2, 1
+		}
+		picture := &image.Gray{Pix: []byte{191, 0}, Stride: 2, Rect: image.Rect(0, 0, 2, 1)}
+		if found := c.what.Picture(picture, rows, cols); !bytes.Equal(found, c.want) {
+			t.Errorf("%+v: %v, want %v", c.what, found, c.want)
+		}
+	}
 }
