@@ -498,7 +498,9 @@ func TestStudies(t *testing.T) {
 		t.Fatalf("%d studies, err %v", len(files), err)
 	}
 	for _, file := range files {
-		must(t, "sweep", "--spec", file, "--dry-run")
+		if text := must(t, "sweep", "--spec", file, "--dry-run"); strings.Contains(text, "as in the recipe:  ") {
+			t.Errorf("%s: what is not swept is not said:\n%s", file, text)
+		}
 	}
 }
 

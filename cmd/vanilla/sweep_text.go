@@ -91,7 +91,11 @@ func spaceText(space map[string]string) string {
 func (s *sweepFlags) spaceLines() [][2]string {
 	lines := [][2]string{{"space", spaceText(s.spec.Space)}}
 	if s.ownSpace {
-		lines = append(lines, [2]string{"else", "as in the recipe: " + s.unswept() + " (a space of your own: the default one is not searched)"})
+		others := "as in the recipe"
+		if unswept := s.unswept(); unswept != "" {
+			others += ": " + unswept
+		}
+		lines = append(lines, [2]string{"else", others + " (a space of your own: the default one is not searched)"})
 	}
 	for _, field := range []string{"optimizer", "schedule"} {
 		var parts []string
