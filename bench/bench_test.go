@@ -380,7 +380,7 @@ func TestCases(t *testing.T) {
 		for _, c := range cases {
 			got[fmt.Sprintf("%d:%s", len(c.Variants), c.Peers[0].Name)] = len(c.Peers) == 1
 		}
-		for _, w := range strings.Fields(want) {
+		for w := range strings.FieldsSeq(want) {
 			if !got[w] || len(got) != len(strings.Fields(want)) {
 				t.Errorf("on %s: %v, want %s", device, got, want)
 			}

@@ -239,13 +239,13 @@ func (l *lowerer) tensor() (int, error) {
 
 func (l *lowerer) binary(f ir.Fn) (int, error) {
 	for i := range l.args {
-		if k := size(l.in(i)); k != 1 && k != size(l.n.shape) {
+		if k := ir.Elements(l.in(i)); k != 1 && k != ir.Elements(l.n.shape) {
 			return 0, fmt.Errorf("operand %v for a result %v", l.in(i), l.n.shape)
 		}
 	}
 	args := slices.Clone(l.args)
 	for i, a := range args { // [n] beside [n,1]
-		if size(l.shape(a)) == size(l.n.shape) && size(l.shape(a)) != 1 {
+		if ir.Elements(l.shape(a)) == ir.Elements(l.n.shape) && ir.Elements(l.shape(a)) != 1 {
 			args[i] = l.reshape(a, l.n.shape)
 		}
 	}
@@ -258,11 +258,11 @@ func (l *lowerer) product() (int, error) {
 	a, b := l.args[0], l.args[1]
 	switch int(field(l.op, "āBinaryOperator").Uint()) {
 	case 1: // matrix · vector
-		b, tb = l.reshape(b, []int{size(l.in(1)), 1}), false
+		b, tb = l.reshape(b, []int{ir.Elements(l.in(1)), 1}), false
 	case 2: // vector · vector
-		a, b, ta, tb = l.reshape(a, []int{1, size(l.in(0))}), l.reshape(b, []int{size(l.in(1)), 1}), false, false
+		a, b, ta, tb = l.reshape(a, []int{1, ir.Elements(l.in(0))}), l.reshape(b, []int{ir.Elements(l.in(1)), 1}), false, false
 	case 3: // outer product
-		a, b, ta, tb = l.reshape(a, []int{size(l.in(0)), 1}), l.reshape(b, []int{1, size(l.in(1))}), false, false
+		a, b, ta, tb = l.reshape(a, []int{ir.Elements(l.in(0)), 1}), l.reshape(b, []int{1, ir.Elements(l.in(1))}), false, false
 	}
 	sa, sb := slices.Clone(l.shape(a)), l.shape(b)
 	if len(sa) < 2 || len(sa) != len(sb) {
@@ -365,7 +365,7 @@ func (l *lowerer) slice(printed string, forward bool) (int, error) {
 		return l.reshape(l.emit(step{op: op, args: l.args, shape: s}), l.n.shape), nil
 	}
 	g := l.args[1]
-	if size(l.shape(g)) != size(s) {
+	if ir.Elements(l.shape(g)) != ir.Elements(s) {
 		return 0, fmt.Errorf("a gradient %v of a slice %v", l.shape(g), s)
 	}
 	op.Code = ir.Unslice

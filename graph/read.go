@@ -24,13 +24,7 @@ type step struct {
 	node  int64 // the graph's node that it stands for
 }
 
-func (s *step) size() int {
-	n := 1
-	for _, d := range s.shape {
-		n *= d
-	}
-	return n
-}
+func (s *step) size() int { return ir.Elements(s.shape) }
 
 // number is the value of a step that is one constant.
 func (s *step) number() (float64, bool) {
@@ -221,7 +215,7 @@ func (r *reading) lower(gn *gorgonia.Node) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.describe(n), err)
 	}
-	if got := r.steps[k].size(); got != size(n.shape) {
+	if got := r.steps[k].size(); got != ir.Elements(n.shape) {
 		return fmt.Errorf("%s: lowered to shape %v, the graph says %v", r.describe(n), r.steps[k].shape, n.shape)
 	}
 	if !slices.Equal(r.steps[k].shape, n.shape) { // e.g. [n] for [n,1]
@@ -235,14 +229,6 @@ func (r *reading) lower(gn *gorgonia.Node) error {
 	}
 	r.at[n.id] = k
 	return nil
-}
-
-func size(shape []int) int {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return n
 }
 
 // describe says which node that is by the user's own names: what it computes and

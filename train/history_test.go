@@ -57,7 +57,7 @@ func contents(t *testing.T, dir string) map[string]string {
 		}
 		name, err := filepath.Rel(dir, path)
 		if d.Name() == recordsFile {
-			data = []byte(fmt.Sprint(timeless(data)))
+			data = fmt.Append(nil, timeless(data))
 		}
 		files[name] = string(data)
 		return err

@@ -9,9 +9,6 @@ import (
 	"testing"
 )
 
-// pointer is the address of a number.
-func pointer(v float64) *float64 { return &v }
-
 // The figures of a made-up space: accuracy rises with parameters, and with epochs.
 func tradeoff() *Tradeoff {
 	random := rand.New(rand.NewPCG(3, 4))
@@ -22,7 +19,7 @@ func tradeoff() *Tradeoff {
 		a := 1 - 0.14*math.Pow(float64(parameters)/6000, -0.35)*math.Exp(0.25*random.NormFloat64()-0.3*float64(group))
 		p := Tried{Name: fmt.Sprintf("784-%d-10", parameters/795), Parameters: parameters, Accuracy: a, N: 1, Group: group}
 		if i%3 == 0 {
-			p.N, p.SD = 5, pointer((1-a)/20)
+			p.N, p.SD = 5, new((1-a)/20)
 		}
 		t.Points = append(t.Points, p)
 	}
@@ -45,7 +42,7 @@ func heat(several bool) *Heat {
 		r, c := float64(i/6), float64(i%6)
 		v := &Cell{Mean: 1 - 0.2*math.Exp(-0.45*r-0.1*c), N: 1}
 		if several {
-			v.N, v.SD = 5, pointer((1-v.Mean)/25)
+			v.N, v.SD = 5, new((1-v.Mean)/25)
 		}
 		h.Cells = append(h.Cells, v)
 	}
@@ -88,7 +85,7 @@ func rungs() *Rungs {
 				break
 			}
 			e := start * math.Exp(-0.45*float64(k))
-			l.Steps = append(l.Steps, Milestone{Epochs: epochs, Accuracy: 1 - e, SD: pointer(e / 15), N: 5})
+			l.Steps = append(l.Steps, Milestone{Epochs: epochs, Accuracy: 1 - e, SD: new(e / 15), N: 5})
 		}
 		if i < 6 {
 			for e := range 27 {

@@ -43,8 +43,8 @@ func TestExamples(t *testing.T) {
 	exampleBuild(t)
 	shown := map[string]bool{}
 	for _, c := range commands(rootCommand()) {
-		examples := strings.Split(strings.TrimSpace(c.Example), "\n")
-		for _, line := range examples {
+		examples := strings.SplitSeq(strings.TrimSpace(c.Example), "\n")
+		for line := range examples {
 			line, file, redirected := strings.Cut(line, " > ")
 			words := strings.Fields(line)
 			if len(words) == 0 || words[0] != "vanilla" || redirected && file == "" {

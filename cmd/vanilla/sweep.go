@@ -258,9 +258,7 @@ func (s *sweepFlags) build(ctx context.Context, fields map[string]string) error 
 	_, points := fields["points"]
 	grid := fields["grid"] == "true"
 	if len(spec.Space) == 0 && !given && !grid {
-		for field, text := range defaultFields() {
-			defaults[field] = text
-		}
+		maps.Copy(defaults, defaultFields())
 		spec.Space = defaultSpace()
 	} else {
 		s.ownSpace = true
@@ -284,9 +282,7 @@ func (s *sweepFlags) build(ctx context.Context, fields map[string]string) error 
 	case !grid && !points && defaults["points"] == "":
 		return usagef("want --points with how many points of the space to draw, or --grid for all: the space is your own, %s, in place of the default one", spaceText(spec.Space))
 	}
-	for field, text := range fields {
-		defaults[field] = text
-	}
+	maps.Copy(defaults, fields)
 	if err := spec.Set(defaults); err != nil {
 		return err
 	}

@@ -280,7 +280,7 @@ func TestFlipSweep(t *testing.T) {
 	longest := int64(time.Since(begin))
 	random := rand.New(rand.NewPCG(11, 12))
 	refused, equal := 0, 0
-	for killed := 0; killed < want; killed++ {
+	for killed := range want {
 		// Some end before they are killed: a bit of what they hold is as good.
 		ended := trainFor(t, time.Duration(random.Int64N(longest)), append(line, "--out", "run", "--resume"))
 		os.RemoveAll("damaged")

@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -144,9 +145,7 @@ func (p form) putAt(key string, m term) {
 // sum is p + s·q.
 func sum(p, q form, s float64) form {
 	out := make(form, len(p)+len(q))
-	for k, m := range p {
-		out[k] = m
-	}
+	maps.Copy(out, p)
 	for k, m := range q {
 		out.putAt(k, term{s * m.coef, m.factors})
 	}

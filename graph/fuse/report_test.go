@@ -46,7 +46,7 @@ func TestReport(t *testing.T) {
 				t.Errorf("%s: no counts and reason in %q", s.Name, line)
 				continue
 			}
-			for _, part := range strings.Split(m[1], ", ") {
+			for part := range strings.SplitSeq(m[1], ", ") {
 				k, _ := strconv.Atoi(strings.Fields(part)[0])
 				rest -= k
 			}

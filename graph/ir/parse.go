@@ -205,7 +205,7 @@ func parseExtent(text string) (Extent, error) {
 }
 
 func parseNumber(text string) (n Number, err error) {
-	for _, part := range strings.Split(text, "|") {
+	for part := range strings.SplitSeq(text, "|") {
 		field := &n.Fixed
 		if t, ok := strings.CutSuffix(part, "/B"); ok {
 			part, field = t, &n.OverBatch
@@ -223,7 +223,7 @@ func parseFloat(text string) (float64, error) { return strconv.ParseFloat(text, 
 
 func listOf[T any](text string, parse func(string) (T, error)) ([]T, error) {
 	var all []T
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		x, err := parse(part)
 		if err != nil {
 			return nil, err

@@ -44,7 +44,7 @@ var specs = [codes]spec{
 			w := at(1)
 			return []Shape{rowsOf(w.Cols), {Rows: w.Rows, Cols: w.Cols}, {Rows: 1, Cols: w.Rows}, rowsOf(w.Rows)}
 		},
-		products: func(_ *Op, in [][]int, out []int) int { return size(out) * in[1][1] }},
+		products: func(_ *Op, in [][]int, out []int) int { return Elements(out) * in[1][1] }},
 	Act: {name: "act", synopsis: "%f(%0)", args: [2]int{1, 1}, forward: true, act: true, want: sameRows(1)},
 	Add: {name: "add", synopsis: "%0 + %s·%1", args: [2]int{2, 2}, forward: true, scale: true,
 		want: func(out Shape, _ func(int) Shape) []Shape { return []Shape{out, out, out} }},
@@ -59,12 +59,12 @@ var specs = [codes]spec{
 			w := at(1)
 			return []Shape{rowsOf(w.Rows), {Rows: w.Rows, Cols: w.Cols}, rowsOf(w.Cols)}
 		},
-		products: func(_ *Op, in [][]int, out []int) int { return size(out) * in[1][0] }},
+		products: func(_ *Op, in [][]int, out []int) int { return Elements(out) * in[1][0] }},
 	DWeight: {name: "dweight", synopsis: "%0ᵀ·%1", args: [2]int{2, 2},
 		want: func(_ Shape, at func(int) Shape) []Shape {
 			return []Shape{rowsOf(at(0).Cols), rowsOf(at(1).Cols), {Rows: at(0).Cols, Cols: at(1).Cols}}
 		},
-		products: func(_ *Op, in [][]int, out []int) int { return size(out) * in[0][0] }},
+		products: func(_ *Op, in [][]int, out []int) int { return Elements(out) * in[0][0] }},
 	DBias: {name: "dbias", synopsis: "Σᵢ %0", args: [2]int{1, 1},
 		want: func(_ Shape, at func(int) Shape) []Shape {
 			return []Shape{rowsOf(at(0).Cols), {Rows: 1, Cols: at(0).Cols}}
@@ -73,7 +73,7 @@ var specs = [codes]spec{
 
 	Const: {name: "const", synopsis: "%v", args: [2]int{0, 0}, forward: true, value: true,
 		result: func(op *Op, _ [][]int, out []int, _ int) ([]int, error) {
-			if op.Data != nil && len(op.Data) != size(out) {
+			if op.Data != nil && len(op.Data) != Elements(out) {
 				return nil, fmt.Errorf("%d numbers", len(op.Data))
 			}
 			return out, nil
@@ -85,13 +85,13 @@ var specs = [codes]spec{
 			if op.TransA {
 				inner = in[0][len(in[0])-2]
 			}
-			return size(out) * inner
+			return Elements(out) * inner
 		}},
 	Reduce: {name: "reduce", synopsis: "%n %0 over axes %a", args: [2]int{1, 1}, forward: true, fn: true, axes: true, result: reduceResult},
 	Reshape: {name: "reshape", synopsis: "%0", args: [2]int{1, 1}, forward: true,
 		result: func(_ *Op, in [][]int, out []int, _ int) ([]int, error) {
-			if size(in[0]) != size(out) {
-				return nil, fmt.Errorf("%v has %d elements, the result %d", in[0], size(in[0]), size(out))
+			if Elements(in[0]) != Elements(out) {
+				return nil, fmt.Errorf("%v has %d elements, the result %d", in[0], Elements(in[0]), Elements(out))
 			}
 			return out, nil
 		}},
@@ -136,9 +136,10 @@ var specs = [codes]spec{
 		}},
 }
 
-func size(shape []int) int {
+// Elements is how many a tensor of these extents has.
+func Elements(extents []int) int {
 	n := 1
-	for _, d := range shape {
+	for _, d := range extents {
 		n *= d
 	}
 	return n
@@ -149,7 +150,7 @@ func mapResult(op *Op, in [][]int, out []int, _ int) ([]int, error) {
 		return nil, fmt.Errorf("no function %q of %d operands", op.Fn, len(in))
 	}
 	for _, s := range in {
-		if size(s) != 1 && !slices.Equal(s, out) {
+		if Elements(s) != 1 && !slices.Equal(s, out) {
 			return nil, fmt.Errorf("operand %v for a result %v", s, out)
 		}
 	}

@@ -63,15 +63,6 @@ func Numbers(n int, seed uint64) []float32 {
 	return all
 }
 
-// Length is how many elements an array of those extents has.
-func Length(extents []int) int {
-	n := 1
-	for _, e := range extents {
-		n *= e
-	}
-	return n
-}
-
 // TensorOperation is one tensor operation by itself, or with views around it: lines
 // that compute g of those extents from parameters A and B.
 type TensorOperation struct {
@@ -143,9 +134,9 @@ func Operations(t *testing.T, exec kernels.Executor) {
 	}
 	for _, c := range all {
 		p := Shown(t, c.A, c.B, c.G, c.Lines...)
-		a, b := Numbers(Length(c.A), 3), Numbers(Length(c.B), 4)
+		a, b := Numbers(ir.Elements(c.A), 3), Numbers(ir.Elements(c.B), 4)
 		in, allowed := derive(p, func(in *ref.Interpreter[float64], _ func() float64) {
-			for i, values := range [][]float32{a, b, make([]float32, Length(c.G))} {
+			for i, values := range [][]float32{a, b, make([]float32, ir.Elements(c.G))} {
 				for j, v := range values {
 					in.Values[p.Params[i].Value][j] = float64(v)
 				}

@@ -174,7 +174,7 @@ func newTable(op *ir.Op, result ir.Shape, operands []ir.Shape, batch int) *table
 	// list visits the indices of a shape and notes where each stands in another.
 	list := func(of, into []int, moved func(at []int) bool) {
 		at, to := make([]int, len(of)), make([]int, max(len(of), len(into)))
-		for range elements(of) {
+		for range ir.Elements(of) {
 			to = append(to[:0], at...)
 			k := int32(0)
 			if !moved(to) {
@@ -226,7 +226,7 @@ func newTable(op *ir.Op, result ir.Shape, operands []ir.Shape, batch int) *table
 			total += shape(k)[axis]
 		}
 		at := make([]int, len(out))
-		for range elements(out) {
+		for range ir.Elements(out) {
 			k := len(starts) - 1
 			for starts[k] > at[axis] {
 				k--
@@ -269,12 +269,4 @@ func newTable(op *ir.Op, result ir.Shape, operands []ir.Shape, batch int) *table
 		})
 	}
 	return t
-}
-
-func elements(shape []int) int {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return n
 }

@@ -155,7 +155,7 @@ func TestTensorOperations(t *testing.T) {
 	}...) {
 		p := conformance.Shown(t, c.A, c.B, c.G, c.Lines...)
 		for _, nan := range []bool{false, true} {
-			a, b := conformance.Numbers(conformance.Length(c.A), 3), conformance.Numbers(conformance.Length(c.B), 4)
+			a, b := conformance.Numbers(ir.Elements(c.A), 3), conformance.Numbers(ir.Elements(c.B), 4)
 			if strings.Contains(c.Name, "pool") { // with equals in a window
 				for i := range a {
 					a[i] = float32(math.Round(float64(a[i])))
