@@ -47,6 +47,7 @@ var imports = map[string][]string{
 	"internal/cuda/image":         {},
 	"internal/cuda/image/compile": {"internal/cuda/image"},
 	"internal/cuda/standin":       {},
+	"internal/cuda/standin/build": {"internal/cuda/standin"},
 
 	"internal/sample":  {},
 	"internal/words":   {},

@@ -178,18 +178,28 @@ type gpu struct {
 	device          driver.Device
 	// resident are the kernels of other classes, and rows is what prepares data for
 	// them: nil on devices that have none.
-	resident *driver.Module
-	rows     *driver.Function
-	loading  sync.Mutex
-	classes  map[class]*driver.Function
-	// sharedFloats is how much dynamic shared memory plans may use: what lets two
-	// blocks run on a multiprocessor, so that one computes while the other waits.
-	sharedFloats int
+	resident     *driver.Module
+	rows         *driver.Function
+	loading      sync.Mutex
+	classes      map[class]*driver.Function
+	sharedFloats int // of dynamic shared memory that plans may use
 }
 
-// reservedShared is what CUDA keeps of a multiprocessor's shared memory for each
-// block, from compute capability 8.0 on.
-const reservedShared = 1024
+// planBytes is the dynamic shared memory that a plan may use beside so much static
+// one: what lets two blocks run on a multiprocessor, or, where that would be too
+// little, what one has.
+func planBytes(d driver.Device, static int) int {
+	bytes := min(d.SharedPerBlock, d.SharedPerSM/2-d.SharedReserved) - static
+	if bytes < leastPlanBytes {
+		bytes = d.SharedPerBlock - static
+	}
+	return max(0, bytes)
+}
+
+// leastPlanBytes is what a batch of 32 of a small network takes, without the images:
+// its values, their gradients, biases and the weights of narrow layers. On Turing,
+// half a multiprocessor's shared memory has no room for it beside the kernel's own.
+const leastPlanBytes = 12 << 10
 
 func open(index int) (*gpu, error) {
 	context, err := driver.Open(index)
@@ -218,8 +228,7 @@ func (g *gpu) load() error {
 	if err := g.loadCourse(); err != nil {
 		return err
 	}
-	bytes := min(g.device.SharedPerBlock, g.device.SharedPerSM/2-reservedShared) - g.kernel.StaticShared
-	g.sharedFloats = max(0, bytes) / 4
+	g.sharedFloats = planBytes(g.device, g.kernel.StaticShared) / 4
 	if err := g.kernel.AllowShared(4 * g.sharedFloats); err != nil || g.device.Major < 8 {
 		return err
 	}

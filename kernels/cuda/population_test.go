@@ -152,6 +152,93 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// Devices with 64 and 100 KB of shared memory have room for what a step of a small
+// network touches often, and two blocks on a multiprocessor where both have.
+func TestPlanBytes(t *testing.T) {
+	const static = 30 << 10
+	for _, c := range []struct {
+		device driver.Device
+		want   int
+	}{
+		{driver.Device{SharedPerBlock: 65536, SharedPerSM: 65536}, 65536 - static},
+		{driver.Device{SharedPerBlock: 166912, SharedPerSM: 167936, SharedReserved: 1024}, 167936/2 - 1024 - static},
+		{driver.Device{SharedPerBlock: 101376, SharedPerSM: 102400, SharedReserved: 1024}, 102400/2 - 1024 - static},
+		{driver.Device{SharedPerBlock: static - 1, SharedPerSM: static - 1}, 0},
+	} {
+		if got := planBytes(c.device, static); got != c.want {
+			t.Errorf("%+v: %d bytes, want %d", c.device, got, c.want)
+		}
+	}
+}
+
+// A plan counts what CUDA keeps of each block's shared memory: two blocks run where
+// one byte more would leave one. Every device runs the code that was compiled for it.
+func TestDevicesPlans(t *testing.T) {
+	onlyStandIn(t)
+	for _, c := range []struct {
+		capability           string
+		architecture, blocks int
+	}{{"7.5", 75, 1}, {"8.0", 80, 2}, {"8.6", 86, 2}, {"8.9", 89, 2}, {"9.0", 90, 2}, {"10.0", 100, 2}, {"12.0", 120, 2}} {
+		t.Setenv("VANILLA_STANDIN_CAPABILITY", c.capability)
+		t.Setenv("VANILLA_STANDIN_DRIVER", map[bool]string{true: "12080", false: "12000"}[c.architecture >= 100])
+		g, err := open(0)
+		if err != nil {
+			t.Fatalf("%s: %v", c.capability, err)
+		}
+		defer g.context.Close()
+		functions := []*driver.Function{g.kernel, g.scalars, g.epochs}
+		if g.device.Major >= 8 {
+			f, err := g.function(class{precision: BF16})
+			if err != nil {
+				t.Fatal(err)
+			}
+			functions = append(functions, g.rows, f)
+			// Where two of its blocks do not fit, it is compiled for one, whose registers suffice.
+			if alone := g.device.SharedPerSM == 100<<10; alone != (f.LocalBytes == 0) || alone != (f.Registers > 128) {
+				t.Errorf("%s: %d registers and %d bytes of local memory", c.capability, f.Registers, f.LocalBytes)
+			}
+		}
+		for _, f := range functions {
+			if f.Architecture != c.architecture {
+				t.Errorf("%s: %s runs code for %d", c.capability, f.Name, f.Architecture)
+			}
+		}
+		bytes := 4 * g.sharedFloats
+		if n, err := g.kernel.BlocksPerSM(blockThreads, bytes); err != nil || n != c.blocks {
+			t.Errorf("%s: %d blocks with %d bytes, want %d, err %v", c.capability, n, bytes, c.blocks, err)
+		}
+		if n, err := g.kernel.BlocksPerSM(blockThreads, bytes+4); err != nil || n != c.blocks-1 {
+			t.Errorf("%s: %d blocks with more than the plan takes, want %d, err %v", c.capability, n, c.blocks-1, err)
+		}
+	}
+}
+
+// Where a block has 99 KB of shared memory, resident kernels train shallow chains; of
+// deep ones a line says how much they need, and the generic kernel trains them.
+func TestResidentOn100KB(t *testing.T) {
+	onlyStandIn(t)
+	t.Setenv("VANILLA_STANDIN_CAPABILITY", "8.9")
+	for _, c := range []struct {
+		precision string
+		widths    []int
+		words     string
+	}{
+		{FP32, []int{20, 10}, ""},
+		{BF16, []int{20, 16, 16, 10}, ""},
+		{FP32, []int{20, 16, 16, 16, 16, 16, 16, 10}, "bytes of shared memory, a block has 101376"},
+	} {
+		e := newPrecise(t, c.precision)
+		v := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, c.widths...), 32)
+		lines, err := e.Explain(v.Source, v.Optimizer)
+		if err != nil || strings.Contains(lines[0], "the generic kernel, because it needs") != (c.words != "") || !strings.Contains(lines[0], c.words) {
+			t.Errorf("%s %v: %q, err %v", c.precision, c.widths, lines, err)
+		}
+		if c.precision == FP32 {
+			sameEpochs(t, e, conformance.Data(v.Program(), 70), v, 1, conformance.TrajectoryTolerance)
+		}
+	}
+}
+
 // The bits do not depend on where values live, which differs by capability, nor on
 // the order in which the threads of a block run.
 func TestPlacesChangeNothing(t *testing.T) {
@@ -162,7 +249,7 @@ func TestPlacesChangeNothing(t *testing.T) {
 	data := conformance.Data(variants[0].Program(), 42)
 	var want []kernels.State
 	for _, c := range []struct{ capability, order, threads string }{
-		{"9.0", "forward", "2"}, {"8.0", "reverse", "1"}, {"7.5", "shuffled", "3"},
+		{"9.0", "forward", "2"}, {"8.0", "reverse", "1"}, {"7.5", "shuffled", "3"}, {"8.6", "forward", "2"}, {"12.0", "reverse", "2"},
 	} {
 		t.Setenv("VANILLA_STANDIN_CAPABILITY", c.capability)
 		t.Setenv("VANILLA_STANDIN_ORDER", c.order)

@@ -29,8 +29,12 @@ import (
 
 // The calls and constants that gorgonia.org/cu lacks.
 
-// sharedOptIn is what a block can have of shared memory if its kernel asks.
-const sharedOptIn = cu.DeviceAttribute(C.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+const (
+	// sharedOptIn is what a block can have of shared memory if its kernel asks.
+	sharedOptIn = cu.DeviceAttribute(C.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+	// sharedReserved is what CUDA keeps for itself of each block's.
+	sharedReserved = cu.DeviceAttribute(C.CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK)
+)
 
 // cu hides the handles of functions and modules, each in a struct of one
 // pointer. The build fails here if that changes.
@@ -97,10 +101,10 @@ func wrap(doing string, err error) error {
 // standIn is whether the opened library says that it is the stand-in.
 func standIn() bool { return C.forward_standin() != 0 }
 
-// minimum is the CUDA version that a driver must support. Code from the compiler
-// of CUDA 13 has a binary interface (ELF ABI version 8) that drivers for CUDA 12
-// do not know.
-const minimum = 13000
+// minimum is the CUDA version that a driver must support, driver 525's: the first
+// that has all that this binary calls, and knows the binary interface of the kernels'
+// code (ELF ABI version 7).
+const minimum = 12000
 
 // opened is the outcome of opening the driver's library. A process has one
 // driver, which can be opened once.
@@ -126,7 +130,7 @@ var opened = sync.OnceValue(func() error {
 		return unavailable("no NVIDIA driver: " + words)
 	}
 	if v := cu.Version(); v < minimum {
-		return unavailable(fmt.Sprintf("the NVIDIA driver is too old: it supports CUDA %s, this binary needs %s (driver 580 or newer)", version(v), version(minimum)))
+		return unavailable(fmt.Sprintf("the NVIDIA driver is too old: it supports CUDA %s, this binary needs %s (driver 525 or newer)", version(v), version(minimum)))
 	}
 	if n, err := cu.NumDevices(); err != nil {
 		return unavailable("the NVIDIA driver does not work: " + wrap("count the devices", err).Error())

@@ -62,6 +62,7 @@ func describe(index int) (Device, error) {
 		{&d.SMs, cu.MultiprocessorCount},
 		{&d.SharedPerBlock, sharedOptIn},
 		{&d.SharedPerSM, cu.MaxSharedMemoryPerMultiprocessor},
+		{&d.SharedReserved, sharedReserved},
 	} {
 		if *a.to, err = handle.Attribute(a.what); err != nil {
 			return d, wrap(fmt.Sprintf("attribute %d of device %d", a.what, index), err)
@@ -228,6 +229,7 @@ func (c *Context) Load(image []byte) (*Module, error) {
 // Function is a kernel in a module.
 type Function struct {
 	Name         string
+	Architecture int // that its code was compiled for: 86 for compute capability 8.6
 	Registers    int // per thread
 	LocalBytes   int // per thread: what did not fit the registers
 	StaticShared int // bytes per block
@@ -248,6 +250,7 @@ func (m *Module) Function(name string) (*Function, error) {
 			to   *int
 			what cu.FunctionAttribute
 		}{
+			{&f.Architecture, cu.BinaryVersion},
 			{&f.Registers, cu.NumRegs},
 			{&f.LocalBytes, cu.LocalSizeBytes},
 			{&f.StaticShared, cu.SharedSizeBytes},

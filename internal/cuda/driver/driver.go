@@ -36,6 +36,7 @@ type Device struct {
 	MemoryBytes    int
 	SharedPerBlock int // bytes, with the opt-in of Function.AllowShared
 	SharedPerSM    int // bytes
+	SharedReserved int // bytes that CUDA takes of a multiprocessor's for each block, beside the block's own
 	// Driver is the version of CUDA that the driver supports: 13000 for 13.0.
 	Driver int
 	// StandIn is true if this is no GPU but the CPU in its place, in tests.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,28 @@ func TestNeedsNoLibrary(t *testing.T) {
 	}
 }
 
+// Every function of the driver that the binary calls is one of CUDA 12.0's.
+func TestFunctionsOf525(t *testing.T) {
+	names, err := os.ReadFile("testdata/cuda-12.0.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := strings.Fields(string(names))
+	text, err := os.ReadFile("functions.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := regexp.MustCompile(`(?m)^FUNCTION\((\w+)\)$`).FindAllStringSubmatch(string(text), -1)
+	if len(called) < 100 || len(there) < 400 {
+		t.Fatalf("%d functions are called, CUDA 12.0 has %d", len(called), len(there))
+	}
+	for _, m := range called {
+		if !slices.Contains(there, m[1]) {
+			t.Errorf("CUDA 12.0 has no %s", m[1])
+		}
+	}
+}
+
 // A process can open one library, so each of these is the test again in another process.
 func TestUnavailable(t *testing.T) {
 	needStandIn(t)
@@ -69,7 +92,7 @@ func TestUnavailable(t *testing.T) {
 		{"VANILLA_STANDIN_INIT=100", "no CUDA device: the NVIDIA driver found none"},
 		{"VANILLA_STANDIN_INIT=803", "the NVIDIA driver does not start: cuInit: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)"},
 		{"VANILLA_STANDIN_DEVICES=0", "no CUDA device: the NVIDIA driver found none"},
-		{"VANILLA_STANDIN_DRIVER=12080", "the NVIDIA driver is too old: it supports CUDA 12.8, this binary needs 13.0 (driver 580 or newer)"},
+		{"VANILLA_STANDIN_DRIVER=11080", "the NVIDIA driver is too old: it supports CUDA 11.8, this binary needs 12.0 (driver 525 or newer)"},
 	} {
 		test := exec.Command(os.Args[0], "-test.run=^TestUnavailable$", "-test.v")
 		test.Env = append(os.Environ(), "VANILLA_TEST_UNAVAILABLE=1", c.set)
@@ -82,10 +105,13 @@ func TestUnavailable(t *testing.T) {
 func TestDevices(t *testing.T) {
 	needStandIn(t)
 	for _, c := range []struct {
-		capability   string
-		major, minor int
-		shared       int
-	}{{"7.5", 7, 5, 65536}, {"8.0", 8, 0, 166912}, {"9.0", 9, 0, 232448}} {
+		capability       string
+		major, minor     int
+		shared, reserved int
+	}{
+		{"7.5", 7, 5, 65536, 0}, {"8.0", 8, 0, 166912, 1024}, {"8.6", 8, 6, 101376, 1024}, {"8.9", 8, 9, 101376, 1024},
+		{"9.0", 9, 0, 232448, 1024}, {"10.0", 10, 0, 232448, 1024}, {"12.0", 12, 0, 101376, 1024},
+	} {
 		t.Setenv("VANILLA_STANDIN_CAPABILITY", c.capability)
 		t.Setenv("VANILLA_STANDIN_DEVICES", "2")
 		devices, err := Devices()
@@ -93,7 +119,7 @@ func TestDevices(t *testing.T) {
 			t.Fatalf("%v, err %v", devices, err)
 		}
 		d := devices[1]
-		if d.Index != 1 || d.Major != c.major || d.Minor != c.minor || d.SharedPerBlock != c.shared || d.SharedPerSM < c.shared ||
+		if d.Index != 1 || d.Major != c.major || d.Minor != c.minor || d.SharedPerBlock != c.shared || d.SharedPerSM != c.shared+c.reserved || d.SharedReserved != c.reserved ||
 			d.SMs < 1 || d.MemoryBytes != 1<<30 || d.Driver != 13000 || !d.StandIn || !strings.Contains(d.Name, "not a GPU") {
 			t.Errorf("found %+v", d)
 		}
@@ -106,8 +132,16 @@ func TestDevices(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := load(t, ctx, 1000)
-		if s.f.Registers < 8 || s.f.MaxThreads != 256 || s.f.StaticShared != 144 || s.f.LocalBytes != 0 {
+		if s.f.Registers < 8 || s.f.MaxThreads != 256 || s.f.StaticShared != 144 || s.f.LocalBytes != 0 || s.f.Architecture != 10*c.major+c.minor {
 			t.Errorf("%s: %+v", c.capability, s.f)
+		}
+		// What CUDA keeps for itself is no part of what a block can have.
+		most := c.shared - s.f.StaticShared
+		if err := s.f.AllowShared(most); err != nil {
+			t.Error(err)
+		}
+		if err := s.f.AllowShared(most + 1); err == nil {
+			t.Errorf("%s: a block gets more than %d bytes", c.capability, c.shared)
 		}
 		if err := s.launch(ctx, 3, 64); err != nil {
 			t.Error(err)

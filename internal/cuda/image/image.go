@@ -1,15 +1,19 @@
 // Package image holds the compiled kernels: for each .cu file of kernels/cuda a
-// fatbin with machine code for compute capabilities 7.5, 8.0 and 9.0, which serves
-// 7.5, 8.x and 9.0, and PTX for newer ones. They are committed, so that building
-// needs no CUDA compiler, and stamped with the compiler and a hash of the
-// sources, so that they cannot drift from them. Command compile makes them (make
-// kernels), and proves that they come out the same (make check-kernels).
+// fatbin, packed, with machine code for compute capabilities 7.5, 8.0, 8.6, 8.9, 9.0,
+// 10.0 and 12.0, and PTX for newer ones. Drivers from 525 on load it for the GPUs
+// that they know. The files are committed, so that building needs no CUDA compiler,
+// and stamped with the compiler and a hash of the sources, so that they cannot drift
+// from them. Command compile makes them (make kernels), and proves that they come
+// out the same (make check-kernels).
 package image
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -24,12 +28,38 @@ const (
 	ResourcesFile = "resources.txt"
 )
 
+// Packed is what the name of a fatbin's file ends with: they are gzipped, because
+// machine code for many GPUs repeats itself.
+const Packed = ".fatbin.gz"
+
+// Pack makes a file's content of a fatbin.
+func Pack(code []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(code)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return b.Bytes(), err
+}
+
+// Unpack is the reverse of Pack.
+func Unpack(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
 // Stamp is what the kernels were compiled with and from.
 type Stamp struct {
-	Compiler string // nvcc and its version
+	Compiler string // nvcc, ptxas and their versions
 	Flags    string
-	Sources  string // hash of the .cu and .cuh files, see Hash
-	Images   map[string]string
+	Sources  string            // hash of the .cu and .cuh files, see Hash
+	Images   map[string]string // hashes of the fatbins, unpacked
 }
 
 // String is the text of the stamp file.
@@ -88,9 +118,8 @@ func Hash(dir string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// HashFile is the SHA-256 of a file, in hex.
-func HashFile(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]), err
+// HashBytes is the SHA-256 of a fatbin, in hex.
+func HashBytes(code []byte) string {
+	sum := sha256.Sum256(code)
+	return hex.EncodeToString(sum[:])
 }

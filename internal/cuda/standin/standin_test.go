@@ -96,6 +96,21 @@ func launch(t *testing.T, kernel string, n int) ([]float32, error) {
 	return x, c.CopyOut(driver.Bytes(x), p)
 }
 
+// Drivers of CUDA 12 load no code of CUDA 13's assembler, which the image here is
+// of.
+func TestOldDriver(t *testing.T) {
+	t.Setenv("VANILLA_STANDIN_DRIVER", "12080")
+	c, err := driver.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var failed *driver.Error
+	if _, err := c.Load(image); !errors.As(err, &failed) || failed.Code != 209 {
+		t.Errorf("loaded: %v, want CUDA_ERROR_NO_BINARY_FOR_GPU", err)
+	}
+}
+
 // Each mistake ends the launch, as on a GPU, and loses the context.
 func TestFaults(t *testing.T) {
 	for _, c := range []struct {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Models every kernel that trains and writes cycles.txt, or with --check compares: a row that got more than 5 % slower fails.
 
-    table.py --nvcc NVCC --sources HASH [--check] [--only FAMILY]
+    table.py --nvdisasm NVDISASM --sources HASH [--check] [--only FAMILY]
 
 All numbers are modelled. A row is a kernel, a network, an optimizer and a batch: see work.Row.
 
@@ -25,17 +25,15 @@ FAMILIES = (resident,)
 SLOWER = 1.05  # fails
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.path.dirname(HERE)
+ROOT = os.path.dirname(os.path.dirname(KERNELS))
 TABLE = os.path.join(HERE, "cycles.txt")
 COLUMNS = "kernel arch optimizer batch blocks instructions cycles from to network_epochs_per_second".split()
 
 
-def compile_lines(nvcc, source, scratch):
-    """The SASS of a .cu file with its line table, by kernel."""
+def compile_lines(nvdisasm, source, scratch):
+    """The SASS of a .cu file with its line table, by kernel: made as for the image."""
     cubin = os.path.join(scratch, source + ".cubin")
-    subprocess.run(
-        [nvcc, "-cubin", "-O3", "-std=c++17", "-arch=sm_90a", "-lineinfo", "-o", cubin, source], cwd=KERNELS, check=True
-    )
-    nvdisasm = os.path.join(os.path.dirname(nvcc), "nvdisasm")
+    subprocess.run(["go", "run", "./internal/cuda/image/compile", "-lines", source, "-to", cubin], cwd=ROOT, check=True)
     text = subprocess.run([nvdisasm, "-hex", "-gi", cubin], check=True, capture_output=True, text=True).stdout
     sections, kernel = {}, None
     for line in text.splitlines(keepends=True):
@@ -73,7 +71,7 @@ def before():
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--nvcc", required=True)
+    options.add_argument("--nvdisasm", required=True)
     options.add_argument("--sources", required=True, help="hash of the kernels' sources")
     options.add_argument("--check", action="store_true")
     options.add_argument("--only", help="print the rows of one family, and write nothing")
@@ -83,7 +81,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         for family in FAMILIES:
             if o.only in (None, family.__name__):
-                sections = compile_lines(os.path.abspath(o.nvcc), family.SOURCE, scratch)
+                sections = compile_lines(os.path.abspath(o.nvdisasm), family.SOURCE, scratch)
                 rows += family.rows(sections, KERNELS)
     text = written(rows, o.sources)
     if o.only:

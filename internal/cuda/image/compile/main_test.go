@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"vanilla/internal/cuda/image"
 )
 
 // words are what nvcc 13.0 prints with -Xptxas -v; the numbers are made up.
@@ -44,17 +46,24 @@ train     sm_80  128        24     16            32           1440
 
 // Every kind of difference fails the check, and names the file.
 func TestCompare(t *testing.T) {
-	made := map[string][]byte{"a.fatbin": []byte("code"), "stamp.txt": []byte("stamp\n")}
+	pack := func(code string) []byte {
+		packed, err := image.Pack([]byte(code))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return packed
+	}
+	made := map[string][]byte{"a.fatbin.gz": pack("code"), "stamp.txt": []byte("stamp\n")}
 	for _, c := range []struct {
 		name   string
 		change func(map[string][]byte)
 		want   string
 	}{
 		{"nothing", func(map[string][]byte) {}, ""},
-		{"code", func(m map[string][]byte) { m["a.fatbin"] = []byte("c0de") }, "a.fatbin: other bytes"},
+		{"code", func(m map[string][]byte) { m["a.fatbin.gz"] = pack("c0de") }, "a.fatbin.gz: other bytes"},
 		{"stamp", func(m map[string][]byte) { m["stamp.txt"] = []byte("other\n") }, "stamp.txt: there is\nother\nwant\nstamp\n"},
-		{"missing", func(m map[string][]byte) { delete(m, "a.fatbin") }, "a.fatbin: missing"},
-		{"left over", func(m map[string][]byte) { m["b.fatbin"] = nil }, "b.fatbin: no .cu file"},
+		{"missing", func(m map[string][]byte) { delete(m, "a.fatbin.gz") }, "a.fatbin.gz: missing"},
+		{"left over", func(m map[string][]byte) { m["b.fatbin.gz"] = nil }, "b.fatbin.gz: no .cu file"},
 	} {
 		dir := t.TempDir()
 		there := maps.Clone(made)
@@ -74,7 +83,34 @@ func TestCompare(t *testing.T) {
 }
 
 func TestNoCompiler(t *testing.T) {
-	if err := run("nowhere/nvcc", "../../../../kernels/cuda", "..", true); err == nil || !strings.Contains(err.Error(), "make cuda installs it") {
+	if err := run("nowhere/nvcc", "nowhere/ptxas", "../../../../kernels/cuda", "..", true); err == nil || !strings.Contains(err.Error(), "make cuda installs it") {
 		t.Errorf("without nvcc: %v", err)
+	}
+}
+
+// PTX is adapted to an older assembler: its version, and no hints that it does not
+// know.
+func TestAdapt(t *testing.T) {
+	const text = "//\n.version 9.0\n.target sm_80\n\tld.u32 %r1, [x];\n\t.pragma \"used_bytes_mask 15\";\n\t.pragma \"nounroll\";\n"
+	got, err := adapt([]byte(text))
+	if want := "//\n.version 8.7\n.target sm_80\n\tld.u32 %r1, [x];\n\t.pragma \"nounroll\";\n"; err != nil || string(got) != want {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+	if _, err := adapt([]byte(strings.Replace(text, "9.0", "9.1", 1))); err == nil || !strings.Contains(err.Error(), "version 9.0") {
+		t.Errorf("PTX of another version: %v", err)
+	}
+}
+
+// Where a second block of a resident kernel finds no shared memory, registers are
+// not kept for it; other kernels keep them.
+func TestTwoBlocks(t *testing.T) {
+	entry := func(name, least string) string {
+		return ".visible .entry " + name + "(\n\t.param .u64 " + name + "_param_0\n)\n.maxntid 256\n" + least + "{\n}\n"
+	}
+	const two = ".minnctapersm 2\n"
+	text := entry("kernel_resident_bf16_0", two) + entry("kernel_network", two)
+	want := entry("kernel_resident_bf16_0", "") + entry("kernel_network", two)
+	if got := twoBlocks.ReplaceAllString(text, "$1"); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

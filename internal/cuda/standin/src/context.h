@@ -23,7 +23,7 @@ struct Capability {
 
 // Compiled is what a cubin says of a kernel.
 struct Compiled {
-  int registers = 0, shared = 0, local = 0, max_threads = 1024;
+  int architecture = 0, registers = 0, shared = 0, local = 0, max_threads = 1024;
 };
 typedef std::map<std::string, Compiled> Image;
 

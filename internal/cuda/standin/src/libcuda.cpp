@@ -13,7 +13,7 @@
 //
 //	VANILLA_STANDIN_DEVICES     how many devices there are (1)
 //	VANILLA_STANDIN_DRIVER      the version of CUDA that the driver has (13000)
-//	VANILLA_STANDIN_CAPABILITY  compute capability of the devices: 7.5, 8.0 or 9.0 (9.0)
+//	VANILLA_STANDIN_CAPABILITY  compute capability of the devices: 7.5, 8.0, 8.6, 8.9, 9.0, 10.0 or 12.0 (9.0)
 //	VANILLA_STANDIN_INIT        the CUresult of cuInit (0)
 //	VANILLA_STANDIN_MEMORY      bytes of memory of a device (1 GiB)
 //	VANILLA_STANDIN_DELAY       milliseconds that every launch takes longer (0)
@@ -54,13 +54,17 @@ long number(const char *name, long otherwise) {
 const Capability capabilities[] = {
     {7, 5, 65536, 65536, 0, 1024, 16},
     {8, 0, 166912, 167936, 1024, 2048, 32},
+    {8, 6, 101376, 102400, 1024, 1536, 16},
+    {8, 9, 101376, 102400, 1024, 1536, 24},
     {9, 0, 232448, 233472, 1024, 2048, 32},
+    {10, 0, 232448, 233472, 1024, 2048, 32},
+    {12, 0, 101376, 102400, 1024, 1536, 24},
 };
 const Capability &capability() {
   std::string want = setting("VANILLA_STANDIN_CAPABILITY", "9.0");
   for (const Capability &c : capabilities)
     if (std::to_string(c.major) + "." + std::to_string(c.minor) == want) return c;
-  fprintf(stderr, "stand-in for CUDA: VANILLA_STANDIN_CAPABILITY %s: want 7.5, 8.0 or 9.0\n", want.c_str());
+  fprintf(stderr, "stand-in for CUDA: VANILLA_STANDIN_CAPABILITY %s: want 7.5, 8.0, 8.6, 8.9, 9.0, 10.0 or 12.0\n", want.c_str());
   abort();
 }
 const int sms = 4, registers_per_sm = 65536;
@@ -103,7 +107,7 @@ Image cubin(const char *elf, int kept) {
       unsigned length = p[0] == 4 ? p[2] | p[3] << 8 : 0;
       uint32_t word[3] = {};
       memcpy(word, v, std::min<size_t>(length, sizeof word));
-      if (p[0] == 4 && (p[1] == 0x2f || p[1] == 0x23) && symbols) { // REGCOUNT, MIN_STACK_SIZE: symbol, number
+      if (p[0] == 4 && (p[1] == 0x2f || p[1] == 0x12) && symbols) { // REGCOUNT, MIN_STACK_SIZE: symbol, number
         auto k = kernels.find(symbol_names + symbols[word[0]].st_name);
         if (k != kernels.end()) (p[1] == 0x2f ? k->second.registers : k->second.local) = word[1];
       }
@@ -115,9 +119,17 @@ Image cubin(const char *elf, int kept) {
   return kernels;
 }
 
-// fatbin finds the code for a capability: a cubin of the same major number and a
-// minor that is not larger. The driver of a newer GPU would compile PTX; there is
-// none to stand in for.
+// knows is whether the driver loads machine code of an ABI version: CUDA 12's drivers
+// know 7, and from 12.8 on 8 for Blackwell.
+bool knows(const char *elf, const Capability &want) {
+  long driver = number("VANILLA_STANDIN_DRIVER", 13000);
+  int newest = driver >= 13000 || (driver >= 12080 && want.major >= 10) ? 8 : driver >= 12000 ? 7 : 0;
+  return elf[EI_ABIVERSION] <= newest;
+}
+
+// fatbin finds the code for a capability: the cubin of the same major number and the
+// largest minor one that is not larger. The driver of a newer GPU would compile PTX;
+// there is none to stand in for.
 bool fatbin(const char *data, const Capability &want, Image *found) {
   uint32_t magic;
   memcpy(&magic, data, 4);
@@ -126,7 +138,7 @@ bool fatbin(const char *data, const Capability &want, Image *found) {
   uint64_t bytes;
   memcpy(&header, data + 6, 2);
   memcpy(&bytes, data + 8, 8);
-  bool any = false;
+  int best = -1;
   for (const char *p = data + header, *end = p + bytes; p < end;) {
     uint16_t kind;
     uint32_t entry, arch;
@@ -135,13 +147,15 @@ bool fatbin(const char *data, const Capability &want, Image *found) {
     memcpy(&entry, p + 4, 4);
     memcpy(&size, p + 8, 8);
     memcpy(&arch, p + 28, 4);
-    if (kind == 2 && (int)arch / 10 == want.major && (int)arch % 10 <= want.minor && memcmp(p + entry, ELFMAG, SELFMAG) == 0) {
-      *found = cubin(p + entry, want.major >= 9 ? want.shared_reserved : 0);
-      any = true;
+    const char *elf = p + entry;
+    if (kind == 2 && (int)arch / 10 == want.major && (int)arch % 10 <= want.minor && (int)arch > best && memcmp(elf, ELFMAG, SELFMAG) == 0 && knows(elf, want)) {
+      *found = cubin(elf, want.major >= 9 ? want.shared_reserved : 0);
+      for (auto &kernel : *found) kernel.second.architecture = arch;
+      best = arch;
     }
     p += entry + size;
   }
-  return any;
+  return best > 0;
 }
 
 // ---- contexts -----------------------------------------------------------------------
@@ -269,6 +283,7 @@ CUresult cuDeviceGetAttribute(int *v, CUdevice_attribute attribute, CUdevice d) 
   case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK: *v = shared_without_opt_in; break;
   case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *v = c.shared_per_block; break;
   case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR: *v = c.shared_per_sm; break;
+  case CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK: *v = c.shared_reserved; break;
   case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR: *v = c.threads_per_sm; break;
   case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *v = 1024; break;
   case CU_DEVICE_ATTRIBUTE_WARP_SIZE: *v = 32; break;
@@ -522,6 +537,7 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *
 CUresult cuFuncGetAttribute(int *v, CUfunction_attribute attribute, CUfunction function) {
   Function *f = (Function *)function;
   switch (attribute) {
+  case CU_FUNC_ATTRIBUTE_BINARY_VERSION: *v = f->compiled.architecture; break;
   case CU_FUNC_ATTRIBUTE_NUM_REGS: *v = f->compiled.registers; break;
   case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES: *v = f->compiled.local; break;
   case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES: *v = f->compiled.shared; break;
