@@ -79,6 +79,9 @@ func example(t *testing.T, args []string) {
 			args = append(args, "--epochs", "1", "--data", "few")
 		case "bench":
 			args = append(args, "--rounds", "1", "--examples", "160")
+			if slices.Contains(args, "--networks") { // each is compared with the definition
+				args = append(args, "--networks", "1,2")
+			}
 		case "eval", "viz":
 			args = append(args, "--data", "few")
 		case "sweep":

@@ -89,6 +89,7 @@ func TestGalleryNumbers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("computes figures on MNIST")
 	}
+	t.Parallel()
 	page := string(read(t, gallerySource))
 	text := sections(page)
 	says := func(figure, format string, values ...any) {
