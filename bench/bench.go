@@ -108,6 +108,8 @@ type Result struct {
 // Bench runs cases.
 type Bench struct {
 	Rounds int
+	// Settle is a pause before each turn beside peers.
+	Settle time.Duration
 	// Progress is called before each timed round of each executor, and with
 	// round -1 before the reference trains.
 	Progress func(executor string, round int)
@@ -309,7 +311,7 @@ func (b *Bench) round(ctx context.Context, c Case, runners []runner, round int, 
 				b.Progress(r.name(), round)
 			}
 			if len(c.Peers) > 0 {
-				time.Sleep(settle)
+				time.Sleep(b.Settle)
 			}
 			runtime.GC() // nobody pays for what another one left
 			parts := []int{steps}

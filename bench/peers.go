@@ -65,9 +65,9 @@ func LoadPeers(dir, python, device string) ([]Peer, error) {
 	return peers, nil
 }
 
-// settle is a pause before each round beside peers: OpenMP's threads go on
+// Settle is how long a pause beside peers should be: OpenMP's threads go on
 // spinning for 200 ms after their work, at the cost of whoever runs next.
-const settle = 300 * time.Millisecond
+const Settle = 300 * time.Millisecond
 
 // process is a running peer. It is asked "epoch" or "weights FILE".
 type process struct {

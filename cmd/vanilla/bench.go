@@ -350,7 +350,7 @@ func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err
 		return err
 	}
 	var all []bench.Result
-	harness := bench.Bench{Rounds: b.rounds}
+	harness := bench.Bench{Rounds: b.rounds, Settle: bench.Settle}
 	if b.budget > 0 {
 		harness.Budget = &bench.Budget{Limit: b.budget, Elapsed: func() time.Duration { return time.Since(start) }}
 	}
