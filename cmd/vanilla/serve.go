@@ -110,7 +110,7 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout, stderr io.
 	if err != nil {
 		return &train.SettingError{Field: "addr", Value: s.address, Problem: "want host:port, as in 127.0.0.1:8784"}
 	}
-	server, err := page.New(ctx, page.Config{
+	server, err := page.New(ctx, page.Options{
 		Networks: shown,
 		Images:   page.NewSample(data.Test, shownImages, nil),
 		Trainer:  page.Trainer{Executor: executor, Data: data, Version: version},

@@ -72,11 +72,11 @@ func random(arch, activation, loss string) page.Network {
 // served serves the page with networks until the test ends.
 func served(t *testing.T, networks ...page.Network) (address string) {
 	t.Helper()
-	return servedAs(t, page.Config{Networks: networks})
+	return servedAs(t, page.Options{Networks: networks})
 }
 
 // servedAs serves the page with MNIST.
-func servedAs(t *testing.T, c page.Config) (address string) {
+func servedAs(t *testing.T, c page.Options) (address string) {
 	t.Helper()
 	data := images(t)
 	executor := cpu.New()

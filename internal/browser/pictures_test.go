@@ -22,7 +22,7 @@ func TestScreenshots(t *testing.T) {
 	t.Parallel()
 	dir := "../../viz/page/pictures"
 	tab := Open(t)
-	address := servedAs(t, page.Config{Networks: []page.Network{builtIn(t, zoo.Default), builtIn(t, zoo.Lesson)}, Sweep: "../../studies/default"})
+	address := servedAs(t, page.Options{Networks: []page.Network{builtIn(t, zoo.Default), builtIn(t, zoo.Lesson)}, Sweep: "../../studies/default"})
 	for _, s := range []struct {
 		name, scheme  string
 		width, height int64

@@ -37,7 +37,7 @@ func TestFollowSweep(t *testing.T) {
 	}
 	tab := Open(t)
 	tab.Do(chromedp.EmulateViewport(1440, 1000))
-	tab.visit(servedAs(t, page.Config{Networks: []page.Network{builtIn(t, zoo.Default)}, Sweep: dir}))
+	tab.visit(servedAs(t, page.Options{Networks: []page.Network{builtIn(t, zoo.Default)}, Sweep: dir}))
 	rows := `(document.querySelector("#panel-sweep iframe")?.contentDocument?.querySelectorAll("#board tbody tr").length ?? 0)`
 	tab.Until(rows + ` > 0`)
 	if n := Ask[int](tab, rows); n >= 8 {

@@ -33,7 +33,7 @@ func TestCostOfEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := client{t, "http://" + serve(t, Config{Trainer: Trainer{Executor: cpu.New(), Data: data, Version: "test"}})}
+	c := client{t, "http://" + serve(t, Options{Trainer: Trainer{Executor: cpu.New(), Data: data, Version: "test"}})}
 	r := train.Default()
 	r.Epochs = epochs
 	used := func() float64 {

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Config is what a server serves.
-type Config struct {
+// Options are what a server serves.
+type Options struct {
 	Networks []Network
 	Images   *Sample // test images to load; may be nil
 	// Trainer is what networks are trained with on the page.
@@ -62,7 +62,7 @@ const (
 
 // New makes a server. It fails if a network is not a chain of layers that sees images, if a weight is not finite, and if
 // the sweep cannot be read.
-func New(ctx context.Context, c Config) (*Server, error) {
+func New(ctx context.Context, c Options) (*Server, error) {
 	s := &Server{host: c.Host, files: map[string]file{}, trainer: newTrainer(c.Trainer)}
 	start, err := newStart(c.Networks, c.Images)
 	if err != nil {

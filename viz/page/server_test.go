@@ -17,7 +17,7 @@ import (
 )
 
 // serve starts a server for a test, and ends it with the test.
-func serve(t testing.TB, c Config) (address string) {
+func serve(t testing.TB, c Options) (address string) {
 	t.Helper()
 	if c.Trainer.Data == nil {
 		c.Trainer = trains()
@@ -68,7 +68,7 @@ func send(t testing.TB, address, request string) *http.Response {
 }
 
 func TestServed(t *testing.T) {
-	address := serve(t, Config{Networks: []Network{open(t, zoo.Default), open(t, zoo.Lesson)}, Images: NewSample(testImages(t), 10, nil)})
+	address := serve(t, Options{Networks: []Network{open(t, zoo.Default), open(t, zoo.Lesson)}, Images: NewSample(testImages(t), 10, nil)})
 	for path, kind := range map[string]string{
 		"/":                   "text/html; charset=utf-8",
 		"/assets/app.js":      "text/javascript; charset=utf-8",
@@ -101,7 +101,7 @@ func TestServed(t *testing.T) {
 
 // What other sites, other programs and other machines may try is refused, and told apart from what the page does.
 func TestRefused(t *testing.T) {
-	address := serve(t, Config{Networks: []Network{open(t, zoo.Default)}, Host: "digits.example"})
+	address := serve(t, Options{Networks: []Network{open(t, zoo.Default)}, Host: "digits.example"})
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func goroutines(t testing.TB, before int) {
 func TestIdleConnections(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("served", func(t *testing.T) {
-		address := serve(t, Config{Networks: []Network{open(t, zoo.Default)}})
+		address := serve(t, Options{Networks: []Network{open(t, zoo.Default)}})
 		for i := range 500 {
 			conn := dial(t, address)
 			if i%2 == 0 {

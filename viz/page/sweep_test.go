@@ -31,7 +31,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal("the sweep ended at its first record")
 	}
 	ended := make(chan error, 1)
-	address := serve(t, Config{Sweep: dir, Trainer: trains()})
+	address := serve(t, Options{Sweep: dir, Trainer: trains()})
 	r, err := http.Get("http://" + address + "/api/sweep/events")
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestSweep(t *testing.T) {
 			t.Errorf("point %s is answered %d", path, status)
 		}
 	}
-	if _, err := New(t.Context(), Config{Sweep: t.TempDir(), Trainer: trains()}); err == nil {
+	if _, err := New(t.Context(), Options{Sweep: t.TempDir(), Trainer: trains()}); err == nil {
 		t.Error("a directory without a sweep is followed")
 	}
 }

@@ -124,7 +124,7 @@ func is(s status) func(news) bool { return func(n news) bool { return n.Status =
 // Two networks train at once and are followed to the end; they are those that train.Run makes, to the bit, and can be saved
 // in every format.
 func TestTraining(t *testing.T) {
-	c := client{t, "http://" + serve(t, Config{Trainer: trains()})}
+	c := client{t, "http://" + serve(t, Options{Trainer: trains()})}
 	if n := c.follow(is(idle)); n.Run != 0 || len(n.Networks) != 0 {
 		t.Errorf("before the first run: %+v", n)
 	}
@@ -180,7 +180,7 @@ func TestTraining(t *testing.T) {
 
 // A run stands still where it is told to, goes on by steps, and can be saved on the way; what comes of it is the same.
 func TestPauseAndStep(t *testing.T) {
-	c := client{t, "http://" + serve(t, Config{Trainer: trains()})}
+	c := client{t, "http://" + serve(t, Options{Trainer: trains()})}
 	if status, text := c.post("/api/train/start", ordered(true, recipe(2))); status != http.StatusNoContent {
 		t.Fatalf("%d: %s", status, text)
 	}
@@ -229,7 +229,7 @@ func TestPauseAndStep(t *testing.T) {
 
 // A run that is stopped keeps what it has; the next one may begin.
 func TestStop(t *testing.T) {
-	c := client{t, "http://" + serve(t, Config{Trainer: trains()})}
+	c := client{t, "http://" + serve(t, Options{Trainer: trains()})}
 	if status, text := c.post("/api/train/start", ordered(false, recipe(1_000_000))); status != http.StatusNoContent {
 		t.Fatalf("%d: %s", status, text)
 	}
@@ -250,7 +250,7 @@ func TestStop(t *testing.T) {
 
 // A network that diverges is marked, and has no file; the other goes on.
 func TestDivergence(t *testing.T) {
-	c := client{t, "http://" + serve(t, Config{Trainer: trains()})}
+	c := client{t, "http://" + serve(t, Options{Trainer: trains()})}
 	wild := recipe(3)
 	wild.Activation, wild.LR, wild.WeightDecay = "relu", 1e30, 1e8
 	c.post("/api/train/start", ordered(false, wild, recipe(3)))
@@ -262,7 +262,7 @@ func TestDivergence(t *testing.T) {
 
 // What cannot be trained is refused in words, and nothing begins.
 func TestOrdersRefused(t *testing.T) {
-	c := client{t, "http://" + serve(t, Config{Trainer: trains()})}
+	c := client{t, "http://" + serve(t, Options{Trainer: trains()})}
 	negative, unfit, huge, many, split := recipe(1), recipe(1), recipe(1), recipe(1), recipe(1)
 	negative.LR, unfit.Arch, huge.Arch, split.Validation = -1, "784-16-10", "16-65536-65536-3", 0.5
 	many.Arch, many.Batch = "16-4000-4000-3", 300
@@ -332,7 +332,7 @@ func TestOrdersRefused(t *testing.T) {
 
 // What depends on a field that was changed follows it, as it does on the command line, and what sets nothing is said.
 func TestFollow(t *testing.T) {
-	c := client{t, "http://" + serve(t, Config{Trainer: trains()})}
+	c := client{t, "http://" + serve(t, Options{Trainer: trains()})}
 	follow := func(was train.Recipe, change func(*train.Recipe)) settings {
 		is := was
 		change(&is)
@@ -430,7 +430,7 @@ func TestNothingIsLeft(t *testing.T) {
 	var first uint64
 	for round := range 6 {
 		t.Run("server", func(t *testing.T) {
-			address := serve(t, Config{Networks: []Network{open(t, zoo.Default)}, Trainer: trains()})
+			address := serve(t, Options{Networks: []Network{open(t, zoo.Default)}, Trainer: trains()})
 			c := client{t, "http://" + address}
 			c.post("/api/train/start", ordered(false, recipe(1_000_000)))
 			for range 8 {
@@ -456,7 +456,7 @@ func TestNothingIsLeft(t *testing.T) {
 
 // More pages than may follow are told so.
 func TestTooManyListeners(t *testing.T) {
-	address := serve(t, Config{Trainer: trains()})
+	address := serve(t, Options{Trainer: trains()})
 	request := "GET /api/train/events HTTP/1.1\r\nHost: " + address + "\r\n\r\n"
 	for i := range maxListeners {
 		if answer := send(t, address, request); answer.StatusCode != http.StatusOK {
