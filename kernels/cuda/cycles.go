@@ -14,10 +14,10 @@ import (
 //go:embed model/cycles.txt
 var modelled string
 
-// What the generic kernel takes for a unit of stepWork: 170,000 cycles for a step of
-// 784-16-16-10 at batch 32 in a block alone, and 110,000 of a multiprocessor that
-// runs two. Counted from its machine code by hand: bench/NOTES-cuda.md.
-const genericAlone, genericShared = 0.079, 0.051
+// What the generic kernel takes for a unit of stepWork, by the model: 122,000 cycles
+// for a step of 784-16-16-10 at batch 32 in a block alone, and 69,000 of a
+// multiprocessor that runs two, which is the table's row.
+const genericAlone, genericShared = 0.057, 0.032
 
 // Cycles is what a step of a variant is expected to take on a device: of a block that
 // is alone on a multiprocessor, and of a multiprocessor that runs as many as fit. It

@@ -3,6 +3,9 @@
 package cuda
 
 import (
+	"math"
+	"strconv"
+	"strings"
 	"testing"
 
 	"vanilla/graph"
@@ -32,4 +35,21 @@ func TestCyclesOfAugmented(t *testing.T) {
 			t.Errorf("%+v, %g share of noise: its class is %s", c.v.Augment, c.v.NoiseShare, q.nets[0].class)
 		}
 	}
+}
+
+// What a step of the generic kernel is reckoned with is what the table has for it.
+func TestCyclesOfGeneric(t *testing.T) {
+	v := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10), 32)
+	for line := range strings.Lines(modelled) {
+		f := strings.Fields(line)
+		if len(f) < 7 || strings.Join(f[:4], " ") != "kernel_network 784-16-16-10 sgd 32" {
+			continue
+		}
+		want, err := strconv.ParseFloat(f[6], 64)
+		if got := genericShared * stepWork(&v, 32); err != nil || math.Abs(got-want) > 0.05*want || !(genericAlone > genericShared) {
+			t.Errorf("%g cycles for a step, %s in the table, %v", got, f[6], err)
+		}
+		return
+	}
+	t.Error("the table has no step of the generic kernel")
 }

@@ -43,6 +43,15 @@ func TestModelTable(t *testing.T) {
 			}
 		}
 	}
+	for _, arch := range []string{"784-16-16-10", "784-32-16-10", "784-128-64-10"} {
+		for _, optimizer := range []string{"sgd", "adam"} {
+			for _, batch := range []int{10, 32, 128} {
+				if r := (row{"kernel_network", arch, optimizer, batch}); rates[r] == 0 {
+					t.Errorf("model/cycles.txt lacks %v", r)
+				}
+			}
+		}
+	}
 	for precision, want := range map[string]float64{BF16: 50000, FP32: 12000} {
 		c := class{precision: precision}
 		if rate := rates[row{c.kernel(), "784-16-16-10", "sgd", 32}]; rate < want {
