@@ -83,10 +83,10 @@ def far(ins, bad):
     return least
 
 
-def walk(ins, dead, hot, trips, through=(), verbose=False, limit=200000):
+def walk(ins, dead, hot, trips, through=(), past=(), verbose=False, limit=200000):
     """The path from the function's entry to its return. dead: whether an instruction is not executed, by its frames; hot: lines
     that are, where the other side of a branch has none; trips: how often the loop of a line runs; through: lines whose branches
-    are not taken."""
+    are not taken; past: lines whose branches are."""
     # What is predicated may be on the way without being done.
     bad = [not x.pred and x.target is None and dead(frames(x)) or x.op == "CALL" and "__internal" in x.text for x in ins]
     loops, claimed = {}, set()
@@ -132,6 +132,8 @@ def walk(ins, dead, hot, trips, through=(), verbose=False, limit=200000):
                     del left[k]
             elif frames(x)[:1] and frames(x)[0] in through:
                 take = False
+            elif frames(x)[:1] and frames(x)[0] in past:
+                take = True
             else:
                 here, there = warm(k + 1), warm(x.target)
                 close = abs(go - stay) <= NOISE and here != there  # lines of instructions are known but roughly
@@ -237,7 +239,9 @@ def product_rules(lines, p, optimizer):
     through |= L("if (row >= p.a.outer || col >= p.b.outer) return;")
     if p.update:
         through |= lines.every("product.cuh", "if (p.param) thread_update(update, at, v);")
-    return dead, hot, trips, through
+    past, whole = set(), L("if (!parts) {")
+    (past if p.parts else through).update(whole)
+    return dead, hot, trips, through, past
 
 
 class Step:
@@ -252,10 +256,10 @@ class Step:
                 self.all.append(x)
         self.known = {}
 
-    def path(self, name, key, dead=lambda stack: False, hot=(), trips={}, through=()):
+    def path(self, name, key, dead=lambda stack: False, hot=(), trips={}, through=(), past=()):
         """The path through a function, known by a key once it was found."""
         if (name, key) not in self.known:
-            found = walk(self.code[name], dead, set(hot), trips, through)
+            found = walk(self.code[name], dead, set(hot), trips, through, past)
             self.known[name, key] = [self.start[name] + k for k in found]
         return self.known[name, key]
 

@@ -38,7 +38,7 @@ def compile_lines(nvdisasm, source, scratch):
     text = subprocess.run([nvdisasm, "-hex", "-gi", cubin], check=True, capture_output=True, text=True).stdout
     sections, kernel = {}, None
     for line in text.splitlines(keepends=True):
-        if line.lstrip().startswith(".section"):
+        if line.split()[:1] == [".section"]:  # and no .sectionflags
             words = line.replace(",", " ").split()
             kernel = words[1][len(".text.") :] if words[1].startswith(".text.") else None
         if kernel:
