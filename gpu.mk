@@ -81,7 +81,7 @@ bundle-files: gpu
 		$(GPU) go test -c -tags gpu -trimpath -ldflags='-s -w' -o $(BUNDLE)/tests/$$p/$${p##*/}.test ./$$p; \
 		if [ -d $$p/testdata ]; then cp -r $$p/testdata $(BUNDLE)/tests/$$p; fi; \
 	done
-	cp kernels/cuda/*.cuh $(BUNDLE)/tests/kernels/cuda # which tests compare with the host's structs
+	cp kernels/cuda/*.cu kernels/cuda/*.cuh $(BUNDLE)/tests/kernels/cuda # which tests compare with the host's structs
 	cp internal/cuda/driver/functions.h $(BUNDLE)/tests/internal/cuda/driver # and with CUDA 12.0's functions
 	cp -r bench/peers $(BUNDLE)/bench
 	rm -rf $(BUNDLE)/bench/peers/__pycache__
