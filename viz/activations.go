@@ -136,8 +136,8 @@ func (r *Activations) page() page {
 	}
 }
 
-// shownNeurons is how many units of a layer are drawn.
-const shownNeurons = 20
+// drawnUnits is how many units of a layer are drawn.
+const drawnUnits = 20
 
 // mostActive are the units of a layer to draw, in their order.
 func mostActive(activations []float32) []int {
@@ -145,10 +145,10 @@ func mostActive(activations []float32) []int {
 	for i := range units {
 		units[i] = i
 	}
-	if len(units) > shownNeurons {
+	if len(units) > drawnUnits {
 		size := func(u int) float64 { return math.Abs(float64(activations[u])) }
 		slices.SortStableFunc(units, func(a, b int) int { return cmp.Compare(size(b), size(a)) })
-		units = units[:shownNeurons]
+		units = units[:drawnUnits]
 		slices.Sort(units)
 	}
 	return units

@@ -405,7 +405,7 @@ func TestActivations(t *testing.T) {
 			hidden = max(hidden, v)
 		}
 	}
-	if len(r.Shown[0]) != shownNeurons || least < hidden {
+	if len(r.Shown[0]) != drawnUnits || least < hidden {
 		t.Errorf("%d units are shown from %v, others have up to %v", len(r.Shown[0]), least, hidden)
 	}
 }
