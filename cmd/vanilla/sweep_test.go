@@ -201,16 +201,9 @@ func TestSweepInterrupted(t *testing.T) {
 	inData(t)
 	line := tinySweep("--halving", "100,800", "--out", "run") // dozens of records, one after the other
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { // once it has a record
-		for ctx.Err() == nil {
-			if info, err := os.Stat("run/records.jsonl"); err == nil && info.Size() > 0 {
-				cancel()
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}()
-	stderr := new(bytes.Buffer)
-	code := run(ctx, line, nil, new(bytes.Buffer), stderr)
+	defer cancel()
+	records, stderr := &cancelling{text: "{", cancel: cancel}, new(bytes.Buffer) // once it has a record
+	code := run(ctx, slices.Concat(line, []string{"--json"}), nil, records, stderr)
 	if code != failed || !strings.Contains(stderr.String(), "vanilla sweep: interrupted after ") || !strings.Contains(stderr.String(), "--resume continues from there") {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
