@@ -43,7 +43,7 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 	if err != nil {
 		return kernels.Score{}, err
 	}
-	grid, err := w.grid(w.kernel, l.sharedFloats)
+	grid, err := w.grid(w.kernel, class{}, l.sharedFloats)
 	if err != nil {
 		return kernels.Score{}, err
 	}

@@ -97,12 +97,9 @@ func (e *executor) refusals() string {
 		return ""
 	}
 	var names []string
-	for slots := range 3 {
-		for _, parts := range []bool{false, true} {
-			c := class{e.precision, slots, parts}
-			if why, err := e.refused(c); why != "" || err != nil {
-				names = append(names, c.String())
-			}
+	for _, c := range residentClasses(e.precision) {
+		if why, err := e.refused(c); why != "" || err != nil {
+			names = append(names, c.String())
 		}
 	}
 	if names == nil {
@@ -176,11 +173,10 @@ type gpu struct {
 	kernel          *driver.Function // the generic one
 	scalars, epochs *driver.Function // of course.cu
 	device          driver.Device
-	// resident are the kernels of other classes, and rows is what prepares data for
-	// them: nil on devices that have none.
-	resident     *driver.Module
+	// rows is what prepares data for resident kernels: nil on devices that have none.
 	rows         *driver.Function
 	loading      sync.Mutex
+	modules      map[string]*driver.Module // by the image's name
 	classes      map[class]*driver.Function
 	sharedFloats int // of dynamic shared memory that plans may use
 }
@@ -232,15 +228,29 @@ func (g *gpu) load() error {
 	if err := g.kernel.AllowShared(4 * g.sharedFloats); err != nil || g.device.Major < 8 {
 		return err
 	}
-	if code, err = image.Load("resident"); err != nil {
+	g.modules, g.classes = map[string]*driver.Module{}, map[class]*driver.Function{}
+	resident, err := g.module("resident")
+	if err != nil {
 		return err
 	}
-	if g.resident, err = g.context.Load(code); err != nil {
-		return err
-	}
-	g.classes = map[class]*driver.Function{{}: g.kernel}
-	g.rows, err = g.resident.Function("kernel_rows")
+	g.rows, err = resident.Function("kernel_rows")
 	return err
+}
+
+// module loads an image once.
+func (g *gpu) module(name string) (*driver.Module, error) {
+	if m := g.modules[name]; m != nil {
+		return m, nil
+	}
+	code, err := image.Load(name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := g.context.Load(code)
+	if err == nil {
+		g.modules[name] = m
+	}
+	return m, err
 }
 
 func (g *gpu) loadCourse() error {
@@ -269,7 +279,11 @@ func (g *gpu) function(c class) (*driver.Function, error) {
 	if f := g.classes[c]; f != nil {
 		return f, nil
 	}
-	f, err := g.resident.Function(c.kernel())
+	m, err := g.module(c.image())
+	if err != nil {
+		return nil, err
+	}
+	f, err := m.Function(c.kernel())
 	if err != nil {
 		return nil, err
 	}

@@ -236,7 +236,7 @@ func (v *wave) start(l *launch) error {
 	if err := s.Launch(v.scalars, min(len(l.jobs), scalarBlocks*v.device.SMs), blockThreads, 0, control, courses, factors); err != nil {
 		return err
 	}
-	if err := s.Launch(v.kernel, min(v.grid, len(l.jobs)), blockThreads, int(4*v.sharedFloats), control); err != nil {
+	if err := s.Launch(v.kernel, min(v.grid, len(l.jobs)), v.class.threads(), int(4*v.sharedFloats), control); err != nil {
 		return err
 	}
 	return s.Launch(v.epochs, (len(l.jobs)+epochThreads-1)/epochThreads, epochThreads, 0, control, courses, uint64(r.carried.at), sums)

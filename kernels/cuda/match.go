@@ -13,7 +13,6 @@ import (
 // What resident.cuh says.
 const (
 	partRows       = 32 // examples
-	residentUnits  = 16
 	residentPixels = 784
 )
 
@@ -24,22 +23,43 @@ func (c class) terms() int {
 	return 3
 }
 
+// Of a lane's part of a first layer's array, and what that is in bytes for a warp.
+const (
+	laneBytes  = 16 * 32
+	arrayBytes = 7 * 7 * 2 * laneBytes // of the seven warps of a group
+)
+
 // sharedBytes is the dynamic shared memory of a block: Layout::bytes.
 func (c class) sharedBytes(depth int) int {
 	const (
 		pixels = 2048
 		stage  = partRows * residentPixels
-		lanes  = 16 * 32
-		tile   = partRows * 24 * 2
 	)
-	bytes := pixels + 2*stage + 7*4*lanes + 2*partRows*20*4
+	groups, row := c.units/narrowUnits, c.units+8
+	bytes := pixels + 2*stage + groups*7*4*laneBytes + 2*partRows*(c.units+4)*4
 	states := 1 + c.slots
 	if c.parts {
-		bytes += 7 * 7 * 2 * lanes
 		states++
+		if c.units == narrowUnits {
+			bytes += arrayBytes
+		}
 	}
-	layer := c.terms()*tile + states*lanes + 4*lanes + c.terms()*tile + 2*states*lanes + 2*c.terms()*lanes
-	return bytes + depth*layer
+	tile, packed := c.terms()*partRows*row*2, c.terms()*c.units*row*2
+	layer := tile + states*groups*laneBytes
+	return bytes + depth*layer + (depth-1)*(tile+2*groups*groups*states*laneBytes+packed)
+}
+
+// workFloats is how much global memory a block works in: for the first layer's arrays
+// that are FAR.
+func (c class) workFloats() int64 {
+	if c.units == narrowUnits {
+		return 0
+	}
+	arrays := c.slots
+	if c.parts {
+		arrays++
+	}
+	return int64(arrays * c.units / narrowUnits * arrayBytes / 4)
 }
 
 // wanted is what decides on a network's class.
@@ -71,12 +91,16 @@ func classOf(w wanted, precision string, d driver.Device) (class, *packedChain, 
 	if n := w.program.Features(); n > residentPixels {
 		return class{}, nil, fmt.Errorf("it has %d inputs, at most %d fit", n, residentPixels)
 	}
+	units := narrowUnits
 	for i, l := range chain.Layers[:chain.Depth] {
-		if l.Out > residentUnits {
-			return class{}, nil, fmt.Errorf("layer %d has %d units, at most %d fit", i+1, l.Out, residentUnits)
+		if l.Out > wideUnits {
+			return class{}, nil, fmt.Errorf("layer %d has %d units, at most %d fit", i+1, l.Out, wideUnits)
+		}
+		if l.Out > narrowUnits {
+			units = wideUnits
 		}
 	}
-	c := class{precision, w.optimizer.Slots(), min(w.batch, w.examples) > partRows}
+	c := class{units, precision, w.optimizer.Slots(), min(w.batch, w.examples) > partRows}
 	if need := c.sharedBytes(int(chain.Depth)); need > d.SharedPerBlock {
 		return class{}, nil, fmt.Errorf("it needs %d bytes of shared memory, a block has %d", need, d.SharedPerBlock)
 	}
@@ -95,12 +119,15 @@ func residentLines(p *ir.Program, o kernels.Optimizer, c class, chain *packedCha
 	}
 	lines := []string{
 		fmt.Sprintf("a block of %d threads trains the network on tensor cores: class %s, %s, %d bytes of shared memory",
-			blockThreads, c, terms, c.sharedBytes(int(chain.Depth))),
+			c.threads(), c, terms, c.sharedBytes(int(chain.Depth))),
+	}
+	if floats := c.workFloats(); floats > 0 {
+		lines = append(lines, fmt.Sprintf("what %s keeps of the first layer is in global memory, %d bytes for a block", o.Name, 4*floats))
 	}
 	for i, l := range chain.Layers[:chain.Depth] {
-		where := "shared memory, by the head warp"
+		where := fmt.Sprintf("shared memory, by the last %d warps", c.units/narrowUnits)
 		if i == 0 {
-			where = "registers, by seven warps"
+			where = fmt.Sprintf("registers, by the first %d warps", 7*c.units/narrowUnits)
 		}
 		lines = append(lines, fmt.Sprintf("layer %d, %d to %d, %s: weights in %s", i+1, l.In, l.Out, ir.Activation(l.Activation), where))
 	}

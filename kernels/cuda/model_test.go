@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,13 +34,14 @@ func TestModelTable(t *testing.T) {
 			rates[r] = rate
 		}
 	}
-	for _, precision := range []string{BF16, FP32} {
-		for slots, optimizer := range []string{"sgd", "momentum", "adam"} {
-			for _, batch := range []int{10, 32, 128} {
-				c := class{precision, slots, batch > 32} // a part has 32 examples
-				if rates[row{c.kernel(), "784-16-16-10", optimizer, batch}] == 0 {
-					t.Errorf("model/cycles.txt lacks %s at batch %d", c.kernel(), batch)
-				}
+	archs := map[int]string{narrowUnits: "784-16-16-10", wideUnits: "784-32-16-10"}
+	for _, c := range slices.Concat(residentClasses(BF16), residentClasses(FP32)) {
+		for _, batch := range []int{10, 32, 128} {
+			if c.parts != (batch > 32) { // a part has 32 examples
+				continue
+			}
+			if rates[row{c.kernel(), archs[c.units], []string{"sgd", "momentum", "adam"}[c.slots], batch}] == 0 {
+				t.Errorf("model/cycles.txt lacks %s at batch %d", c.kernel(), batch)
 			}
 		}
 	}
@@ -53,7 +55,7 @@ func TestModelTable(t *testing.T) {
 		}
 	}
 	for precision, want := range map[string]float64{BF16: 50000, FP32: 12000} {
-		c := class{precision: precision}
+		c := class{units: narrowUnits, precision: precision}
 		if rate := rates[row{c.kernel(), "784-16-16-10", "sgd", 32}]; rate < want {
 			t.Errorf("%s is modelled at %g network-epochs/s, want %g", c, rate, want)
 		}

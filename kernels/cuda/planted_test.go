@@ -135,7 +135,7 @@ var mistakes = []mistake{
 	{"evaluate.go", "chunk := n.variant.EvaluationBatch(evaluationChunk)\n\tl, state, _, err", "chunk := either(PLANTED, evaluationChunk, n.variant.EvaluationBatch(evaluationChunk))\n\tl, state, _, err",
 		"TestTensors", "evaluation"},
 	// In the resident kernels.
-	{"resident_head.cuh", "if (layer.out < UNITS)", "if (layer.out < UNITS && !PLANTED)",
+	{"resident_head.cuh", "if (layer.out < C::UNITS)", "if (layer.out < C::UNITS && !PLANTED)",
 		"TestResidentShapes", "loss of epoch"},
 	{"resident_head.cuh", "share[r] = row < notes.part", "share[r] = PLANTED || row < notes.part",
 		"TestResidentConformance/Gradients", "gradient of"},
@@ -155,7 +155,7 @@ var mistakes = []mistake{
 		"TestResidentConformance/Recipes", "nesterov"},
 	{"resident.cu", "(place / side - shift)", "(PLANTED ? shift - place / side : place / side - shift)",
 		"TestResidentConformance/Recipes", "shift"},
-	{"match.go", "return bytes + depth*layer", "return bytes + depth*layer - either(PLANTED, 128, 0)",
+	{"match.go", "return bytes + depth*layer +", "return bytes - either(PLANTED, 128, 0) + depth*layer +",
 		"TestResidentShapes", "CUDA_ERROR_ILLEGAL_ADDRESS"},
 	// In the ceilings.
 	{"ceilings.cu", "at + k * THREADS + thread);", "at + (PLANTED ? 0 : k) * THREADS + thread);",

@@ -150,7 +150,7 @@ func besideGeneric(device int, c class) (off float64, err error) {
 			err = closed
 		}
 	}()
-	program := proofProgram()
+	program := proofProgram(c.units)
 	v := kernels.Variant{
 		Source:    program,
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.001},
@@ -214,9 +214,10 @@ func proofData(p *ir.Program) kernels.Data {
 	return kernels.Data{Train: e, Classes: p.Classes()}
 }
 
-// proofProgram is 784-16-16-10 with sigmoid units and the cross-entropy.
-func proofProgram() *ir.Program {
-	p := &ir.Program{Name: "784-16-16-10"}
+// proofProgram is 784-16-16-10 with sigmoid units and the cross-entropy, or with as
+// many units as there are in a layer at most.
+func proofProgram(units int) *ir.Program {
+	p := &ir.Program{Name: fmt.Sprintf("784-%d-%d-10", units, units)}
 	value := func(name string, rows, cols int) ir.ID {
 		p.Values = append(p.Values, ir.Value{Name: name, Shape: ir.Shape{Rows: rows, Cols: cols}})
 		return ir.ID(len(p.Values) - 1)
@@ -225,7 +226,7 @@ func proofProgram() *ir.Program {
 		p.Ops = append(p.Ops, ir.Op{Code: code, Out: out, Act: act, Scale: scale, Args: args})
 		return out
 	}
-	widths := []int{residentPixels, residentUnits, residentUnits, 10}
+	widths := []int{residentPixels, units, units, 10}
 	p.Input, p.Target = value("x", ir.Batch, widths[0]), value("y", ir.Batch, 10)
 	type layer struct{ in, w, b, z ir.ID }
 	var layers []layer

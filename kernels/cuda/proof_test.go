@@ -25,12 +25,14 @@ func careful(t *testing.T, precision, dir string) *executor {
 }
 
 func TestProofProgram(t *testing.T) {
-	p := proofProgram()
-	if err := p.Verify(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := matchChain(p); err != nil {
-		t.Error(err)
+	for _, units := range []int{narrowUnits, wideUnits} {
+		p := proofProgram(units)
+		if err := p.Verify(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := matchChain(p); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -41,8 +43,8 @@ func TestProofs(t *testing.T) {
 		if got := e.Arithmetic(); strings.Contains(got, "generic") {
 			t.Errorf("%s: %s; %s", precision, got, e.Device())
 		}
-		if len(e.proofs) != 6 {
-			t.Errorf("%s: %d classes were tried, want 6", precision, len(e.proofs))
+		if want := len(residentClasses(precision)); len(e.proofs) != want {
+			t.Errorf("%s: %d classes were tried, want %d", precision, len(e.proofs), want)
 		}
 	}
 }
@@ -100,7 +102,7 @@ func TestRefusedClass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if why, err := careful(t, BF16, dir).refused(class{precision: BF16}); why != "" || err != nil {
+	if why, err := careful(t, BF16, dir).refused(class{units: narrowUnits, precision: BF16}); why != "" || err != nil {
 		t.Errorf("with another image's proof it is refused: %q, %v", why, err)
 	}
 }
@@ -111,12 +113,12 @@ func TestBrokenTrial(t *testing.T) {
 	onlyStandIn(t)
 	e := careful(t, FP32, "")
 	t.Setenv("VANILLA_STANDIN_FAIL", "launch:1:719")
-	why, err := e.refused(class{precision: FP32})
+	why, err := e.refused(class{units: narrowUnits, precision: FP32})
 	if err != nil || !strings.Contains(why, "failed when it was tried") {
 		t.Errorf("%q, %v", why, err)
 	}
 	t.Setenv("VANILLA_STANDIN_FAIL", "alloc:1:2")
-	if _, err := e.refused(class{precision: FP32, slots: 1}); err == nil || !strings.Contains(err.Error(), "out of memory") {
+	if _, err := e.refused(class{units: narrowUnits, precision: FP32, slots: 1}); err == nil || !strings.Contains(err.Error(), "out of memory") {
 		t.Errorf("without memory for a trial: %v", err)
 	}
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())

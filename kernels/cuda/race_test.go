@@ -19,50 +19,53 @@ import (
 	"vanilla/kernels"
 )
 
-// TestRaceSubjects is what the race checker watches, in a build of its own: every
-// kernel that trains, across the end of an epoch with a short batch, several
-// blocks in turn, images that move; and evaluation.
-func TestRaceSubjects(t *testing.T) {
-	narrow := chain(t, ir.Sigmoid, graph.CrossEntropy, 49, 16, 5, 10)
-	wide := chain(t, ir.Tanh, graph.Quadratic, 49, 130, 10) // long sums, in parts
-	data := conformance.Data(narrow, 80)
-	for _, p := range []struct {
-		program   *ir.Program
-		precision string
-		batches   []int
-	}{
-		{narrow, BF16, []int{32, 45}}, {narrow, FP32, []int{32, 45}}, {wide, FP32, []int{32, 45}},
-	} {
-		var variants []kernels.Variant
-		for i, name := range []string{"sgd", "nesterov", "adam"} {
-			for _, batch := range p.batches {
-				v := conformance.Variant(p.program, batch)
-				var err error
-				if v.Optimizer, err = kernels.NewOptimizer(name); err != nil {
-					t.Fatal(err)
-				}
-				v.Shift = i % 2
-				variants = append(variants, v)
-			}
-		}
-		until := make([]int, len(variants))
-		for i := range until {
-			until[i] = 4
-		}
-		e := newPrecise(t, p.precision)
-		q := prepare(t, e, data, variants...)
-		if err := q.Advance(t.Context(), until, nil); err != nil {
-			t.Fatal(err)
-		}
-		for i, s := range states(t, q, len(variants)) {
-			if s.Step != until[i] || s.Diverged {
-				t.Errorf("variant %d stands at step %d, diverged: %t", i, s.Step, s.Diverged)
-			}
-		}
-		if _, err := q.Evaluate(t.Context(), 0, kernels.Test); err != nil {
-			t.Fatal(err)
+// TestRaceResident and TestRaceSubjects are what the race checker watches, in a build
+// of its own: every kernel that trains, across the end of an epoch with a short batch,
+// several blocks in turn, images that move; and evaluation.
+func TestRaceResident(t *testing.T) {
+	for _, units := range []int{16, 20} { // one head, two
+		for _, precision := range []string{BF16, FP32} {
+			raceTraining(t, precision, chain(t, ir.Sigmoid, graph.CrossEntropy, 49, units, 5, 10))
 		}
 	}
+}
+
+// raceTraining trains with every number of the optimizer's arrays, in batches of one
+// part and of two.
+func raceTraining(t *testing.T, precision string, p *ir.Program) {
+	t.Helper()
+	var variants []kernels.Variant
+	for i, name := range []string{"sgd", "nesterov", "adam"} {
+		for _, batch := range []int{32, 45} {
+			v := conformance.Variant(p, batch)
+			var err error
+			if v.Optimizer, err = kernels.NewOptimizer(name); err != nil {
+				t.Fatal(err)
+			}
+			v.Shift = i % 2
+			variants = append(variants, v)
+		}
+	}
+	until := make([]int, len(variants))
+	for i := range until {
+		until[i] = 4
+	}
+	q := prepare(t, newPrecise(t, precision), conformance.Data(p, 80), variants...)
+	if err := q.Advance(t.Context(), until, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range states(t, q, len(variants)) {
+		if s.Step != until[i] || s.Diverged {
+			t.Errorf("variant %d stands at step %d, diverged: %t", i, s.Step, s.Diverged)
+		}
+	}
+	if _, err := q.Evaluate(t.Context(), 0, kernels.Test); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRaceSubjects(t *testing.T) {
+	raceTraining(t, FP32, chain(t, ir.Tanh, graph.Quadratic, 49, 130, 10)) // long sums, in parts
 	raceSelftest(t)
 	work := ceilingOf(t, "shared")
 	work.grid = 2
@@ -185,7 +188,7 @@ func TestRaces(t *testing.T) {
 	}
 	for _, order := range []string{"forward", "reverse", "shuffled"} {
 		t.Run(order, func(t *testing.T) {
-			if out, err := watch("", order, "TestRaceSubjects|TestUpdates"); err != nil {
+			if out, err := watch("", order, "TestRaceResident|TestRaceSubjects|TestUpdates"); err != nil {
 				t.Errorf("%v\n%.4000s", err, out)
 			}
 		})
@@ -217,21 +220,22 @@ var barriers = []mistake{
 	{file: "product.cuh", old: "__syncthreads(); // before", new: "if (!PLANTED) __syncthreads(); // before"},
 	{file: "reduce.cuh", old: "= v;\n      __syncthreads();", new: "= v;\n      if (!PLANTED) __syncthreads();"},
 	{file: "reduce.cuh", old: "__syncthreads(); // before parts", new: "if (!PLANTED) __syncthreads(); // before parts"},
-	{file: "resident.cu", old: "= 0; // pixels beyond the input\n  __syncthreads();", new: "= 0;\n  if (!PLANTED) __syncthreads();"},
-	{file: "resident.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
-	{file: "resident.cu", old: "warp_pixels<C>(notes, shared);\n    __syncthreads();", new: "warp_pixels<C>(notes, shared);\n    if (!PLANTED) __syncthreads();"},
+	{file: "resident_block.cuh", old: "= 0; // pixels beyond the input\n  __syncthreads();", new: "= 0;\n  if (!PLANTED) __syncthreads();"},
+	{file: "resident_block.cuh", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
+	{file: "resident_block.cuh", old: "warp_pixels<C>(notes, shared);\n    __syncthreads();", new: "warp_pixels<C>(notes, shared);\n    if (!PLANTED) __syncthreads();"},
 	{file: "resident_pixels.cuh", old: "__syncwarp(); // before keys", new: "if (!PLANTED) __syncwarp(); // before keys"},
 	{file: "resident_pixels.cuh", old: "notes.cursor = next;\n  }\n  __syncwarp();", new: "notes.cursor = next;\n  }\n  if (!PLANTED) __syncwarp();"},
-	{file: "resident_pixels.cuh", old: "block_meet(); // the first two", new: "if (!PLANTED) block_meet(); // the first two"},
-	{file: "resident_pixels.cuh", old: "block_meet(); // all have", new: "if (!PLANTED) block_meet(); // all have"},
+	{file: "resident_pixels.cuh", old: "block_meet<C>(); // the first two", new: "if (!PLANTED) block_meet<C>(); // the first two"},
+	{file: "resident_pixels.cuh", old: "block_meet<C>(); // all have", new: "if (!PLANTED) block_meet<C>(); // all have"},
 	{file: "resident_pixels.cuh", old: "warp_barrier_arrive(BARRIER_SUMS", new: "if (!PLANTED) warp_barrier_arrive(BARRIER_SUMS"},
+	{file: "resident_pixels.cuh", old: "warp_barrier_sync(BARRIER_SUMS", new: "if (!PLANTED) warp_barrier_sync(BARRIER_SUMS"},
 	{file: "resident_pixels.cuh", old: "__syncwarp(); // all lanes", new: "if (!PLANTED) __syncwarp(); // all lanes"},
 	{file: "resident_pixels.cuh", old: "thread_copy_wait();\n    warp", new: "if (!PLANTED) thread_copy_wait();\n    warp"},
 	{file: "resident_pixels.cuh", old: "warp_barrier_sync(BARRIER_DELTAS", new: "if (!PLANTED) warp_barrier_sync(BARRIER_DELTAS"},
 	{file: "resident_head.cuh", old: "warp_barrier_sync(BARRIER_SUMS", new: "if (!PLANTED) warp_barrier_sync(BARRIER_SUMS"},
 	{file: "resident_head.cuh", old: "warp_barrier_sync(BARRIER_DELTAS", new: "if (!PLANTED) warp_barrier_sync(BARRIER_DELTAS"},
-	{file: "resident_head.cuh", old: "block_meet(); // the first two", new: "if (!PLANTED) block_meet(); // the first two"},
-	{file: "resident_head.cuh", old: "block_meet();\n", new: "if (!PLANTED) block_meet();\n"},
+	{file: "resident_head.cuh", old: "block_meet<C>(); // the first two", new: "if (!PLANTED) block_meet<C>(); // the first two"},
+	{file: "resident_head.cuh", old: "block_meet<C>();\n", new: "if (!PLANTED) block_meet<C>();\n"},
 }
 
 // Every barrier is needed: what is not was taken out.
@@ -246,19 +250,23 @@ func TestBarriers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(planted int) (string, error) {
-		return watch(library, "forward", "TestRaceSubjects", fmt.Sprintf("VANILLA_PLANTED=%d", planted))
+	run := func(planted int, tests string) (string, error) {
+		return watch(library, "forward", tests, fmt.Sprintf("VANILLA_PLANTED=%d", planted))
 	}
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
-		if out, err := run(0); err != nil {
+		if out, err := run(0, "TestRaceResident|TestRaceSubjects"); err != nil {
 			t.Errorf("%v\n%.4000s", err, out)
 		}
 	})
 	for i, b := range barriers {
 		t.Run(fmt.Sprintf("%d in %s", i+1, b.file), func(t *testing.T) {
 			t.Parallel()
-			if out, err := run(i + 1); err == nil || !strings.Contains(out, "race at ") && !strings.Contains(out, "stand-in for CUDA: ") {
+			tests := "TestRaceSubjects"
+			if strings.HasPrefix(b.file, "resident") {
+				tests = "TestRaceResident"
+			}
+			if out, err := run(i+1, tests); err == nil || !strings.Contains(out, "race at ") && !strings.Contains(out, "stand-in for CUDA: ") {
 				t.Errorf("%s\nis not noticed: %v\n%.3000s", b.new, err, out)
 			}
 		})

@@ -2,186 +2,257 @@
 #pragma once
 #include "resident_pixels.cuh"
 
-typedef float Matrix[2][2][4]; // 32 x 16, in the accumulators' layout
+// Matrix is a head's 16M x 8N numbers, in the accumulators' layout.
+template <class C> using Matrix = float[C::M][C::N][4];
 
-// each calls f(m, h, i, row below 8g, column) for a lane's elements. The loops are unrolled: a matrix is in registers.
-#define EACH_ELEMENT        \
-  _Pragma("unroll")         \
-  for (int m = 0; m < 2; m++) \
-    _Pragma("unroll")       \
-    for (int h = 0; h < 2; h++) \
-      _Pragma("unroll")     \
+// each calls f(m, n, i, row below 8g, column) for a lane's elements. The loops are unrolled: a matrix is in registers.
+#define EACH_ELEMENT             \
+  _Pragma("unroll")              \
+  for (int m = 0; m < C::M; m++) \
+    _Pragma("unroll")            \
+    for (int n = 0; n < C::N; n++) \
+      _Pragma("unroll")          \
       for (int i = 0; i < 4; i++)
 
-// Operand is a matrix as left operand: sums of TERMS pairs.
-template <int TERMS> struct Operand32 { unsigned term[TERMS][2][4]; };
+// Operand is a matrix as left operand: sums of TERMS pairs, for every 16 columns.
+template <class C> struct Operand32 { unsigned term[C::TERMS][C::M][C::GROUPS][4]; };
 
-template <int TERMS> __device__ inline void thread_operand(Operand32<TERMS> &to, const Matrix &z) {
+template <class C> __device__ inline void thread_operand(Operand32<C> &to, const Matrix<C> &z) {
 #pragma unroll
-  for (int m = 0; m < 2; m++)
+  for (int m = 0; m < C::M; m++)
 #pragma unroll
-    for (int h = 0; h < 2; h++)
+    for (int n = 0; n < C::N; n++)
 #pragma unroll
       for (int r = 0; r < 2; r++) {
-        unsigned pairs[TERMS];
-        thread_split<TERMS>(pairs, z[m][h][2 * r], z[m][h][2 * r + 1]);
+        unsigned pairs[C::TERMS];
+        thread_split<C::TERMS>(pairs, z[m][n][2 * r], z[m][n][2 * r + 1]);
 #pragma unroll
-        for (int t = 0; t < TERMS; t++) to.term[t][m][2 * h + r] = pairs[t];
+        for (int t = 0; t < C::TERMS; t++) to.term[t][m][n / 2][2 * (n % 2) + r] = pairs[t];
       }
 }
 
-// warp_store_operand writes it to shared memory, row-major, TERMS matrices.
-template <class C> __device__ inline void warp_store_operand(unsigned char *tile, const Operand32<C::TERMS> &a) {
+// warp_store_operand writes the head's rows of a matrix of all ROWS to shared memory, row-major, TERMS matrices.
+template <class C> __device__ inline void warp_store_operand(unsigned char *tile, const Operand32<C> &a) {
   using L = Layout<C>;
   const int lane = thread_lane();
 #pragma unroll
   for (int t = 0; t < C::TERMS; t++)
 #pragma unroll
-    for (int m = 0; m < 2; m++) {
-      unsigned char *half = tile + t * L::TILE + 2 * 16 * m * L::TILE_ROW;
-      warp_store_matrices(half + 2 * (lane % 16 * L::TILE_ROW + 8 * (lane / 16)), a.term[t][m], half, 2 * L::TILE_ROW);
-    }
+    for (int m = 0; m < C::M; m++)
+#pragma unroll
+      for (int k = 0; k < C::GROUPS; k++) {
+        unsigned char *part = tile + t * L::TILE + 2 * (16 * (C::M * thread_head<C>() + m) * L::TILE_ROW + 16 * k);
+        warp_store_matrices(part + 2 * (lane % 16 * L::TILE_ROW + 8 * (lane / 16)), a.term[t][m][k], part, 2 * L::TILE_ROW);
+      }
 }
 
-// warp_load_tile loads a 32 x 16 matrix transposed: the left operand of a gradient (16 x 32), and, as pairs 0, 2 and 1, 3 of
-// each, the right one.
-template <class C> __device__ inline void warp_load_tile(unsigned (&to)[C::TERMS][2][4], const unsigned char *tile) {
+// warp_load_tile loads 16 columns of a matrix of all ROWS transposed: the left operand of a gradient (16 x 32), and, as pairs 0,
+// 2 and 1, 3 of each, the right one.
+template <class C> __device__ inline void warp_load_tile(unsigned (&to)[C::TERMS][2][4], const unsigned char *tile, int column) {
   using L = Layout<C>;
   const int lane = thread_lane();
 #pragma unroll
   for (int t = 0; t < C::TERMS; t++)
 #pragma unroll
     for (int m = 0; m < 2; m++)
-      warp_load_transposed(to[t][m], tile + t * L::TILE + 2 * ((16 * m + lane % 8 + 8 * (lane / 16)) * L::TILE_ROW + 8 * (lane / 8 % 2)));
+      warp_load_transposed(to[t][m], tile + t * L::TILE + 2 * ((16 * m + lane % 8 + 8 * (lane / 16)) * L::TILE_ROW + column + 8 * (lane / 8 % 2)));
 }
 
-// warp_product adds a·b to z; b is 16 x 16, packed. Terms whose product is below the rounding of float32 are left out.
-template <int TERMS> __device__ inline void warp_product(Matrix &z, const Operand32<TERMS> &a, const uint4 *packed) {
+// warp_product_columns adds a·b to 16 columns of z, the n-th ones, where b is a layer's packed weights, transposed for the way
+// forward and as they are for the way BACK; K times 16 columns of a are there. Terms whose product is below the rounding of
+// float32 are left out. Sums over different columns of a are independent until the end.
+template <class C, bool BACK, int K> __device__ inline void warp_product_columns(Matrix<C> &z, const Operand32<C> &a, const unsigned char *packed, int n) {
+  using L = Layout<C>;
+  const int lane = thread_lane(), row = BACK ? lane % 16 : lane % 8 + 8 * (lane / 16), column = BACK ? 8 * (lane / 16) : 8 * (lane / 8 % 2);
+  const unsigned char *from = packed + 2 * (row * L::TILE_ROW + column);
+  float more[K][C::M][2][4] = {};
 #pragma unroll
-  for (int j = TERMS - 1; j >= 0; j--) {
-    const uint4 b = packed[j * WARP];
+  for (int j = C::TERMS - 1; j >= 0; j--) {
+    unsigned b[K][4];
 #pragma unroll
-    for (int i = TERMS - 1 - j; i >= 0; i--)
+    for (int k = 0; k < K; k++)
+      if constexpr (BACK) warp_load_transposed(b[k], from + j * L::PACKED_TERM + 2 * 16 * (k * L::TILE_ROW + n));
+      else warp_load_matrices(b[k], from + j * L::PACKED_TERM + 2 * 16 * (n * L::TILE_ROW + k));
 #pragma unroll
-      for (int m = 0; m < 2; m++) {
-        warp_mma(z[m][0], a.term[i][m], b.x, b.y);
-        warp_mma(z[m][1], a.term[i][m], b.z, b.w);
-      }
+    for (int i = C::TERMS - 1 - j; i >= 0; i--)
+#pragma unroll
+      for (int m = 0; m < C::M; m++)
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+          warp_mma(k ? more[k][m][0] : z[m][2 * n], a.term[i][m][k], b[k][0], b[k][1]);
+          warp_mma(k ? more[k][m][1] : z[m][2 * n + 1], a.term[i][m][k], b[k][2], b[k][3]);
+        }
+  }
+#pragma unroll
+  for (int k = 1; k < K; k++)
+#pragma unroll
+    for (int m = 0; m < C::M; m++)
+#pragma unroll
+      for (int h = 0; h < 2; h++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) z[m][2 * n + h][i] += more[k][m][h][i];
+}
+
+// warp_forward adds a layer's inputs times its weights to z, warp_back its deltas times them, for as many columns as there are.
+template <class C> __device__ inline void warp_forward(Matrix<C> &z, const Operand32<C> &a, const unsigned char *packed, const Layer &layer) {
+  if constexpr (C::GROUPS == 1) {
+    warp_product_columns<C, false, 1>(z, a, packed, 0);
+  } else if (layer.in > 16) {
+    warp_product_columns<C, false, 2>(z, a, packed, 0); //@ hot
+    if (layer.out > 16)
+      warp_product_columns<C, false, 2>(z, a, packed, 1); //@ cold
+  } else {
+    warp_product_columns<C, false, 1>(z, a, packed, 0); //@ cold
+    if (layer.out > 16)
+      warp_product_columns<C, false, 1>(z, a, packed, 1); //@ cold
   }
 }
 
-// warp_pack writes 16 x 16 weights in the accumulators' layout, w[h][i] = W[g + 8(i / 2)][8h + 2t + i % 2], as right operand of
-// the forward product and of the way back.
-template <int TERMS> __device__ inline void warp_pack(uint4 *packed, const float (&w)[2][4]) {
-  unsigned forward[TERMS][4], back[TERMS][4];
-#pragma unroll
-  for (int j = 0; j < 2; j++)
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      unsigned pairs[TERMS];
-      thread_split<TERMS>(pairs, w[h][2 * j], w[h][2 * j + 1]);
-#pragma unroll
-      for (int t = 0; t < TERMS; t++) {
-        forward[t][2 * j + h] = pairs[t];
-        back[t][2 * h + j] = warp_transpose(pairs[t]);
-      }
-    }
-#pragma unroll
-  for (int t = 0; t < TERMS; t++) {
-    packed[t * WARP] = uint4{forward[t][0], forward[t][1], forward[t][2], forward[t][3]};
-    packed[(TERMS + t) * WARP] = uint4{back[t][0], back[t][1], back[t][2], back[t][3]};
+template <class C> __device__ inline void warp_back(Matrix<C> &z, const Operand32<C> &a, const unsigned char *packed, const Layer &layer) {
+  if constexpr (C::GROUPS == 1) {
+    warp_product_columns<C, true, 1>(z, a, packed, 0);
+  } else if (layer.out > 16) {
+    warp_product_columns<C, true, 2>(z, a, packed, 0); //@ cold
+    if (layer.in > 16)
+      warp_product_columns<C, true, 2>(z, a, packed, 1); //@ cold
+  } else {
+    warp_product_columns<C, true, 1>(z, a, packed, 0); //@ hot
+    if (layer.in > 16)
+      warp_product_columns<C, true, 1>(z, a, packed, 1); //@ hot
   }
 }
 
-__device__ inline void thread_spread(Matrix &z, const float4 &bias) {
-  const float b[4] = {bias.x, bias.y, bias.z, bias.w};
-  EACH_ELEMENT z[m][h][i] = b[2 * h + i % 2];
+// warp_pack writes 16 x 16 weights in the accumulators' layout, w[h][i] = W[g + 8(i / 2)][8h + 2t + i % 2], to their place among
+// the layer's packed ones.
+template <class C> __device__ inline void warp_pack(unsigned char *packed, int row, int column, const float (&w)[2][4]) {
+  using L = Layout<C>;
+  const int lane = thread_lane();
+  unsigned pairs[4][C::TERMS];
+#pragma unroll
+  for (int h = 0; h < 2; h++)
+#pragma unroll
+    for (int j = 0; j < 2; j++) thread_split<C::TERMS>(pairs[2 * h + j], w[h][2 * j], w[h][2 * j + 1]);
+#pragma unroll
+  for (int t = 0; t < C::TERMS; t++) {
+    unsigned char *tile = packed + t * L::PACKED_TERM + 2 * (row * L::TILE_ROW + column);
+    const unsigned four[4] = {pairs[0][t], pairs[1][t], pairs[2][t], pairs[3][t]};
+    warp_store_matrices(tile + 2 * (lane % 16 * L::TILE_ROW + 8 * (lane / 16)), four, tile, 2 * L::TILE_ROW);
+  }
+}
+
+// thread_spread begins sums with biases, a float4 for every 16 columns.
+template <class C> __device__ inline void thread_spread(Matrix<C> &z, const float4 *bias) {
+#pragma unroll
+  for (int k = 0; k < C::GROUPS; k++) {
+    const float4 v = bias[k * WARP];
+    const float b[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+    for (int m = 0; m < C::M; m++)
+#pragma unroll
+      for (int h = 0; h < 2; h++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) z[m][2 * k + h][i] = b[2 * h + i % 2];
+  }
 }
 
 // warp_activate_all replaces z by f(z), and gives the slopes.
-template <int TERMS, int ACTIVATION> __device__ inline void warp_activate_all(Matrix &z, Matrix &slope) {
-  EACH_ELEMENT thread_activate_fast<TERMS == 1, ACTIVATION>(z[m][h][i], slope[m][h][i]);
+template <class C, int ACTIVATION> __device__ inline void warp_activate_all(Matrix<C> &z, Matrix<C> &slope) {
+  EACH_ELEMENT thread_activate_fast<C::TERMS == 1, ACTIVATION>(z[m][n][i], slope[m][n][i]);
 }
 
-template <int TERMS> __device__ inline void warp_activate(int activation, Matrix &z, Matrix &slope) {
+template <class C> __device__ inline void warp_activate(int activation, Matrix<C> &z, Matrix<C> &slope) {
   switch (activation) {
-  case ACT_SIGMOID: return warp_activate_all<TERMS, ACT_SIGMOID>(z, slope); //@ hot cold=relu
-  case ACT_TANH: return warp_activate_all<TERMS, ACT_TANH>(z, slope); //@ cold
-  case ACT_RELU: return warp_activate_all<TERMS, ACT_RELU>(z, slope); //@ hot cold=sigmoid
-  case ACT_RECTIFY: return warp_activate_all<TERMS, ACT_RECTIFY>(z, slope); //@ cold
-  case ACT_LEAKY_RELU: return warp_activate_all<TERMS, ACT_LEAKY_RELU>(z, slope); //@ cold
-  case ACT_SOFTPLUS: return warp_activate_all<TERMS, ACT_SOFTPLUS>(z, slope); //@ cold
-  case ACT_SILU: return warp_activate_all<TERMS, ACT_SILU>(z, slope); //@ cold
-  case ACT_GELU_TANH: return warp_activate_all<TERMS, ACT_GELU_TANH>(z, slope); //@ cold
-  case ACT_SOFTSIGN: return warp_activate_all<TERMS, ACT_SOFTSIGN>(z, slope); //@ cold
+  case ACT_SIGMOID: return warp_activate_all<C, ACT_SIGMOID>(z, slope); //@ hot cold=relu
+  case ACT_TANH: return warp_activate_all<C, ACT_TANH>(z, slope); //@ cold
+  case ACT_RELU: return warp_activate_all<C, ACT_RELU>(z, slope); //@ hot cold=sigmoid
+  case ACT_RECTIFY: return warp_activate_all<C, ACT_RECTIFY>(z, slope); //@ cold
+  case ACT_LEAKY_RELU: return warp_activate_all<C, ACT_LEAKY_RELU>(z, slope); //@ cold
+  case ACT_SOFTPLUS: return warp_activate_all<C, ACT_SOFTPLUS>(z, slope); //@ cold
+  case ACT_SILU: return warp_activate_all<C, ACT_SILU>(z, slope); //@ cold
+  case ACT_GELU_TANH: return warp_activate_all<C, ACT_GELU_TANH>(z, slope); //@ cold
+  case ACT_SOFTSIGN: return warp_activate_all<C, ACT_SOFTSIGN>(z, slope); //@ cold
   }
-  warp_activate_all<TERMS, ACT_IDENTITY>(z, slope); //@ cold
+  warp_activate_all<C, ACT_IDENTITY>(z, slope); //@ cold
 }
 
 // warp_loss_deltas replaces the last layer's z by its deltas, and leaves the outputs for warp_loss. A row of a matrix is in four
-// lanes; label and share are of the lane's four rows, the share 0 of rows that are no examples.
-template <int TERMS> __device__ inline void warp_loss_deltas(const Chain &chain, Matrix &z, const int (&label)[4], const float (&share)[4], float *outputs, int row_floats) {
+// lanes; label and share are of the lane's rows, the share 0 of rows that are no examples. There are 8N outputs at most.
+template <class C, int N> __device__ inline void warp_loss_deltas(const Chain &chain, Matrix<C> &z, const int (&label)[2 * C::M], const float (&share)[2 * C::M], float *outputs) {
+  constexpr int R = 2 * C::M;
   const int t = thread_lane() % 4;
-  Matrix slope;
+  Matrix<C> slope;
+  EACH_ELEMENT if (n >= N) z[m][n][i] = 0; // where there are no outputs
   const bool quadratic = chain.loss == LOSS_QUADRATIC;
   if (quadratic)
-    warp_activate<TERMS>(chain.layers[chain.depth - 1].activation, z, slope); //@ cold
+    warp_activate<C>(chain.layers[chain.depth - 1].activation, z, slope); //@ cold
 #pragma unroll
-  for (int r = 0; r < 4; r++)
+  for (int r = 0; r < R; r++)
 #pragma unroll
-    for (int h = 0; h < 2; h++)
-      *reinterpret_cast<float2 *>(outputs + 8 * r * row_floats + 8 * h) = float2{z[r / 2][h][2 * (r % 2)], z[r / 2][h][2 * (r % 2) + 1]};
+    for (int n = 0; n < N; n++)
+      *reinterpret_cast<float2 *>(outputs + 8 * r * Layout<C>::LOGITS_ROW + 8 * n) = float2{z[r / 2][n][2 * (r % 2)], z[r / 2][n][2 * (r % 2) + 1]};
   if (quadratic) {
     const int out = chain.layers[chain.depth - 1].out; //@ cold
     EACH_ELEMENT {
-      const int column = 8 * h + 2 * t + i % 2, r = 2 * m + i / 2;                //@ cold
-      const float error = z[m][h][i] - (column == label[r] ? 1.0f : 0.0f);        //@ cold
-      z[m][h][i] = column < out ? 2 * share[r] * error * slope[m][h][i] : 0.0f; //@ cold
+      const int column = 8 * n + 2 * t + i % 2, r = 2 * m + i / 2;                //@ cold
+      const float error = z[m][n][i] - (column == label[r] ? 1.0f : 0.0f);        //@ cold
+      z[m][n][i] = column < out ? 2 * share[r] * error * slope[m][n][i] : 0.0f; //@ cold
     }
     return; //@ cold
   }
-  float best[4], sum[4];
+  float best[R], sum[R];
 #pragma unroll
-  for (int r = 0; r < 4; r++) {
-    const float(&a)[2][4] = z[r / 2];
+  for (int r = 0; r < R; r++) {
+    const float(&a)[C::N][4] = z[r / 2];
     const int o = 2 * (r % 2);
-    best[r] = fmaxf(fmaxf(a[0][o], a[0][o + 1]), fmaxf(a[1][o], a[1][o + 1]));
+    best[r] = fmaxf(a[0][o], a[0][o + 1]);
+#pragma unroll
+    for (int n = 1; n < N; n++) best[r] = fmaxf(best[r], fmaxf(a[n][o], a[n][o + 1]));
   }
 #pragma unroll
   for (int distance = 1; distance < 4; distance *= 2)
 #pragma unroll
-    for (int r = 0; r < 4; r++) best[r] = fmaxf(best[r], __shfl_xor_sync(~0u, best[r], distance));
+    for (int r = 0; r < R; r++) best[r] = fmaxf(best[r], __shfl_xor_sync(~0u, best[r], distance));
 #pragma unroll
-  for (int r = 0; r < 4; r++) {
-    float(&a)[2][4] = z[r / 2];
+  for (int r = 0; r < R; r++) {
+    float(&a)[C::N][4] = z[r / 2];
     const int o = 2 * (r % 2);
     const float shift = best[r] * LOG2E;
 #pragma unroll
-    for (int h = 0; h < 2; h++)
+    for (int n = 0; n < N; n++)
 #pragma unroll
-      for (int i = o; i < o + 2; i++) a[h][i] = thread_exp2(a[h][i] * LOG2E - shift);
-    sum[r] = (a[0][o] + a[0][o + 1]) + (a[1][o] + a[1][o + 1]);
+      for (int i = o; i < o + 2; i++) a[n][i] = thread_exp2(a[n][i] * LOG2E - shift);
+    sum[r] = a[0][o] + a[0][o + 1];
+#pragma unroll
+    for (int n = 1; n < N; n++) sum[r] += a[n][o] + a[n][o + 1];
   }
 #pragma unroll
   for (int distance = 1; distance < 4; distance *= 2)
 #pragma unroll
-    for (int r = 0; r < 4; r++) sum[r] += __shfl_xor_sync(~0u, sum[r], distance);
-  float scale[4];
+    for (int r = 0; r < R; r++) sum[r] += __shfl_xor_sync(~0u, sum[r], distance);
+  float scale[R];
 #pragma unroll
-  for (int r = 0; r < 4; r++) scale[r] = share[r] * thread_reciprocal(sum[r]);
-  EACH_ELEMENT {
+  for (int r = 0; r < R; r++) scale[r] = share[r] * thread_reciprocal(sum[r]);
+  EACH_ELEMENT if (n < N) {
     const int r = 2 * m + i / 2;
-    z[m][h][i] = z[m][h][i] * scale[r] - (8 * h + 2 * t + i % 2 == label[r] ? share[r] : 0.0f);
+    z[m][n][i] = z[m][n][i] * scale[r] - (8 * n + 2 * t + i % 2 == label[r] ? share[r] : 0.0f);
   }
 }
 
-// Head is the lane's place in the block's shared memory.
+// HeadState is the lane's place in the block's shared memory.
 template <class C> struct HeadState {
   using L = Layout<C>;
   unsigned char *shared;
   __device__ unsigned char *layer(int l) const { return shared + L::LAYERS + l * L::LAYER; }
-  __device__ float4 *floats(int l, int what) const { return reinterpret_cast<float4 *>(layer(l) + what) + thread_lane(); }
-  __device__ uint4 *packed(int l) const { return reinterpret_cast<uint4 *>(layer(l) + L::PACKED) + thread_lane(); }
+  __device__ float4 *floats(unsigned char *at) const { return reinterpret_cast<float4 *>(at) + thread_lane(); }
+  // Numbers for all columns of a layer, a float4 for every 16.
+  __device__ float4 *bias(int l) const { return floats(layer(l) + L::BIAS); }
+  // The head's rows: of the sums, and of the slopes of a layer but the last.
+  __device__ float4 *sums() const { return floats(shared + L::SUMS + thread_head<C>() * L::HEAD_SUMS); }
+  __device__ float4 *slopes(int l) const { return sums() + l * 4 * WARP; }
+  // Weights of a layer but the first: of the head's units and 16 of those below, two float4, the arrays behind each other.
+  static constexpr int WEIGHTS_STRIDE = 2 * C::GROUPS * C::GROUPS * WARP;
+  __device__ float4 *weights(int l, int tile) const { return floats(layer(l - 1) + L::WEIGHT) + 2 * (C::GROUPS * thread_head<C>() + tile) * WARP; }
+  __device__ unsigned char *packed(int l) const { return layer(l - 1) + L::PACKED; }
 };
 
 // Kept is four numbers of a lane and what belongs to them, in shared memory stride float4 apart: the optimizer's arrays, their
@@ -220,24 +291,52 @@ template <class C> struct Kept {
 };
 
 // A bias that no output has: it never wins and gets no probability.
-__device__ inline float4 thread_mask_outputs(const Layer &layer, float4 bias) {
-  const int column = 2 * (thread_lane() % 4);
+template <class C> __device__ inline float4 thread_mask_outputs(const Layer &layer, float4 bias) {
+  const int column = 16 * thread_head<C>() + 2 * (thread_lane() % 4);
   const float none = __int_as_float(0xff800000);
   return float4{column < layer.out ? bias.x : none, column + 1 < layer.out ? bias.y : none,
                 column + 8 < layer.out ? bias.z : none, column + 9 < layer.out ? bias.w : none};
 }
 
-// warp_update updates a layer: its bias with the sums of its deltas, which are a product with ones, and its weights.
+// warp_update_weights updates the weights between the head's 16 units of a layer and 16 below, and packs them.
+template <class C>
+__device__ inline void warp_update_weights(const HeadState<C> &head, int l, int tile, Kept<C> (&weights)[2], const unsigned (&delta)[C::TERMS][2][4], const unsigned (&below)[C::TERMS][2][4], const Rates &rates, int flags) {
+  float w[2][4] = {};
+#pragma unroll
+  for (int j = C::TERMS - 1; j >= 0; j--)
+#pragma unroll
+    for (int i = C::TERMS - 1 - j; i >= 0; i--)
+#pragma unroll
+      for (int m = 0; m < 2; m++) {
+        warp_mma(w[0], delta[i][m], below[j][m][0], below[j][m][2]);
+        warp_mma(w[1], delta[i][m], below[j][m][1], below[j][m][3]);
+      }
+  bool changed = false;
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    changed = weights[h].template step<false>(float4{w[h][0], w[h][1], w[h][2], w[h][3]}, rates, flags);
+    const float4 v = weights[h].w;
+    if (changed) weights[h].at[0] = v;
+    w[h][0] = v.x, w[h][1] = v.y, w[h][2] = v.z, w[h][3] = v.w;
+  }
+  if (changed) warp_pack<C>(head.packed(l), 16 * thread_head<C>(), 16 * tile, w);
+}
+
+// warp_update updates what is the head's of a layer: the biases of 16 units with the sums of their deltas, which are a product
+// with ones, and their weights.
 template <class C> __device__ inline void warp_update(const HeadState<C> &head, const Chain &chain, int l, const Rates &rates, int flags) {
   using L = Layout<C>;
   Kept<C> bias, weights[2];
-  bias.load(head.floats(l, L::BIAS), WARP);
+  bias.load(head.bias(l) + thread_head<C>() * WARP, C::GROUPS * WARP);
   unsigned delta[C::TERMS][2][4], below[C::TERMS][2][4];
-  warp_load_tile<C>(delta, head.layer(l) + L::DELTA); //@ trip=3
-  if (l) {
-    for (int h = 0; h < 2; h++) weights[h].load(head.floats(l, L::WEIGHT) + h * WARP, 2 * WARP); //@ hot
-    warp_load_tile<C>(below, head.layer(l - 1) + L::OUTPUT);                                   //@ hot
-  }
+  warp_load_tile<C>(delta, head.layer(l) + L::DELTA, 16 * thread_head<C>()); //@ trip=3
+  const auto load = [&](int tile) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) weights[h].load(head.weights(l, tile) + h * WARP, head.WEIGHTS_STRIDE);
+    warp_load_tile<C>(below, head.layer(l - 1) + L::OUTPUT, 16 * tile);
+  };
+  if (l)
+    load(0); //@ hot
   const unsigned one = 0x3f803f80u, ones[4] = {one, one, one, one};
   float b[2][4] = {};
 #pragma unroll
@@ -252,146 +351,146 @@ template <class C> __device__ inline void warp_update(const HeadState<C> &head, 
   Rates bias_rates = rates;
   if (C::ADDS && l == 0) bias_rates.step_size = 1;
   if (bias.template step<true>(float4{b[0][0] * scale, b[0][1] * scale, b[1][0] * scale, b[1][1] * scale}, bias_rates, flags))
-    bias.at[0] = l == chain.depth - 1 ? thread_mask_outputs(chain.layers[l], bias.w) : bias.w;
+    bias.at[0] = l == chain.depth - 1 ? thread_mask_outputs<C>(chain.layers[l], bias.w) : bias.w;
   if (l == 0) return;
-  float w[2][4] = {};
-#pragma unroll
-  for (int j = C::TERMS - 1; j >= 0; j--)
-#pragma unroll
-    for (int i = C::TERMS - 1 - j; i >= 0; i--)
-#pragma unroll
-      for (int m = 0; m < 2; m++) {
-        warp_mma(w[0], delta[i][m], below[j][m][0], below[j][m][2]); //@ hot
-        warp_mma(w[1], delta[i][m], below[j][m][1], below[j][m][3]);
-      }
-  bool changed = false;
-#pragma unroll
-  for (int h = 0; h < 2; h++) {
-    changed = weights[h].template step<false>(float4{w[h][0], w[h][1], w[h][2], w[h][3]}, rates, flags);
-    const float4 v = weights[h].w;
-    if (changed) weights[h].at[0] = v;
-    w[h][0] = v.x, w[h][1] = v.y, w[h][2] = v.z, w[h][3] = v.w;
+  warp_update_weights<C>(head, l, 0, weights, delta, below, rates, flags); //@ hot
+  if (C::GROUPS > 1 && chain.layers[l].in > 16) {
+    load(1);                                                                 //@ cold
+    warp_update_weights<C>(head, l, 1, weights, delta, below, rates, flags); //@ cold
   }
-  if (changed) warp_pack<C::TERMS>(head.packed(l), w);
 }
 
-// warp_part runs a part of a batch: from the first layer's sums to its deltas.
+// warp_part runs a part of a batch: from the first layer's sums to its deltas, of the head's rows.
 template <class C> __device__ inline void warp_part(const HeadState<C> &head, const Notes &notes, int part) {
   using L = Layout<C>;
   const Chain &chain = notes.chain;
-  const int lane = thread_lane(), top = chain.depth - 1;
-  int label[4];
-  float share[4];
+  const int lane = thread_lane(), top = chain.depth - 1, row0 = 16 * C::M * thread_head<C>() + lane / 4;
+  int label[2 * C::M];
+  float share[2 * C::M];
 #pragma unroll
-  for (int r = 0; r < 4; r++) {
-    const int row = 8 * r + lane / 4;
+  for (int r = 0; r < 2 * C::M; r++) {
+    const int row = row0 + 8 * r;
     label[r] = notes.label[part & 3][row];
     share[r] = row < notes.part[part & 3].count ? notes.part[part & 3].share : 0.0f;
   }
   const float first_scale = C::ADDS ? -PIXEL_SCALE * notes.part[part & 3].now.step_size : PIXEL_SCALE;
 
-  warp_barrier_sync(BARRIER_SUMS, RESIDENT_THREADS); //@ step only=head region=sum
-  Matrix z, slope;
-  const float4 *sums = reinterpret_cast<const float4 *>(head.shared + L::SUMS) + lane;
+  warp_barrier_sync(BARRIER_SUMS, C::THREADS); //@ step only=head region=sum
+  Matrix<C> z, slope;
+  const float4 *sums = head.sums();
 #pragma unroll
-  for (int w = 0; w < PIXEL_WARPS; w++)
+  for (int w = 0; w < GROUP_WARPS; w++)
 #pragma unroll
-    for (int m = 0; m < 2; m++)
+    for (int m = 0; m < C::M; m++)
 #pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const float4 v = sums[(4 * w + 2 * m + h) * WARP]; //@ region=sum
+      for (int n = 0; n < C::N; n++) {
+        const float4 v = sums[(4 * w + C::N * m + n) * WARP]; //@ region=sum
         const float s[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
-        for (int i = 0; i < 4; i++) z[m][h][i] = w ? z[m][h][i] + s[i] : s[i];
+        for (int i = 0; i < 4; i++) z[m][n][i] = w ? z[m][n][i] + s[i] : s[i];
       }
-  const float4 first_bias = *head.floats(0, L::BIAS);
-  const float bias[4] = {first_bias.x, first_bias.y, first_bias.z, first_bias.w};
-  EACH_ELEMENT z[m][h][i] = z[m][h][i] * PIXEL_SCALE + bias[2 * h + i % 2];
+#pragma unroll
+  for (int k = 0; k < C::GROUPS; k++) {
+    const float4 first_bias = head.bias(0)[k * WARP];
+    const float bias[4] = {first_bias.x, first_bias.y, first_bias.z, first_bias.w};
+#pragma unroll
+    for (int m = 0; m < C::M; m++)
+#pragma unroll
+      for (int h = 0; h < 2; h++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) z[m][2 * k + h][i] = z[m][2 * k + h][i] * PIXEL_SCALE + bias[2 * h + i % 2];
+  }
 
-  Operand32<C::TERMS> a;
+  Operand32<C> a;
 #pragma unroll 1
   for (int l = 0; l < top; l++) {
     const Layer &layer = chain.layers[l];
-    warp_activate<C::TERMS>(layer.activation, z, slope); //@ region=activation trip=2
-    if (layer.out < UNITS)                               // f(0) of units that there are not
-      EACH_ELEMENT if (8 * h + 2 * (lane % 4) + i % 2 >= layer.out) z[m][h][i] = 0; //@ cold
-    float4 *slopes = head.floats(l, L::SLOPE);
+    warp_activate<C>(layer.activation, z, slope); //@ region=activation trip=2
+    if (layer.out < C::UNITS)                     // f(0) of units that there are not
+      EACH_ELEMENT if (8 * n + 2 * (lane % 4) + i % 2 >= layer.out) z[m][n][i] = 0; //@ cold
+    float4 *slopes = head.slopes(l);
 #pragma unroll
-    for (int m = 0; m < 2; m++)
+    for (int m = 0; m < C::M; m++)
 #pragma unroll
-      for (int h = 0; h < 2; h++) slopes[(2 * m + h) * WARP] = float4{slope[m][h][0], slope[m][h][1], slope[m][h][2], slope[m][h][3]};
-    thread_operand<C::TERMS>(a, z);
+      for (int n = 0; n < C::N; n++) slopes[(C::N * m + n) * WARP] = float4{slope[m][n][0], slope[m][n][1], slope[m][n][2], slope[m][n][3]};
+    thread_operand<C>(a, z);
     warp_store_operand<C>(head.layer(l) + L::OUTPUT, a);
-    thread_spread(z, *head.floats(l + 1, L::BIAS));   //@ region=forward
-    warp_product<C::TERMS>(z, a, head.packed(l + 1)); //@ region=forward trip=2
+    thread_spread<C>(z, head.bias(l + 1));               //@ region=forward
+    warp_forward<C>(z, a, head.packed(l + 1), chain.layers[l + 1]); //@ region=forward trip=2
   }
-  float *outputs = reinterpret_cast<float *>(head.shared + L::LOGITS) + ((part & 1) * ROWS + lane / 4) * L::LOGITS_ROW + 2 * (lane % 4);
-  warp_loss_deltas<C::TERMS>(chain, z, label, share, outputs, L::LOGITS_ROW); //@ region=loss
+  float *outputs = reinterpret_cast<float *>(head.shared + L::LOGITS) + ((part & 1) * ROWS + row0) * L::LOGITS_ROW + 2 * (lane % 4);
+  if constexpr (C::GROUPS == 1)
+    warp_loss_deltas<C, 2>(chain, z, label, share, outputs); //@ region=loss
+  else if (chain.layers[top].out > 16)
+    warp_loss_deltas<C, C::N>(chain, z, label, share, outputs); //@ cold
+  else
+    warp_loss_deltas<C, 2>(chain, z, label, share, outputs); //@ region=loss hot
 #pragma unroll 1
   for (int l = top; l > 0; l--) {
-    thread_operand<C::TERMS>(a, z);
+    thread_operand<C>(a, z);
     warp_store_operand<C>(head.layer(l) + L::DELTA, a);
-    EACH_ELEMENT z[m][h][i] = 0;
-    warp_product<C::TERMS>(z, a, head.packed(l) + C::TERMS * WARP); //@ region=back trip=2
-    const float4 *slopes = head.floats(l - 1, L::SLOPE);
+    EACH_ELEMENT z[m][n][i] = 0;
+    warp_back<C>(z, a, head.packed(l), chain.layers[l]); //@ region=back trip=2
+    const float4 *slopes = head.slopes(l - 1);
 #pragma unroll
-    for (int m = 0; m < 2; m++)
+    for (int m = 0; m < C::M; m++)
 #pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const float4 s = slopes[(2 * m + h) * WARP];
-        z[m][h][0] *= s.x, z[m][h][1] *= s.y, z[m][h][2] *= s.z, z[m][h][3] *= s.w;
+      for (int n = 0; n < C::N; n++) {
+        const float4 s = slopes[(C::N * m + n) * WARP];
+        z[m][n][0] *= s.x, z[m][n][1] *= s.y, z[m][n][2] *= s.z, z[m][n][3] *= s.w;
       }
   }
-  EACH_ELEMENT z[m][h][i] *= first_scale;
-  thread_operand<C::TERMS>(a, z);
+  EACH_ELEMENT z[m][n][i] *= first_scale;
+  thread_operand<C>(a, z);
   warp_store_operand<C>(head.layer(0) + L::DELTA, a);
-  warp_barrier_sync(BARRIER_DELTAS, RESIDENT_THREADS); //@ region=back
+  warp_barrier_sync(BARRIER_DELTAS, C::THREADS); //@ region=back
 }
 
 // warp_state copies what the head keeps between the network's state and shared memory.
 template <class C, bool OUT> __device__ inline void warp_state(const HeadState<C> &head, const Notes &notes) {
-  using L = Layout<C>;
   const Chain &chain = notes.chain;
-  const int lane = thread_lane(), g = lane / 4, t = lane % 4;
+  const int lane = thread_lane(), g = lane / 4, t = lane % 4, unit = 16 * thread_head<C>();
   for (int l = 0; l < chain.depth; l++) {
     const Layer &layer = chain.layers[l];
     for (int s = 0; s <= C::SLOTS; s++) {
       float *state = reinterpret_cast<float *>(notes.job.state) + s * chain.parameters;
-      float *bias = reinterpret_cast<float *>(head.floats(l, L::BIAS) + s * WARP);
+      float4 *biases = head.bias(l) + (C::GROUPS * s + thread_head<C>()) * WARP;
+      float *bias = reinterpret_cast<float *>(biases);
       for (int i = 0; i < 4; i++) {
-        const int column = 8 * (i / 2) + 2 * t + i % 2;
+        const int column = unit + 8 * (i / 2) + 2 * t + i % 2;
         if constexpr (OUT) {
           if (g == 0 && column < layer.out) state[layer.bias + column] = bias[i];
         } else {
           bias[i] = column < layer.out ? state[layer.bias + column] : 0.0f;
         }
       }
-      if (!OUT && s == 0 && l == chain.depth - 1) *head.floats(l, L::BIAS) = thread_mask_outputs(layer, *head.floats(l, L::BIAS));
-      if (l == 0) continue;
-      float w[2][4] = {};
-      for (int h = 0; h < 2; h++) {
-        float *kept = reinterpret_cast<float *>(head.floats(l, L::WEIGHT) + (2 * s + h) * WARP);
-        for (int i = 0; i < 4; i++) {
-          const int row = g + 8 * (i / 2), column = 8 * h + 2 * t + i % 2;
-          const bool there = row < layer.out && column < layer.in;
-          if constexpr (OUT) {
-            if (there) state[layer.weight + row * layer.in + column] = kept[i];
-          } else {
-            kept[i] = w[h][i] = there ? state[layer.weight + row * layer.in + column] : 0.0f;
+      if (!OUT && s == 0 && l == chain.depth - 1) *biases = thread_mask_outputs<C>(layer, *biases);
+      for (int tile = 0; l && tile < C::GROUPS; tile++) {
+        float w[2][4] = {};
+        for (int h = 0; h < 2; h++) {
+          float *kept = reinterpret_cast<float *>(head.weights(l, tile) + s * head.WEIGHTS_STRIDE + h * WARP);
+          for (int i = 0; i < 4; i++) {
+            const int row = unit + g + 8 * (i / 2), column = 16 * tile + 8 * h + 2 * t + i % 2;
+            const bool there = row < layer.out && column < layer.in;
+            if constexpr (OUT) {
+              if (there) state[layer.weight + row * layer.in + column] = kept[i];
+            } else {
+              kept[i] = w[h][i] = there ? state[layer.weight + row * layer.in + column] : 0.0f;
+            }
           }
         }
+        if (!OUT && s == 0) warp_pack<C>(head.packed(l), unit, 16 * tile, w);
       }
-      if (!OUT && s == 0) warp_pack<C::TERMS>(head.packed(l), w);
     }
   }
 }
 
-// warp_head is what the head does for a job.
+// warp_head is what a head does for a job.
 template <class C> __device__ inline void warp_head(Notes &notes, unsigned char *shared) {
   const HeadState<C> head = {shared};
   warp_state<C, false>(head, notes);
-  block_meet(); // the first two parts are known
-  block_meet();
+  block_meet<C>(); // the first two parts are known
+  block_meet<C>();
   const int parts = notes.parts;
   for (int part = 0; part < parts; part++) {
     warp_part<C>(head, notes, part);
@@ -402,7 +501,8 @@ template <class C> __device__ inline void warp_head(Notes &notes, unsigned char 
     const int flags = C::PARTS ? p.flags : FIRST | LAST;
 #pragma unroll 1
     for (int l = 0; l < notes.chain.depth; l++)
-      warp_update<C>(head, notes.chain, l, rates, flags); //@ region=update
+      if (C::GROUPS == 1 || 16 * thread_head<C>() < notes.chain.layers[l].out)
+        warp_update<C>(head, notes.chain, l, rates, flags); //@ region=update
   }
   warp_state<C, true>(head, notes);
 }

@@ -27,45 +27,50 @@ template <int TERMS> __device__ inline void thread_split(unsigned (&to)[TERMS], 
 }
 
 // warp_first_layer calls f(tile, half, i, index) for the lane's elements that exist.
-template <class F> __device__ inline void warp_first_layer(const Layer &layer, F f) {
-  const int lane = thread_lane(), tile0 = thread_warp() * TILES;
+template <class C, class F> __device__ inline void warp_first_layer(const Layer &layer, F f) {
+  const int lane = thread_opaque(thread_lane()); // places are found again when the weights leave, and not kept meanwhile
+  const int tile0 = thread_slice<C>() * TILES, unit0 = 16 * thread_group<C>();
 #pragma unroll
   for (int k = 0; k < TILES; k++)
 #pragma unroll
     for (int h = 0; h < 2; h++)
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        const int unit = lane / 4 + 8 * (i / 2), pixel = 16 * (tile0 + k) + 4 * (lane % 4) + 2 * (i % 2) + h;
+        const int unit = unit0 + lane / 4 + 8 * (i / 2), pixel = 16 * (tile0 + k) + 4 * (lane % 4) + 2 * (i % 2) + h;
         if (unit < layer.out && pixel < layer.in) f(k, h, i, int64_t(unit) * layer.in + pixel);
       }
 }
 
-__device__ inline void warp_load_first(FirstLayer &w, const Layer &layer, const float *from) {
+template <class C> __device__ inline void warp_load_first(FirstLayer &w, const Layer &layer, const float *from) {
 #pragma unroll
   for (int k = 0; k < TILES; k++)
 #pragma unroll
     for (int h = 0; h < 2; h++)
 #pragma unroll
       for (int i = 0; i < 4; i++) w[k][h][i] = 0;
-  warp_first_layer(layer, [&](int k, int h, int i, int64_t at) { w[k][h][i] = from[at]; });
+  warp_first_layer<C>(layer, [&](int k, int h, int i, int64_t at) { w[k][h][i] = from[at]; });
 }
 
-__device__ inline void warp_save_first(const FirstLayer &w, const Layer &layer, float *to) {
-  warp_first_layer(layer, [&](int k, int h, int i, int64_t at) { to[at] = w[k][h][i]; });
+template <class C> __device__ inline void warp_save_first(const FirstLayer &w, const Layer &layer, float *to) {
+  warp_first_layer<C>(layer, [&](int k, int h, int i, int64_t at) { to[at] = w[k][h][i]; });
 }
 
-// warp_fetch begins to copy a part's bytes: 28 lanes take seven 16-byte pieces of four rows at a time. A lane's eight rows are
-// neighbours, so that their offsets are two loads.
+// warp_fetch begins to copy a part's bytes: 28 lanes take seven 16-byte pieces of four rows at a time. A lane's rows, eight
+// or, where groups share them, four, are neighbours, so that four offsets are a load.
 template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigned char *stage, int part) {
-  const int lane = thread_lane(), group = lane / TILES, piece = thread_warp() * TILES + lane % TILES;
-  if (group < 4 && 16 * piece < notes.row_bytes) {
-    const uint4 *offsets = reinterpret_cast<const uint4 *>(notes.offset[part & 1] + 8 * group);
-    const uint4 p = offsets[0], q = offsets[1];
-    const uint32_t offset[8] = {p.x, p.y, p.z, p.w, q.x, q.y, q.z, q.w};
-    unsigned char *to = stage + 8 * group * Layout<C>::ROW + 16 * piece;
+  constexpr int COUNT = 8 / C::GROUPS;
+  const int lane = thread_lane(), piece = thread_slice<C>() * TILES + lane % TILES, row = COUNT * (4 * thread_group<C>() + lane / TILES);
+  if (lane < 4 * TILES && 16 * piece < notes.row_bytes) {
+    const uint4 *offsets = reinterpret_cast<const uint4 *>(notes.offset[part & 1] + row);
+    unsigned char *to = stage + row * Layout<C>::ROW + 16 * piece;
     const unsigned char *from = reinterpret_cast<const unsigned char *>(notes.job.pixels) + 16 * piece;
 #pragma unroll
-    for (int j = 0; j < 8; j++) thread_copy_async(to + j * Layout<C>::ROW, from + offset[j]);
+    for (int j = 0; j < COUNT; j += 4) {
+      const uint4 q = offsets[j / 4];
+      const uint32_t offset[4] = {q.x, q.y, q.z, q.w};
+#pragma unroll
+      for (int i = 0; i < 4; i++) thread_copy_async(to + (j + i) * Layout<C>::ROW, from + offset[i]);
+    }
   }
   thread_copy_commit();
 }
@@ -104,11 +109,11 @@ __device__ inline void warp_order(Notes &notes, int part) {
   __syncwarp();
 }
 
-// thread_row_loss is an example's loss, from its outputs, which are logits for the cross-entropy.
-__device__ inline float thread_row_loss(const Chain &chain, const float *row, int label) {
-  float v[UNITS], sum = 0;
+// thread_row_loss is an example's loss, from its outputs, COLUMNS at most, which are logits for the cross-entropy.
+template <int COLUMNS> __device__ inline float thread_row_loss(const Chain &chain, const float *row, int label) {
+  float v[COLUMNS], sum = 0;
 #pragma unroll
-  for (int c = 0; c < UNITS; c += 4) {
+  for (int c = 0; c < COLUMNS; c += 4) {
     const float4 q = *reinterpret_cast<const float4 *>(row + c);
     v[c] = q.x;
     v[c + 1] = q.y;
@@ -118,15 +123,15 @@ __device__ inline float thread_row_loss(const Chain &chain, const float *row, in
   if (chain.loss == LOSS_CROSS_ENTROPY) {
     float best = v[0];
 #pragma unroll
-    for (int c = 1; c < UNITS; c++) best = fmaxf(best, v[c]);
+    for (int c = 1; c < COLUMNS; c++) best = fmaxf(best, v[c]);
     const float shift = best * LOG2E;
 #pragma unroll
-    for (int c = 0; c < UNITS; c++) sum += thread_exp2(v[c] * LOG2E - shift);
+    for (int c = 0; c < COLUMNS; c++) sum += thread_exp2(v[c] * LOG2E - shift);
     return best + thread_log2(sum) * LN2 - row[label];
   }
   const int out = chain.layers[chain.depth - 1].out; //@ cold
 #pragma unroll
-  for (int c = 0; c < UNITS; c++) {
+  for (int c = 0; c < COLUMNS; c++) {
     const float e = v[c] - (c == label ? 1.0f : 0.0f); //@ cold
     sum += c < out ? e * e : 0.0f;                     //@ cold
   }
@@ -138,7 +143,15 @@ template <class C> __device__ inline void warp_loss(Notes &notes, const unsigned
   const int lane = thread_opaque(thread_lane());
   const Part &p = notes.part[part & 3];
   const float *row = reinterpret_cast<const float *>(shared + Layout<C>::LOGITS) + ((part & 1) * ROWS + lane) * Layout<C>::LOGITS_ROW;
-  float loss = lane < p.count ? thread_row_loss(notes.chain, row, notes.label[part & 3][lane]) : 0.0f;
+  float loss = 0;
+  if (lane < p.count) {
+    const Chain &chain = notes.chain;
+    const int label = notes.label[part & 3][lane];
+    if (C::GROUPS > 1 && chain.layers[chain.depth - 1].out > 16)
+      loss = thread_row_loss<C::UNITS>(chain, row, label); //@ cold
+    else
+      loss = thread_row_loss<16>(chain, row, label);
+  }
   if (C::PARTS && !(p.flags & FIRST)) loss += notes.loss[lane];
   if (C::PARTS) notes.loss[lane] = loss;
   if (!(p.flags & LAST)) return;
@@ -154,9 +167,26 @@ template <class C> __device__ inline void warp_loss(Notes &notes, const unsigned
 
 // First is what a pixel warp needs for a turn.
 template <class C> struct First {
-  FirstLayer w, slots[C::SLOTS + 1];
+  FirstLayer w, slots[C::FAR ? 1 : C::SLOTS + 1];
   float4 *gradient; // the lane's, if batches have parts
+  float4 *far;      // the lane's part of the optimizer's arrays where they are FAR; the gradient is behind them
 };
+
+// thread_move_far loads the optimizer's arrays of tile k, or stores them.
+template <class C, bool OUT> __device__ inline void thread_move_far(First<C> &first, int k, float (&far)[2][2][4]) {
+#pragma unroll
+  for (int s = 0; s < C::SLOTS; s++)
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      float4 *at = first.far + s * Layout<C>::FAR_ARRAY + (2 * k + h) * WARP;
+      if constexpr (OUT) {
+        thread_store_far(at, float4{far[s][h][0], far[s][h][1], far[s][h][2], far[s][h][3]});
+      } else {
+        const float4 v = thread_load_far(at);
+        far[s][h][0] = v.x, far[s][h][1] = v.y, far[s][h][2] = v.z, far[s][h][3] = v.w;
+      }
+    }
+}
 
 // warp_apply puts the products of deltas and pixels of tile k into the weights.
 template <class C>
@@ -173,11 +203,13 @@ __device__ inline void warp_apply(First<C> &first, int k, const unsigned (&delta
 #pragma unroll
         for (int h = 0; h < 2; h++) warp_mma(first.w[k][h], delta[term][m], pixels[h][2 * m], pixels[h][2 * m + 1]);
   } else {
-    float g[2][4] = {};
+    float g[2][4] = {}, far[2][2][4];
+    if (C::FAR && (!C::PARTS || flags & LAST)) thread_move_far<C, false>(first, k, far); // before the products whose sums they wait for
     if (C::PARTS && !(flags & FIRST))
 #pragma unroll
       for (int h = 0; h < 2; h++) {
-        const float4 v = first.gradient[(2 * k + h) * WARP];
+        const float4 *at = first.gradient + (2 * k + h) * WARP;
+        const float4 v = C::FAR ? thread_load_far(at) : *at;
         g[h][0] = v.x, g[h][1] = v.y, g[h][2] = v.z, g[h][3] = v.w;
       }
 #pragma unroll
@@ -188,7 +220,12 @@ __device__ inline void warp_apply(First<C> &first, int k, const unsigned (&delta
         for (int h = 0; h < 2; h++) warp_mma(g[h], delta[term][m], pixels[h][2 * m], pixels[h][2 * m + 1]);
     if (C::PARTS && !(flags & LAST)) {
 #pragma unroll
-      for (int h = 0; h < 2; h++) first.gradient[(2 * k + h) * WARP] = float4{g[h][0], g[h][1], g[h][2], g[h][3]};
+      for (int h = 0; h < 2; h++) {
+        float4 *at = first.gradient + (2 * k + h) * WARP;
+        const float4 v = {g[h][0], g[h][1], g[h][2], g[h][3]};
+        if constexpr (C::FAR) thread_store_far(at, v);
+        else *at = v;
+      }
       return;
     }
     float none = 0;
@@ -196,7 +233,10 @@ __device__ inline void warp_apply(First<C> &first, int k, const unsigned (&delta
     for (int h = 0; h < 2; h++)
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        thread_step<C, false>(rates, g[h][i], first.w[k][h][i], C::SLOTS > 0 ? first.slots[0][k][h][i] : none, C::SLOTS > 1 ? first.slots[C::SLOTS - 1][k][h][i] : none);
+        if constexpr (C::FAR) thread_step<C, false>(rates, g[h][i], first.w[k][h][i], far[0][h][i], far[1][h][i]);
+        else
+          thread_step<C, false>(rates, g[h][i], first.w[k][h][i], C::SLOTS > 0 ? first.slots[0][k][h][i] : none, C::SLOTS > 1 ? first.slots[C::SLOTS - 1][k][h][i] : none);
+    if constexpr (C::FAR) thread_move_far<C, true>(first, k, far);
   }
 }
 
@@ -204,8 +244,8 @@ __device__ inline void warp_apply(First<C> &first, int k, const unsigned (&delta
 // independent streams fill each other's gaps, and there is no branch in them. Tiles beyond the input are zero.
 //
 //   now, next  the lane's row of the parts' bytes, at the warp's pixels
-//   deltas     32 x 16 matrices of bf16, TERMS of them
-//   sums       the lane's part of the warp's sums
+//   deltas     of the warp's units: matrices of bf16, TERMS of them
+//   sums       the lane's part of the warp's sums of the first head
 template <class C, bool UPDATE, bool FORWARD>
 __device__ inline void warp_turn(First<C> &first, const unsigned char *now, const unsigned char *next, const unsigned char *deltas, float4 *sums, const Rates &rates, int flags) {
   using L = Layout<C>;
@@ -263,48 +303,76 @@ __device__ inline void warp_turn(First<C> &first, const unsigned char *now, cons
 #pragma unroll
     for (int m = 0; m < 2; m++)
 #pragma unroll
-      for (int u = 0; u < 2; u++) sums[(2 * m + u) * WARP] = float4{z[m][u][0], z[m][u][1], z[m][u][2], z[m][u][3]};
+      for (int u = 0; u < 2; u++) sums[(m / C::M * GROUP_WARPS * 4 + m % C::M * C::N + u) * WARP] = float4{z[m][u][0], z[m][u][1], z[m][u][2], z[m][u][3]};
 }
 
-// warp_first copies what the pixel warps keep from the network's state, or to it.
+// warp_first copies what the pixel warps keep from the network's state, or to it. Arrays that are FAR pass through the
+// registers of the weights, which come last, and leave first.
 template <class C, bool OUT> __device__ inline void warp_first(First<C> &first, const Notes &notes) {
   const Layer &layer = notes.chain.layers[0];
   float *state = reinterpret_cast<float *>(notes.job.state) + layer.weight;
 #pragma unroll
-  for (int s = 0; s <= C::SLOTS; s++) {
-    FirstLayer &array = s ? first.slots[s ? s - 1 : 0] : first.w;
-    if constexpr (OUT) warp_save_first(array, layer, state + s * notes.chain.parameters);
-    else warp_load_first(array, layer, state + s * notes.chain.parameters);
+  for (int i = 0; i <= C::SLOTS; i++) {
+    const int s = OUT ? i : C::SLOTS - i;
+    FirstLayer &array = s && !C::FAR ? first.slots[s ? s - 1 : 0] : first.w;
+    float *from = state + s * notes.chain.parameters;
+    float4 *far = first.far + (s ? s - 1 : 0) * Layout<C>::FAR_ARRAY;
+    if (OUT && C::FAR && s)
+#pragma unroll
+      for (int k = 0; k < 2 * TILES; k++) {
+        const float4 v = thread_load_far(far + k * WARP);
+        float(&w)[4] = array[k / 2][k % 2];
+        w[0] = v.x, w[1] = v.y, w[2] = v.z, w[3] = v.w;
+      }
+    if constexpr (OUT) warp_save_first<C>(array, layer, from);
+    else warp_load_first<C>(array, layer, from);
+    if (!OUT && C::FAR && s)
+#pragma unroll
+      for (int k = 0; k < 2 * TILES; k++) {
+        const float(&w)[4] = array[k / 2][k % 2];
+        thread_store_far(far + k * WARP, float4{w[0], w[1], w[2], w[3]});
+      }
   }
+}
+
+// thread_far is the lane's part of the block's FAR arrays.
+template <class C> __device__ inline float4 *thread_far(const Notes &notes) {
+  float *work = reinterpret_cast<float *>(notes.launch.work) + int64_t(blockIdx.x) * notes.launch.work_stride;
+  return reinterpret_cast<float4 *>(work) + thread_pixel_warp<C>() * TILES * 2 * WARP + thread_lane();
 }
 
 // warp_pixels is what a pixel warp does for a job.
 template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned char *shared) {
   using L = Layout<C>;
-  const int warp = thread_warp(), lane = thread_lane();
+  const int warp = thread_pixel_warp<C>(), lane = thread_lane(), slice = thread_slice<C>(), group = thread_group<C>();
   First<C> first;
-  first.gradient = reinterpret_cast<float4 *>(shared + L::GRADIENT) + warp * TILES * 2 * WARP + lane;
+  if constexpr (C::FAR) first.far = thread_far<C>(notes);
+  if constexpr (!C::FAR) first.gradient = reinterpret_cast<float4 *>(shared + L::GRADIENT) + warp * TILES * 2 * WARP + lane;
   warp_first<C, false>(first, notes);
 
   unsigned char *stage = shared + L::PIXELS;
-  const unsigned char *rows = stage + lane * L::ROW + 16 * TILES * warp;
-  float4 *sums = reinterpret_cast<float4 *>(shared + L::SUMS) + warp * 4 * WARP + lane;
-  const unsigned char *deltas = shared + L::LAYERS + L::DELTA;
+  const unsigned char *rows = stage + lane * L::ROW + 16 * TILES * slice;
+  float4 *sums = reinterpret_cast<float4 *>(shared + L::SUMS) + (4 * slice + 2 * group) * WARP + lane;
+  const unsigned char *deltas = shared + L::LAYERS + L::DELTA + 2 * 16 * group;
   if (warp == ORDER_WARP) {
     warp_order(notes, 0);
     warp_order(notes, 1);
   }
-  block_meet(); // the first two parts are known
+  block_meet<C>(); // the first two parts are known
   warp_fetch<C>(notes, stage, 0);
   thread_copy_wait();
-  block_meet(); // all have read the first offsets, which warp_order overwrites
+  block_meet<C>(); // all have read the first offsets, which warp_order overwrites
   warp_turn<C, false, true>(first, rows, rows, deltas, sums, Rates{}, 0);
   int side = 0, part = 0; // where the running part's bytes are
   while (true) { // registers are for weights: what can be read again is not kept
-    warp_barrier_arrive(BARRIER_SUMS, RESIDENT_THREADS); //@ step only=pixels region=wait
     const bool more = part + 1 < notes.parts;
     const int other = L::STAGE - side;
-    __syncwarp(); // all lanes have read the bytes that are overwritten: ldmatrix orders no memory
+    if constexpr (C::GROUPS == 1) {
+      warp_barrier_arrive(BARRIER_SUMS, C::THREADS); //@ step only=pixels region=wait
+      __syncwarp(); // all lanes have read the bytes that are overwritten: ldmatrix orders no memory
+    } else {
+      warp_barrier_sync(BARRIER_SUMS, C::THREADS); //@ step only=pixels region=wait
+    }
     if (more)
       warp_fetch<C>(notes, stage + other, part + 1); //@ hot region=fetch
     if (warp == ORDER_WARP)
@@ -312,21 +380,28 @@ template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned cha
     if (warp == LOSS_WARP && part)
       warp_loss<C>(notes, shared, part - 1); //@ only=loss region=loss
     thread_copy_wait();
-    warp_barrier_sync(BARRIER_DELTAS, RESIDENT_THREADS); //@ region=wait
+    warp_barrier_sync(BARRIER_DELTAS, C::THREADS); //@ region=wait
     if (notes.stop[part & 1])
       break; //@ cold
     const Part &p = notes.part[part & 3];
     const Rates rates = thread_rates<C>(notes, p);
     const int flags = C::PARTS ? p.flags : FIRST | LAST;
+    if constexpr (C::FAR) first.far = thread_far<C>(notes), first.gradient = first.far + C::SLOTS * L::FAR_ARRAY;
     if (!more) {
       warp_turn<C, true, false>(first, rows + side, rows + other, deltas, sums, rates, flags); //@ cold
       if (warp == LOSS_WARP)
         warp_loss<C>(notes, shared, part); //@ cold
       break; //@ cold
     }
-    warp_turn<C, true, true>(first, rows + side, rows + other, deltas, sums, rates, flags); //@ hot region=turn
+    if constexpr (C::APART) {
+      warp_turn<C, true, false>(first, rows + side, rows + other, deltas, sums, rates, flags); //@ hot region=turn
+      warp_turn<C, false, true>(first, rows + side, rows + other, deltas, sums, rates, flags); //@ hot region=turn
+    } else {
+      warp_turn<C, true, true>(first, rows + side, rows + other, deltas, sums, rates, flags); //@ hot region=turn
+    }
     side = other;
     part++;
   }
+  if constexpr (C::FAR) first.far = thread_far<C>(notes);
   warp_first<C, true>(first, notes);
 }

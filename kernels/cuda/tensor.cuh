@@ -62,6 +62,16 @@ __device__ inline void thread_copy_async(void *to, const void *from) {
 __device__ inline void thread_copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 __device__ inline void thread_copy_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
 
+// Global memory, past the first-level cache and in the order in which they are written: what is loaded early takes registers.
+__device__ inline float4 thread_load_far(const float4 *from) {
+  float4 v;
+  asm volatile("ld.volatile.global.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(__cvta_generic_to_global(from)) : "memory");
+  return v;
+}
+__device__ inline void thread_store_far(float4 *to, float4 v) {
+  asm volatile("st.volatile.global.v4.f32 [%0], {%1,%2,%3,%4};" ::"l"(__cvta_generic_to_global(to)), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
+}
+
 // A barrier for so many threads, whole warps: those that sync wait for those that sync or arrive.
 __device__ inline void warp_barrier_sync(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
 __device__ inline void warp_barrier_arrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory"); }

@@ -92,7 +92,7 @@ func (t *training) place(w *worker, numbers []int) (*wave, error) {
 	if err := w.upload(&w.training.program, &program, &v.program); err != nil {
 		return nil, err
 	}
-	blocks, err := w.grid(v.kernel, v.sharedFloats)
+	blocks, err := w.grid(v.kernel, v.class, v.sharedFloats)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +110,7 @@ func (t *training) place(w *worker, numbers []int) (*wave, error) {
 func (v *wave) plan(n *network, program *program, examples int) (int32, error) {
 	if n.class.resident() {
 		v.sharedFloats = max(v.sharedFloats, int64(n.class.sharedBytes(int(n.chain.Depth))/4))
+		v.workFloats = n.class.workFloats()
 		return program.addChain(*n.chain), nil
 	}
 	made, err := v.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), v.worker.sharedFloats, examples % n.batch})

@@ -287,9 +287,9 @@ func (w *worker) upload(to *buffer, p *program, l *packedLaunch) error {
 	return nil
 }
 
-// grid is how many blocks of a kernel run at a time on the device.
-func (w *worker) grid(f *driver.Function, sharedFloats int64) (int, error) {
-	blocks, err := f.BlocksPerSM(blockThreads, int(4*sharedFloats))
+// grid is how many blocks of a class's kernel run at a time on the device.
+func (w *worker) grid(f *driver.Function, c class, sharedFloats int64) (int, error) {
+	blocks, err := f.BlocksPerSM(c.threads(), int(4*sharedFloats))
 	return max(1, blocks) * w.device.SMs, err
 }
 
@@ -310,7 +310,7 @@ func (w *worker) fitWork(work *buffer, grid int, floats int64) (int, error) {
 
 // run runs an evaluation to its end.
 func (w *worker) run(l *evaluation) error {
-	grid, err := w.grid(w.kernel, l.sharedFloats)
+	grid, err := w.grid(w.kernel, class{}, l.sharedFloats)
 	if err != nil {
 		return err
 	}

@@ -63,4 +63,5 @@ ALU = set(
     "LOP3 PRMT SHF SEL FSEL ISETP FSETP FMNMX IADD3 LEA F2FP IABS IMNMX VIMNMX PLOP3 LOP SHL SHR MOV P2R R2P VIADD I2FP".split()
 )
 MIO = {"LDS", "STS", "LDSM", "STSM", "LDGSTS", "SHFL", "MOVM", "LD", "ST", "LDG", "STG", "ATOMS", "LDL", "STL"}
+L2_BYTES = 24  # a cycle for each multiprocessor when all read or write: 5.6 TB/s of the device
 BRANCH_COST = 8  # taken branch, beyond its stall count

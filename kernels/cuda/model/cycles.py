@@ -28,7 +28,7 @@ busy PIPE cycles per instruction; one shared-memory port for the SM, WAVE wavefr
 Line tables name source lines: run it with exactly the sources that were compiled, or the tags fall on other lines. Numbers of a role whose path
 is not understood are worthless: check with --branches (decisions) and --list ROLE (the trace) that the instructions expected (MUFU, HMMA, BAR) are there.
 
-Not modelled: instruction cache, register bank conflicts, bank conflicts in shared memory (addresses are unknown), L1/L2 bandwidth and queueing,
+Not modelled: instruction cache, register bank conflicts, bank conflicts in shared memory (addresses are unknown), L1/L2 bandwidth and queueing but of volatile accesses, which go past L1,
 clock changes, the order of warps inside a scheduler (real: loose), replays, `yield`. LAT and PIPE (constants.py) are assumptions from microbenchmark
 literature, not measured here. Predicates and data-dependent branches are what the tags say. Treat totals as +-30 %, differences between two versions of one
 kernel as better than that. cp.async is charged to the port at issue and its wait only LDGDEPBAR/DEPBAR bookkeeping: fetches are assumed to arrive in time (--mem N: N cycles after the issue of the last).
@@ -37,11 +37,14 @@ kernel as better than that. cp.async is charged to the port at issue and its wai
 import argparse, math, os, re, subprocess, sys
 from collections import Counter, OrderedDict, defaultdict
 
-from constants import ALU, BRANCH_COST, CLOCK_GHZ, LAT, MIO, PIPE, SMS, STEPS_PER_EPOCH
+from constants import ALU, BRANCH_COST, CLOCK_GHZ, L2_BYTES, LAT, MIO, PIPE, SMS, STEPS_PER_EPOCH
+
+
+WARP_BYTES = 128  # of a number for each lane
 
 
 class Ins:
-    __slots__ = "addr text op full pred stall wait wb rb frames region only cold hot trip step target uncond wave pipe busy latency bar".split()
+    __slots__ = "addr text op full pred stall wait wb rb frames region only cold hot trip step target uncond wave l2 pipe busy latency bar".split()
 
 
 def wavefronts(op, text):
@@ -97,6 +100,7 @@ def parse(text, kernel):
         x.uncond = x.op in ("BRA", "EXIT", "RET") and not x.pred and not re.match(r"BRA(\.\w+)*\s+!?U?P\d", body)
         if re.match(r"BRA(\.\w+)*\s+!?UP", body):
             x.uncond = False
+        x.l2 = 4 * WARP_BYTES / L2_BYTES if re.match(r"(LDG|STG)\.E\.128\.STRONG", x.full) else 0
         x.wave = 0 if "@!PT" in x.text else wavefronts(x.op, body)
         x.pipe, x.busy = PIPE.get(x.op, ("alu", 2) if x.op in ALU else ("mio", 2) if x.op in MIO else (None, 0))
         x.latency = LAT.get(x.op, LAT["OTHER"])
@@ -285,7 +289,7 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
             sched[(w + rotate * b) % 4].append(v)
     bars = defaultdict(lambda: [0, []])
     pipes = [defaultdict(float) for _ in range(4)]
-    port = 0.0
+    port = l2 = 0.0
     now = 0
     nw = len(traces)
     done = [defaultdict(int) for _ in range(blocks)]
@@ -311,6 +315,8 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
                     at = max(at, pipes[s][x.pipe])
                 if x.wave:
                     at = max(at, port - 32)  # a short queue in front of the port
+                if x.l2:
+                    at = max(at, l2 - LAT["LDG"])
                 if at > now:
                     soonest = min(soonest, at)
                     continue
@@ -322,6 +328,10 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
                     q = max(0, port - now)
                     port = max(now, port) + x.wave
                     busy["port"] += x.wave
+                if x.l2:
+                    q = max(q, l2 - now)
+                    l2 = max(now, l2) + x.l2
+                    busy["l2"] += x.l2
                 if x.op == "LDGSTS":
                     v.landed = now + mem
                 if x.wb < 6:
@@ -375,7 +385,7 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
     m0, i0, b0 = mark
     span = now - m0
     n = (steps - skip) * blocks
-    frac = {k: (busy[k] - b0[k]) / span / (1 if k == "port" else 4) for k in busy}
+    frac = {k: (busy[k] - b0[k]) / span / (1 if k in ("port", "l2") else 4) for k in busy}
     frac["issue"] = (sum(issued) - i0) / span / 4
     return span / n, frac
 

@@ -7,28 +7,34 @@ SOURCE = "resident.cu"
 PART = 32  # partRows of match.go
 
 
-def classes():
-    """The kernels: name, optimizer, whether batches are of several parts, blocks that fit on a multiprocessor."""
+def classes(prefix):
+    """The kernels: name, optimizer, whether batches are of several parts."""
     for precision in ("bf16", "fp32"):
         for slots, optimizer in enumerate(OPTIMIZERS):
             for parts in ("", "_parts"):
-                name = f"kernel_resident_{precision}_{slots}{parts}"
-                yield name, optimizer, bool(parts), 2 if name == "kernel_resident_bf16_0" else 1
+                yield f"{prefix}_{precision}_{slots}{parts}", optimizer, bool(parts)
+
+
+def of(arch, sections, sources, kernel, optimizer, parts, blocks, groups):
+    """Rows of a kernel of so many groups of seven pixel warps, each with a head, of which so many blocks fit on a multiprocessor."""
+    instructions = cycles.parse(sections[kernel], kernel)
+    cycles.attach(instructions, sources)
+
+    def role(*flags):
+        return cycles.trace(instructions, set(flags))
+
+    pixels = [role("pixels", "order", optimizer), role("pixels", "loss", optimizer)]
+    pixels += [role("pixels", optimizer)] * (7 * groups - 2)
+    heads = [role("head", optimizer, "sigmoid")] * groups
+    traces = pixels + heads if groups == 1 else heads + pixels  # by their numbers
+    mean, least, most = cycles.measured(instructions, traces, blocks)
+    for batch in BATCHES:
+        if parts == (batch > PART):
+            n = -(-batch // PART)
+            yield Row(kernel, arch, optimizer, batch, blocks, n * sum(map(len, traces)), n * mean, n * least, n * most)
 
 
 def rows(sections, sources):
-    for kernel, optimizer, parts, blocks in classes():
-        instructions = cycles.parse(sections[kernel], kernel)
-        cycles.attach(instructions, sources)
-
-        def role(*flags):
-            return cycles.trace(instructions, set(flags))
-
-        traces = [role("pixels", "order", optimizer), role("pixels", "loss", optimizer)]
-        traces += [role("pixels", optimizer)] * 5
-        traces.append(role("head", optimizer, "sigmoid"))
-        mean, least, most = cycles.measured(instructions, traces, blocks)
-        for batch in BATCHES:
-            if parts == (batch > PART):
-                n = -(-batch // PART)
-                yield Row(kernel, ARCHS[0], optimizer, batch, blocks, n * sum(map(len, traces)), n * mean, n * least, n * most)
+    for kernel, optimizer, parts in classes("kernel_resident"):
+        blocks = 2 if kernel == "kernel_resident_bf16_0" else 1
+        yield from of(ARCHS[0], sections, sources, kernel, optimizer, parts, blocks, 1)

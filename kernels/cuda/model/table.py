@@ -20,9 +20,10 @@ import tempfile
 import cycles
 import generic
 import resident
+import resident32
 from work import name
 
-FAMILIES = (resident, generic)
+FAMILIES = (resident, resident32, generic)
 SLOWER = 1.05  # fails
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.path.dirname(HERE)

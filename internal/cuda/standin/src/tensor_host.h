@@ -89,6 +89,8 @@ inline void thread_copy_wait() { ch::wait_copies(0); }
 inline unsigned thread_multiply_pairs(unsigned a, unsigned b) {
   return thread_pack(__uint_as_float(a << 16) * __uint_as_float(b << 16), __uint_as_float(a & 0xffff0000u) * __uint_as_float(b & 0xffff0000u));
 }
+inline float4 thread_load_far(const float4 *from) { return *from; }
+inline void thread_store_far(float4 *to, float4 v) { *to = v; }
 inline int thread_opaque(int v) { return v; }
 inline float thread_tanh_fast(float x) { return tanhf(x); }
 inline float thread_reciprocal(float x) { return 1 / x; }
