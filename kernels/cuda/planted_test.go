@@ -139,7 +139,7 @@ var mistakes = []mistake{
 		"TestResidentShapes", "loss of epoch"},
 	{"resident_head.cuh", "share[r] = row < notes.part", "share[r] = PLANTED || row < notes.part",
 		"TestResidentConformance/Gradients", "gradient of"},
-	{"resident_head.cuh", "for (int i = TERMS - 1 - j; i >= 0; i--)", "for (int i = TERMS - 1 - j; i >= (PLANTED ? 1 : 0); i--)",
+	{"resident_head.cuh", "i >= 0; i--)\n#pragma unroll\n      for (int m = 0; m < C::M; m++)", "i >= (PLANTED ? 1 : 0); i--)\n#pragma unroll\n      for (int m = 0; m < C::M; m++)",
 		"TestResidentConformance/Gradients", "gradient of"},
 	{"resident_head.cuh", "if (C::ADDS && l == 0) bias_rates", "if (C::ADDS && l == 0 && !PLANTED) bias_rates",
 		"TestResidentConformance/Gradients", "gradient of b1"},
