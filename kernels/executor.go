@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"context"
+	"strings"
 )
 
 // Executor prepares networks for the hardware it drives. Whoever opens one closes it.
@@ -34,6 +35,19 @@ type Executor interface {
 	// Close gives back what the executor holds: the memory of devices.
 	// Populations and inferences must be closed before.
 	Close() error
+}
+
+// DefaultPrecision is that of executors whose Arithmetic names no other.
+const DefaultPrecision = "fp32"
+
+// Precision is what products are computed in by the executor of an Arithmetic: a part of that name.
+func Precision(arithmetic string) string {
+	for part := range strings.SplitSeq(arithmetic, ", ") {
+		if part == "bf16" {
+			return part
+		}
+	}
+	return DefaultPrecision
 }
 
 // Population is a set of networks in training. Evaluate, State and Restore may be called concurrently for different variants, but not while

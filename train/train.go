@@ -209,6 +209,8 @@ type account struct {
 	// StoppedAt is the number of steps after which the parameters are these, if
 	// the run was to have more.
 	StoppedAt *int `json:"stopped_at,omitempty"`
+	// Precision is there if it is not the default: kernels.Precision.
+	Precision string `json:"precision,omitempty"`
 	// Mixed are the arithmetics in which the run was gone on with after it was
 	// begun in another: no repetition comes to these parameters.
 	Mixed []string `json:"mixed_arithmetic,omitempty"`
@@ -216,17 +218,26 @@ type account struct {
 
 // model is the network as it is after so many steps, see [Spec.Model].
 func (l *loop) model(v *variant, params [][]float32, step int, accuracy float64) (*model.Model, error) {
-	a := account{Recipe: v.spec.Recipe, Mixed: l.mixed}
+	a := account{Recipe: v.spec.Recipe, Precision: otherPrecision(l.arithmetic), Mixed: l.mixed}
 	if step != v.total {
 		a.StoppedAt = &step
 	}
 	return v.spec.model(a, v.Variant.Program(), params, accuracy, l.data.Train, l.options.Version)
 }
 
+// otherPrecision is an arithmetic's precision, "" for the default.
+func otherPrecision(arithmetic string) string {
+	if p := kernels.Precision(arithmetic); p != kernels.DefaultPrecision {
+		return p
+	}
+	return ""
+}
+
 // Model is the trained network of a spec with its program's parameters, weights
-// [out, in] and biases [out], and its accuracy on the test images.
-func (s *Spec) Model(p *ir.Program, params [][]float32, accuracy float64, images *dataset.Images, version string) (*model.Model, error) {
-	return s.model(account{Recipe: s.Recipe}, p, params, accuracy, images, version)
+// [out, in] and biases [out], in the arithmetic of its executor, and its accuracy on
+// the test images.
+func (s *Spec) Model(p *ir.Program, params [][]float32, arithmetic string, accuracy float64, images *dataset.Images, version string) (*model.Model, error) {
+	return s.model(account{Recipe: s.Recipe, Precision: otherPrecision(arithmetic)}, p, params, accuracy, images, version)
 }
 
 func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy float64, images *dataset.Images, version string) (*model.Model, error) {

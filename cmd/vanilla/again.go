@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
+	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/train/sweep"
 	"vanilla/train/sweep/report"
@@ -30,10 +30,8 @@ func again(r report.Rerun) string {
 		args = append(args, "--device", "cpu")
 	case "cuda":
 		args = append(args, "--device", "cuda")
-		for _, precision := range device.Precisions()[1:] { // but for the default
-			if slices.Contains(strings.Split(r.Arithmetic, ", "), precision) {
-				args = append(args, "--precision", precision)
-			}
+		if p := kernels.Precision(r.Arithmetic); p != kernels.DefaultPrecision {
+			args = append(args, "--precision", p)
 		}
 	case device.Ref, device.Tape: // which are no device's
 		args = append(args, "--executor", r.Executor)

@@ -205,3 +205,60 @@ func TestCtrlCAndResumeOnStandIn(t *testing.T) {
 		t.Errorf("resumed, the model is another one; err %v", err)
 	}
 }
+
+// The precision is in the model, the history and the results, and part of a run's, a
+// sweep's and a shard's identity.
+func TestPrecisionOnStandIn(t *testing.T) {
+	inData(t)
+	standIn(t)
+	run := func(want int, args ...string) (string, string) {
+		t.Helper()
+		stdout, stderr, code := command(t, nil, args...)
+		if code != want {
+			t.Fatalf("%v: exit code %d, want %d: %s%s", args, code, want, stdout, stderr)
+		}
+		return stdout, stderr
+	}
+	gpu := []string{"--device", "cuda"}
+	const different = `, bf16, stand-in", is "cuda `
+	one := tiny(append(gpu, "--history", "run", "--out", "one.safetensors", "--json")...)
+	stdout, _ := run(done, append(one, "--precision", "bf16")...)
+	var trained trainReport
+	if err := json.Unmarshal([]byte(stdout), &trained); err != nil || trained.Precision != "bf16" || !strings.Contains(trained.Arithmetic, ", bf16, ") {
+		t.Errorf("%s, %v", stdout, err)
+	}
+	run(done, append(tiny(append(gpu, "--out", "default.safetensors")...), "--precision", "fp32")...)
+	for file, want := range map[string]bool{"one.safetensors": true, "default.safetensors": false} {
+		if text, err := os.ReadFile(file); err != nil || bytes.Contains(text, []byte(`\"precision\":\"bf16\"`)) != want {
+			t.Errorf("%s is said to be of bf16: %t, want %t; %v", file, !want, want, err)
+		}
+	}
+	kept, _ := run(done, append(one, "--resume")...)
+	if err := json.Unmarshal([]byte(kept), &trained); err != nil || !strings.Contains(trained.Arithmetic, ", bf16, ") {
+		t.Errorf("resumed, it is another precision: %s, %v", kept, err)
+	}
+	if _, stderr, code := command(t, nil, append(one, "--resume", "--precision", "fp32")...); code == done || !strings.Contains(stderr, different) {
+		t.Errorf("resumed in fp32: exit code %d, %s", code, stderr)
+	}
+	if stdout, _ := run(done, tiny(append(gpu, "--precision", "bf16", "--explain")...)...); !strings.Contains(stdout, "bf16") {
+		t.Errorf("explained without the precision: %s", stdout)
+	}
+	space := append(strings.Fields("sweep --data tiny --hidden 2..4 --lr 0.1..1 --batch 8 --points 4 --seeds 1 --halving 1,2 --brackets 2 --finalists 1 --final-seeds 1 --validation 0.2"), gpu...)
+	run(done, append(space, "--precision", "bf16", "--out", "sweep")...)
+	if _, stderr, code := command(t, nil, append(space, "--out", "sweep", "--resume")...); code == done || !strings.Contains(stderr, different) {
+		t.Errorf("a sweep resumed in fp32: exit code %d, %s", code, stderr)
+	}
+	text, _ := run(done, "results", "sweep")
+	run(done, "results", "sweep", "--csv", "sweep.csv")
+	table := string(read(t, "sweep.csv"))
+	if !strings.Contains(text, "precision") || !strings.Contains(table, ",precision,") || !strings.Contains(table, ",bf16,") || strings.Contains(table, ",fp32,") {
+		t.Errorf("results without the precision:\n%s\n%s", text, table)
+	}
+	run(done, append(space, "--precision", "bf16", "--shard", "1/2", "--out", "first")...)
+	if _, stderr, code := command(t, nil, append(space, "--shard", "2/2", "--out", "second")...); code != done {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	if _, stderr, code := command(t, nil, "results", "--merge", "first", "second", "-o", "both"); code == done || !strings.Contains(stderr, "bf16") {
+		t.Errorf("shards of two precisions are joined: exit code %d, %s", code, stderr)
+	}
+}

@@ -42,7 +42,7 @@ func (s *seen) start(v *vizFlags) (viz.Start, error) {
 	}
 	spec = train.Spec{Recipe: r, Seed: s.model.Seed}
 	images := &dataset.Images{Rows: s.model.ImageRows, Cols: s.model.ImageCols}
-	initial, err := spec.Model(network.Program, spec.Variant(network).InitialState().Params, 0, images, "")
+	initial, err := spec.Model(network.Program, spec.Variant(network).InitialState().Params, "", 0, images, "")
 	if err != nil {
 		return nil, err
 	}

@@ -52,6 +52,9 @@ func TestPreciseCUDA(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if got := kernels.Precision(exec.Arithmetic()); got != precision {
+			t.Errorf("the arithmetic %q is of precision %s, want %s", exec.Arithmetic(), got, precision)
+		}
 		if got := exec.Arithmetic(); !strings.Contains(got, precision) || seen[got] {
 			t.Errorf("%s is the arithmetic %q", precision, got)
 		} else {

@@ -117,6 +117,9 @@ func TestAuto(t *testing.T) {
 
 // No executor that runs on the CPU has another precision than float32.
 func TestPrecision(t *testing.T) {
+	if Precisions()[0] != kernels.DefaultPrecision {
+		t.Errorf("%s is the default, want %s", Precisions()[0], kernels.DefaultPrecision)
+	}
 	for _, executor := range []string{Fast, Tape, Ref} {
 		exec, err := OpenPrecise("cpu", executor, Precisions()[0])
 		if err != nil {

@@ -12,9 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"vanilla/internal/store"
+	"vanilla/kernels"
 	"vanilla/train"
 )
 
@@ -183,6 +185,17 @@ func readEnvironments(path string) (environments []Environment, size int64, err 
 		environments = append(environments, e)
 	}
 	return environments, int64(len(text)), nil
+}
+
+// Precision is that in which the sweep's networks were trained; of a sweep that was gone on with in another, all of them: "bf16+fp32".
+func (d *Directory) Precision() string {
+	var found []string
+	for _, a := range d.Arithmetics() {
+		if p := kernels.Precision(a); !slices.Contains(found, p) {
+			found = append(found, p)
+		}
+	}
+	return strings.Join(found, "+")
 }
 
 // Arithmetics are those in which the sweep was trained, in the order in which

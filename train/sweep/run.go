@@ -610,7 +610,7 @@ func (s *sweeper) score(ctx context.Context, population kernels.Population, i in
 		return nil, nil, err
 	}
 	spec := train.Spec{Recipe: r.Recipe, Seed: t.seed, OrderSeed: t.seed}
-	m, err := spec.Model(t.variant.Program(), state.Params, *r.TestAccuracy, s.images, s.options.Version)
+	m, err := spec.Model(t.variant.Program(), state.Params, s.exec.Arithmetic(), *r.TestAccuracy, s.images, s.options.Version)
 	return r, m, err
 }
 

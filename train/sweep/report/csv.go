@@ -13,6 +13,7 @@ import (
 // what there is not is empty.
 func (r *Report) WriteCSV(w io.Writer) error {
 	file := csv.NewWriter(w)
+	precision := r.Precision()
 	t := reflect.TypeFor[Row]()
 	line := make([]string, t.NumField())
 	for i := range line {
@@ -24,7 +25,7 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	for i := range r.Variants {
 		v := &r.Variants[i]
 		for k := range v.Records {
-			values := reflect.ValueOf(row(v, &v.Records[k]))
+			values := reflect.ValueOf(row(v, &v.Records[k], precision))
 			for n := range line {
 				line[n] = cell(values.Field(n))
 			}

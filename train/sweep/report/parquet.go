@@ -62,6 +62,7 @@ type Row struct {
 	TestLoss           *float64  `parquet:"test_loss,optional"`
 	TestAccuracy       *float64  `parquet:"test_accuracy,optional"`
 	Diverged           bool      `parquet:"diverged"`
+	Precision          string    `parquet:"precision,dict"`
 	Seconds            float64   `parquet:"seconds"`
 	Time               time.Time `parquet:"time,timestamp(millisecond)"`
 }
@@ -70,11 +71,12 @@ type Row struct {
 func (r *Report) WriteParquet(w io.Writer) error {
 	file := parquet.NewGenericWriter[Row](w, parquet.Compression(&parquet.Zstd))
 	const chunk = 1024
+	precision := r.Precision()
 	rows := make([]Row, 0, chunk)
 	for i := range r.Variants {
 		v := &r.Variants[i]
 		for k := range v.Records {
-			rows = append(rows, row(v, &v.Records[k]))
+			rows = append(rows, row(v, &v.Records[k], precision))
 			if len(rows) == chunk {
 				if _, err := file.Write(rows); err != nil {
 					return err
@@ -89,7 +91,7 @@ func (r *Report) WriteParquet(w io.Writer) error {
 	return file.Close()
 }
 
-func row(v *sweep.Variant, r *sweep.Record) Row {
+func row(v *sweep.Variant, r *sweep.Record, precision string) Row {
 	widths, _ := model.Widths(r.Arch) // checked with the plan
 	w := Row{
 		ID: r.ID, Point: r.Point, Stage: string(r.Stage), Index: int32(r.Index), Bracket: int32(r.Bracket), Seed: r.Seed,
@@ -99,7 +101,7 @@ func row(v *sweep.Variant, r *sweep.Record) Row {
 		Dropout: r.Dropout, InputDropout: r.InputDropout, LabelSmoothing: r.LabelSmoothing, Shift: int32(r.Shift), Validation: r.Recipe.Validation,
 		Status: string(v.Status), Rung: int32(r.Rung), Epoch: int32(r.Epoch), Step: int64(r.Step), TrainLoss: known(&r.TrainLoss),
 		ValidationLoss: known(r.ValidationLoss), ValidationAccuracy: r.ValidationAccuracy, TestLoss: known(r.TestLoss),
-		TestAccuracy: r.TestAccuracy, Diverged: r.Diverged, Seconds: r.Seconds, Time: r.Time,
+		TestAccuracy: r.TestAccuracy, Diverged: r.Diverged, Precision: precision, Seconds: r.Seconds, Time: r.Time,
 	}
 	if r.Has("momentum") {
 		w.Momentum = &r.Momentum

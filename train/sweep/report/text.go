@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"vanilla/internal/words"
+	"vanilla/kernels"
 	"vanilla/train/sweep"
 )
 
@@ -76,6 +77,9 @@ func (r *Report) Facts() [][2]string {
 			trained += fmt.Sprintf(" on %s by vanilla %s", strings.Join(devices, "; "), r.Version)
 		}
 		facts = append(facts, [2]string{"trained", trained})
+	}
+	if p := r.Precision(); p != kernels.DefaultPrecision {
+		facts = append(facts, [2]string{"precision", p})
 	}
 	if all := r.Arithmetics(); len(all) > 1 {
 		for i, a := range all {
