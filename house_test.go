@@ -73,7 +73,7 @@ var imports = map[string][]string{
 
 	"train/sweep": {"kernels", "graph", "model", "train", "internal/memory", "internal/store", "internal/claim", "internal/mapping", "internal/words", "internal/sample", "dataset"},
 
-	"train/sweep/report": {"model", "train", "train/sweep", "viz", "internal/words", "internal/sample"},
+	"train/sweep/report": {"kernels", "model", "train", "train/sweep", "viz", "internal/words", "internal/sample"},
 
 	"viz": {"dataset", "infer/quality", "model", "internal/memory", "internal/words"},
 
