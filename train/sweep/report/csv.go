@@ -14,14 +14,10 @@ import (
 func (r *Report) WriteCSV(w io.Writer) error {
 	file := csv.NewWriter(w)
 	precision := r.Precision()
-	t := reflect.TypeFor[Row]()
-	line := make([]string, t.NumField())
-	for i := range line {
-		line[i], _, _ = strings.Cut(t.Field(i).Tag.Get("parquet"), ",")
-	}
-	if err := file.Write(line); err != nil {
+	if err := file.Write(columns); err != nil {
 		return err
 	}
+	line := make([]string, len(columns))
 	for i := range r.Variants {
 		v := &r.Variants[i]
 		for k := range v.Records {

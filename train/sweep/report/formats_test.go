@@ -3,8 +3,11 @@ package report
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +82,35 @@ func TestParquet(t *testing.T) {
 			}
 			if (row.TrainLoss == nil) != want.Diverged || len(row.Losses) != len(want.Losses) || row.Diverged != math.IsNaN(row.Losses[0]) {
 				t.Fatalf("%s: row %d has losses %v, want %v", name, i, row.Losses, want.Losses)
+			}
+		}
+	}
+}
+
+// Every field of records is a column, so every setting of recipes is, with its value.
+func TestColumns(t *testing.T) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[sweep.Record]()) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !f.Anonymous && !slices.Contains(columns, name) {
+			t.Errorf("%s, %q in JSON, has no column", f.Name, name)
+		}
+	}
+	spec := study()
+	r := &spec.Recipe
+	r.Shift, r.Rotate, r.Scale, r.Shear, r.Stroke, r.Elastic, r.ElasticSigma, r.NoiseShare = 1, 5, 0.1, 0.2, 0.3, 6, 3, 0.05
+	r.Block, r.Norm, r.Dropout, r.InputDropout, r.LabelSmoothing, r.Warmup = "gated", "layer", 0.1, 0.2, 0.3, 1
+	found := open(t, simulate(t, spec, outcome, nil))
+	var b bytes.Buffer
+	if err := found.WriteCSV(&b); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := csv.NewReader(&b).ReadAll()
+	if err != nil || len(lines) != len(found.Records)+1 {
+		t.Fatalf("found %d lines for %d records, err %v", len(lines), len(found.Records), err)
+	}
+	for n, record := range found.Records {
+		for i, name := range lines[0] {
+			if want := record.Get(name); want != nil && record.Has(name) && lines[n+1][i] != fmt.Sprint(want) {
+				t.Fatalf("record %d has %s %v, its line %s", n, name, want, lines[n+1][i])
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package report
 import (
 	"io"
 	"math"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
@@ -48,8 +50,16 @@ type Row struct {
 	InputDropout   float64 `parquet:"input_dropout"`
 	LabelSmoothing float64 `parquet:"label_smoothing"`
 
-	Shift      int32   `parquet:"shift"`
-	Validation float64 `parquet:"validation"`
+	Shift        int32    `parquet:"shift"`
+	Rotate       float64  `parquet:"rotate"`
+	Scale        float64  `parquet:"scale"`
+	Shear        float64  `parquet:"shear"`
+	Stroke       float64  `parquet:"stroke"`
+	Elastic      float64  `parquet:"elastic"`
+	ElasticSigma *float64 `parquet:"elastic_sigma,optional"` // null without elastic
+	NoiseShare   float64  `parquet:"noise_share"`
+	Validation   float64  `parquet:"validation"`
+	Patience     int32    `parquet:"patience"`
 
 	Status             string    `parquet:"status,dict"` // of the variant
 	Rung               int32     `parquet:"rung"`
@@ -62,6 +72,7 @@ type Row struct {
 	TestLoss           *float64  `parquet:"test_loss,optional"`
 	TestAccuracy       *float64  `parquet:"test_accuracy,optional"`
 	Diverged           bool      `parquet:"diverged"`
+	Stuck              []string  `parquet:"stuck,list"`
 	Precision          string    `parquet:"precision,dict"`
 	Seconds            float64   `parquet:"seconds"`
 	Time               time.Time `parquet:"time,timestamp(millisecond)"`
@@ -95,20 +106,14 @@ func row(v *sweep.Variant, r *sweep.Record, precision string) Row {
 	widths, _ := model.Widths(r.Arch) // checked with the plan
 	w := Row{
 		ID: r.ID, Point: r.Point, Stage: string(r.Stage), Index: int32(r.Index), Bracket: int32(r.Bracket), Seed: r.Seed,
-		OrderSeed: r.OrderSeed, Parameters: int64(r.Parameters), Arch: r.Arch, Layers: int32(len(widths) - 2),
-		Activation: r.Activation, Loss: r.Loss, Optimizer: r.Optimizer, LR: r.LR, WeightDecay: r.WeightDecay,
-		Schedule: r.Schedule, Batch: int32(r.Batch), Epochs: int32(r.Epochs), Init: r.Init, Warmup: r.Warmup, Block: r.Block, Norm: r.Norm,
-		Dropout: r.Dropout, InputDropout: r.InputDropout, LabelSmoothing: r.LabelSmoothing, Shift: int32(r.Shift), Validation: r.Recipe.Validation,
+		OrderSeed: r.OrderSeed, Parameters: int64(r.Parameters), Layers: int32(len(widths) - 2),
 		Status: string(v.Status), Rung: int32(r.Rung), Epoch: int32(r.Epoch), Step: int64(r.Step), TrainLoss: known(&r.TrainLoss),
 		ValidationLoss: known(r.ValidationLoss), ValidationAccuracy: r.ValidationAccuracy, TestLoss: known(r.TestLoss),
 		TestAccuracy: r.TestAccuracy, Diverged: r.Diverged, Precision: precision, Seconds: r.Seconds, Time: r.Time,
 	}
-	if r.Has("momentum") {
-		w.Momentum = &r.Momentum
-	}
-	if r.Has("step_epochs") {
-		epochs := int32(r.StepEpochs)
-		w.StepEpochs, w.Gamma = &epochs, &r.Gamma
+	w.setRecipe(&r.Recipe)
+	for _, s := range r.Stuck {
+		w.Stuck = append(w.Stuck, string(s))
 	}
 	for _, units := range widths[1 : len(widths)-1] {
 		w.Hidden = append(w.Hidden, int32(units))
@@ -118,6 +123,37 @@ func row(v *sweep.Variant, r *sweep.Record, precision string) Row {
 	}
 	return w
 }
+
+// setRecipe sets the columns that are called what fields of recipes are called. An optional one stays null where the recipe
+// does not have the setting.
+func (w *Row) setRecipe(r *train.Recipe) {
+	row := reflect.ValueOf(w).Elem()
+	for i, name := range columns {
+		value := reflect.ValueOf(r.Get(name))
+		if !value.IsValid() {
+			continue // no field of recipes
+		}
+		to := row.Field(i)
+		if to.Kind() == reflect.Pointer {
+			if !r.Has(name) {
+				continue
+			}
+			to.Set(reflect.New(to.Type().Elem()))
+			to = to.Elem()
+		}
+		to.Set(value.Convert(to.Type()))
+	}
+}
+
+// columns are the names of a [Row]'s, in its order.
+var columns = func() []string {
+	t := reflect.TypeFor[Row]()
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("parquet"), ",")
+	}
+	return names
+}()
 
 // known is a loss, or nil if it is not finite.
 func known(l *train.Loss) *float64 {

@@ -16,10 +16,14 @@ import tempfile
 import duckdb
 import pandas
 
-TEXT = ["id", "point", "stage", "arch", "activation", "loss", "optimizer", "schedule", "init"]
-WHOLE = ["index", "bracket", "seed", "order_seed", "parameters", "batch", "epochs", "shift", "rung", "epoch", "step"]
-REAL = ["lr", "weight_decay", "warmup", "validation", "seconds"]
-KNOWN = ["momentum", "step_epochs", "gamma", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy"]  # or null
+TEXT = ["id", "point", "stage", "arch", "activation", "loss", "optimizer", "schedule", "init", "block", "norm"]
+WHOLE = ["index", "bracket", "seed", "order_seed", "parameters", "batch", "epochs", "shift", "patience", "rung", "epoch", "step"]
+REAL = ["lr", "weight_decay", "warmup", "dropout", "input_dropout", "label_smoothing", "rotate", "scale", "shear", "stroke", "elastic",
+        "noise_share", "validation", "seconds"]
+KNOWN = ["momentum", "step_epochs", "gamma", "elastic_sigma", "train_loss", "validation_loss", "validation_accuracy", "test_loss",
+         "test_accuracy"]  # or null
+OTHERS = ["diverged", "losses", "stuck", "time"]  # of records
+OWN = ["layers", "hidden", "status", "precision"]  # of the file
 
 
 def check(found, what):
@@ -39,16 +43,19 @@ def compare(records, table, reader):
         row = by_place[record["id"], record["rung"]]
         where = f"{reader}: {record['id']}, rung {record['rung']}"
         for name in TEXT:
-            check(row[name] == record[name], f"{where}, {name}")
+            check(row[name] == record.get(name, ""), f"{where}, {name}")
         for name in WHOLE + REAL:
             check(row[name] == record.get(name, 0), f"{where}, {name}")
         for name in KNOWN:
             check(row[name] == record.get(name), f"{where}, {name}")
+        for name in record.keys() - {"crc32c"}:
+            check(name in row, f"{where}: no column {name}")
         check(row["diverged"] is record["diverged"], f"{where}, diverged")
         check(row["status"] in ("done", "stopped", "diverged", "unfinished"), f"{where}, status")
         check(row["layers"] == len(hidden(record["arch"])) and list(row["hidden"]) == hidden(record["arch"]), f"{where}, hidden")
         losses = [None if math.isnan(v) else v for v in row["losses"]]
         check(losses == record["losses"], f"{where}, losses")
+        check(list(row["stuck"]) == record.get("stuck", []), f"{where}, stuck")
         milliseconds = pandas.Timestamp(record["time"]).value // 10**6
         check(pandas.Timestamp(row["time"]).value // 10**6 == milliseconds, f"{where}, time")
 
@@ -63,6 +70,7 @@ def main():
             subprocess.run([vanilla, "results", sweep, "--parquet", path, "--json"], check=True, capture_output=True)
 
             frame = pandas.read_parquet(path)
+            check(set(frame) == {*TEXT, *WHOLE, *REAL, *KNOWN, *OTHERS, *OWN}, "the columns")
             kinds = {name: frame[name].dtype.kind for name in frame}
             check(all(kinds[n] in "iu" for n in WHOLE) and all(kinds[n] == "f" for n in REAL + KNOWN), "pandas: types")
             check(kinds["diverged"] == "b" and kinds["time"] == "M", "pandas: types")
