@@ -80,7 +80,7 @@ var imports = map[string][]string{
 	"viz/page": {"dataset", "kernels", "graph", "model", "model/export", "train", "train/sweep", "train/sweep/report", "viz"},
 
 	"bench/handrolled": {},
-	"bench":            {"internal/store", "kernels", "graph", "kernels/device", "kernels/ref", "model", "train", "bench/handrolled", "internal/sample", "dataset"},
+	"bench":            {"internal/store", "internal/words", "kernels", "graph", "kernels/device", "kernels/ref", "model", "train", "bench/handrolled", "internal/sample", "dataset"},
 
 	"examples/lenet": {"graph", "kernels/device", "mnist", "train", "viz"},
 

@@ -318,6 +318,25 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Results are compared with those of the same run of the suite repeat, and of the same build.
+func TestCompareRuns(t *testing.T) {
+	var all []Result
+	for _, run := range []string{"1", "2", Slowed} {
+		for _, build := range []string{"", Against, This} {
+			all = append(all, Result{Suite: "repeat", Case: "a", Executor: "cpu", Networks: 1, Samples: []float64{1, 2}, Run: run, Build: build})
+		}
+	}
+	changes := Compare(all, all, Spread{})
+	for _, c := range changes {
+		if c.Before.Run != c.After.Run || c.Before.Build != c.After.Build {
+			t.Errorf("run %q, build %q, compared with run %q, build %q", c.Before.Run, c.Before.Build, c.After.Run, c.After.Build)
+		}
+	}
+	if len(changes) != len(all) {
+		t.Errorf("%d comparisons of %d results", len(changes), len(all))
+	}
+}
+
 func TestReadResults(t *testing.T) {
 	line, err := json.Marshal(timed("a", 1, 0.03, 5, nil, rand.New(rand.NewPCG(1, 1))))
 	if err != nil {
@@ -328,7 +347,8 @@ func TestReadResults(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	for text, want := range map[string]string{
-		"":                       "x.json: no results",
+		"": "x.json: no results",
+		`{"suite": "ceilings", "executor": "cpu", "samples": [1, 2]}`: "x.json, line 1: the suite ceilings is not compared: want results of step, population,",
 		"{}":                     "x.json, line 1: want a result of vanilla bench --json with samples",
 		string(line) + "\nhello": "x.json, line 2: invalid",
 	} {

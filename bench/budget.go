@@ -2,15 +2,15 @@ package bench
 
 import "time"
 
-// Budget limits how long a run may take, by what it begins: no case is begun unless
-// what is left would do for one as long as the longest so far. A nil Budget has no end.
+// Budget limits how long a run may take, by what it begins: no case after the first is begun
+// unless what is left would do for one as long as the longest so far. A nil Budget has no end.
 type Budget struct {
 	Limit time.Duration
 	// Elapsed is the time since the run began.
 	Elapsed func() time.Duration
 
 	began, longest time.Duration
-	running        bool
+	begun, running bool
 }
 
 // Begin is called before each case, and says whether that may begin.
@@ -22,7 +22,8 @@ func (b *Budget) Begin() bool {
 	if b.running {
 		b.longest = max(b.longest, now-b.began)
 	}
-	b.began, b.running = now, b.Limit-now > b.longest
+	b.began, b.running = now, !b.begun || b.Limit-now > b.longest
+	b.begun = true
 	return b.running
 }
 

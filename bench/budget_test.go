@@ -12,7 +12,7 @@ func TestBudget(t *testing.T) {
 		cases []int // seconds that each takes
 		begun int
 	}{
-		{0, []int{1}, 0},
+		{0, []int{1, 1}, 1},              // the first one always
 		{10, []int{3, 3, 3, 3}, 3},       // a second is left
 		{10, []int{3, 6, 1}, 2},          // of 10, 9 are used up
 		{10, []int{2, 5, 1, 1}, 2},       // 3 are left, and one took 5

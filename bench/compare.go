@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"text/tabwriter"
 
 	"gonum.org/v1/gonum/stat"
+
+	"vanilla/internal/words"
 )
 
-// ReadResults reads results as JSON, one a line.
+// ReadResults reads results as JSON, one a line, of suites of cases: other suites' are no times of cases.
 func ReadResults(r io.Reader, name string) ([]Result, error) {
 	var results []Result
 	lines := bufio.NewScanner(r)
@@ -24,7 +27,10 @@ func ReadResults(r io.Reader, name string) ([]Result, error) {
 		if err := json.Unmarshal(lines.Bytes(), &result); err != nil {
 			return nil, fmt.Errorf("%s, line %d: %w", name, n, err)
 		}
-		if len(result.Samples) == 0 && result.Failed == "" {
+		if result.Suite != "" && !slices.Contains(SuiteNames(), result.Suite) {
+			return nil, fmt.Errorf("%s, line %d: the suite %s is not compared: want results of %s", name, n, result.Suite, words.Or(SuiteNames()))
+		}
+		if result.Case == "" || len(result.Samples) == 0 && result.Failed == "" {
 			return nil, fmt.Errorf("%s, line %d: want a result of vanilla bench --json with samples, found none", name, n)
 		}
 		results = append(results, result)
@@ -52,18 +58,28 @@ type Change struct {
 // Changed reports whether the interval excludes that nothing changed.
 func (c Change) Changed() bool { return c.Low > 1 || c.High < 1 }
 
-// Compare matches results of two runs by suite, case and executor. What is
+// Compare matches results of two runs by suite, case, executor, run and build. What is
 // compared is the mean logarithm of the rounds' times, each divided by the
 // baseline's time in the same round if both runs have it. The interval is
 // Welch's, widened by what runs of the machine differ by as wholes.
 func Compare(before, after []Result, s Spread) []Change {
+	return compare(before, after, s, func(b, a Result) bool { return alike(b, a) && a.Run == b.Run && a.Build == b.Build })
+}
+
+// alike is whether results are of the same work.
+func alike(b, a Result) bool {
+	return a.Suite == b.Suite && a.Case == b.Case && a.Executor == b.Executor && a.Networks == b.Networks
+}
+
+// compare is Compare of the results that match.
+func compare(before, after []Result, s Spread, match func(before, after Result) bool) []Change {
 	var changes []Change
 	for _, b := range before {
 		for _, a := range after {
 			if a.Failed != "" || b.Failed != "" {
 				continue
 			}
-			if a.Suite != b.Suite || a.Case != b.Case || a.Executor != b.Executor || a.Networks != b.Networks {
+			if !match(b, a) {
 				continue
 			}
 			c := Change{Before: b, After: a}
@@ -83,7 +99,7 @@ func Compare(before, after []Result, s Spread) []Change {
 // baselineOf are the baseline's times in the rounds of r, or nil.
 func baselineOf(r Result, all []Result) []float64 {
 	for _, b := range all {
-		if b.Executor == Handrolled && b.Suite == r.Suite && b.Case == r.Case && len(b.Samples) == len(r.Samples) {
+		if b.Executor == Handrolled && b.Suite == r.Suite && b.Case == r.Case && b.Run == r.Run && len(b.Samples) == len(r.Samples) {
 			return b.Samples
 		}
 	}
@@ -156,7 +172,14 @@ func WriteChanges(w io.Writer, changes []Change, s Spread) error {
 		if c.Relative {
 			of = "time / " + Handrolled
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.4g s\t%.4g s\t%s\t%+.1f %%\t%s\t%s\n", c.Before.Case, c.Before.Executor,
+		name := c.Before.Case
+		if c.Before.Run != "" {
+			name += ", run " + c.Before.Run
+		}
+		if c.Before.Build != "" {
+			name += ", build " + c.Before.Build
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.4g s\t%.4g s\t%s\t%+.1f %%\t%s\t%s\n", name, c.Before.Executor,
 			c.Before.Median, c.After.Median, of, 100*(c.Ratio-1), c.interval(), c.verdict())
 	}
 	if err := t.Flush(); err != nil {

@@ -79,7 +79,7 @@ func NewRepeatability(results []Result, executor string) Repeatability {
 	out := Repeatability{Spread: NewSpread(results)}
 	for i, a := range names {
 		for _, b := range names[i+1:] {
-			for _, c := range Compare(runs[a], runs[b], out.Spread) {
+			for _, c := range compare(runs[a], runs[b], out.Spread, alike) {
 				switch {
 				case c.Before.Executor != executor:
 				case b == Slowed:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vanilla/bench"
 	"vanilla/dataset"
@@ -41,6 +42,7 @@ type benchFlags struct {
 	budget    time.Duration
 	recipes   string
 	reproduce string
+	flags     *pflag.FlagSet // of the command, once it runs
 }
 
 // benchExecutors are what --executors can list, by what device.Open calls it.
@@ -118,7 +120,8 @@ of one per cent where files of two runs find a tenth. Suites step, population, w
 and eval; one executor.
 
 --budget begins no case that might outlast it, if it takes as long as the longest before,
-and says which those are.
+and says which those are. The first case always runs, however long it takes. Suites step,
+population, wide, eval, peers and repeat have cases.
 
 --results keeps what --json prints in DIR/SUITE-MACHINE-DATE.jsonl, from a binary that
 was built from a commit. What is there already, of the same commit, is not run again.`,
@@ -137,6 +140,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			b.flags = c.Flags()
 			if b.compare {
 				return compareResults(c.OutOrStdout(), args[0], args[1], b.repeat)
 			}
@@ -152,11 +156,11 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&b.suite, "suite", "step", "what to measure, by `name`: "+strings.Join(suiteNames(), ", "))
 	c.Flags().StringSliceVar(&b.executors, "executors", nil, "what to time, by `names`: handrolled, tape, cpu, cuda (all GPUs), ref (default: the first three; of populations and wide networks cpu, with handrolled)")
-	c.Flags().StringVar(&b.options.Arch, "arch", "", "layer `widths`, suite step (default \"784-16-16-10\")")
+	c.Flags().StringVar(&b.options.Arch, "arch", "", "layer `widths`, suites step and repeat (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "batch `sizes`, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "population `sizes`, suites population (default 1,4,16,64,256,1024,4096) and peers (default 1,64, on a GPU 1,512,4096)")
 	c.Flags().IntVar(&b.rounds, "rounds", 0, "rounds, a `number`, each of which times everything once (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy 10, of accuracy 20, to --reproduce 2)")
-	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones (default: all)")
+	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones, suites of cases (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", dataUsage)
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
 	c.Flags().StringVar(&b.plot, "plot", "", "where to draw the results, a `file`: .png, .svg or .pdf")
@@ -166,7 +170,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.recipes, "recipes", "recipes", "recipes beside the built-in ones, from this `directory`, suite accuracy")
 	c.Flags().StringVar(&b.reproduce, "reproduce", "", "train the accuracies in this `directory` of results again, from as many seeds as --rounds says: fail where a number is another one")
 	c.Flags().StringVar(&b.results, "results", "", "where to keep the results, a `directory`")
-	c.Flags().DurationVar(&b.budget, "budget", 0, "begin no more cases once so much `time` is used up, as in 9m (default: no end)")
+	c.Flags().DurationVar(&b.budget, "budget", 0, "begin no more cases, after the first, once so much `time` is used up, as in 9m (default: no end)")
 	c.Flags().BoolVar(&b.compare, "compare", false, "compare two files that --json wrote")
 	c.Flags().StringVar(&b.against, "against", "", "other build of vanilla to take turns with, a `binary`")
 	c.Flags().StringVar(&b.repeat, "repeat", filepath.Join("bench", "results"), "where this machine's file of the suite repeat is, a `directory`")
@@ -191,6 +195,9 @@ func (b *benchFlags) check() error {
 	}
 	if !slices.Contains(suiteNames(), b.suite) {
 		return &train.SettingError{Field: "suite", Value: b.suite, Problem: "want one of " + strings.Join(suiteNames(), ", ")}
+	}
+	if err := b.ofSuite(); err != nil {
+		return err
 	}
 	if b.rounds == 0 {
 		b.rounds = 7
@@ -254,7 +261,7 @@ func (b *benchFlags) check() error {
 	case b.budget < 0:
 		return &train.SettingError{Field: "budget", Value: b.budget, Problem: "want a time like 9m, or 0 for no end"}
 	case b.budget > 0 && (b.apart() || b.against != "" || b.results != ""):
-		return &train.SettingError{Field: "budget", Value: b.budget, Problem: "want it with suites of cases, without --against and without --results, which keeps whole suites"}
+		return &train.SettingError{Field: "budget", Value: b.budget, Problem: "want it with one of the suites " + list(bench.SuiteNames()) + ", without --against and without --results, which keeps whole suites"}
 	}
 	if b.options.Examples < 0 {
 		return &train.SettingError{Field: "examples", Value: b.options.Examples, Problem: "want 1 or more, or 0 for all"}
@@ -271,6 +278,28 @@ func (b *benchFlags) check() error {
 		}
 	}
 	b.options.Rounds = b.rounds
+	return nil
+}
+
+// ofSuite reports the first flag that has no effect on the suite.
+func (b *benchFlags) ofSuite() error {
+	for _, f := range []struct {
+		name   string
+		suites []string
+	}{
+		{"arch", []string{"step", "repeat"}},
+		{"batch", []string{"step"}},
+		{"networks", []string{"population", "peers"}},
+		{"examples", bench.SuiteNames()},
+		{"data", append(bench.SuiteNames(), bench.CompletionsSuite, bench.AccuracySuite)},
+		{"peers-dir", []string{"peers"}},
+		{"peers-device", []string{"peers"}},
+		{"recipes", []string{bench.AccuracySuite}},
+	} {
+		if flag := b.flags.Lookup(f.name); flag.Changed && !slices.Contains(f.suites, b.suite) {
+			return &train.SettingError{Field: fieldOf(flag), Value: strings.Trim(flag.Value.String(), "[]"), Problem: fmt.Sprintf("the suite %s has no use for it: it is for %s", b.suite, list(f.suites))}
+		}
+	}
 	return nil
 }
 

@@ -50,17 +50,23 @@ func TestBenchWrongInput(t *testing.T) {
 func TestBenchBudget(t *testing.T) {
 	line := []string{"bench", "--executors", "cpu", "--batch", "8,16", "--arch", "784-5-10", "--examples", "160", "--rounds", "1", "--json"}
 	stdout, stderr, code := vanilla(t, append(line, "--budget", "1ns")...)
-	for _, want := range []string{"NOT RUN: 784-5-10, batch 8, for which too little of 1ns is left\n", "NOT RUN: 784-5-10, batch 16"} {
-		if code != done || stdout != "" || !strings.Contains(stderr, want) {
-			t.Errorf("exit status %d, %q, %q; want %q", code, stdout, stderr, want)
-		}
+	if code != done || !strings.Contains(stdout, `"case":"784-5-10, batch 8"`) || strings.Contains(stdout, "batch 16") ||
+		!strings.Contains(stderr, "NOT RUN: 784-5-10, batch 16, for which too little of 1ns is left\n") {
+		t.Errorf("exit status %d, %q, %q; want the first case alone", code, stdout, stderr)
 	}
 	if results, err := bench.ReadResults(strings.NewReader(must(t, append(line, "--budget", "1h")...)), "budget"); err != nil || len(results) != 2 {
 		t.Errorf("%+v, %v", results, err)
 	}
 	for want, flags := range map[string][]string{
-		"--budget -1s: want a time like 9m":     {"--budget", "-1s"},
-		"--budget 1m0s: want it with suites of": {"--budget", "1m", "--suite", "to-accuracy"},
+		"--budget -1s: want a time like 9m": {"--budget", "-1s"},
+		"--budget 1m0s: want it with one of the suites step, population, wide, eval, peers, repeat,": {"--budget", "1m", "--suite", "to-accuracy"},
+		"--budget 5: want a time like 90s or 9m\n":                                                   {"--budget", "5"},
+		"--budget nan: want a time like 90s or 9m\n":                                                 {"--budget", "nan"},
+		"--batch nan: want whole numbers, separated by commas\n":                                     {"--batch", "nan"},
+		"--arch 1-1: the suite ceilings has no use for it: it is for step":                           {"--arch", "1-1", "--suite", "ceilings"},
+		"--batch 10,20: the suite eval has no use for it":                                            {"--batch", "10,20", "--suite", "eval"},
+		"--networks 4: the suite step has no use for it":                                             {"--networks", "4"},
+		"--data pets: the suite ceilings has no use for it":                                          {"--data", "pets", "--suite", "ceilings"},
 	} {
 		if _, stderr, code := vanilla(t, append([]string{"bench"}, flags...)...); code != 2 || !strings.HasPrefix(stderr, "vanilla bench: "+want) {
 			t.Errorf("exit status %d, %q; want %q", code, stderr, want)
@@ -134,6 +140,13 @@ func TestBenchSuites(t *testing.T) {
 	if err := json.Unmarshal([]byte(text[:strings.Index(text, "\n")]), &c); err != nil || c.Suite != "ceilings" || c.Executor != "cpu" || c.N != 2 || len(c.Samples) != 2 ||
 		!(c.LowerQuartile <= c.Median && c.Median <= c.UpperQuartile && c.Median > 0) || c.Unit != "GFLOP/s" || c.Cores != 1 || c.Version != version || c.Device == "" {
 		t.Errorf("%s: %+v, %v", text, c, err)
+	}
+	ceilings := filepath.Join(t.TempDir(), "c.json")
+	if err := os.WriteFile(ceilings, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := vanilla(t, "bench", "--compare", ceilings, ceilings); code != failed || !strings.Contains(stderr, "c.json, line 1: the suite ceilings is not compared") {
+		t.Errorf("exit status %d, %q", code, stderr)
 	}
 	if _, stderr, code := vanilla(t, "bench", "--suite", "ceilings", "--executors", "tape"); code != 2 || !strings.Contains(stderr, "--executors tape: the suite ceilings has cpu and cuda") {
 		t.Errorf("exit status %d, %q", code, stderr)

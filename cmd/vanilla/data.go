@@ -35,8 +35,9 @@ func dataCommand() *cobra.Command {
 have, which images there are twice, and what may not be as it should. --sheet draws the
 first images of each class. -o writes the set as IDX, prepared by the other flags, into a
 directory that holds no other data; a set without test images wants --test then. Training
-on that directory needs none of the flags again: it has a file vanilla-prepared.json, by
-which a network knows what predict has to do to a picture.
+on that directory needs none of the flags again. Of pictures, and of images that flags
+changed, it has a file vanilla-prepared.json, by which a network knows what predict has to
+do to a picture.
 
 DATA is what --data takes in other commands: mnist, which is built in, one .csv or .npz
 file, or a directory, of

@@ -39,8 +39,8 @@ that the network gives its guess. Among the images of which it is 90 % sure, nin
 should be right: the expected calibration error is how far accuracy and confidence lie
 apart, in 15 bins of confidence, in the mean over images. By chance a network that knows
 exactly how sure it may be has one too, of the size printed beside it. The outputs of the
-quadratic cost are no probabilities that sum to 1. Each is an estimate of one by itself,
-and the largest is taken for the confidence.
+quadratic loss do not sum to 1: each is an estimate of one class's probability alone, and
+the largest is taken for the confidence.
 
 A hidden unit is dead if what leaves it is the same for every image, to a thousandth.
 --label and --guess list mistakes; vanilla viz mistakes draws them.

@@ -50,7 +50,7 @@ func TestPrintScore(t *testing.T) {
 	if err := printMistakes(&b, q.Chosen(1, -1), []string{"zero", "one", "two"}, mistakesText(1, -1, []string{"zero", "one", "two"})); err != nil {
 		t.Fatal(err)
 	}
-	// The quadratic cost's outputs, and such as say nothing of confidence.
+	// The quadratic loss's outputs, and such as say nothing of confidence.
 	small := slices.Clone(outputs)
 	for i := range small {
 		small[i] /= 10

@@ -38,10 +38,12 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
 		want := map[string]string{
-			"int":     "a whole number",
-			"uint64":  "a whole number from 0 to 18446744073709551615",
-			"float64": "a number",
-			"bool":    "true or false",
+			"int":      "a whole number",
+			"uint64":   "a whole number from 0 to 18446744073709551615",
+			"float64":  "a number",
+			"bool":     "true or false",
+			"duration": "a time like 90s or 9m",
+			"intSlice": "whole numbers, separated by commas",
 		}[f.Value.Type()]
 		if errors.Is(err, strconv.ErrRange) && f.Value.Type() == "int" {
 			want = fmt.Sprintf("a whole number of at most %d", math.MaxInt)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"vanilla/model"
@@ -295,4 +296,24 @@ func TestHelp(t *testing.T) {
 	if help := must(t); help != must(t, "--help") || help != must(t, "help") {
 		t.Error("vanilla alone does not print its help")
 	}
+}
+
+// A value that a flag cannot take is answered by what it can, of every kind of flag there is.
+func TestEveryFlagSaysWhatItWants(t *testing.T) {
+	var of func(c *cobra.Command)
+	of = func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() == "string" || f.Value.Type() == "stringSlice" { // they take anything
+				return
+			}
+			err := flagError(c, c.ParseFlags([]string{"--" + f.Name + "=x"}))
+			if want := "want "; err == nil || strings.HasSuffix(err.Error(), want) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s --%s x: %v", c.CommandPath(), f.Name, err)
+			}
+		})
+		for _, below := range c.Commands() {
+			of(below)
+		}
+	}
+	of(rootCommand())
 }
