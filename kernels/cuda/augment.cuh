@@ -130,3 +130,43 @@ __device__ inline bool warp_noise(const Job &job, uint8_t *to, const uint8_t *fr
   }
   return true;
 }
+
+// warp_copy copies an example's bytes to a row of the batch: many loads are under way before the first is stored.
+__device__ inline void warp_copy(uint8_t *to, const uint8_t *from, int features) {
+  constexpr int AHEAD = 7; // words of a lane: 784 bytes in one go
+  const int lane = thread_lane(), words = features % 4 == 0 ? features / 4 : 0; // then all rows are aligned to words
+#pragma unroll 1
+  for (int i = lane; i < words; i += AHEAD * WARP) {
+    uint32_t v[AHEAD];
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) v[k] = i + k * WARP < words ? reinterpret_cast<const uint32_t *>(from)[i + k * WARP] : 0;
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++)
+      if (i + k * WARP < words) reinterpret_cast<uint32_t *>(to)[i + k * WARP] = v[k];
+  }
+#pragma unroll 4
+  for (int i = 4 * words + lane; i < features; i += WARP) to[i] = from[i];
+}
+
+// warp_copy_moved copies an image, moved down and to the right; what enters is zero.
+__device__ inline void warp_copy_moved(uint8_t *to, const uint8_t *from, int rows, int cols, int down, int right) {
+  for (int i = thread_lane(); i < rows * cols; i += WARP) {
+    const int y = i / cols - down, x = i % cols - right;
+    to[i] = y >= 0 && y < rows && x >= 0 && x < cols ? from[y * cols + x] : 0;
+  }
+}
+
+// warp_image makes what a network sees of an example that stands at a position of an epoch, and says whether that shows nothing.
+__device__ inline bool warp_image(const Job &job, uint8_t *to, const uint8_t *pixels, int features, int epoch, int position, uint32_t example) {
+  if (job.noise_threshold && warp_noise(job, to, pixels, features, epoch, position)) return true;
+  if (job.warps) {
+    warp_warp(job, to, pixels, epoch, example);
+  } else if (job.shift == 0) {
+    warp_copy(to, pixels, features);
+  } else {
+    int down, right;
+    thread_shift(job.order_seed, epoch, example, job.shift, &down, &right);
+    warp_copy_moved(to, pixels, job.image_rows, job.image_cols, down, right);
+  }
+  return false;
+}

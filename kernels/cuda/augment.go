@@ -44,9 +44,9 @@ func (c *changed) set(j *packedJob) {
 	j.Warps, j.Angle, j.Scale, j.Shear, j.Stroke, j.Gain, j.FieldStride = c.warps, c.angle, c.scale, c.shear, c.stroke, c.gain, c.fieldStride
 }
 
-// onlyGeneric is whether more happens to a variant's images than that they are moved,
+// moreThanMoved is whether more happens to a variant's images than that they are moved,
 // which is all that resident kernels do.
-func onlyGeneric(v *kernels.Variant) bool { return v.Warps() || v.NoiseShare > 0 }
+func moreThanMoved(v *kernels.Variant) bool { return v.Warps() || v.NoiseShare > 0 }
 
 // change is what happens to the images of a network in training. It copies to the
 // device what that takes.

@@ -14,10 +14,18 @@ const (
 	quadraticLoss    = 1
 )
 
-// matchChain is the program as resident kernels see it: dense layers one after
-// the other, each with a bias and an activation, a loss at the end, and the
-// gradients that belong to them. It fails with the first thing that is otherwise.
-func matchChain(p *ir.Program) (*packedChain, error) {
+// dense is a program that is a chain of dense layers, the first one first.
+type dense struct {
+	layers     []packedLayer
+	parameters int64 // floats of them
+	loss       int32
+	scale      float32
+}
+
+// matchDense is the program as tensor cores train it: dense layers one after the
+// other, each with a bias and an activation, a loss at the end, and the gradients
+// that belong to them. It fails with the first thing that is otherwise.
+func matchDense(p *ir.Program) (*dense, error) {
 	m := matcher{p: p, by: make([]*ir.Op, len(p.Values)), place: map[ir.ID]int64{}, param: map[ir.ID]ir.Param{}}
 	for i := range p.Ops {
 		m.by[p.Ops[i].Out] = &p.Ops[i]
@@ -30,25 +38,36 @@ func matchChain(p *ir.Program) (*packedChain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(links) > maxLayers {
-		return nil, fmt.Errorf("it has %d layers, at most %d fit", len(links), maxLayers)
-	}
 	if len(p.Params) != 2*len(links) {
 		return nil, fmt.Errorf("%d parameters are not the weights and biases of %d layers", len(p.Params), len(links))
 	}
 	if err := m.backward(links, loss); err != nil {
 		return nil, err
 	}
-	c := &packedChain{Parameters: m.floats, Depth: int32(len(links)), Scale: float32(loss.Scale)}
+	d := &dense{parameters: m.floats, scale: float32(loss.Scale)}
 	if loss.Code == ir.Quad {
-		c.Loss = quadraticLoss
+		d.loss = quadraticLoss
 	}
-	for i, k := range links {
+	for _, k := range links {
 		shape := p.Value(k.w).Shape
-		c.Layers[i] = packedLayer{
+		d.layers = append(d.layers, packedLayer{
 			Weight: m.place[k.w], Bias: m.place[k.b], In: int32(shape.Cols), Out: int32(shape.Rows), Activation: int32(k.act),
-		}
+		})
 	}
+	return d, nil
+}
+
+// matchChain is the program as resident kernels see it.
+func matchChain(p *ir.Program) (*packedChain, error) {
+	d, err := matchDense(p)
+	if err != nil {
+		return nil, err
+	}
+	if len(d.layers) > maxLayers {
+		return nil, fmt.Errorf("it has %d layers, at most %d fit", len(d.layers), maxLayers)
+	}
+	c := &packedChain{Parameters: d.parameters, Depth: int32(len(d.layers)), Loss: d.loss, Scale: d.scale}
+	copy(c.Layers[:], d.layers)
 	return c, nil
 }
 

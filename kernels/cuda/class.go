@@ -18,21 +18,24 @@ const (
 	BF16 = "bf16"
 )
 
-// class is a kernel that trains networks: a resident one, or the generic kernel,
-// which is the zero class. It follows from the program, the batch, the optimizer,
-// the shift and the device alone.
+// class is a kernel that trains networks: a resident one, a streaming one, or the
+// generic kernel, which is the zero class. It follows from the network and the device
+// alone.
 type class struct {
-	units     int    // the most that a layer may have: 16, or 32
+	units     int    // of a resident one: the most that a layer may have, 16 or 32
 	precision string // "" for the generic kernel
 	slots     int
-	parts     bool // batches of more than one part
+	parts     bool // of a resident one: batches of more than one part
+	stream    bool
 }
 
-func (c class) resident() bool { return c.precision != "" }
+func (c class) generic() bool { return c.precision == "" }
+
+func (c class) resident() bool { return !c.generic() && !c.stream }
 
 // kernel is the name of the class's kernel.
 func (c class) kernel() string {
-	if !c.resident() {
+	if c.generic() {
 		return "kernel_network"
 	}
 	name := fmt.Sprintf("kernel_%s_%s_%d", c.image(), c.precision, c.slots)
@@ -45,8 +48,10 @@ func (c class) kernel() string {
 // image is the name of the compiled file that the kernel is in.
 func (c class) image() string {
 	switch {
-	case !c.resident():
+	case c.generic():
 		return "network"
+	case c.stream:
+		return "stream"
 	case c.units > narrowUnits:
 		return "resident32"
 	}
@@ -56,20 +61,32 @@ func (c class) image() string {
 // threads is how many a block of the class's kernel has.
 func (c class) threads() int { return blockThreads * max(1, c.units/narrowUnits) }
 
-// residentClasses are all classes of a precision that are not generic.
+func (c class) String() string {
+	if c.generic() {
+		return "generic"
+	}
+	return c.kernel()[len("kernel_"):]
+}
+
+// residentClasses are all resident classes of a precision.
 func residentClasses(precision string) []class {
 	var all []class
 	for _, units := range []int{narrowUnits, wideUnits} {
 		for slots := range 3 {
-			all = append(all, class{units, precision, slots, false}, class{units, precision, slots, true})
+			c := class{units: units, precision: precision, slots: slots}
+			all = append(all, c)
+			c.parts = true
+			all = append(all, c)
 		}
 	}
 	return all
 }
 
-func (c class) String() string {
-	if !c.resident() {
-		return "generic"
+// classes are all of a precision but the generic one.
+func classes(precision string) []class {
+	all := residentClasses(precision)
+	for slots := range 3 {
+		all = append(all, class{precision: precision, slots: slots, stream: true})
 	}
-	return c.kernel()[len("kernel_"):]
+	return all
 }

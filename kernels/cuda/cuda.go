@@ -9,6 +9,10 @@
 // finished launch with it. What a launch needs of schedules, and the sums of epochs'
 // losses, are computed on the device (course.cu).
 //
+// Chains of dense layers are trained by other kernels, on tensor cores: resident.cu
+// keeps weights in registers, stream.cu lets them pass through shared memory. A
+// network's class says by which ([class]).
+//
 // The bits of a result depend on the network and the model of the device: not on
 // how many networks train beside it, where its training is interrupted, or how
 // many devices share the population.

@@ -24,11 +24,11 @@ const genericAlone, genericShared = 0.057, 0.032
 // is a model's number, which no device has confirmed, and has nothing in it for
 // changes of images.
 func (e *executor) Cycles(v kernels.Variant) (alone, shared float64, err error) {
-	c, _, why, err := e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, v.Batch})
+	c, _, _, err := e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, v.Batch, moreThanMoved(&v)})
 	if err != nil {
 		return 0, 0, err
 	}
-	if why != nil || onlyGeneric(&v) {
+	if !c.resident() {
 		work := stepWork(&v, v.Batch)
 		return genericAlone * work, genericShared * work, nil
 	}

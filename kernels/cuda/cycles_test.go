@@ -14,8 +14,8 @@ import (
 	"vanilla/kernels"
 )
 
-// A network whose images are changed by more than shifts takes what the generic kernel
-// takes, which is the one that trains it.
+// A network whose images are changed by more than shifts is trained by a streaming
+// kernel, and takes what that takes.
 func TestCyclesOfAugmented(t *testing.T) {
 	resident := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10), 32)
 	moved, turned, noisy := resident, resident, resident

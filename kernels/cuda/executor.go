@@ -62,6 +62,7 @@ type executor struct {
 	gpus      []*gpu
 	precision string
 	generic   bool // no other kernel is used
+	streaming bool // no resident kernel is used
 
 	trusting bool // no class is tried before it is used
 	proofDir string
@@ -70,24 +71,31 @@ type executor struct {
 }
 
 // classOf is a network's class on the executor's devices, which are alike but for
-// their memory, and its chain if that is a resident class. why says why it is not.
-func (e *executor) classOf(w wanted) (c class, chain *packedChain, why, err error) {
+// their memory, and its form: a resident class if there is one for it, then a streaming
+// one. why says why it is generic. A class that is not trusted has the generic kernel in
+// its place.
+func (e *executor) classOf(w wanted) (c class, f form, why, err error) {
 	if e.generic {
-		return class{}, nil, errors.New("no other was asked for"), nil
+		return class{}, form{}, errors.New("no other was asked for"), nil
 	}
 	d := e.gpus[0].device
 	for _, g := range e.gpus[1:] {
 		d.MemoryBytes = min(d.MemoryBytes, g.device.MemoryBytes)
 		d.SharedPerBlock = min(d.SharedPerBlock, g.device.SharedPerBlock)
 	}
-	if c, chain, why = classOf(w, e.precision, d); why != nil {
-		return class{}, nil, why, nil
+	if c, f.chain, f.why = residentOf(w, e.precision, d); e.streaming {
+		f = form{why: errors.New("no resident kernel was asked for")}
+	}
+	if f.why != nil {
+		if c, f.stream, why = streamOf(w, e.precision, d); why != nil {
+			return class{}, form{}, why, nil
+		}
 	}
 	refusal, err := e.refused(c)
 	if err != nil || refusal != "" {
-		return class{}, nil, errors.New(refusal), err
+		return class{}, form{}, errors.New(refusal), err
 	}
-	return c, chain, nil, nil
+	return c, f, nil, nil
 }
 
 // refusals are the classes of the executor's precision that are not trusted on its
@@ -97,7 +105,7 @@ func (e *executor) refusals() string {
 		return ""
 	}
 	var names []string
-	for _, c := range residentClasses(e.precision) {
+	for _, c := range classes(e.precision) {
 		if why, err := e.refused(c); why != "" || err != nil {
 			names = append(names, c.String())
 		}
@@ -129,7 +137,7 @@ func (e *executor) Device() string {
 
 // arithmetic is the version of what the kernel computes. It goes up when a
 // program's results change.
-const arithmetic = 2
+const arithmetic = 3
 
 // Arithmetic is one for devices of one compute capability, for which the kernels
 // were compiled alike. A network's class follows from it: it names those that are
@@ -147,12 +155,14 @@ func (e *executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string
 	if err := p.Verify(); err != nil {
 		return nil, err
 	}
-	c, chain, why, err := e.classOf(wanted{p, o, explainedBatch, 0, explainedBatch})
+	c, f, why, err := e.classOf(wanted{program: p, optimizer: o, batch: explainedBatch, examples: explainedBatch})
 	switch {
 	case err != nil:
 		return nil, err
+	case why == nil && c.stream:
+		return append(f.stream.lines(p, o, c), fmt.Sprintf("a streaming kernel, and no resident one, because %s", f.why)), nil
 	case why == nil:
-		return residentLines(p, o, c, chain), nil
+		return residentLines(p, o, c, f.chain), nil
 	}
 	lines, err := explain(p, o, e.gpus[0].sharedFloats)
 	return append([]string{fmt.Sprintf("the generic kernel, because %s", why)}, lines...), err
@@ -271,7 +281,7 @@ func (g *gpu) loadCourse() error {
 
 // function is the kernel of a class.
 func (g *gpu) function(c class) (*driver.Function, error) {
-	if !c.resident() {
+	if c.generic() {
 		return g.kernel, nil
 	}
 	g.loading.Lock()
@@ -287,7 +297,11 @@ func (g *gpu) function(c class) (*driver.Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.AllowShared(min(g.device.SharedPerBlock-f.StaticShared, c.sharedBytes(maxLayers))); err != nil {
+	most := g.device.SharedPerBlock - f.StaticShared
+	if c.resident() {
+		most = min(most, c.sharedBytes(maxLayers))
+	}
+	if err := f.AllowShared(most); err != nil {
 		return nil, err
 	}
 	g.classes[c] = f
@@ -308,11 +322,8 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	for i, v := range variants {
 		n := data.Train.Len()
 		p.nets[i] = network{variant: v, batch: min(v.Batch, n), perEpoch: v.StepsPerEpoch(n)}
-		if onlyGeneric(&v) || data.Train.Targets != nil {
-			continue // resident kernels know labels alone
-		}
 		var err error
-		if p.nets[i].class, p.nets[i].chain, _, err = e.classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, n}); err != nil {
+		if p.nets[i].class, p.nets[i].form, _, err = e.classOf(wantedBy(&v, data.Train)); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 	}

@@ -211,6 +211,33 @@ struct Chain {
   int32_t unused;
 };
 
+// A chain as streaming kernels see it: what Launch's plans are for them, and its ops the layers.
+struct StreamLayer {
+  int64_t weight, bias;           // in floats from the beginning of the network's state
+  int64_t tiles;                  // where the weights are while the network trains, in floats from the beginning of the block's work
+  Place biases, outputs, deltas;  // where these are: SPACE_WORK or SPACE_SHARED
+  int32_t in, out;
+  int32_t activation;
+  int32_t splits, back_splits;    // warps that share a tile's sums, forward and on the way back: 1, 2, 4 or 8
+  int32_t unused;
+};
+
+struct StreamPlan {
+  int64_t parameters;   // floats of the parameters, and of each array of the optimizer's
+  int32_t layer, depth; // its layers: the first and how many
+  int32_t loss;
+  float scale;          // of the loss
+  int32_t groups;       // of 32 rows: a part of a batch has that many at most
+  int32_t buffers;      // for the pixels of parts: 1, or 2
+  int32_t row_bytes;    // from a row's pixels to the next one's, an odd multiple of 16
+  int32_t arrays;       // of a tile: the weights, the optimizer's arrays, the gradient if batches have several parts
+  int32_t fused;        // 1: the first layer's update runs the next batch forward
+  // Where things are, in bytes from the beginning of the block's shared memory.
+  int32_t layers, stage, ring, sums, logits;
+  int32_t logits_row;   // floats
+  int32_t slots;        // of a warp's ring: tiles under way, 1 to 4
+};
+
 // A launch: jobs in the order in which blocks take them, and what they refer to by index.
 struct Launch {
   uint64_t plans, ops, arrays, params, jobs, scalars; // addresses
@@ -226,4 +253,5 @@ struct Launch {
 static_assert(sizeof(Operand) == 24 && sizeof(Op) == 120 && sizeof(Array) == 24 && sizeof(Param) == 72 && sizeof(Place) == 16, "pack.go");
 static_assert(sizeof(Plan) == 152 && sizeof(Job) == 208 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
 static_assert(sizeof(Launch) == 136 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "pack.go");
+static_assert(sizeof(StreamLayer) == 96 && sizeof(StreamPlan) == 72, "pack.go");
 static_assert(sizeof(View) == 64 && sizeof(Tensor) == 104 && sizeof(Source) == 12 && sizeof(Instruction) == 36, "pack.go");

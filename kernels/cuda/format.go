@@ -182,14 +182,40 @@ type packedChain struct {
 	_           int32
 }
 
+type packedStreamLayer struct {
+	Weight, Bias            int64 // in floats from the beginning of the state
+	Tiles                   int64 // in floats from the beginning of the block's work
+	Biases, Outputs, Deltas packedPlace
+	In, Out                 int32
+	Activation              int32
+	Splits, BackSplits      int32
+	_                       int32
+}
+
+type packedStreamPlan struct {
+	Parameters                        int64
+	Layer, Depth                      int32
+	Loss                              int32
+	Scale                             float32
+	Groups, Buffers                   int32
+	RowBytes                          int32
+	Arrays                            int32
+	Fused                             int32
+	Layers, Stage, Ring, Sums, Logits int32 // in bytes from the beginning of the block's shared memory
+	LogitsRow, Slots                  int32
+}
+
 // program is the plans of a launch's jobs as the kernel reads them, or the chains
-// if it is a resident one.
+// if it is a resident one, or the plans of chains and their layers if it is a streaming
+// one.
 type program struct {
-	chains []packedChain
-	plans  []packedPlan
-	ops    []packedOp
-	arrays []packedArray
-	params []packedParam
+	chains       []packedChain
+	streams      []packedStreamPlan
+	streamLayers []packedStreamLayer
+	plans        []packedPlan
+	ops          []packedOp
+	arrays       []packedArray
+	params       []packedParam
 
 	tensors      []packedTensor
 	views        []packedView
@@ -202,6 +228,15 @@ type program struct {
 func (p *program) addChain(c packedChain) int32 {
 	p.chains = append(p.chains, c)
 	return int32(len(p.chains) - 1)
+}
+
+// addStream appends a streamed network and returns its number.
+func (p *program) addStream(s *streamPlan) int32 {
+	head := s.head
+	head.Layer = int32(len(p.streamLayers))
+	p.streamLayers = append(p.streamLayers, s.layers...)
+	p.streams = append(p.streams, head)
+	return int32(len(p.streams) - 1)
 }
 
 // add packs a plan, once, and returns its number.

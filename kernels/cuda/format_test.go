@@ -28,7 +28,7 @@ func TestSizes(t *testing.T) {
 		"Operand": unsafe.Sizeof(packedOperand{}), "Op": unsafe.Sizeof(packedOp{}), "Array": unsafe.Sizeof(packedArray{}),
 		"Param": unsafe.Sizeof(packedParam{}), "Place": unsafe.Sizeof(packedPlace{}), "Plan": unsafe.Sizeof(packedPlan{}), "Job": unsafe.Sizeof(packedJob{}),
 		"Scalars": unsafe.Sizeof(packedScalars{}), "Result": unsafe.Sizeof(packedResult{}), "Launch": unsafe.Sizeof(packedLaunch{}),
-		"Layer": unsafe.Sizeof(packedLayer{}), "Chain": unsafe.Sizeof(packedChain{}), "View": unsafe.Sizeof(packedView{}),
+		"Layer": unsafe.Sizeof(packedLayer{}), "Chain": unsafe.Sizeof(packedChain{}), "StreamLayer": unsafe.Sizeof(packedStreamLayer{}), "StreamPlan": unsafe.Sizeof(packedStreamPlan{}), "View": unsafe.Sizeof(packedView{}),
 		"Tensor": unsafe.Sizeof(packedTensor{}), "Source": unsafe.Sizeof(packedSource{}), "Instruction": unsafe.Sizeof(packedInstruction{}),
 	}
 	found := regexp.MustCompile(`sizeof\((\w+)\) == (\d+)`).FindAllStringSubmatch(source(t, "format.cuh"), -1)

@@ -23,6 +23,14 @@ func (c class) terms() int {
 	return 3
 }
 
+// factors says what products are made of.
+func (c class) factors() string {
+	if c.precision == FP32 {
+		return "factors of products are sums of three bfloat16 numbers"
+	}
+	return "factors of products are rounded to bfloat16"
+}
+
 // Of a lane's part of a first layer's array, and what that is in bytes for a warp.
 const (
 	laneBytes  = 16 * 32
@@ -69,6 +77,27 @@ type wanted struct {
 	batch     int
 	shift     int
 	examples  int
+	changed   bool // images are more than moved, some show nothing, or targets are no labels
+}
+
+// wantedBy is what a variant wants of a class for training on examples.
+func wantedBy(v *kernels.Variant, e kernels.Examples) wanted {
+	return wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, e.Len(), moreThanMoved(v) || e.Targets != nil}
+}
+
+// form is what a class makes of a network, nothing if it is generic.
+type form struct {
+	chain  *packedChain // of a resident class
+	stream *streamPlan  // of a streaming one
+	why    error        // of a streaming one: why it is not resident
+}
+
+// tensorCores fails on a device that has none for bfloat16.
+func tensorCores(d driver.Device) error {
+	if d.Major < 8 {
+		return fmt.Errorf("the device has compute capability %d.%d, tensor cores take bfloat16 from 8.0 on", d.Major, d.Minor)
+	}
+	return nil
 }
 
 // rowBytes is the length of an example that resident kernels read.
@@ -78,11 +107,14 @@ func rowBytes(features int) int { return (features + 15) / 16 * 16 }
 // pixels: once for each place that an image can be moved to.
 func copies(shift int) int { return (2*shift + 1) * (2*shift + 1) }
 
-// classOf is a network's class and, unless that is generic, its chain. The error
-// says why it is generic.
-func classOf(w wanted, precision string, d driver.Device) (class, *packedChain, error) {
-	if d.Major < 8 {
-		return class{}, nil, fmt.Errorf("the device has compute capability %d.%d, tensor cores take bfloat16 from 8.0 on", d.Major, d.Minor)
+// residentOf is a network's resident class and its chain. The error says why it has
+// none.
+func residentOf(w wanted, precision string, d driver.Device) (class, *packedChain, error) {
+	if err := tensorCores(d); err != nil {
+		return class{}, nil, err
+	}
+	if w.changed {
+		return class{}, nil, fmt.Errorf("its images are more than moved, some show nothing, or its targets are no labels")
 	}
 	chain, err := matchChain(w.program)
 	if err != nil {
@@ -100,7 +132,7 @@ func classOf(w wanted, precision string, d driver.Device) (class, *packedChain, 
 			units = wideUnits
 		}
 	}
-	c := class{units, precision, w.optimizer.Slots(), min(w.batch, w.examples) > partRows}
+	c := class{units: units, precision: precision, slots: w.optimizer.Slots(), parts: min(w.batch, w.examples) > partRows}
 	if need := c.sharedBytes(int(chain.Depth)); need > d.SharedPerBlock {
 		return class{}, nil, fmt.Errorf("it needs %d bytes of shared memory, a block has %d", need, d.SharedPerBlock)
 	}
@@ -113,13 +145,9 @@ func classOf(w wanted, precision string, d driver.Device) (class, *packedChain, 
 
 // residentLines describes what a resident kernel makes of a program.
 func residentLines(p *ir.Program, o kernels.Optimizer, c class, chain *packedChain) []string {
-	terms := "factors of products are rounded to bfloat16"
-	if c.precision == FP32 {
-		terms = "factors of products are sums of three bfloat16 numbers"
-	}
 	lines := []string{
 		fmt.Sprintf("a block of %d threads trains the network on tensor cores: class %s, %s, %d bytes of shared memory",
-			c.threads(), c, terms, c.sharedBytes(int(chain.Depth))),
+			c.threads(), c, c.factors(), c.sharedBytes(int(chain.Depth))),
 	}
 	if floats := c.workFloats(); floats > 0 {
 		lines = append(lines, fmt.Sprintf("what %s keeps of the first layer is in global memory, %d bytes for a block", o.Name, 4*floats))
@@ -133,5 +161,5 @@ func residentLines(p *ir.Program, o kernels.Optimizer, c class, chain *packedCha
 	}
 	return append(lines,
 		fmt.Sprintf("%s updates %d parameters where their gradients are summed", o.Name, len(p.Params)),
-		"the generic kernel trains it instead on images that are changed by more than shifts, with images of noise, or with targets other than labels")
+		"a streaming kernel trains it instead on images that are changed by more than shifts, with images of noise, or with targets other than labels")
 }

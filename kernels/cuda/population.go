@@ -31,7 +31,7 @@ type network struct {
 	variant         kernels.Variant
 	batch, perEpoch int
 	class           class
-	chain           *packedChain // of a resident class
+	form
 
 	step     int
 	lossSum  float64

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"vanilla/graph/ir"
@@ -74,7 +75,7 @@ func driverVersion(d driver.Device) string {
 // refused says why a class is not trusted on the executor's devices, or nothing if
 // it is. It fails if that could not be found out.
 func (e *executor) refused(c class) (string, error) {
-	if e.trusting || !c.resident() {
+	if e.trusting || c.generic() {
 		return "", nil
 	}
 	e.proving.Lock()
@@ -150,7 +151,10 @@ func besideGeneric(device int, c class) (off float64, err error) {
 			err = closed
 		}
 	}()
-	program := proofProgram(c.units)
+	program := proofProgram(c.units, c.units)
+	if c.stream { // several tiles, the last ones ragged
+		program = proofProgram(72, 40)
+	}
 	v := kernels.Variant{
 		Source:    program,
 		Optimizer: kernels.Optimizer{Name: "sgd", WeightDecay: 0.001},
@@ -165,7 +169,7 @@ func besideGeneric(device int, c class) (off float64, err error) {
 		v.Optimizer.Epsilon = 1e-3 // a gradient near zero would be divided by its own rounding
 		v.Schedule.LR = 0.01
 	}
-	if c.parts {
+	if c.parts || c.stream {
 		v.Batch += partRows / 2
 	}
 	data := proofData(program)
@@ -182,7 +186,7 @@ func besideGeneric(device int, c class) (off float64, err error) {
 	if nets[0].class != c {
 		return 0, fmt.Errorf("the network's class is %s", nets[0].class)
 	}
-	nets[1].class, nets[1].chain = class{}, nil
+	nets[1].class, nets[1].form = class{}, form{}
 	if err := p.Advance(context.Background(), []int{proofSteps, proofSteps}, nil); err != nil {
 		return 0, err
 	}
@@ -214,10 +218,11 @@ func proofData(p *ir.Program) kernels.Data {
 	return kernels.Data{Train: e, Classes: p.Classes()}
 }
 
-// proofProgram is 784-16-16-10 with sigmoid units and the cross-entropy, or with as
-// many units as there are in a layer at most.
-func proofProgram(units int) *ir.Program {
-	p := &ir.Program{Name: fmt.Sprintf("784-%d-%d-10", units, units)}
+// proofProgram is 784-16-16-10, or a network with other hidden layers, with sigmoid
+// units and the cross-entropy.
+func proofProgram(hidden ...int) *ir.Program {
+	widths := slices.Concat([]int{residentPixels}, hidden, []int{10})
+	p := &ir.Program{Name: strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", "-"), "[]")}
 	value := func(name string, rows, cols int) ir.ID {
 		p.Values = append(p.Values, ir.Value{Name: name, Shape: ir.Shape{Rows: rows, Cols: cols}})
 		return ir.ID(len(p.Values) - 1)
@@ -226,7 +231,6 @@ func proofProgram(units int) *ir.Program {
 		p.Ops = append(p.Ops, ir.Op{Code: code, Out: out, Act: act, Scale: scale, Args: args})
 		return out
 	}
-	widths := []int{residentPixels, units, units, 10}
 	p.Input, p.Target = value("x", ir.Batch, widths[0]), value("y", ir.Batch, 10)
 	type layer struct{ in, w, b, z ir.ID }
 	var layers []layer
@@ -243,7 +247,7 @@ func proofProgram(units int) *ir.Program {
 	p.Output = h
 	p.Loss = op(ir.Xent, value("loss", 1, 1), 0, 1, h, p.Target)
 	p.Forward = len(p.Ops)
-	dz := op(ir.DXent, value("dz3", ir.Batch, 10), 0, 1, h, p.Target)
+	dz := op(ir.DXent, value(fmt.Sprintf("dz%d", len(layers)), ir.Batch, widths[len(layers)]), 0, 1, h, p.Target)
 	for i := len(layers) - 1; i >= 0; i-- {
 		l, n := layers[i], fmt.Sprint(i+1)
 		db := op(ir.DBias, value("db"+n, 1, widths[i+1]), 0, 0, dz)

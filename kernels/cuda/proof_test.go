@@ -25,8 +25,8 @@ func careful(t *testing.T, precision, dir string) *executor {
 }
 
 func TestProofProgram(t *testing.T) {
-	for _, units := range []int{narrowUnits, wideUnits} {
-		p := proofProgram(units)
+	for _, units := range []int{narrowUnits, wideUnits, 72} {
+		p := proofProgram(units, units)
 		if err := p.Verify(); err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestProofs(t *testing.T) {
 		if got := e.Arithmetic(); strings.Contains(got, "generic") {
 			t.Errorf("%s: %s; %s", precision, got, e.Device())
 		}
-		if want := len(residentClasses(precision)); len(e.proofs) != want {
+		if want := len(classes(precision)); len(e.proofs) != want {
 			t.Errorf("%s: %d classes were tried, want %d", precision, len(e.proofs), want)
 		}
 	}
@@ -91,7 +91,7 @@ func TestRefusedClass(t *testing.T) {
 	if text := strings.Join(lines, "\n"); err != nil || !strings.HasPrefix(text, "the generic kernel, because on device 0 it differs") {
 		t.Errorf("%s, %v", text, err)
 	}
-	c, _, why, err := e.classOf(wanted{p, sgd, 32, 0, 100})
+	c, _, why, err := e.classOf(wanted{program: p, optimizer: sgd, batch: 32, examples: 100})
 	if c.resident() || why == nil || err != nil {
 		t.Errorf("its class is %s, %v, %v", c, why, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -188,7 +189,7 @@ func TestRaces(t *testing.T) {
 	}
 	for _, order := range []string{"forward", "reverse", "shuffled"} {
 		t.Run(order, func(t *testing.T) {
-			if out, err := watch("", order, "TestRaceResident|TestRaceSubjects|TestUpdates"); err != nil {
+			if out, err := watch("", order, "TestRaceResident|TestRaceStream|TestRaceSubjects|TestUpdates"); err != nil {
 				t.Errorf("%v\n%.4000s", err, out)
 			}
 		})
@@ -238,6 +239,28 @@ var barriers = []mistake{
 	{file: "resident_head.cuh", old: "block_meet<C>();\n", new: "if (!PLANTED) block_meet<C>();\n"},
 }
 
+// streamBarriers are those of the streaming kernels.
+var streamBarriers = []mistake{
+	{file: "stream.cu", old: "if (splits > 1 && from > 0) __syncthreads();", new: "if (splits > 1 && from > 0 && !PLANTED) __syncthreads();"},
+	{file: "stream.cu", old: "if (splits > 1) __syncthreads();", new: "if (splits > 1 && !PLANTED) __syncthreads();"},
+	{file: "stream.cu", old: "__syncthreads(); // the next part is", new: "if (!PLANTED) __syncthreads(); // the next part is"},
+	{file: "stream.cu", old: "__syncthreads(); // its outputs are", new: "if (!PLANTED) __syncthreads(); // its outputs are"},
+	{file: "stream.cu", old: "__syncthreads(); // the loss's", new: "if (!PLANTED) __syncthreads(); // the loss's"},
+	{file: "stream.cu", old: "__syncthreads(); // the last layer's", new: "if (!PLANTED) __syncthreads(); // the last layer's"},
+	{file: "stream.cu", old: "__syncthreads(); // the deltas below", new: "if (!PLANTED) __syncthreads(); // the deltas below"},
+	{file: "stream.cu", old: "if (two) thread_copy_wait();", new: "if (two && !PLANTED) thread_copy_wait();"},
+	{file: "stream.cu", old: "__syncthreads(); // the next part's", new: "if (!PLANTED) __syncthreads(); // the next part's"},
+	{file: "stream.cu", old: "__syncthreads(); // all that", new: "if (!PLANTED) __syncthreads(); // all that"},
+	{file: "stream.cu", old: "block_fetch(s, part + 1);\n    thread_copy_wait();", new: "block_fetch(s, part + 1);\n    if (!PLANTED) thread_copy_wait();"},
+	{file: "stream.cu", old: "__syncthreads(); // its pixels", new: "if (!PLANTED) __syncthreads(); // its pixels"},
+	{file: "stream.cu", old: "epoch, i);\n  }\n  __syncthreads();", new: "epoch, i);\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "stream.cu", old: "__syncthreads(); // layers and", new: "if (!PLANTED) __syncthreads(); // layers and"},
+	{file: "stream.cu", old: "__syncthreads(); // pixels and", new: "if (!PLANTED) __syncthreads(); // pixels and"},
+	{file: "stream.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
+	{file: "stream_batch.cuh", old: "__syncwarp(); // before keys", new: "if (!PLANTED) __syncwarp(); // before keys"},
+	{file: "stream_product.cuh", old: "case 4: thread_copy_wait_but<3>();", new: "case 4: if (!PLANTED) thread_copy_wait_but<3>();"},
+}
+
 // Every barrier is needed: what is not was taken out.
 func TestBarriers(t *testing.T) {
 	onlyStandIn(t)
@@ -245,7 +268,8 @@ func TestBarriers(t *testing.T) {
 		t.Skip("it compiles everything anew")
 	}
 	dir := t.TempDir()
-	plant(t, dir, barriers)
+	all := slices.Concat(barriers, streamBarriers)
+	plant(t, dir, all)
 	library, err := standin.BuildRaces(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -259,12 +283,15 @@ func TestBarriers(t *testing.T) {
 			t.Errorf("%v\n%.4000s", err, out)
 		}
 	})
-	for i, b := range barriers {
+	for i, b := range all {
 		t.Run(fmt.Sprintf("%d in %s", i+1, b.file), func(t *testing.T) {
 			t.Parallel()
 			tests := "TestRaceSubjects"
 			if strings.HasPrefix(b.file, "resident") {
 				tests = "TestRaceResident"
+			}
+			if strings.HasPrefix(b.file, "stream") {
+				tests = "TestRaceStream"
 			}
 			if out, err := run(i+1, tests); err == nil || !strings.Contains(out, "race at ") && !strings.Contains(out, "stand-in for CUDA: ") {
 				t.Errorf("%s\nis not noticed: %v\n%.3000s", b.new, err, out)

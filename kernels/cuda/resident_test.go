@@ -36,7 +36,7 @@ func residentShapes(t *testing.T) []*ir.Program {
 // takes fails unless a network's class is a resident one.
 func takes(t *testing.T, e kernels.Executor, v kernels.Variant, examples int) class {
 	t.Helper()
-	c, _, why, err := e.(*executor).classOf(wanted{v.Program(), v.Optimizer, v.Batch, v.Shift, examples})
+	c, _, why, err := e.(*executor).classOf(wanted{program: v.Program(), optimizer: v.Optimizer, batch: v.Batch, shift: v.Shift, examples: examples})
 	if why != nil || err != nil {
 		t.Fatalf("%s, batch %d: the generic kernel, because %v, %v", v.Program().Name, v.Batch, why, err)
 	}
@@ -203,7 +203,7 @@ func roundBF16(v float64) float64 {
 // factor that they carry. It returns the parameters and the sum of losses.
 func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from kernels.State, steps int, c class) ([][]float64, float64) {
 	t.Helper()
-	chain, err := matchChain(v.Program())
+	chain, err := matchDense(v.Program())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from k
 			slots[a] = append(slots[a], make([]float64, len(p)))
 		}
 	}
-	layers := chain.Layers[:chain.Depth]
+	layers := chain.layers
 	top := len(layers) - 1
 	n := data.Train.Len()
 	perEpoch := v.StepsPerEpoch(n)
@@ -233,7 +233,10 @@ func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from k
 		order.Fill(rows, begin)
 		rate := float64(v.Schedule.At(step, perEpoch, v.Epochs))
 		carried := 64.0 / 255
-		if c.slots == 0 && !c.parts {
+		switch {
+		case c.stream:
+			carried = 1
+		case c.slots == 0 && !c.parts:
 			carried *= -rate
 		}
 		gradients := make([][]float64, len(params))
@@ -264,7 +267,7 @@ func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from k
 			}
 			label := int(data.Train.Labels[row])
 			delta := make([]float64, layers[top].Out)
-			if chain.Loss == crossEntropyLoss {
+			if chain.loss == crossEntropyLoss {
 				most, sum := math.Inf(-1), 0.0
 				for _, v := range z[top] {
 					most = max(most, v)
@@ -288,7 +291,7 @@ func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from k
 				}
 			}
 			for o := range delta {
-				delta[o] *= float64(chain.Scale) / float64(len(rows))
+				delta[o] *= float64(chain.scale) / float64(len(rows))
 			}
 			for l := top; l >= 0; l-- {
 				for o := range delta {
@@ -317,7 +320,7 @@ func roundedReference(t *testing.T, v kernels.Variant, data kernels.Data, from k
 				delta = below
 			}
 		}
-		total += loss * float64(chain.Scale) / float64(len(rows))
+		total += loss * float64(chain.scale) / float64(len(rows))
 		for a, q := range v.Program().Params {
 			kernels.Update(v.Optimizer, rate, step, q.Bias, params[a], gradients[a], slots[a])
 		}
@@ -413,24 +416,27 @@ func TestClasses(t *testing.T) {
 	e := newPrecise(t, BF16)
 	sgd, adam := kernels.Optimizer{Name: "sgd"}, kernels.Optimizer{Name: "adam"}
 	narrow := chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10)
+	of := func(p *ir.Program, o kernels.Optimizer, batch, shift, examples int) wanted {
+		return wanted{program: p, optimizer: o, batch: batch, shift: shift, examples: examples}
+	}
 	for _, c := range []struct {
 		w    wanted
 		want string
 	}{
-		{wanted{narrow, sgd, 32, 0, 60000}, "resident_bf16_0"},
-		{wanted{narrow, adam, 10, 1, 60000}, "resident_bf16_2"},
-		{wanted{narrow, adam, 33, 0, 60000}, "resident_bf16_2_parts"},
-		{wanted{narrow, sgd, 100, 0, 20}, "resident_bf16_0"}, // all 20 are one batch
-		{wanted{chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 32, 16, 10), sgd, 32, 0, 60000}, "resident32_bf16_0"},
-		{wanted{chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 10, 17), adam, 33, 0, 60000}, "resident32_bf16_2_parts"},
-		{wanted{chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 33, 10), sgd, 32, 0, 60000}, "layer 2 has 33 units, at most 32 fit"},
-		{wanted{chain(t, ir.Sigmoid, graph.CrossEntropy, 785, 16, 10), sgd, 32, 0, 60000}, "it has 785 inputs, at most 784 fit"},
-		{wanted{chain(t, ir.Sigmoid, graph.CrossEntropy, 9, 2, 2, 2, 2, 2, 2, 2, 2, 2), sgd, 32, 0, 60000}, "it has 9 layers, at most 8 fit"},
-		{wanted{chain(t, ir.Sigmoid, graph.CrossEntropy, 9, 16, 16, 16, 16, 16, 16, 16, 10), adam, 33, 0, 60000}, "resident_bf16_2_parts"},
-		{wanted{narrow, sgd, 32, 9, 60000}, "the images in all places that they are moved to take"},
+		{of(narrow, sgd, 32, 0, 60000), "resident_bf16_0"},
+		{of(narrow, adam, 10, 1, 60000), "resident_bf16_2"},
+		{of(narrow, adam, 33, 0, 60000), "resident_bf16_2_parts"},
+		{of(narrow, sgd, 100, 0, 20), "resident_bf16_0"}, // all 20 are one batch
+		{of(chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 32, 16, 10), sgd, 32, 0, 60000), "resident32_bf16_0"},
+		{of(chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 10, 17), adam, 33, 0, 60000), "resident32_bf16_2_parts"},
+		{of(chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 33, 10), sgd, 32, 0, 60000), "layer 2 has 33 units, at most 32 fit"},
+		{of(chain(t, ir.Sigmoid, graph.CrossEntropy, 785, 16, 10), sgd, 32, 0, 60000), "it has 785 inputs, at most 784 fit"},
+		{of(chain(t, ir.Sigmoid, graph.CrossEntropy, 9, 2, 2, 2, 2, 2, 2, 2, 2, 2), sgd, 32, 0, 60000), "it has 9 layers, at most 8 fit"},
+		{of(chain(t, ir.Sigmoid, graph.CrossEntropy, 9, 16, 16, 16, 16, 16, 16, 16, 10), adam, 33, 0, 60000), "resident_bf16_2_parts"},
+		{of(narrow, sgd, 32, 9, 60000), "the images in all places that they are moved to take"},
 	} {
-		got, chain, why, err := e.(*executor).classOf(c.w)
-		if text := fmt.Sprint(got, why); !strings.Contains(text, c.want) || (chain == nil) != (why != nil) || err != nil {
+		got, f, why, err := e.(*executor).classOf(c.w)
+		if text := fmt.Sprint(got, f.why); !strings.Contains(text, c.want) || (f.chain == nil) != got.stream || why != nil || err != nil {
 			t.Errorf("%s, batch %d, shift %d: %s, want %s", c.w.program.Name, c.w.batch, c.w.shift, text, c.want)
 		}
 	}
@@ -445,7 +451,7 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	t.Setenv("VANILLA_STANDIN_CAPABILITY", "7.5")
-	if c, _, why, err := newPrecise(t, FP32).(*executor).classOf(wanted{narrow, sgd, 32, 0, 100}); c.resident() || why == nil || err != nil {
+	if c, _, why, err := newPrecise(t, FP32).(*executor).classOf(of(narrow, sgd, 32, 0, 100)); c.resident() || why == nil || err != nil {
 		t.Errorf("a device of compute capability 7.5 has class %s", c)
 	}
 }

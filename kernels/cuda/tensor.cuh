@@ -62,6 +62,8 @@ __device__ inline void thread_copy_async(void *to, const void *from) {
 __device__ inline void thread_copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 __device__ inline void thread_copy_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
 
+// thread_copy_wait_but waits for all groups that the thread has committed but the last so many.
+template <int LATER> __device__ inline void thread_copy_wait_but() { asm volatile("cp.async.wait_group %0;" ::"n"(LATER) : "memory"); }
 // Global memory, past the first-level cache and in the order in which they are written: what is loaded early takes registers.
 __device__ inline float4 thread_load_far(const float4 *from) {
   float4 v;

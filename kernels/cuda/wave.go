@@ -17,7 +17,7 @@ type wave struct {
 	*worker
 	class     class
 	kernel    *driver.Function
-	program   packedLaunch // with the addresses of the plans, or of chains in their place
+	program   packedLaunch // with the addresses of the plans, or of what the class has in their place
 	members   []member
 	schedules []*factors
 	floats    int // of all states
@@ -112,6 +112,10 @@ func (v *wave) plan(n *network, program *program, examples int) (int32, error) {
 		v.sharedFloats = max(v.sharedFloats, int64(n.class.sharedBytes(int(n.chain.Depth))/4))
 		v.workFloats = n.class.workFloats()
 		return program.addChain(*n.chain), nil
+	}
+	if n.class.stream {
+		v.sharedFloats, v.workFloats = max(v.sharedFloats, int64(n.stream.sharedBytes/4)), max(v.workFloats, n.stream.workFloats)
+		return program.addStream(n.stream), nil
 	}
 	made, err := v.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), v.worker.sharedFloats, examples % n.batch})
 	if err != nil {

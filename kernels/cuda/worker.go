@@ -266,13 +266,13 @@ type evaluation struct {
 	classes []byte
 }
 
-// upload copies plans, or chains in their place, to the device, and puts their
+// upload copies plans, or what a class has in their place, to the device, and puts their
 // addresses in l.
 func (w *worker) upload(to *buffer, p *program, l *packedLaunch) error {
-	parts := [][]byte{driver.Bytes(p.plans), driver.Bytes(p.chains), driver.Bytes(p.ops), driver.Bytes(p.arrays), driver.Bytes(p.params),
-		driver.Bytes(p.tensors), driver.Bytes(p.views), driver.Bytes(p.instructions), driver.Bytes(p.numbers)}
-	var chains uint64
-	addresses := []*uint64{&l.Plans, &chains, &l.Ops, &l.Arrays, &l.Params, &l.Tensors, &l.Views, &l.Instructions, &l.Numbers}
+	parts := [][]byte{driver.Bytes(p.plans), driver.Bytes(p.chains), driver.Bytes(p.streams), driver.Bytes(p.ops), driver.Bytes(p.streamLayers),
+		driver.Bytes(p.arrays), driver.Bytes(p.params), driver.Bytes(p.tensors), driver.Bytes(p.views), driver.Bytes(p.instructions), driver.Bytes(p.numbers)}
+	var same uint64 // of what else the plans are, and the operations: one of each is there
+	addresses := []*uint64{&l.Plans, &same, &same, &l.Ops, &same, &l.Arrays, &l.Params, &l.Tensors, &l.Views, &l.Instructions, &l.Numbers}
 	var all []byte
 	for i, part := range parts { // but for the last two, which need less, their sizes are multiples of 8 bytes: all are aligned
 		*addresses[i] = uint64(len(all))

@@ -85,6 +85,7 @@ UNWATCHED inline unsigned warp_transpose(unsigned v) {
 inline void thread_copy_async(void *to, const void *from) { ch::copy(to, from, 16); }
 inline void thread_copy_commit() { ch::commit(); }
 inline void thread_copy_wait() { ch::wait_copies(0); }
+template <int LATER> inline void thread_copy_wait_but() { ch::wait_copies(LATER); }
 
 inline unsigned thread_multiply_pairs(unsigned a, unsigned b) {
   return thread_pack(__uint_as_float(a << 16) * __uint_as_float(b << 16), __uint_as_float(a & 0xffff0000u) * __uint_as_float(b & 0xffff0000u));

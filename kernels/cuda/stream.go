@@ -1,0 +1,203 @@
+//go:build gpu && !cpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"vanilla/graph/ir"
+	"vanilla/internal/cuda/driver"
+	"vanilla/kernels"
+)
+
+// What stream.cuh says.
+const (
+	streamNotes  = 4096
+	streamGroups = 4 // of partRows examples, in a part at most
+	streamWarps  = 8
+	tileBytes    = 16 * 16 * 4
+
+	streamLayerBytes = int(unsafe.Sizeof(packedStreamLayer{}))
+)
+
+// streamSlots is how many tiles a warp has under way at most, by the optimizer's arrays:
+// some 3 KB in the first two cases, 6 in the last.
+var streamSlots = [...]int32{4, 3, 2}
+
+// streamPlan is a chain of dense layers with a place for everything: what a streaming
+// kernel reads of a network, and what it needs for it.
+type streamPlan struct {
+	head        packedStreamPlan // without the index of the first layer
+	layers      []packedStreamLayer
+	sharedBytes int
+	workFloats  int64
+}
+
+// tiles is how many tiles of 16 hold so many.
+func tiles(n int32) int { return (int(n) + 15) / 16 }
+
+// planStream gives everything a place. A part of a batch has as many rows as a batch,
+// up to 128, or fewer where the pixels of so many do not fit into shared memory. There
+// the matrices of a part go, smallest first, and the rest to global memory. Sums depend
+// on the rows of a part alone. It fails if not even the pixels of 32 rows fit.
+func planStream(d *dense, c class, batch, shared int) (*streamPlan, error) {
+	s := &streamPlan{}
+	h := &s.head
+	h.Parameters, h.Depth, h.Loss, h.Scale = d.parameters, int32(len(d.layers)), d.loss, d.scale
+	top := d.layers[len(d.layers)-1]
+	h.RowBytes, h.LogitsRow = int32(16*(tiles(d.layers[0].In)|1)), int32(16*tiles(top.Out)+4)
+
+	most := (batch + partRows - 1) / partRows
+	if s.sharedBytes = h.fit(most, c.slots, shared); s.sharedBytes > shared {
+		return nil, fmt.Errorf("the pixels of %d examples and what goes with them take %d bytes of shared memory, a block has %d", partRows, s.sharedBytes, shared)
+	}
+	if most == 1 && h.Buffers == 2 {
+		h.Fused = 1
+	}
+	s.placeLayers(d, c, shared)
+	return s, nil
+}
+
+// fit chooses how many rows a part has, as many as fit for batches of most times 32, how
+// many places there are for pixels and how many tiles a warp has under way, and gives
+// them places. It returns the bytes that this takes, of the least that can be chosen if
+// not even that fits.
+func (h *packedStreamPlan) fit(most, slots, shared int) int {
+	var bytes int
+	for groups := min(most, streamGroups); groups > 0; groups-- {
+		h.Groups, h.Arrays = int32(groups), int32(1+slots)
+		if groups < most {
+			h.Arrays++ // the gradient of the parts before
+		}
+		for h.Buffers = 2; h.Buffers > 0; h.Buffers-- {
+			for h.Slots = streamSlots[slots]; h.Slots > 0; h.Slots-- {
+				if bytes = h.place(); bytes <= shared {
+					return bytes
+				}
+			}
+		}
+	}
+	return bytes
+}
+
+// place gives places in shared memory to what must be there and returns how many bytes
+// that takes.
+func (h *packedStreamPlan) place() int {
+	at := streamNotes
+	take := func(to *int32, bytes int) {
+		*to = int32(at)
+		at += (bytes + 15) &^ 15
+	}
+	rows := int(h.Groups) * partRows
+	take(&h.Layers, int(h.Depth)*streamLayerBytes)
+	take(&h.Stage, int(h.Buffers)*rows*int(h.RowBytes))
+	take(&h.Ring, streamWarps*int(h.Slots)*int(h.Arrays)*tileBytes)
+	take(&h.Sums, streamWarps*2*tileBytes)
+	take(&h.Logits, rows*int(h.LogitsRow)*4)
+	return at
+}
+
+// placeLayers gives places to the layers' weights, in global memory, and to their biases
+// and matrices.
+func (s *streamPlan) placeLayers(d *dense, c class, shared int) {
+	h := &s.head
+	type room struct {
+		to     *packedPlace
+		floats int64
+	}
+	var rooms []room
+	s.layers = make([]packedStreamLayer, len(d.layers))
+	blocks := 2 * int64(h.Groups) // of 16 rows
+	for i, l := range d.layers {
+		in, out := tiles(l.In), tiles(l.Out)
+		s.layers[i] = packedStreamLayer{
+			Weight: l.Weight, Bias: l.Bias, Tiles: s.workFloats, In: l.In, Out: l.Out, Activation: l.Activation,
+			Splits: streamSplits(int(h.Groups)*out, in), BackSplits: streamSplits(int(h.Groups)*in, out),
+		}
+		s.workFloats += int64(in) * int64(out) * int64(h.Arrays) * tileBytes / 4
+		term := int64(c.terms()) * 32 * 4 // floats of a block of 16 x 16 numbers
+		rooms = append(rooms,
+			room{&s.layers[i].Biases, int64(h.Arrays) * 16 * int64(out)},
+			room{&s.layers[i].Deltas, blocks * int64(out) * max(term, tileBytes/4)})
+		if i < len(d.layers)-1 {
+			rooms = append(rooms, room{&s.layers[i].Outputs, blocks * int64(out) * term})
+		}
+	}
+	slices.SortStableFunc(rooms, func(a, b room) int { return int(a.floats - b.floats) })
+	for _, r := range rooms {
+		if s.sharedBytes+int(4*r.floats) <= shared {
+			*r.to = packedPlace{Offset: int64(s.sharedBytes / 4), Space: sharedSpace}
+			s.sharedBytes += int(4 * r.floats)
+		} else {
+			*r.to = packedPlace{Offset: s.workFloats, Space: workSpace}
+			s.workFloats += r.floats
+		}
+	}
+}
+
+// streamSplits is by how many warps the sums of each of so many tiles, of so many terms,
+// are shared, so that the busiest warp has least to do. Warps that share sums meet
+// twice, which takes about as long as three terms.
+func streamSplits(count, terms int) int32 {
+	best, least := 1, 0
+	for splits := 1; splits <= streamWarps; splits *= 2 {
+		work := (count*splits + streamWarps - 1) / streamWarps * ((terms + splits - 1) / splits)
+		if splits > 1 {
+			work += 3 * ((count*splits + streamWarps - 1) / streamWarps)
+		}
+		if splits == 1 || work < least {
+			best, least = splits, work
+		}
+	}
+	return int32(best)
+}
+
+// streamOf is the class and the plan of a network that a streaming kernel trains. The
+// error says why none does.
+func streamOf(w wanted, precision string, d driver.Device) (class, *streamPlan, error) {
+	if err := tensorCores(d); err != nil {
+		return class{}, nil, err
+	}
+	chain, err := matchDense(w.program)
+	if err != nil {
+		return class{}, nil, err
+	}
+	c := class{precision: precision, slots: w.optimizer.Slots(), stream: true}
+	s, err := planStream(chain, c, min(w.batch, w.examples), d.SharedPerBlock)
+	if err != nil {
+		return class{}, nil, err
+	}
+	return c, s, nil
+}
+
+// lines describes what a streaming kernel makes of a program.
+func (s *streamPlan) lines(p *ir.Program, o kernels.Optimizer, c class) []string {
+	h := &s.head
+	lines := []string{
+		fmt.Sprintf("a block of %d threads trains the network on tensor cores: class %s, %s, %d bytes of shared memory, %d of global memory for weights and what does not fit",
+			blockThreads, c, c.factors(), s.sharedBytes, 4*s.workFloats),
+	}
+	for i, l := range s.layers {
+		text := fmt.Sprintf("layer %d, %d to %d, %s: %d tiles of weights pass through shared memory", i+1, l.In, l.Out, ir.Activation(l.Activation), tiles(l.In)*tiles(l.Out))
+		switch {
+		case i == 0 && h.Fused == 1:
+			text += " once a step: its update runs the next batch forward"
+		case i == 0:
+			text += " twice a step"
+		default:
+			text += " three times a step"
+		}
+		for _, m := range []struct {
+			name  string
+			place packedPlace
+		}{{"outputs", l.Outputs}, {"deltas", l.Deltas}} {
+			if m.place.Space == workSpace {
+				text += fmt.Sprintf(", %s are in global memory", m.name)
+			}
+		}
+		lines = append(lines, text)
+	}
+	return append(lines, fmt.Sprintf("%s updates %d parameters where their gradients are summed", o.Name, len(p.Params)))
+}
