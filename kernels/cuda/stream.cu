@@ -8,28 +8,6 @@
 #include "stream_batch.cuh"
 #include "stream_product.cuh"
 
-// thread_activate_square replaces z by f(z), and gives the slopes.
-template <int TERMS, int ACTIVATION> __device__ inline void thread_activate_all(Square &z, Square &slope) {
-#pragma unroll
-  for (int h = 0; h < 2; h++)
-#pragma unroll
-    for (int i = 0; i < 4; i++) thread_activate_fast<TERMS == 1, ACTIVATION>(z[h][i], slope[h][i]);
-}
-template <int TERMS> __device__ inline void thread_activate_square(int activation, Square &z, Square &slope) {
-  switch (activation) {
-  case ACT_SIGMOID: return thread_activate_all<TERMS, ACT_SIGMOID>(z, slope);
-  case ACT_TANH: return thread_activate_all<TERMS, ACT_TANH>(z, slope);
-  case ACT_RELU: return thread_activate_all<TERMS, ACT_RELU>(z, slope);
-  case ACT_RECTIFY: return thread_activate_all<TERMS, ACT_RECTIFY>(z, slope);
-  case ACT_LEAKY_RELU: return thread_activate_all<TERMS, ACT_LEAKY_RELU>(z, slope);
-  case ACT_SOFTPLUS: return thread_activate_all<TERMS, ACT_SOFTPLUS>(z, slope);
-  case ACT_SILU: return thread_activate_all<TERMS, ACT_SILU>(z, slope);
-  case ACT_GELU_TANH: return thread_activate_all<TERMS, ACT_GELU_TANH>(z, slope);
-  case ACT_SOFTSIGN: return thread_activate_all<TERMS, ACT_SOFTSIGN>(z, slope);
-  }
-  thread_activate_all<TERMS, ACT_IDENTITY>(z, slope);
-}
-
 // thread_gather adds up what the warps that share a tile have made of rows 16 m.
 __device__ inline void thread_gather(const Stream &s, Square &z, int m, int first, int splits) {
   thread_load_square(z, thread_sums(s, first) + 2 * m * WARP);
@@ -229,38 +207,45 @@ template <class C, bool OUT> __device__ __noinline__ void block_state(const Stre
 template <class C> __device__ inline bool block_part(Stream &s, int part) {
   const StreamPlan &plan = s.plan;
   const int slot = part & 1, top = plan.depth - 1, groups = (s.part[slot].count + ROWS - 1) / ROWS, flags = s.part[slot].flags;
-  const Rates rates = thread_rates(s.job, s.part[slot]);
+  const Rates rates = thread_rates(s.job, s.part[slot]); //@ step
   const bool two = plan.buffers == 2;
-  if (thread_warp() == WARPS - 1) warp_part(s, part + 1);
-  if (!plan.fused) block_first<C, false, true>(s, part, part, groups, rates, flags);
+  if (thread_warp() == WARPS - 1)
+    warp_part(s, part + 1); //@ only=order region=order
+  if (!plan.fused)
+    block_first<C, false, true>(s, part, part, groups, rates, flags); //@ only=forward_first region=forward_first
   __syncthreads(); // the next part is known
   const bool more = part + 1 < s.parts;
-  if (two && more) block_fetch(s, part + 1);
+  if (two && more)
+    block_fetch(s, part + 1); //@ hot region=fetch
 #pragma unroll 1
   for (int l = 1; l <= top; l++) {
-    block_forward<C>(s, l, groups);
+    block_forward<C>(s, l, groups); //@ region=forward
     __syncthreads(); // its outputs are known
   }
-  block_loss(s, slot, groups);
+  block_loss(s, slot, groups); //@ region=loss
   __syncthreads(); // the loss's gradient is known
-  block_top<C>(s, groups);
-  if (thread_warp() == 0) warp_total(s, slot, groups);
+  block_top<C>(s, groups); //@ region=loss
+  if (thread_warp() == 0)
+    warp_total(s, slot, groups); //@ only=total region=loss
   __syncthreads(); // the last layer's deltas are known
 #pragma unroll 1
   for (int l = top; l > 0; l--) {
-    block_back<C>(s, l, groups);
+    block_back<C>(s, l, groups); //@ region=back
     __syncthreads(); // the deltas below are known
   }
 #pragma unroll 1
   for (int l = top; l >= 0; l--) {
-    if (l) warp_update<C>(s, l, groups, rates, flags);
-    warp_update_biases<C>(s, l, groups, rates, flags);
+    if (l)
+      warp_update<C>(s, l, groups, rates, flags); //@ hot region=update
+    warp_update_biases<C>(s, l, groups, rates, flags); //@ region=biases
   }
   const bool on = more && !s.diverged;
   if (two) thread_copy_wait();
   __syncthreads(); // the next part's pixels are there, and biases for it
-  if (plan.fused && on) block_first<C, true, true>(s, part, part + 1, groups, rates, flags);
-  else block_first<C, true, false>(s, part, part, groups, rates, flags);
+  if (plan.fused && on)
+    block_first<C, true, true>(s, part, part + 1, groups, rates, flags); //@ only=fused region=fused
+  else
+    block_first<C, true, false>(s, part, part, groups, rates, flags); //@ only=update_first region=update_first
   __syncthreads(); // all that the next part begins with is known
   if (!two && on) {
     block_fetch(s, part + 1);
@@ -298,9 +283,8 @@ template <class C> __device__ inline void block_job(Stream &s) {
   block_fetch(s, 0);
   thread_copy_wait();
   __syncthreads(); // pixels and weights are there
-  if (plan.fused) {
-    block_first<C, false, true>(s, 0, 0, 1, Rates{}, FIRST | LAST);
-  }
+  if (plan.fused)
+    block_first<C, false, true>(s, 0, 0, 1, Rates{}, FIRST | LAST); //@ cold
   for (int part = 0; block_part<C>(s, part); part++) {}
   block_state<C, true>(s);
   if (thread == 0) reinterpret_cast<Result *>(s.launch.results)[s.taken] = {s.reached, s.diverged};

@@ -58,6 +58,28 @@ __device__ inline void block_fetch(Stream &s, int part) {
   thread_copy_commit();
 }
 
+// thread_activate_square replaces z by f(z), and gives the slopes.
+template <int TERMS, int ACTIVATION> __device__ inline void thread_activate_all(Square &z, Square &slope) {
+#pragma unroll
+  for (int h = 0; h < 2; h++)
+#pragma unroll
+    for (int i = 0; i < 4; i++) thread_activate_fast<TERMS == 1, ACTIVATION>(z[h][i], slope[h][i]);
+}
+template <int TERMS> __device__ inline void thread_activate_square(int activation, Square &z, Square &slope) {
+  switch (activation) {
+  case ACT_SIGMOID: return thread_activate_all<TERMS, ACT_SIGMOID>(z, slope); //@ hot
+  case ACT_TANH: return thread_activate_all<TERMS, ACT_TANH>(z, slope); //@ cold
+  case ACT_RELU: return thread_activate_all<TERMS, ACT_RELU>(z, slope); //@ cold
+  case ACT_RECTIFY: return thread_activate_all<TERMS, ACT_RECTIFY>(z, slope); //@ cold
+  case ACT_LEAKY_RELU: return thread_activate_all<TERMS, ACT_LEAKY_RELU>(z, slope); //@ cold
+  case ACT_SOFTPLUS: return thread_activate_all<TERMS, ACT_SOFTPLUS>(z, slope); //@ cold
+  case ACT_SILU: return thread_activate_all<TERMS, ACT_SILU>(z, slope); //@ cold
+  case ACT_GELU_TANH: return thread_activate_all<TERMS, ACT_GELU_TANH>(z, slope); //@ cold
+  case ACT_SOFTSIGN: return thread_activate_all<TERMS, ACT_SOFTSIGN>(z, slope); //@ cold
+  }
+  thread_activate_all<TERMS, ACT_IDENTITY>(z, slope); //@ cold
+}
+
 // thread_goal is what an output is to be for an example of that label, see block.cuh.
 __device__ inline float thread_goal(const Job &job, int label, int output, int outputs) {
   if (label >= 0) return output == label ? 1.0f : 0.0f;
