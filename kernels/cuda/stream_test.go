@@ -324,32 +324,33 @@ func TestStreamSplits(t *testing.T) {
 // images that are moved and that show nothing.
 func TestRaceStream(t *testing.T) {
 	wide, narrow := chain(t, ir.Tanh, graph.Quadratic, 49, 150, 10), chain(t, ir.Sigmoid, graph.CrossEntropy, 400, 40, 5, 10)
-	for _, precision := range []string{BF16, FP32} {
-		for _, shared := range []int{much, little} {
-			e := newStreaming(t, precision, shared)
+	var parts, single int // plans whose batches are in parts, and of these with one place for pixels
+	for n, precision := range []string{BF16, FP32} {
+		e := newStreaming(t, precision, []int{72 << 10, much}[n])
+		for k, p := range []*ir.Program{wide, narrow} {
 			var variants []kernels.Variant
-			for i := range 3 {
-				for k, batch := range []int{32, 67, 67, 32} {
-					k %= 2
-					v := conformance.Variant([]*ir.Program{wide, narrow}[k], batch)
-					v.Optimizer = streamOptimizer(t, []int{0, 2, 3}[i], &v)
+			for i, optimizer := range []int{0, 2, 3} {
+				for _, batch := range []int{32, 67} {
+					v := conformance.Variant(p, batch)
+					v.Optimizer = streamOptimizer(t, optimizer, &v)
 					if k == 0 { // whose pixels are not copied alone
 						v.Shift, v.NoiseShare = i%2, 0.3*float64(i/2)
 					}
+					_, plan := planOf(t, e, v, 67)
+					inParts := batch > int(plan.head.Groups)*partRows
+					count(&parts, inParts)
+					count(&single, inParts && plan.head.Buffers == 1)
 					variants = append(variants, v)
 				}
 			}
-			for k, p := range []*ir.Program{wide, narrow} {
-				var of []kernels.Variant
-				for i := k; i < len(variants); i += 2 {
-					of = append(of, variants[i])
-				}
-				for i, s := range train(t, e, conformance.Data(p, 80), of, []int{3, 3, 3, 3, 3, 3}) {
-					if s.Step != 3 || s.Diverged {
-						t.Errorf("%s, variant %d stands at step %d, diverged: %t", p.Name, i, s.Step, s.Diverged)
-					}
+			for i, s := range train(t, e, conformance.Data(p, 80), variants, []int{3, 3, 3, 3, 3, 3}) {
+				if s.Step != 3 || s.Diverged {
+					t.Errorf("%s, variant %d stands at step %d, diverged: %t", p.Name, i, s.Step, s.Diverged)
 				}
 			}
 		}
+	}
+	if single == 0 || parts == single {
+		t.Errorf("batches of %d plans are in parts, of %d with one place for pixels: want some of each", parts, single)
 	}
 }
