@@ -64,36 +64,38 @@ func planOf(t *testing.T, e kernels.Executor, v kernels.Variant, examples int) (
 func TestStreamShapes(t *testing.T) {
 	var parts, fused, single, far int // plans of each kind
 	for k, order := range []string{"forward", "reverse", "shuffled"} {
-		t.Setenv("VANILLA_STANDIN_ORDER", order)
-		seen := map[class]bool{}
-		for _, shared := range []int{much, little} {
-			e := newStreaming(t, FP32, shared)
-			for i, p := range streamShapes(t) {
-				if (i+k)%3 != 0 {
-					continue
-				}
-				data := conformance.Data(p, 70)
-				for n, batch := range []int{1, 10, 32, 67} {
-					v := conformance.Variant(p, batch)
-					if err := conformance.Gradients(e, v, p); err != nil {
-						t.Errorf("%s, %s, batch %d: %v", order, p.Name, batch, err)
+		t.Run(order, func(t *testing.T) {
+			t.Setenv("VANILLA_STANDIN_ORDER", order)
+			seen := map[class]bool{}
+			for _, shared := range []int{much, little} {
+				e := newStreaming(t, FP32, shared)
+				for i, p := range streamShapes(t) {
+					if (i+k)%3 != 0 {
+						continue
 					}
-					v.Optimizer = streamOptimizer(t, n+i+k, &v)
-					c, plan := planOf(t, e, v, data.Train.Len())
-					seen[c] = true
-					count(&parts, batch > int(plan.head.Groups)*partRows)
-					count(&fused, plan.head.Fused == 1)
-					count(&single, plan.head.Buffers == 1)
-					count(&far, slices.ContainsFunc(plan.layers, func(l packedStreamLayer) bool { return l.Deltas.Space == workSpace }))
-					if batch > 1 {
-						sameEpochs(t, e, data, v, 1, conformance.TrajectoryTolerance)
+					data := conformance.Data(p, 70)
+					for n, batch := range []int{1, 10, 32, 67} {
+						v := conformance.Variant(p, batch)
+						if err := conformance.Gradients(e, v, p); err != nil {
+							t.Errorf("%s, %s, batch %d: %v", order, p.Name, batch, err)
+						}
+						v.Optimizer = streamOptimizer(t, n+i+k, &v)
+						c, plan := planOf(t, e, v, data.Train.Len())
+						seen[c] = true
+						count(&parts, batch > int(plan.head.Groups)*partRows)
+						count(&fused, plan.head.Fused == 1)
+						count(&single, plan.head.Buffers == 1)
+						count(&far, slices.ContainsFunc(plan.layers, func(l packedStreamLayer) bool { return l.Deltas.Space == workSpace }))
+						if batch > 1 {
+							sameEpochs(t, e, data, v, 1, conformance.TrajectoryTolerance)
+						}
 					}
 				}
 			}
-		}
-		if len(seen) != 3 {
-			t.Errorf("%s: %d classes were tried, want 3: %v", order, len(seen), seen)
-		}
+			if len(seen) != 3 {
+				t.Errorf("%s: %d classes were tried, want 3: %v", order, len(seen), seen)
+			}
+		})
 	}
 	if parts == 0 || fused == 0 || single == 0 || far == 0 {
 		t.Errorf("%d plans with parts, %d fused, %d with one place for pixels, %d with deltas in global memory: want some of each", parts, fused, single, far)
