@@ -282,9 +282,10 @@ class Step:
     def fetched(self, rows):
         """A warp's part of block_batch: as many rows, unchanged."""
         body = lambda first, last: self.lines.find("network.cu", first, last)
-        never = body("const int y = i / cols - down", "to[i] = y >= 0") | body("thread_shift(job.order_seed", "warp_copy_moved(to, pixels, job")
+        copied = self.lines.find("augment.cuh", "__device__ inline void warp_copy(", "to[i] = from[i];")
+        never = body("thread_shift(job.order_seed", "warp_copy_moved(to, pixels, job")
         for file in ("augment.cuh", "noise.cuh"):
-            never |= {(file, n) for n in range(1, 1 + len(self.lines.text[file]))}
+            never |= {(file, n) for n in range(1, 1 + len(self.lines.text[file]))} - copied
         (loop,) = body("for (int i = thread_warp(), n = 0; i < count; i += WARPS, n++)", None)
         return self.path("block_batch", rows, lambda stack: bool(stack) and stack[0] in never, trips={loop: max(1, rows)})
 
