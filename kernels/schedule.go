@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -112,7 +113,7 @@ func (s Schedule) Check(epochs int) error {
 	}
 	err := firstError(
 		checkThat(float32(s.LR) > 0 && isFinite(s.LR), "lr", s.LR, "want a positive number"),
-		checkThat(s.Warmup >= 0 && s.Warmup < float64(epochs), "warmup", s.Warmup, "want zero or more epochs, fewer than \"epochs\""))
+		checkThat(s.Warmup >= 0 && s.Warmup < float64(epochs), "warmup", s.Warmup, fmt.Sprintf(`want zero or more epochs, fewer than "epochs" %d; "warmup" 0 is none`, epochs)))
 	if s.Kind().Stepped {
 		return firstError(err,
 			checkThat(s.StepEpochs >= 1, "step_epochs", s.StepEpochs, "want 1 or more"),

@@ -83,11 +83,8 @@ func (run identity) differences(was identity) string {
 	}
 	add("the version", was.Version, run.Version)
 	add(quoted("snapshots"), was.Snapshots.String(), run.Snapshots.String())
-	switch a, b := was.Data, run.Data; {
-	case a.Train != b.Train || a.Test != b.Test || a.Rows != b.Rows || a.Columns != b.Columns || a.Classes != b.Classes:
-		add(quoted("data"), a.size(), b.size())
-	case a != b:
-		found = append(found, `"data" has other images, labels or names, or was prepared otherwise`)
+	if d := run.Data.Differences(was.Data); d != "" {
+		found = append(found, d)
 	}
 	add("the number of networks", len(was.Specs), len(run.Specs))
 	for i := range min(len(was.Specs), len(run.Specs)) {
@@ -127,6 +124,17 @@ func DifferentArithmetic(wasExecutor, was, executor, is string) string {
 
 // quoted is how texts name a field.
 func quoted(field string) string { return `"` + field + `"` }
+
+// Differences says in what the data differ from those that were, or "" if in nothing.
+func (f Fingerprint) Differences(was Fingerprint) string {
+	switch {
+	case was == f:
+		return ""
+	case was.size() == f.size():
+		return `"data" has other images, labels or names, or was prepared otherwise`
+	}
+	return fmt.Sprintf(`"data" was %s, is %s`, was.size(), f.size())
+}
 
 func (f Fingerprint) size() string {
 	return fmt.Sprintf("%d + %d images of %dx%d in %d classes", f.Train, f.Test, f.Rows, f.Columns, f.Classes)

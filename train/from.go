@@ -39,6 +39,14 @@ func (s *Start) String() string {
 	return fmt.Sprintf("%s of SHA-256 %.12s…", s.Network, s.SHA256)
 }
 
+// Same is whether both start from the same weights, or both from random ones.
+func (s *Start) Same(other *Start) bool {
+	if s == nil || other == nil {
+		return s == other
+	}
+	return s.SHA256 == other.SHA256 && s.Outputs == other.Outputs && s.Added == other.Added
+}
+
 // of is the start of a network with so many outputs: what is added is known only then.
 func (s *Start) of(outputs int) *Start {
 	if s == nil {

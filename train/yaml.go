@@ -40,7 +40,7 @@ func ReadRecipe(path string) (Recipe, error) {
 // known.
 func ParseRecipe(data []byte, name string) (Recipe, error) {
 	fail := func(line int, problem string) (Recipe, error) {
-		return Recipe{}, wrong("recipe", fmt.Sprintf("%s:%d", name, line), problem)
+		return Recipe{}, wrong("recipe", mapping.At(name, line), problem)
 	}
 	entries, err := mapping.Parse(data, "recipe", name, "epochs: 20")
 	if err != nil {

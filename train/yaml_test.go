@@ -81,7 +81,11 @@ func TestParseRecipeErrors(t *testing.T) {
 		{"- lr", `recipe r.yaml:1: want lines like "epochs: 20"`},
 		{"lr: 1\n---\nlr: 2", `recipe r.yaml:3: found a second document: want one`},
 		{"%YAML 1.2\n---\nlr: 1\n---\nlr: 2", `recipe r.yaml:5: found a second document: want one`},
-		{"lr: 1\nlr: 2", `recipe r.yaml:2: `},
+		{"lr: 1\nepochs: 3\n\"lr\": 2", `recipe r.yaml:3: found lr again, which line 1 has: want it once`},
+		{"{lr: 1, lr: 2}", `recipe r.yaml:1: found lr again, which line 1 has: want it once`},
+		{"? lr\n: 1\nlr: 2", `recipe r.yaml:3: found lr again, which line 1 has: want it once`},
+		{"lr: 1\n? lr\n: 2", `recipe r.yaml:2: found a key again, which line 1 has: want it once`},
+		{"lr: 1\n<<: {lr: 2}", `recipe r.yaml:2: unknown recipe field "<<"`},
 		{strings.Repeat("#", 1<<16+1), `recipe r.yaml:1: want a file of at most 65536 bytes, found more`},
 		{"lr: [1", `recipe r.yaml:1: `},
 	} {

@@ -155,6 +155,22 @@ func TestOwnPictures(t *testing.T) {
 	if want := append(classes, "none"); !slices.Equal(wider.Classes, want) {
 		t.Errorf("classes %q, want %q", wider.Classes, want)
 	}
+	// Weights fit functions that they were not trained for, which is said.
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, ""},
+		{[]string{"--init", "he"}, "from: --init does nothing: all weights are those of more.safetensors\n"},
+		{[]string{"--activation", "tanh", "--loss", "quadratic"}, "from: not as more.safetensors was trained: activation tanh in place of relu, loss quadratic in place of cross-entropy\n"},
+		{[]string{"--recipe", "lesson"}, "from: not as more.safetensors was trained: activation sigmoid in place of relu, loss quadratic in place of cross-entropy\n"},
+	} {
+		line := append([]string{"train", "--from", "more.safetensors", "--data", "more", "--test", "0.2", "--arch", wider.Arch, "--epochs", "1", "-o", "other.safetensors"}, c.args...)
+		_, stderr, code := vanilla(t, line...)
+		if code == misuse || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "from:") != (c.want != "") {
+			t.Errorf("train %q: exit code %d, %s; want %s", c.args, code, stderr, c.want)
+		}
+	}
 	var account struct{ From *train.Start }
 	if err := json.Unmarshal(wider.Recipe, &account); err != nil || account.From == nil || account.From.Added != 1 || len(account.From.SHA256) != 64 {
 		t.Errorf("the model says that it started from %+v, %v", account.From, err)
@@ -398,7 +414,7 @@ func TestDataSettingsAreKept(t *testing.T) {
 	if text := must(t, "results", "sweep"); !strings.Contains(text, "--size=6 --test=0.2") {
 		t.Errorf("results say how to train again without how the data are read:\n%s", text)
 	}
-	if _, stderr, code := vanilla(t, "sweep", "--out", "sweep", "--resume", "--invert"); code != misuse || !strings.Contains(stderr, "another sweep") {
+	if _, stderr, code := vanilla(t, "sweep", "--out", "sweep", "--resume", "--invert"); code != misuse || !strings.HasSuffix(stderr, "holds another sweep: --data has other images, labels or names, or was prepared otherwise\n") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

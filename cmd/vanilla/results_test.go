@@ -256,7 +256,7 @@ func TestResultsWrongInput(t *testing.T) {
 			t.Errorf("%v: exit code %d, %s%s, want %s", c.args, code, stdout, stderr, c.want)
 		}
 	}
-	if _, stderr, code := vanilla(t, "results", "tiny"); code != failed || !strings.Contains(stderr, "tiny: expected the directory of a sweep") {
+	if _, stderr, code := vanilla(t, "results", "tiny"); code != failed || !strings.Contains(stderr, "tiny: expected the directory of a sweep, which has a spec.json: ") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

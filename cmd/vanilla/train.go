@@ -29,6 +29,7 @@ type trainFlags struct {
 	base               string            // --recipe
 	from               string            // --from
 	known              *model.Model      // that --from names
+	knownRecipe        train.Recipe      // that it was trained with, without an Arch if it does not say
 	started            *train.Start      // whose weights the network of --recipe began with, if any
 	given              map[string]bool   // the fields that flags change
 	settings           map[string]string // the flags that were given, without dashes, for the run's checkpoint

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -47,19 +50,66 @@ func (t *trainFlags) baseSpec(ctx context.Context, flags *pflag.FlagSet) (train.
 	if t.From, err = train.NewStart(m, t.from, sum); err != nil {
 		return train.Spec{}, fmt.Errorf("--from %s: %w", t.from, err)
 	}
-	if flags.Changed("recipe") {
-		return baseSpec(ctx, t.base)
-	}
 	spec, err := train.SpecOf(m)
-	if err != nil { // of a state_dict, which has no recipe
+	if err != nil && m.Arch != "" { // of a state_dict, which has no recipe
 		spec.Recipe = train.Default()
-		if m.Arch == "" {
-			return spec, fmt.Errorf("--from %s: want the model of a network that vanilla train made, whose recipe says what to train, or --recipe beside it, of a network with the same weights: %w", t.from, err)
-		}
 		spec.Recipe.Arch, spec.Recipe.Activation, spec.Recipe.Loss = m.Arch, m.Activation, m.Loss
+	}
+	t.knownRecipe = spec.Recipe
+	switch {
+	case flags.Changed("recipe"):
+		return baseSpec(ctx, t.base)
+	case spec.Recipe.Arch == "":
+		return spec, fmt.Errorf("--from %s: want the model of a network that vanilla train made, whose recipe says what to train, or --recipe beside it, of a network with the same weights: %w", t.from, err)
 	}
 	spec.Seed, spec.OrderSeed, spec.From = 1, 1, nil
 	return spec, nil
+}
+
+// noteFrom says in what the network to train differs from the one that --from names, whose weights fit it all the same:
+// they were trained for other functions.
+func (t *trainFlags) noteFrom(stderr io.Writer) {
+	was, is := t.knownRecipe, t.Recipe
+	if t.known == nil || was.Arch == "" {
+		return
+	}
+	var found []string
+	for _, s := range []struct{ name, was, is string }{
+		{"activation", hiddenActivations(was), hiddenActivations(is)},
+		{"loss", was.Loss, is.Loss},
+		{"block", cmp.Or(was.Block, "none"), cmp.Or(is.Block, "none")},
+		{"norm", cmp.Or(was.Norm, "none"), cmp.Or(is.Norm, "none")},
+	} {
+		if s.was != s.is {
+			found = append(found, fmt.Sprintf("%s %s in place of %s", s.name, s.is, s.was))
+		}
+	}
+	if found != nil {
+		fmt.Fprintf(stderr, "from: not as %s was trained: %s\n", onOneLine(t.from), list(found))
+	}
+	if widths, err := model.Widths(is.Arch); err == nil && t.given["init"] && widths[len(widths)-1] <= t.From.Outputs {
+		fmt.Fprintf(stderr, "from: --init does nothing: all weights are those of %s\n", onOneLine(t.from))
+	}
+}
+
+// hiddenActivations are those of a recipe's hidden layers: one name if they have the same.
+func hiddenActivations(r train.Recipe) string {
+	widths, own, err := model.ParseArch(r.Arch)
+	if err != nil {
+		return r.Activation
+	}
+	var names []string
+	for l := 1; l < len(widths)-1; l++ {
+		name := r.Activation
+		if own != nil {
+			name = cmp.Or(own[l], name)
+		}
+		names = append(names, name)
+	}
+	if same := slices.Compact(slices.Clone(names)); len(same) == 1 {
+		names = same
+	}
+	return strings.Join(names, "-")
 }
 
 // sumOf is the SHA-256 of a model's file; of a network that is built in, of what its

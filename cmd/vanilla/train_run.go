@@ -61,6 +61,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		fmt.Fprintf(stderr, "recipe: %s began with the weights of %s, as --from does, and this run with random ones\n", t.base, t.started)
 	}
 	t.adapt(data)
+	t.noteFrom(stderr)
 	if err := t.Recipe.Fits(data); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/internal/mapping"
 	"vanilla/train"
 )
 
@@ -74,14 +75,18 @@ func flagOf(field string) string {
 var quotedField = regexp.MustCompile(`"[a-z][a-z_]*"`)
 
 // inFlags is an error's text for those who give a command its settings by flags:
-// where fields are named, it names flags.
+// where fields are named, it names flags, but for what is said of a file, in which they are fields.
 func inFlags(c *cobra.Command, err error) string {
 	text := err.Error()
+	ofFile := ""
 	var rename func(error)
 	rename = func(err error) {
 		switch e := err.(type) {
 		case *train.SettingError:
 			text = strings.Replace(text, e.Error(), flagOf(e.Field)+strings.TrimPrefix(e.Error(), e.Field), 1)
+			if _, ok := e.Value.(mapping.Place); ok {
+				ofFile = e.Problem
+			}
 		case interface{ Unwrap() error }:
 			rename(e.Unwrap())
 		case interface{ Unwrap() []error }:
@@ -91,6 +96,9 @@ func inFlags(c *cobra.Command, err error) string {
 		}
 	}
 	rename(err)
+	if before, after, ok := strings.Cut(text, ofFile); ok && ofFile != "" {
+		return fieldsToFlags(c.Flags(), before) + ofFile + fieldsToFlags(c.Flags(), after)
+	}
 	return fieldsToFlags(c.Flags(), text)
 }
 

@@ -29,7 +29,7 @@ func TestWrongInput(t *testing.T) {
 	if err := os.WriteFile("file", []byte("no model"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"typo.yaml": "lr: 1\nepoch: 3\n", "impossible.yaml": "lr: -1\n"} {
+	for name, text := range map[string]string{"typo.yaml": "lr: 1\nepoch: 3\n", "flag.yaml": "lr: 1\nprecision: bf16\n", "warm.yaml": "epochs: 3\nwarmup: 1\n", "impossible.yaml": "lr: -1\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--schedule", "step", "--step-epochs", "0"), misuse, "--step-epochs 0: want 1 or more"},
 		{tiny("--gamma", "0.5"), misuse, "--gamma 0.5: only the schedule step has it"},
 		{tiny("--schedule", "step", "--gamma", "2"), misuse, "--gamma 2: want a number above 0, at most 1"},
-		{tiny("--warmup", "6"), misuse, "--warmup 6: want zero or more epochs, fewer than --epochs"},
+		{tiny("--warmup", "6"), misuse, "--warmup 6: want zero or more epochs, fewer than --epochs 6; --warmup 0 is none"},
 		{tiny("--shift", "-1"), misuse, "--shift -1: want zero or more pixels"},
 		{tiny("--shift", "4"), misuse, "--shift 4: the images have 4x4 pixels, so want less than that"},
 		{tiny("--validation", "1"), misuse, "--validation 1: want a fraction from 0 to below 1"},
@@ -72,6 +72,8 @@ func TestWrongInput(t *testing.T) {
 		{tiny("--recipe", "tiny"), failed, "--recipe tiny: want default, lesson, a YAML file or a model"},
 		{tiny("--recipe", "file"), misuse, "--recipe file:1: want lines like"},
 		{tiny("--recipe", "typo.yaml"), misuse, `--recipe typo.yaml:2: unknown recipe field "epoch": did you mean epochs?`},
+		{tiny("--recipe", "flag.yaml"), misuse, `--recipe flag.yaml:2: unknown recipe field "precision": want one of base, arch`},
+		{tiny("--recipe", "warm.yaml", "--epochs", "1"), misuse, "warm.yaml: --warmup 1: want zero or more epochs, fewer than --epochs 1; --warmup 0 is none"},
 		{tiny("--recipe", "impossible.yaml"), misuse, "impossible.yaml: --lr -1: want a positive number"},
 		{tiny("--history", "file"), misuse, "--history file: want a directory"},
 		{tiny("--history", "run"), misuse, "--history run: holds a run: want --resume to go on with it, or another directory"},

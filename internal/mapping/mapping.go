@@ -4,10 +4,12 @@ package mapping
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -37,13 +39,19 @@ type Entry struct {
 	value ast.Node
 }
 
+// Place is a line of a file, as the value of a *kernels.SettingError: what its problem quotes are the file's own words.
+type Place string
+
+// At is the place of a line.
+func At(name string, line int) Place { return Place(fmt.Sprintf("%s:%d", name, line)) }
+
 // Parse reads one mapping in YAML, which JSON is a part of, and returns
 // its entries in their order; none if there is nothing but comments. It fails
 // with a *kernels.SettingError that names the file and the line, with example
 // as a line that would be right.
 func Parse(data []byte, field, name, example string) ([]Entry, error) {
 	fail := func(line int, problem string) ([]Entry, error) {
-		return nil, &kernels.SettingError{Field: field, Value: fmt.Sprintf("%s:%d", name, line), Problem: problem}
+		return nil, &kernels.SettingError{Field: field, Value: At(name, line), Problem: problem}
 	}
 	if start := data[:min(len(data), maxYAMLBytes)]; bytes.IndexByte(start, 0) >= 0 {
 		return fail(1, fmt.Sprintf("found a file that is no text: want lines like %q", example))
@@ -59,7 +67,11 @@ func Parse(data []byte, field, name, example string) ([]Entry, error) {
 	if err != nil {
 		var at yaml.Error
 		if errors.As(err, &at) && at.GetToken() != nil {
-			return fail(at.GetToken().Position.Line, at.GetMessage())
+			message := at.GetMessage()
+			if m := defined.FindStringSubmatch(message); m != nil {
+				message = fmt.Sprintf("found %s again, which line %s has: want it once", cmp.Or(strings.TrimPrefix(m[1], "?"), "a key"), m[2])
+			}
+			return fail(at.GetToken().Position.Line, message)
 		}
 		return fail(1, fmt.Sprintf("not YAML: %.200v", err))
 	}
@@ -86,6 +98,9 @@ func Parse(data []byte, field, name, example string) ([]Entry, error) {
 		return fail(body.GetToken().Position.Line, fmt.Sprintf("want lines like %q", example))
 	}
 }
+
+// defined is what the parser says of a key that is there twice; of `? lr` it says "?".
+var defined = regexp.MustCompile(`^mapping key "(.*)" already defined at \[(\d+):\d+\]$`)
 
 // byteOrderMark is what some editors begin files with.
 const byteOrderMark = "\ufeff"

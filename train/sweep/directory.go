@@ -57,19 +57,20 @@ type Header struct {
 // shown in a line, or "" if in nothing.
 func (h *Header) Differences(was *Header) string {
 	found := h.Spec.Differences(&was.Spec)
+	say := func(difference string) {
+		if found != "" && difference != "" {
+			found += "; "
+		}
+		found += difference
+	}
 	add := func(name string, was, is any) {
 		if was != is {
-			if found != "" {
-				found += "; "
-			}
-			found += fmt.Sprintf("%s was %v, is %v", name, was, is)
+			say(fmt.Sprintf("%s was %v, is %v", name, was, is))
 		}
 	}
 	add("the version", was.Version, h.Version)
 	add(`"shard"`, was.Shard.String(), h.Shard.String())
-	if was.Data != h.Data {
-		add(`"data"`, was.Data, h.Data)
-	}
+	say(h.Data.Differences(was.Data))
 	return found
 }
 
@@ -159,7 +160,11 @@ func readDirectory(ctx context.Context, path string, plan *Plan) (*Directory, er
 func ReadHeader(path string) (h Header, err error) {
 	text, err := os.ReadFile(filepath.Join(path, specFile))
 	if err != nil {
-		return h, fmt.Errorf("%s: expected the directory of a sweep: %w", path, store.Cause(err))
+		found := ""
+		if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+			found = ", which has a " + specFile
+		}
+		return h, fmt.Errorf("%s: expected the directory of a sweep%s: %w", path, found, store.Cause(err))
 	}
 	if err := store.DecodeObject(text, &h); err != nil {
 		return h, fmt.Errorf("%s: expected what vanilla sweep wrote: %w", filepath.Join(path, specFile), err)

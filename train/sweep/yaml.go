@@ -89,7 +89,7 @@ func ReadFields(path string, others []string) (map[string]string, error) {
 // It fails with a *train.SettingError that names the file and the line.
 func ParseFields(data []byte, name string, others []string) (map[string]string, error) {
 	fail := func(line int, problem string) (map[string]string, error) {
-		return nil, &train.SettingError{Field: "spec", Value: fmt.Sprintf("%s:%d", name, line), Problem: problem}
+		return nil, &train.SettingError{Field: "spec", Value: mapping.At(name, line), Problem: problem}
 	}
 	entries, err := mapping.Parse(data, "spec", name, "points: 1000")
 	if err != nil {
@@ -101,9 +101,6 @@ func ParseFields(data []byte, name string, others []string) (map[string]string, 
 		field, line := e.Name, e.Line
 		if !slices.Contains(known, field) {
 			return fail(line, words.Unknown("sweep field", field, known))
-		}
-		if _, twice := found[field]; twice {
-			return fail(line, fmt.Sprintf("found %s twice", field))
 		}
 		values, ok := e.Values()
 		if !ok {

@@ -24,6 +24,7 @@ type Seeds struct{ Seed, OrderSeed uint64 }
 type Side struct {
 	Name        string // what the user calls it
 	Recipe      train.Recipe
+	From        *train.Start // whose weights training started from, nil for random ones
 	Data        train.Fingerprint
 	Arithmetics []string
 	// Test and Validation are accuracies on the test images and on those held out, of the networks that have them.
@@ -38,7 +39,7 @@ type Comparison struct {
 	Measure string       `json:"measure"`
 	A       ComparedSide `json:"a"`
 	B       ComparedSide `json:"b"`
-	Changes []Change     `json:"changes"` // of the recipe, from A to B
+	Changes []Change     `json:"changes"` // of the recipe and of the weights that training started from, from A to B
 	Notes   []string     `json:"notes,omitempty"`
 	Paired  bool         `json:"paired"` // the seeds are the same, and differences are taken seed by seed
 	Pairs   int          `json:"pairs,omitempty"`
@@ -120,6 +121,9 @@ func Compare(a, b Side) (*Comparison, error) {
 			c.Changes = append(c.Changes, Change{field, before, after})
 		}
 	}
+	if !a.From.Same(b.From) {
+		c.Changes = append(c.Changes, Change{"from", start(a.From), start(b.From)})
+	}
 	for _, side := range []Side{a, b} {
 		if n := len(side.Diverged); n > 0 {
 			c.Notes = append(c.Notes, fmt.Sprintf("%s diverged with %s, which count in nothing but this note", side.Name, words.Plural(n, "seed")))
@@ -140,7 +144,11 @@ func Compare(a, b Side) (*Comparison, error) {
 		c.Paired, c.Pairs = true, len(differences)
 		c.Result = paired(differences)
 		if left := len(x) + len(y) - 2*len(differences); left > 0 {
-			c.Notes = append(c.Notes, fmt.Sprintf("%s have no partner of equal seed and order, and are left out of the difference", words.Plural(left, "network")))
+			have, are := "have", "are"
+			if left == 1 {
+				have, are = "has", "is"
+			}
+			c.Notes = append(c.Notes, fmt.Sprintf("%s %s no partner of equal seed and order, and %s left out of the difference", words.Plural(left, "network"), have, are))
 		}
 	case len(x) >= 2 && len(y) >= 2:
 		c.Result = welch(inOrder(x), inOrder(y))
@@ -157,6 +165,14 @@ func setting(r *train.Recipe, field string) any {
 		return v
 	}
 	return "none"
+}
+
+// start is what training started from as a [Change] has it.
+func start(from *train.Start) any {
+	if from == nil {
+		return nil
+	}
+	return "the weights of " + from.String()
 }
 
 func sortedSeeds(values map[Seeds]float64) []Seeds {
@@ -252,13 +268,15 @@ func Outcomes(name string, outcomes []train.Outcome) (Side, error) {
 		return Side{}, errors.New("expected records of networks, found none")
 	}
 	first := outcomes[0]
-	s := Side{Name: name, Recipe: first.Recipe, Data: first.Data, Test: map[Seeds]float64{}, Validation: map[Seeds]float64{}}
+	s := Side{Name: name, Recipe: first.Recipe, From: first.From, Data: first.Data, Test: map[Seeds]float64{}, Validation: map[Seeds]float64{}}
 	seen := map[Seeds]bool{}
 	for i, o := range outcomes {
 		at := Seeds{o.Seed, o.OrderSeed}
 		switch {
 		case o.Recipe != first.Recipe || o.Data != first.Data:
 			return Side{}, fmt.Errorf("line %d: expected the recipe and the data of the first line, found others", i+1)
+		case !o.From.Same(first.From):
+			return Side{}, fmt.Errorf("line %d: expected what the first line says that training started from, %s, found %s", i+1, first.From, o.From)
 		case seen[at]:
 			return Side{}, fmt.Errorf("line %d: found seed %d with order seed %d again", i+1, o.Seed, o.OrderSeed)
 		case o.Interrupted:

@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,7 +134,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("the images' part: found %+v of %v and %v", s, c.A.Accuracy, c.B.Accuracy)
 	}
 	notes := strings.Join(c.Notes, "\n")
-	for _, want := range []string{"b diverged with 1 seed", "different arithmetic: x; y", "1 network"} {
+	for _, want := range []string{"b diverged with 1 seed", "different arithmetic: x; y", "1 network has no partner of equal seed and order, and is left out"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("no %q in %s", want, notes)
 		}
@@ -160,7 +161,8 @@ func TestCompare(t *testing.T) {
 func TestOutcomes(t *testing.T) {
 	x := 0.9
 	good := train.Outcome{Recipe: train.Default(), Data: digits, Seed: 1, OrderSeed: 1, TestAccuracy: &x, Arithmetic: "x"}
-	other, again, stopped := good, good, good
+	other, again, stopped, further := good, good, good, good
+	further.Seed, further.From = 2, &train.Start{SHA256: "abc", Network: "784-16-16-10 sigmoid", Outputs: 10}
 	other.Seed, other.Recipe.LR = 2, 3
 	stopped.Seed, stopped.Interrupted = 2, true
 	for _, c := range []struct {
@@ -169,11 +171,42 @@ func TestOutcomes(t *testing.T) {
 	}{
 		{"found none", nil},
 		{"line 2: expected the recipe", []train.Outcome{good, other}},
+		{"line 2: expected what the first line says that training started from, none, found 784-16-16-10 sigmoid", []train.Outcome{good, further}},
 		{"line 2: found seed 1 with order seed 1 again", []train.Outcome{good, again}},
 		{"line 2: the network of seed 2 is not trained to the end", []train.Outcome{good, stopped}},
 	} {
 		if _, err := Outcomes("a", c.outcomes); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("found %v, want %s", err, c.want)
+		}
+	}
+}
+
+// Weights that training started from are a change like another.
+func TestChangedStart(t *testing.T) {
+	outcomes := func(name string, from *train.Start) Side {
+		x := 0.9
+		o := train.Outcome{Recipe: train.Default(), Data: digits, From: from, Seed: 1, OrderSeed: 1, TestAccuracy: &x, Arithmetic: "x"}
+		s, err := Outcomes(name, []train.Outcome{o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	old := func(sum string) *train.Start {
+		return &train.Start{SHA256: sum, Network: "784-16-16-10 sigmoid", Outputs: 10}
+	}
+	for _, c := range []struct {
+		a, b *train.Start
+		want []Change
+	}{
+		{nil, nil, nil},
+		{old("abc"), old("abc"), nil},
+		{nil, old("abc"), []Change{{"from", nil, "the weights of 784-16-16-10 sigmoid of SHA-256 abc…"}}},
+		{old("abc"), old("def"), []Change{{"from", "the weights of 784-16-16-10 sigmoid of SHA-256 abc…", "the weights of 784-16-16-10 sigmoid of SHA-256 def…"}}},
+	} {
+		found, err := Compare(outcomes("a", c.a), outcomes("b", c.b))
+		if err != nil || !slices.Equal(found.Changes, c.want) {
+			t.Errorf("found %+v (%v), want %+v", found.Changes, err, c.want)
 		}
 	}
 }

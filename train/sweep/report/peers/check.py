@@ -54,7 +54,7 @@ def compare(records, table, reader):
         check(row["status"] in ("done", "stopped", "diverged", "unfinished"), f"{where}, status")
         check(row["layers"] == len(hidden(record["arch"])) and list(row["hidden"]) == hidden(record["arch"]), f"{where}, hidden")
         losses = [None if math.isnan(v) else v for v in row["losses"]]
-        check(losses == record["losses"], f"{where}, losses")
+        check(losses == (record["losses"] or []), f"{where}, losses")
         check(list(row["stuck"]) == record.get("stuck", []), f"{where}, stuck")
         milliseconds = pandas.Timestamp(record["time"]).value // 10**6
         check(pandas.Timestamp(row["time"]).value // 10**6 == milliseconds, f"{where}, time")
