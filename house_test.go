@@ -84,7 +84,7 @@ var imports = map[string][]string{
 
 	"examples/lenet": {"graph", "kernels/device", "mnist", "train", "viz"},
 
-	"cmd/vanilla": {"dataset", "internal/store", "kernels", "graph", "kernels/device", "infer", "infer/quality", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "internal/sample", "internal/words"},
+	"cmd/vanilla": {"dataset", "internal/store", "kernels", "graph", "kernels/device", "infer", "infer/quality", "mnist", "model", "model/export", "model/zoo", "train", "train/sweep", "train/sweep/report", "viz", "viz/page", "bench", "internal/mapping", "internal/sample", "internal/words"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.
