@@ -31,8 +31,6 @@ type class struct {
 
 func (c class) generic() bool { return c.precision == "" }
 
-func (c class) resident() bool { return !c.generic() && !c.stream }
-
 // kernel is the name of the class's kernel.
 func (c class) kernel() string {
 	if c.generic() {
@@ -57,9 +55,6 @@ func (c class) image() string {
 	}
 	return "resident"
 }
-
-// threads is how many a block of the class's kernel has.
-func (c class) threads() int { return blockThreads * max(1, c.units/narrowUnits) }
 
 func (c class) String() string {
 	if c.generic() {

@@ -230,6 +230,14 @@ func (p *program) addChain(c packedChain) int32 {
 	return int32(len(p.chains) - 1)
 }
 
+// addStream appends a streamed network with its layers and returns its number.
+func (p *program) addStream(head packedStreamPlan, layers []packedStreamLayer) int32 {
+	head.Layer = int32(len(p.streamLayers))
+	p.streamLayers = append(p.streamLayers, layers...)
+	p.streams = append(p.streams, head)
+	return int32(len(p.streams) - 1)
+}
+
 // add packs a plan, once, and returns its number.
 func (p *program) add(of *plan) int32 {
 	if i, ok := p.index[of]; ok {

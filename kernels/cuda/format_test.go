@@ -124,3 +124,22 @@ func TestChains(t *testing.T) {
 		}
 	}
 }
+
+// TestStreams: streamed networks are numbered in the order in which they come, and say where their layers begin.
+func TestStreams(t *testing.T) {
+	var p program
+	for i := range 3 {
+		layers := make([]packedStreamLayer, i+1)
+		if number := p.addStream(packedStreamPlan{Depth: int32(len(layers))}, layers); int(number) != i {
+			t.Errorf("network %d has number %d", i, number)
+		}
+	}
+	for i, want := range []int32{0, 1, 3} {
+		if s := p.streams[i]; s.Layer != want || s.Depth != int32(i+1) {
+			t.Errorf("network %d has %d layers from %d on, want %d from %d", i, s.Depth, s.Layer, i+1, want)
+		}
+	}
+	if len(p.streamLayers) != 6 {
+		t.Errorf("there are %d layers, want 6", len(p.streamLayers))
+	}
+}

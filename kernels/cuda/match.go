@@ -163,3 +163,8 @@ func residentLines(p *ir.Program, o kernels.Optimizer, c class, chain *packedCha
 		fmt.Sprintf("%s updates %d parameters where their gradients are summed", o.Name, len(p.Params)),
 		"a streaming kernel trains it instead on images that are changed by more than shifts, with images of noise, or with targets other than labels")
 }
+
+func (c class) resident() bool { return !c.generic() && !c.stream }
+
+// threads is how many a block of the class's kernel has.
+func (c class) threads() int { return blockThreads * max(1, c.units/narrowUnits) }

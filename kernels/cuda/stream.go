@@ -172,15 +172,6 @@ func streamOf(w wanted, precision string, d driver.Device) (class, *streamPlan, 
 	return c, s, nil
 }
 
-// addStream appends a streamed network and returns its number.
-func (p *program) addStream(s *streamPlan) int32 {
-	head := s.head
-	head.Layer = int32(len(p.streamLayers))
-	p.streamLayers = append(p.streamLayers, s.layers...)
-	p.streams = append(p.streams, head)
-	return int32(len(p.streams) - 1)
-}
-
 // lines describes what a streaming kernel makes of a program.
 func (s *streamPlan) lines(p *ir.Program, o kernels.Optimizer, c class) []string {
 	h := &s.head

@@ -115,7 +115,7 @@ func (v *wave) plan(n *network, program *program, examples int) (int32, error) {
 	}
 	if n.class.stream {
 		v.sharedFloats, v.workFloats = max(v.sharedFloats, int64(n.stream.sharedBytes/4)), max(v.workFloats, n.stream.workFloats)
-		return program.addStream(n.stream), nil
+		return program.addStream(n.stream.head, n.stream.layers), nil
 	}
 	made, err := v.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), v.worker.sharedFloats, examples % n.batch})
 	if err != nil {
