@@ -36,6 +36,12 @@ const fewLevels = 32
 // dataset makes a data set of what was found.
 func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 	fail := func(err error) (*Dataset, error) { return nil, fmt.Errorf("%s: %w", f.path, err) }
+	if !f.pictures { // which were read as the options say
+		var err error
+		if o, err = o.after(f.before); err != nil {
+			return nil, err
+		}
+	}
 	d := &Dataset{Name: f.name, Form: f.form, Notes: f.notes}
 	prepared := Preparation{Grey: f.grey, Invert: o.Invert, Transpose: o.Transpose, Size: o.Size, Pictures: f.pictures}
 	values, err := f.valueRange(o, &d.Notes)

@@ -82,6 +82,10 @@ type Options struct {
 	// Before is what had been done to pictures before they became the files of a network's data: folders of pictures get it
 	// first. Files that Write wrote say this themselves.
 	Before *Preparation
+	// Network is what was done to the images of the network that the data are for, which the other options repeat; nil if
+	// there is none. What was done to the images that Write wrote is not done to them again, but for what is Asked for.
+	Network *Preparation
+	Asked   Asked
 	// Label is the column of the labels in CSV files: first, last, or "" for whichever it seems to be.
 	Label string
 	// Known is how many classes a network has that the data are for, and KnownNames their names, if any: labels get its

@@ -163,9 +163,9 @@ func ParsePreparation(text []byte) (p Preparation, err error) {
 
 var errNoSize = errors.New("what was done to the data: expected the size that pictures were scaled to, found none")
 
-// Options are what reads other data the same way.
+// Options are what reads other data the same way, for a network whose images this was done to.
 func (p Preparation) Options() Options {
-	return Options{Size: p.Size, Transpose: p.Transpose, Invert: p.Invert, Range: p.Range, Test: float64(p.Test), TestIfNone: true, Before: p.Before}
+	return Options{Size: p.Size, Transpose: p.Transpose, Invert: p.Invert, Range: p.Range, Test: float64(p.Test), TestIfNone: true, Before: p.Before, Network: &p}
 }
 
 // Picture does to a picture what was done to the images, and first what had been done Before: colours become grey, over

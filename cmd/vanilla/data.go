@@ -61,7 +61,7 @@ classes.txt beside them has the classes' names, one on a line; EMNIST's mapping 
 Otherwise classes are called by their labels, or as their folders are. Colours become
 grey. Where there are no test images, --test 0.1 takes a tenth of each class, always the
 same ones. A model remembers all this: eval, predict and viz do to images what was done
-to those that the network was trained on.`,
+to those that the network was trained on, and not again what -o did before it wrote them.`,
 		Example: `  vanilla data mnist
   vanilla data few --sheet few.png
   vanilla data few --size 14 -o small

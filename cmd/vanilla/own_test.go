@@ -244,6 +244,17 @@ func TestWrittenPictures(t *testing.T) {
 	if direct, written := accuracy("direct.safetensors", "--data", "bars"), accuracy("written.safetensors", "--data", "bars", "--test", "0.2"); direct != written {
 		t.Errorf("eval on the pictures: %s\nwant %s", written, direct)
 	}
+	// What was done before the files were written is not done again for a network that was trained on the pictures.
+	if direct, idx := accuracy("direct.safetensors", "--data", "bars"), accuracy("direct.safetensors", "--data", "idx"); direct != idx {
+		t.Errorf("eval on what was written: %s\nwant %s", idx, direct)
+	}
+	must(t, "train", "--from", "direct.safetensors", "--data", "idx", "--epochs", "1", "-o", "on.safetensors")
+	if on := seenPixels(t, "on.safetensors", files[1]); !bytes.Equal(on, direct) {
+		t.Errorf("trained on with what was written, a picture becomes %v, want %v", on, direct)
+	}
+	if asked, idx := must(t, "predict", "direct.safetensors", "--data", "idx", "--json", "--invert"), must(t, "predict", "direct.safetensors", "--data", "idx", "--json"); asked == idx {
+		t.Error("--invert, asked for, was left out")
+	}
 	if flags, written := accuracy("written.safetensors", "--data", "bars", "--size", "8", "--invert", "--test", "0.2"), accuracy("written.safetensors", "--data", "idx"); flags != written {
 		t.Errorf("eval with all flags: %s\nwant %s", flags, written)
 	}

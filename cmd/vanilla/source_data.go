@@ -83,6 +83,7 @@ func (d *dataSource) options(m *model.Model) (o dataset.Options, err error) {
 			return o, err
 		}
 		o.KnownNames = m.Classes
+		o.Asked = dataset.Asked{Range: d.given("range"), Invert: d.given("invert"), Transpose: d.given("transpose")}
 		if d.given("size") || d.given("invert") || d.given("transpose") {
 			o.Before = nil // the flags say how pictures are read
 		}
@@ -150,7 +151,7 @@ func (d *dataSource) open(ctx context.Context, o dataset.Options) (*dataset.Data
 		if o.Test > 0 && !o.TestIfNone {
 			return nil, &train.SettingError{Field: "test", Value: o.Test, Problem: "mnist has test images of its own: want none"}
 		}
-		asIs := o.Size == (dataset.Size{}) && o.Range == (dataset.Range{}) && !o.Transpose && !o.Invert
+		asIs := o.Size == (dataset.Size{}) && o.Range == (dataset.Range{}) && !o.Transpose && !o.Invert && (o.Network == nil || o.Network.Before == nil)
 		if asIs && o.KnownNames == nil {
 			return embedded()
 		}
