@@ -139,7 +139,8 @@ func (t *table) read(o Options) (set, error) {
 
 // rows reads all lines.
 func (t *table) rows() error {
-	var waiting [][]string // lines that were read before it was known where the label is
+	var waiting [][]string // records that were read before it was known where the label is
+	var at []int           // and their lines
 	for n := 0; ; n++ {
 		if n%rowsBetween == 0 {
 			if t.ctx.Err() != nil {
@@ -172,8 +173,9 @@ func (t *table) rows() error {
 				continue
 			}
 		}
+		line, _ := t.csv.FieldPos(0)
 		if t.column == "" && t.soft == nil {
-			waiting = append(waiting, slices.Clone(record))
+			waiting, at = append(waiting, slices.Clone(record)), append(at, line)
 			if len(waiting) < rowsBetween {
 				continue
 			}
@@ -182,12 +184,12 @@ func (t *table) rows() error {
 			return err
 		}
 		for k, w := range waiting {
-			if err := t.line(w, n-len(waiting)+1+k); err != nil {
+			if err := t.line(w, at[k]); err != nil {
 				return err
 			}
 		}
 		if waiting == nil {
-			if err := t.line(record, n); err != nil {
+			if err := t.line(record, line); err != nil {
 				return err
 			}
 		}
@@ -198,7 +200,7 @@ func (t *table) rows() error {
 			return err
 		}
 		for k, w := range waiting {
-			if err := t.line(w, k); err != nil {
+			if err := t.line(w, at[k]); err != nil {
 				return err
 			}
 		}
@@ -313,7 +315,7 @@ func (t *table) place(rows [][]string) error {
 	return nil
 }
 
-// line takes a line apart. It is the nth record.
+// line takes a record apart, which begins in line n.
 func (t *table) line(record []string, n int) error {
 	if t.soft != nil {
 		return t.softLine(record, n)
@@ -322,7 +324,7 @@ func (t *table) line(record []string, n int) error {
 	if t.column == "last" {
 		label, pixels = record[len(record)-1], record[:len(record)-1]
 	}
-	at := func() string { return fmt.Sprintf("record %d", n+1) }
+	at := func() string { return fmt.Sprintf("line %d", n) }
 	label = strings.TrimSpace(strings.TrimPrefix(label, "\ufeff"))
 	// 3.0 is a label of programs that have but one kind of numbers.
 	if v, err := strconv.ParseFloat(label, 64); err == nil {
@@ -351,7 +353,7 @@ func (t *table) line(record []string, n int) error {
 }
 
 func (t *table) noNumber(record []string, n, column int) error {
-	return t.fail("record %d, column %d: expected a number, found %.30q", n+1, column+1, record[column])
+	return t.fail("line %d, column %d: expected a finite number, found %.30q", n, column+1, record[column])
 }
 
 // softLine is line where targets stand in place of a label.
@@ -374,7 +376,7 @@ func (t *table) softLine(record []string, n int) error {
 		t.row = append(t.row, p)
 	}
 	if err := t.set.target(t.row); err != nil {
-		return t.fail("record %d: %w", n+1, err)
+		return t.fail("line %d: %w", n, err)
 	}
 	return nil
 }

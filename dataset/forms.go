@@ -15,6 +15,9 @@ func (h held) String() string { return h.form + " (" + printed(h.file) + ")" }
 // pictureForm is the form whose files lie in folders.
 const pictureForm = "pictures"
 
+// idxForm is the form that Write writes.
+const idxForm = "IDX"
+
 // formsIn are the forms of data in a directory that holds files of these names: the one that is read first.
 func formsIn(dir string, names []string) (forms []held) {
 	add := func(form string, is func(string) bool) {
@@ -22,7 +25,7 @@ func formsIn(dir string, names []string) (forms []held) {
 			forms = append(forms, held{form, names[i]})
 		}
 	}
-	add("IDX", isIDX)
+	add(idxForm, isIDX)
 	add("npz", isNPZ)
 	add("CSV", isCSV)
 	for _, name := range names {

@@ -213,18 +213,20 @@ func TestCSV(t *testing.T) {
 		words []string
 	}{
 		"no line":      {nil, []string{"found no line"}},
-		"NaN":          {rows("a,1,NaN,3,4", "b,1,2,3,4"), []string{"record 1, column 3", "expected a number", `"NaN"`}},
-		"empty":        {rows("a,1,,3,4", "b,1,2,3,4"), []string{"record 1, column 3", "expected a number", `""`}},
-		"infinite":     {rows("a,1,2,3,4", "b,1,2,1e99,4"), []string{"record 2, column 4"}},
-		"text":         {rows("a,1,2,3,4", "b,1,x,3,4"), []string{"record 2, column 3", `"x"`}},
+		"NaN":          {rows("a,1,NaN,3,4", "b,1,2,3,4"), []string{"line 1, column 3", "expected a finite number", `"NaN"`}},
+		"empty":        {rows("a,1,,3,4", "b,1,2,3,4"), []string{"line 1, column 3", "expected a finite number", `""`}},
+		"infinite":     {rows("a,1,2,3,4", "b,1,2,1e99,4"), []string{"line 2, column 4"}},
+		"text":         {rows("a,1,2,3,4", "b,1,x,3,4"), []string{"line 2, column 3", `"x"`}},
+		"blank lines":  {rows("", "a,1,2,3,4", "", "b,1,x,3,4"), []string{"line 4, column 3: expected a finite number", `"x"`}},
+		"huge":         {rows("a,1,2,3,4", "b,1,1e308,3,4"), []string{"line 2, column 3: expected a finite number", `"1e308"`}},
 		"ragged":       {rows("a,1,2,3,4", "b,1,2,3"), []string{"line 2: expected 5 fields", "found 4"}},
 		"one column":   {rows("1", "2"), []string{"line 1", "1 field"}},
 		"ambiguous":    {rows("1,2,3,4,5", "2,3,4,5,6"), []string{"label", "first or last"}},
 		"a quote":      {rows("\"a,1,2,3,4"), []string{"set"}},
 		"too large":    {rows("a,1,2,3,400", "b,1,2,3,4"), []string{"from 1 to 400", `"range"`}},
 		"negative":     {rows("a,1,2,3,-4", "b,1,2,3,4"), []string{"from -4 to 4", `"range"`}},
-		"a control":    {rows("a\x1b[31m,1,2,3,4", "b,1,2,3,4"), []string{"record 1", "can be printed"}},
-		"half a label": {rows("0.5,0,2,3,0", "1,0,2,3,0"), []string{"record 1: expected a label, found 0.5"}},
+		"a control":    {rows("a\x1b[31m,1,2,3,4", "b,1,2,3,4"), []string{"line 1", "can be printed"}},
+		"half a label": {rows("0.5,0,2,3,0", "1,0,2,3,0"), []string{"line 1: expected a label, found 0.5"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused(t, write(t, "set", map[string][]byte{"all.csv": c.text}), Options{Test: 0.5}, c.words...)

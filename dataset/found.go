@@ -135,8 +135,14 @@ func find(ctx context.Context, path string, o Options) (*found, error) {
 		}
 		f.notes = append(f.notes, fmt.Sprintf("left out %s beside %s: a directory of its own would make it data", words.And(others), forms[0]))
 	}
+	if !f.pictures && f.form != idxForm && slices.Contains(names, beforeFile) { // among pictures it is a file like others
+		f.notes = append(f.notes, accountLeftOut)
+	}
 	return f, nil
 }
+
+// accountLeftOut says that the file of what was done to images is not theirs.
+const accountLeftOut = "left out " + beforeFile + ": it is read with the IDX files alone that were written with it"
 
 // findIn is find in a directory that holds files of these names.
 func findIn(ctx context.Context, path, name string, names []string, o Options) (*found, error) {

@@ -42,10 +42,14 @@ var fileRoles = [...]role{trainImages: imageRole, trainLabels: labelRole, testIm
 var idxName = regexp.MustCompile(`^(|.*[-_.])(?i:(train|test|t10k)[-_.](images|labels)[-_.]idx([1-4]?)(?:[-_.]([a-z0-9]+))?(\.gz)?)$`)
 
 // idxFiles are the files of one set; "" is a missing one.
-type idxFiles [len(fileNames)]string
+type idxFiles struct {
+	names [len(fileNames)]string
+	other [len(fileNames)]string // of another kind, so that nobody knows which is meant
+}
 
 // idxSets groups the names of files by what stands in front of them. Where a file is there in several forms the plain one
-// is taken, and the dash is preferred to the dot.
+// is taken, and the dash is preferred to the dot. Forms differ in nothing else: train-labels-idx2-float is another file than
+// train-labels-idx1-ubyte, and test-labels than t10k-labels.
 func idxSets(names []string) map[string]idxFiles {
 	sets := map[string]idxFiles{}
 	for _, name := range names {
@@ -61,12 +65,23 @@ func idxSets(names []string) map[string]idxFiles {
 			i++
 		}
 		set := sets[m[1]]
-		if set[i] == "" || preferred(name) < preferred(set[i]) {
-			set[i] = name
+		switch {
+		case set.names[i] == "":
+			set.names[i] = name
+		case idxKind(name) != idxKind(set.names[i]):
+			set.other[i] = name
+		case preferred(name) < preferred(set.names[i]):
+			set.names[i] = name
 		}
 		sets[m[1]] = set
 	}
 	return sets
+}
+
+// idxKind is what the forms of a file have in common.
+func idxKind(name string) string {
+	m := idxName.FindStringSubmatch(name)
+	return strings.ToLower(strings.Join(m[2:6], "-"))
 }
 
 // preferred orders the forms of a file.
@@ -117,7 +132,13 @@ func ReadIDX(ctx context.Context, files fs.FS, dir, name string, o Options) (*Da
 // readIDX reads the headers of the files and then the rest, side by side: the training images alone take most of the time.
 // Errors show files as dir/file.
 func readIDX(ctx context.Context, files fs.FS, dir, name, prefix string, sets map[string]idxFiles) (*found, error) {
-	paths := sets[prefix]
+	paths := sets[prefix].names
+	for i, other := range sets[prefix].other {
+		if other != "" {
+			return nil, fmt.Errorf("%s: expected one file of %s, found %s and %s", dir, [...]string{
+				trainImages: "training images", trainLabels: "training labels", testImages: "test images", testLabels: "test labels"}[i], paths[i], other)
+		}
+	}
 	var missing []string
 	for i, p := range paths {
 		if p == "" && !(i >= testImages && paths[testImages] == "" && paths[testLabels] == "") {
@@ -172,7 +193,7 @@ func readIDX(ctx context.Context, files fs.FS, dir, name, prefix string, sets ma
 			return nil, err
 		}
 	}
-	f := &found{name: name, path: dir, form: "IDX", labels: newLabels(), columns: strings.HasPrefix(strings.ToLower(prefix), "emnist")}
+	f := &found{name: name, path: dir, form: idxForm, labels: newLabels(), columns: strings.HasPrefix(strings.ToLower(prefix), "emnist")}
 	for part := range f.sets {
 		images, labels := arrays[2*part], arrays[2*part+1]
 		if images == nil {
@@ -198,7 +219,11 @@ func readIDX(ctx context.Context, files fs.FS, dir, name, prefix string, sets ma
 	if f.labels.names, err = classNames(files, dir, prefix); err != nil {
 		return nil, err
 	}
-	f.before, err = readBefore(files, dir, prefix)
+	if _, err := fs.Stat(files, beforeFile); err == nil && prefix != "" {
+		f.notes = append(f.notes, accountLeftOut)
+	}
+	images := &f.sets[training]
+	f.before, err = readBefore(files, dir, prefix, Size{images.rows, images.cols})
 	return f, err
 }
 

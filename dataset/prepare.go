@@ -1,8 +1,6 @@
 package dataset
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -141,27 +139,6 @@ func (p Preparation) written(size Size) *Preparation {
 
 // Share is a part of something, from 0 to 1.
 type Share float64
-
-// ParsePreparation reads what Preparation is in JSON. Nothing is the zero value.
-func ParsePreparation(text []byte) (p Preparation, err error) {
-	if len(text) == 0 {
-		return p, nil
-	}
-	if err := json.Unmarshal(text, &p); err != nil {
-		return Preparation{}, fmt.Errorf("what was done to the data: %w", err)
-	}
-	for q := &p; q != nil; q = q.Before {
-		if !(q.Box >= 0 && q.Box <= 1 && q.Test >= 0 && q.Test < 1) {
-			return Preparation{}, fmt.Errorf("what was done to the data: expected shares from 0 to 1, found %v and %v", q.Box, q.Test)
-		}
-		if q.Before != nil && q.Before.Pictures && q.Before.Size == (Size{}) {
-			return Preparation{}, errNoSize
-		}
-	}
-	return p, nil
-}
-
-var errNoSize = errors.New("what was done to the data: expected the size that pictures were scaled to, found none")
 
 // Options are what reads other data the same way, for a network whose images this was done to.
 func (p Preparation) Options() Options {

@@ -18,7 +18,7 @@ func (s *set) target(row []float64) error {
 		sum += p
 	}
 	if math.Abs(sum-1) > kernels.TargetTolerance {
-		return fmt.Errorf("expected probabilities that add up to 1, found %v", sum)
+		return fmt.Errorf("expected probabilities that add up to 1 ± %g, found %.6g", kernels.TargetTolerance, sum)
 	}
 	for _, p := range row {
 		s.targets = append(s.targets, float32(p))

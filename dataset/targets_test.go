@@ -77,7 +77,7 @@ func TestTargets(t *testing.T) {
 	for _, c := range []struct {
 		row  []float32
 		want string
-	}{{[]float32{0.5, 0.25, 0}, "add up to 1, found 0.75 for image 2"}, {[]float32{1.5, -0.5, 0}, "probabilities from 0 to 1, found 1.5 for image 2"}} {
+	}{{[]float32{0.5, 0.25, 0}, "add up to 1 ± 0.0001, found 0.75 for image 2"}, {[]float32{1.5, -0.5, 0}, "probabilities from 0 to 1, found 1.5 for image 2"}} {
 		write([][]float32{{1, 0, 0}, {0, 1, 0}, c.row})
 		if _, err := Open(t.Context(), path, Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, want %q", c.row, err, c.want)
@@ -114,7 +114,7 @@ func TestTargetsInIDX(t *testing.T) {
 		row  []float32
 		want string
 	}{
-		{[]float32{0.5, 0.25, 0}, "train-labels-idx2-float: expected probabilities that add up to 1, found 0.75 for image 1"},
+		{[]float32{0.5, 0.25, 0}, "train-labels-idx2-float: expected probabilities that add up to 1 ± 0.0001, found 0.75 for image 1"},
 		{[]float32{1.5, -0.5, 0}, "expected probabilities from 0 to 1, found 1.5 for image 1"},
 		{[]float32{-0.5, 1.5, 0}, "expected probabilities from 0 to 1, found -0.5 for image 1"},
 		{[]float32{nan, 1, 0}, "expected probabilities from 0 to 1, found NaN for image 1"},
@@ -153,12 +153,12 @@ func TestTargetsInCSV(t *testing.T) {
 		o     Options
 		words []string
 	}{
-		"a sum":       {rows(header, "1,0,1,2,3,4", "0.5,0.4,1,2,3,4"), Options{}, []string{"record 3: expected probabilities that add up to 1, found 0.9"}},
-		"negative":    {rows(header, "-0.5,1.5,1,2,3,4"), Options{}, []string{"record 2: expected probabilities from 0 to 1, found -0.5"}},
-		"NaN":         {rows(header, "NaN,1,1,2,3,4"), Options{}, []string{"record 2: expected probabilities from 0 to 1, found NaN"}},
-		"infinite":    {rows(header, "inf,0,1,2,3,4"), Options{}, []string{"record 2: expected probabilities from 0 to 1, found +Inf"}},
-		"a word":      {rows(header, "1,no,1,2,3,4"), Options{}, []string{`record 2, column 2: expected a number, found "no"`}},
-		"a pixel":     {rows(header, "1,0,1,2,no,4"), Options{}, []string{`record 2, column 5: expected a number, found "no"`}},
+		"a sum":       {rows(header, "1,0,1,2,3,4", "0.5,0.4,1,2,3,4"), Options{}, []string{"line 3: expected probabilities that add up to 1 ± 0.0001, found 0.9"}},
+		"negative":    {rows(header, "-0.5,1.5,1,2,3,4"), Options{}, []string{"line 2: expected probabilities from 0 to 1, found -0.5"}},
+		"NaN":         {rows(header, "NaN,1,1,2,3,4"), Options{}, []string{"line 2: expected probabilities from 0 to 1, found NaN"}},
+		"infinite":    {rows(header, "inf,0,1,2,3,4"), Options{}, []string{"line 2: expected probabilities from 0 to 1, found +Inf"}},
+		"a word":      {rows(header, "1,no,1,2,3,4"), Options{}, []string{`line 2, column 2: expected a finite number, found "no"`}},
+		"a pixel":     {rows(header, "1,0,1,2,no,4"), Options{}, []string{`line 2, column 5: expected a finite number, found "no"`}},
 		"alone":       {rows("label:0,a,b,c,d", "1,1,2,3,4"), Options{}, []string{"line 1: expected a column of probabilities for each class", `"label:0" alone`}},
 		"twice":       {rows("label:0,label:0,a,b,c,d", "1,0,1,2,3,4"), Options{}, []string{"line 1", "found two for 0"}},
 		"both":        {rows("label:0,label:1,a,b,c,label", "1,0,1,2,3,4"), Options{}, []string{"line 1: expected either labels or probabilities", `"label" and "label:0"`}},

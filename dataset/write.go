@@ -57,6 +57,9 @@ func (d *Dataset) Write(dir string) error {
 		}})
 	}
 	if before := d.Train.Prepared.written(Size{d.Train.Rows, d.Train.Cols}); before != nil {
+		if err := before.checkWritten(Size{d.Train.Rows, d.Train.Cols}); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
 		files = append(files, file{beforeFile, func(w io.Writer) error { return json.NewEncoder(w).Encode(before) }})
 	}
 	for _, name := range slices.Concat(fileNames[:], slices.Sorted(maps.Values(softLabels)), []string{namesFile, beforeFile}) {
@@ -108,8 +111,9 @@ func bigEndian(numbers []float32) []byte {
 // mostBefore is how long such a file may be.
 const mostBefore = 64 << 10
 
-// readBefore reads vanilla-prepared.json beside IDX files that have something in front; nil if there is none.
-func readBefore(files fs.FS, dir, prefix string) (*Preparation, error) {
+// readBefore reads vanilla-prepared.json beside IDX files that have something in front, of images of a
+// size; nil if there is none.
+func readBefore(files fs.FS, dir, prefix string, size Size) (*Preparation, error) {
 	shown := filepath.Join(dir, prefix+beforeFile)
 	f, _, err := openRegular(files, prefix+beforeFile, shown)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -123,8 +127,9 @@ func readBefore(files fs.FS, dir, prefix string) (*Preparation, error) {
 		return nil, fmt.Errorf("%s: %w", shown, err)
 	}
 	before := new(Preparation)
-	if *before, err = ParsePreparation(text); err == nil && before.Pictures && before.Size == (Size{}) {
-		err = errNoSize
+	*before, err = ParsePreparation(text)
+	if err == nil {
+		err = before.checkWritten(size)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shown, err)

@@ -52,10 +52,10 @@ file, or a directory, of
             one has test in its name
   .npz      arrays x_train, y_train, x_test, y_test or train_images, train_labels, …
 
-Targets may be soft: rows of probabilities in place of labels, which add up to 1. In a
-.npz file y is an array of a row for each image, in IDX the labels are a matrix of floats
-(element type 0d), as -o writes them into train-labels-idx2-float, and a .csv file has
-columns that its first line calls label:cat, label:dog, …
+Targets may be soft: rows of probabilities in place of labels, which add up to 1, give or
+take 0.0001. In a .npz file y is an array of a row for each image, in IDX the labels are a
+matrix of floats (element type 0d), as -o writes them into train-labels-idx2-float, and a
+.csv file has columns that its first line calls label:cat, label:dog, …
 
 classes.txt beside them has the classes' names, one on a line; EMNIST's mapping is read.
 Otherwise classes are called by their labels, or as their folders are. Colours become
