@@ -21,7 +21,7 @@ func ParsePreparation(text []byte) (p Preparation, err error) {
 		return Preparation{}, fmt.Errorf("what was done to the data: expected "+format, args...)
 	}
 	if text = bytes.TrimSpace(text); len(text) == 0 || text[0] != '{' {
-		return fail(`one JSON object, as in {"invert":true}, found %.60q`, text)
+		return fail("one JSON object, found %.60q", text)
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -30,7 +30,7 @@ func ParsePreparation(text []byte) (p Preparation, err error) {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &kind):
-		return fail("another value of %q, found a JSON %s", kind.Field, kind.Value)
+		return fail("another value of the key %s, found a JSON %s", kind.Field, kind.Value)
 	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
 		return fail("one JSON object, found %.60q: %w", text, err)
 	case err != nil && strings.HasPrefix(err.Error(), "json: unknown field "):

@@ -262,11 +262,11 @@ func TestWrittenPictures(t *testing.T) {
 	if more := seenPixels(t, "more.safetensors", files[1]); !bytes.Equal(more, direct) {
 		t.Errorf("trained on with pictures, a picture becomes %v, want %v", more, direct)
 	}
-	for name, text := range map[string]string{"no JSON": "x", "no size": `{"pictures":true}`, "a share": `{"box_share":2}`} {
+	for name, text := range map[string]string{"no JSON": "x", "no size": `{"pictures":true}`, "a share": `{"box_share":2}`, "nothing": "{}", "a number": `{"invert":1}`} {
 		if err := os.WriteFile("idx/vanilla-prepared.json", []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, stderr, code := vanilla(t, "data", "idx"); code != failed || !strings.Contains(stderr, "vanilla-prepared.json: what was done to the data: ") {
+		if _, stderr, code := vanilla(t, "data", "idx"); code != failed || !strings.Contains(stderr, "vanilla-prepared.json: what was done to the data: expected ") || strings.Contains(stderr, "--") {
 			t.Errorf("%s: exit code %d, %s", name, code, stderr)
 		}
 	}
