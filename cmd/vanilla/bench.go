@@ -17,6 +17,7 @@ import (
 	"vanilla/bench"
 	"vanilla/dataset"
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/train"
@@ -335,7 +336,7 @@ func (b *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	b.json = true
 	file := filepath.Join(b.results, bench.FileName(b.suite))
 	if bench.HasRevision(file, revision) {
-		fmt.Fprintf(stderr, "%s has the results of %s\n", file, revision)
+		fmt.Fprintf(stderr, "%s has the results of %s\n", words.OneLine(file), revision)
 		return nil
 	}
 	return store.Replace(file, func(w io.Writer) error { return b.measure(ctx, w, stderr) })
@@ -410,7 +411,7 @@ func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err
 		if err := bench.Plot(all, b.plot); err != nil {
 			return err
 		}
-		fmt.Fprintf(stderr, "drawn to %s\n", b.plot)
+		fmt.Fprintf(stderr, "drawn to %s\n", words.OneLine(b.plot))
 	}
 	if b.json {
 		return nil

@@ -90,7 +90,7 @@ func printComparison(w io.Writer, c *report.Comparison) error {
 		if e := s.Accuracy; e != nil {
 			text = fmt.Sprintf("%s %%\tn = %d", e, e.N)
 		}
-		fmt.Fprintf(rows, "%s\t%s\t%s\n", s.letter, s.Name, text)
+		fmt.Fprintf(rows, "%s\t%s\t%s\n", s.letter, words.OneLine(s.Name), text)
 	}
 	rows.Flush()
 	shown := func(v any) any {
@@ -135,7 +135,7 @@ func printComparison(w io.Writer, c *report.Comparison) error {
 			"             and the difference by ± %.2f at most, and by less the more both err on the same images\n", words.Thousands(s.Images), c.Measure, 100*max(s.A, s.B), 100*s.Most)
 	}
 	for _, note := range c.Notes {
-		fmt.Fprintf(&b, "note         %s\n", note)
+		fmt.Fprintf(&b, "note         %s\n", words.OneLine(note))
 	}
 	_, err := w.Write(b.Bytes())
 	return err

@@ -153,7 +153,7 @@ func (d *dataFlags) print(w io.Writer, s *dataset.Summary, set *dataset.Dataset)
 	if s.Test > 0 {
 		tested = fmt.Sprintf(" and %s test images", words.Thousands(s.Test))
 	}
-	fmt.Fprintf(&b, "%s: %s, %s%s of %dx%d pixels in %s\n\n", onOneLine(s.Name), s.Form, words.Plural(s.Train, "training image"), tested, s.Rows, s.Cols, plural(len(s.Classes), "class", "classes"))
+	fmt.Fprintf(&b, "%s: %s, %s%s of %dx%d pixels in %s\n\n", words.OneLine(s.Name), s.Form, words.Plural(s.Train, "training image"), tested, s.Rows, s.Cols, plural(len(s.Classes), "class", "classes"))
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(rows, "class\ttraining\ttest\n")
 	for c, class := range s.Classes {
@@ -186,11 +186,11 @@ func (d *dataFlags) print(w io.Writer, s *dataset.Summary, set *dataset.Dataset)
 		fmt.Fprintln(rows)
 	}
 	for _, note := range s.Notes {
-		fmt.Fprintf(rows, "note\t%s\n", onOneLine(note))
+		fmt.Fprintf(rows, "note\t%s\n", words.OneLine(note))
 	}
 	for _, written := range []string{d.sheet, d.out} {
 		if written != "" {
-			fmt.Fprintf(rows, "written\t%s\n", onOneLine(written))
+			fmt.Fprintf(rows, "written\t%s\n", words.OneLine(written))
 		}
 	}
 	rows.Flush()

@@ -20,9 +20,9 @@ const mostColumns = 30
 // printScore is the result of eval for people.
 func printScore(w io.Writer, q *quality.Quality, names []string, path string, m *model.Model, data string) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s: %s\n", path, m.Title())
+	fmt.Fprintf(&b, "%s: %s\n", words.OneLine(path), m.Title())
 	fmt.Fprintf(&b, "%s of %s test images of %s are right, %s are wrong: %s; in %s the label has one of the two largest outputs\n\n",
-		words.Thousands(q.N-len(q.Mistakes)), words.Thousands(q.N), data, words.Thousands(len(q.Mistakes)), percent(q.Accuracy), percent(q.Top2))
+		words.Thousands(q.N-len(q.Mistakes)), words.Thousands(q.N), words.OneLine(data), words.Thousands(len(q.Mistakes)), percent(q.Accuracy), percent(q.Top2))
 	printClasses(&b, q, names)
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(rows)

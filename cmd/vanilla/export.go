@@ -13,6 +13,7 @@ import (
 
 	"vanilla/infer"
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/kernels/device"
 	"vanilla/model"
 	"vanilla/model/export"
@@ -115,7 +116,7 @@ func (e *exportFlags) run(ctx context.Context, name string, dataGiven bool, stdo
 	if e.imageless != "" {
 		without = ", without images: " + e.imageless
 	}
-	_, err = fmt.Fprintf(stdout, "%s: %s, saved in %s%s\n", onOneLine(name), m.Title(), onOneLine(e.out), without)
+	_, err = fmt.Fprintf(stdout, "%s: %s, saved in %s%s\n", words.OneLine(name), m.Title(), words.OneLine(e.out), without)
 	return err
 }
 

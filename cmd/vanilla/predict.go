@@ -15,6 +15,7 @@ import (
 	"vanilla/dataset"
 	"vanilla/infer"
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/mnist"
 	"vanilla/model"
@@ -226,7 +227,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 				return err
 			}
 			failures++
-			fmt.Fprintln(stderr, err)
+			fmt.Fprintln(stderr, words.OneLine(err.Error()))
 			continue
 		}
 		probabilities, err := v.probabilities(ctx, pixels)
@@ -239,7 +240,7 @@ func (v *predictor) predictFiles(ctx context.Context, out *bufio.Writer, stderr 
 			}
 		}
 		for _, d := range doubts {
-			fmt.Fprintf(stderr, "%s: %s\n", onOneLine(file), d)
+			fmt.Fprintf(stderr, "%s: %s\n", words.OneLine(file), d)
 		}
 		r := v.prediction(probabilities)
 		r.File, r.Doubts = &file, doubts
@@ -338,7 +339,7 @@ func printPrediction(w io.Writer, r prediction, names []string, softmax, next bo
 	if next {
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "%s: %s (%s)\n", onOneLine(*r.File), dataset.ClassName(names, r.Class), certainty(r.Probabilities[r.Class], softmax))
+	fmt.Fprintf(&b, "%s: %s (%s)\n", words.OneLine(*r.File), dataset.ClassName(names, r.Class), certainty(r.Probabilities[r.Class], softmax))
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(rows, "class\t")
 	for class := range r.Probabilities {

@@ -204,7 +204,7 @@ func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io
 		fmt.Fprintln(said)
 	}
 	for _, line := range written {
-		fmt.Fprintln(said, line)
+		fmt.Fprintln(said, words.OneLine(line))
 	}
 	return err
 }
@@ -228,7 +228,7 @@ func (r *resultsFlags) followSweep(ctx context.Context, dir string, stdout io.Wr
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(stdout, "%s: %s of %s\n", r.html, words.Thousands(f.Report.Done+f.Report.Diverged), words.Plural(f.Report.Planned, "network"))
+			fmt.Fprintf(stdout, "%s: %s of %s\n", words.OneLine(r.html), words.Thousands(f.Report.Done+f.Report.Diverged), words.Plural(f.Report.Planned, "network"))
 		}
 		if f.Report.Ended() {
 			return nil

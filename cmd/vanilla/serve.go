@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vanilla/dataset"
+	"vanilla/internal/words"
 	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
@@ -103,7 +104,7 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout, stderr io.
 			return unfit
 		}
 		if unfit != nil {
-			fmt.Fprintf(stderr, "%s: the page's images are not what it takes: %s\n", n.Name, misfit(unfit))
+			fmt.Fprintf(stderr, "%s: the page's images are not what it takes: %s\n", words.OneLine(n.Name), words.OneLine(misfit(unfit)))
 		}
 	}
 	host, _, err := net.SplitHostPort(s.address)

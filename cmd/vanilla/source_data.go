@@ -17,6 +17,7 @@ import (
 
 	"vanilla/dataset"
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/mnist"
 	"vanilla/model"
 	"vanilla/train"
@@ -198,7 +199,7 @@ func (d *dataSource) sayPlaces(set *dataset.Dataset) {
 		places := strings.HasPrefix(note, dataset.ByPlace)
 		d.placed = d.placed || places
 		if places && d.stderr != nil {
-			fmt.Fprintf(d.stderr, "data: %s\n", note)
+			fmt.Fprintf(d.stderr, "data: %s\n", words.OneLine(note))
 		}
 		return places
 	})
@@ -207,7 +208,7 @@ func (d *dataSource) sayPlaces(set *dataset.Dataset) {
 // noteData writes what may not be as it should with the data.
 func noteData(stderr io.Writer, c *pflag.FlagSet, set *dataset.Dataset) {
 	for _, note := range set.Notes {
-		fmt.Fprintf(stderr, "data: %s\n", onOneLine(fieldsToFlags(c, note)))
+		fmt.Fprintf(stderr, "data: %s\n", words.OneLine(fieldsToFlags(c, note)))
 	}
 }
 

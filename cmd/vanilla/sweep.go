@@ -368,7 +368,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 			board.head = append(board.head, line[0]+": "+line[1])
 		}
 	}
-	fmt.Fprintf(stderr, "sweeping over %s with %s: %s\n", data.Name, exec.Name(), exec.Device())
+	fmt.Fprintf(stderr, "sweeping over %s with %s: %s\n", words.OneLine(data.Name), exec.Name(), exec.Device())
 	d, err := sweep.Run(ctx, exec, data, s.out, s.spec, options)
 	board.finish()
 	if d == nil {

@@ -52,9 +52,9 @@ func tell(w io.Writer, dir string, r sweep.Repairs) {
 	}
 	switch {
 	case r.Dropped != "":
-		fmt.Fprintf(w, "%s has what was dropped\n", r.Dropped)
+		fmt.Fprintf(w, "%s has what was dropped\n", words.OneLine(r.Dropped))
 	case len(r.Environments) == 0:
-		fmt.Fprintf(w, "%s: found nothing to repair among its records and models\n", dir)
+		fmt.Fprintf(w, "%s: found nothing to repair among its records and models\n", words.OneLine(dir))
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"vanilla/internal/words"
 )
 
 // percent prints 0.9627 as "96.27 %".
@@ -71,8 +73,10 @@ func quoted(word string) string {
 	return word
 }
 
-// onOneLine is a name on one line: the screen shows other characters that cannot be printed the same way.
-func onOneLine(name string) string { return strings.ReplaceAll(name, "\n", `\u000a`) }
+// printRow prints a row of a table: a name, and a text that may have other people's names in it.
+func printRow(w io.Writer, name, format string, args ...any) {
+	fmt.Fprintf(w, "%s\t%s\n", name, words.OneLine(fmt.Sprintf(format, args...)))
+}
 
 func finite(x float64) *float64 {
 	if math.IsNaN(x) || math.IsInf(x, 0) {

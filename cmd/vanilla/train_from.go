@@ -16,6 +16,7 @@ import (
 
 	"vanilla/dataset"
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/model"
 	"vanilla/model/zoo"
 	"vanilla/train"
@@ -85,10 +86,10 @@ func (t *trainFlags) noteFrom(stderr io.Writer) {
 		}
 	}
 	if found != nil {
-		fmt.Fprintf(stderr, "from: not as %s was trained: %s\n", onOneLine(t.from), list(found))
+		fmt.Fprintf(stderr, "from: not as %s was trained: %s\n", words.OneLine(t.from), list(found))
 	}
 	if widths, err := model.Widths(is.Arch); err == nil && t.given["init"] && widths[len(widths)-1] <= t.From.Outputs {
-		fmt.Fprintf(stderr, "from: --init does nothing: all weights are those of %s\n", onOneLine(t.from))
+		fmt.Fprintf(stderr, "from: --init does nothing: all weights are those of %s\n", words.OneLine(t.from))
 	}
 }
 

@@ -58,7 +58,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	noteData(stderr, t.data.flags, data)
 	if t.started != nil && t.From == nil {
-		fmt.Fprintf(stderr, "recipe: %s began with the weights of %s, as --from does, and this run with random ones\n", t.base, t.started)
+		fmt.Fprintf(stderr, "recipe: %s began with the weights of %s, as --from does, and this run with random ones\n", words.OneLine(t.base), t.started)
 	}
 	t.adapt(data)
 	t.noteFrom(stderr)
@@ -84,9 +84,9 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		if epochs > 0 {
 			from = fmt.Sprintf(" from epoch %d", epochs)
 		}
-		fmt.Fprintf(stderr, "training %s%s on %s with %s: %s\n", t.Recipe.Arch, from, data.Name, exec.Name(), exec.Device())
+		fmt.Fprintf(stderr, "training %s%s on %s with %s: %s\n", t.Recipe.Arch, from, words.OneLine(data.Name), exec.Name(), exec.Device())
 		for _, file := range replaced {
-			fmt.Fprintf(stderr, "replaces %s\n", file)
+			fmt.Fprintf(stderr, "replaces %s\n", words.OneLine(file))
 		}
 		progress = newProgress(stderr, t.Recipe.Epochs)
 	}

@@ -224,7 +224,7 @@ func (t *trainFlags) printSeeds(w io.Writer, outcomes []train.Outcome, data *dat
 	var b bytes.Buffer
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(rows, "%s\t"+format+"\n", append([]any{name}, args...)...)
+		printRow(rows, name, format, args...)
 	}
 	first, last := outcomes[0], outcomes[len(outcomes)-1]
 	row("networks", "%d of %s %s, %s parameters, seeds %d to %d", len(outcomes), t.Recipe.Arch, t.Recipe.Activation, words.Thousands(r.Parameters), first.Seed, last.Seed)

@@ -77,7 +77,7 @@ func (t *trainFlags) print(w io.Writer, r train.Result, exec kernels.Executor, d
 	var b bytes.Buffer
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(rows, "%s\t"+format+"\n", append([]any{name}, args...)...)
+		printRow(rows, name, format, args...)
 	}
 	row("network", "%s, %s parameters", t.Recipe.Network(), words.Thousands(r.Parameters))
 	images := words.Thousands(data.Train.Len())

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"vanilla/internal/mapping"
+	"vanilla/internal/words"
 	"vanilla/train"
 )
 
@@ -77,29 +78,48 @@ var quotedField = regexp.MustCompile(`"[a-z][a-z_]*"`)
 // inFlags is an error's text for those who give a command its settings by flags:
 // where fields are named, it names flags, but for what is said of a file, in which they are fields.
 func inFlags(c *cobra.Command, err error) string {
-	text := err.Error()
-	ofFile := ""
-	var rename func(error)
-	rename = func(err error) {
-		switch e := err.(type) {
-		case *train.SettingError:
-			text = strings.Replace(text, e.Error(), flagOf(e.Field)+strings.TrimPrefix(e.Error(), e.Field), 1)
-			if _, ok := e.Value.(mapping.Place); ok {
-				ofFile = e.Problem
-			}
-		case interface{ Unwrap() error }:
-			rename(e.Unwrap())
-		case interface{ Unwrap() []error }:
-			for _, part := range e.Unwrap() {
-				rename(part)
+	text := inWords(err)
+	var setting *train.SettingError
+	if errors.As(err, &setting) {
+		if _, ok := setting.Value.(mapping.Place); ok {
+			if before, after, ok := strings.Cut(text, words.OneLine(setting.Problem)); ok {
+				return fieldsToFlags(c.Flags(), before) + words.OneLine(setting.Problem) + fieldsToFlags(c.Flags(), after)
 			}
 		}
 	}
-	rename(err)
-	if before, after, ok := strings.Cut(text, ofFile); ok && ofFile != "" {
-		return fieldsToFlags(c.Flags(), before) + ofFile + fieldsToFlags(c.Flags(), after)
-	}
 	return fieldsToFlags(c.Flags(), text)
+}
+
+// inWords is an error's text on one line, with flags for fields. Errors that were joined are separated by semicolons;
+// other control characters are those of names.
+func inWords(err error) string {
+	text := err.Error()
+	var parts []error
+	switch e := err.(type) {
+	case *train.SettingError:
+		return flagOf(e.Field) + words.OneLine(strings.TrimPrefix(text, e.Field))
+	case interface{ Unwrap() error }:
+		parts = []error{e.Unwrap()}
+	case interface{ Unwrap() []error }:
+		parts = e.Unwrap()
+	}
+	var own, shown []string
+	for _, part := range parts {
+		if part != nil {
+			own, shown = append(own, part.Error()), append(shown, inWords(part))
+		}
+	}
+	if len(own) > 1 && text == strings.Join(own, "\n") {
+		return strings.Join(shown, "; ")
+	}
+	for i := range own {
+		text = strings.Replace(text, own[i], shown[i], 1)
+	}
+	text, suggestions, suggested := strings.Cut(text, "\n\nDid you mean this?\n\t")
+	if suggested {
+		text += ": did you mean " + strings.ReplaceAll(strings.TrimSpace(suggestions), "\n\t", " or ") + "?"
+	}
+	return words.OneLine(text)
 }
 
 // fieldsToFlags is a text in which fields that the flags are for are called as these are.
@@ -120,16 +140,6 @@ func flagsLike(c *cobra.Command, name string) []string {
 		flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
 	})
 	return flags.SuggestionsFor(name)
-}
-
-// oneLine is a command's error on one line. Cobra's suggestions of commands take
-// several, and so do errors that were joined.
-func oneLine(c *cobra.Command, err error) string {
-	text, suggestions, suggested := strings.Cut(inFlags(c, err), "\n\nDid you mean this?\n\t")
-	if suggested {
-		text += ": did you mean " + strings.ReplaceAll(strings.TrimSpace(suggestions), "\n\t", " or ") + "?"
-	}
-	return strings.ReplaceAll(text, "\n", "; ")
 }
 
 // noArguments is the Args of commands that have only flags.

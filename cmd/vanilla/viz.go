@@ -14,6 +14,7 @@ import (
 	"vanilla/dataset"
 	"vanilla/infer"
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/model"
@@ -308,7 +309,7 @@ func (v *vizFlags) run(ctx context.Context, f figure, args []string, stdout io.W
 	if v.json {
 		return writeJSON(stdout, drawn)
 	}
-	_, err = fmt.Fprintf(stdout, "%s of %s, saved in %s\n", f.name, onOneLine(list(args)), onOneLine(v.out))
+	_, err = fmt.Fprintf(stdout, "%s of %s, saved in %s\n", f.name, words.OneLine(list(args)), words.OneLine(v.out))
 	return err
 }
 

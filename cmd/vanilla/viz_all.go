@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vanilla/internal/store"
+	"vanilla/internal/words"
 	"vanilla/train"
 	"vanilla/viz"
 )
@@ -143,9 +144,9 @@ func (g gallery) print(w io.Writer, index string) error {
 		fmt.Fprintf(&b, "%-12s %s\n", d.Figure, strings.Join(d.Files, " "))
 	}
 	for _, l := range g.Left {
-		fmt.Fprintf(&b, "%-12s left out: %s\n", l.Figure, l.Why)
+		fmt.Fprintf(&b, "%-12s left out: %s\n", l.Figure, words.OneLine(l.Why))
 	}
-	fmt.Fprintf(&b, "\nsee them all: %s\n", index)
+	fmt.Fprintf(&b, "\nsee them all: %s\n", words.OneLine(index))
 	_, err := w.Write(b.Bytes())
 	return err
 }

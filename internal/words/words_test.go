@@ -5,6 +5,7 @@ import "testing"
 func TestWords(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{Thousands(0), "0"}, {Thousands(999), "999"}, {Thousands(13002), "13,002"}, {Thousands(1234567), "1,234,567"}, {Thousands(-999), "-999"}, {Thousands(-1000), "-1,000"},
+		{OneLine("a b"), "a b"}, {OneLine("a\nb\tc\x1b\u0085\x7fé"), `a\u000ab\u0009c\u001b\u0085\u007fé`},
 		{Plural(1, "unit"), "1 unit"}, {Plural(0, "unit"), "0 units"}, {Plural(4096, "network"), "4,096 networks"},
 		{Or([]string{"a"}), "a"}, {Or([]string{"a", "b"}), "a or b"}, {Or([]string{"a", "b", "c"}), "a, b or c"}, {Or(nil), ""},
 		{And([]string{"1", "3", "9"}), "1, 3 and 9"},

@@ -37,7 +37,7 @@ func (r *Report) WriteText(w io.Writer, top int) error {
 // Facts are what the sweep is and how far it has come, each a name and a text.
 func (r *Report) Facts() [][2]string {
 	s := &r.Spec
-	facts := [][2]string{{"sweep", r.Path}, {"points", fmt.Sprintf("%s of %s, %s each", words.Thousands(r.Plan.Size()), r.space(), words.Plural(s.Seeds, "seed"))}}
+	facts := [][2]string{{"sweep", words.OneLine(r.Path)}, {"points", fmt.Sprintf("%s of %s, %s each", words.Thousands(r.Plan.Size()), r.space(), words.Plural(s.Seeds, "seed"))}}
 	if text := r.Plan.LeftOutText(); text != "" {
 		facts = append(facts, [2]string{"left out", text})
 	}
@@ -60,7 +60,7 @@ func (r *Report) Facts() [][2]string {
 	}
 	held := int(math.Round(s.Recipe.Validation * float64(r.Data.Train)))
 	facts = append(facts, [2]string{"data", fmt.Sprintf("%s: %s training images, %s more select, %s test the finalists",
-		r.DataName, words.Thousands(r.Data.Train-held), words.Thousands(held), words.Thousands(r.Data.Test))})
+		words.OneLine(r.DataName), words.Thousands(r.Data.Train-held), words.Thousands(held), words.Thousands(r.Data.Test))})
 	facts = append(facts, [2]string{"planned", words.Plural(r.Planned, "network")})
 	done := words.Thousands(r.Done)
 	if left := r.Planned - r.Done - r.Diverged; left > 0 {
