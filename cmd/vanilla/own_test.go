@@ -55,6 +55,24 @@ func bar(t *testing.T, class, i int) []byte {
 	return b.Bytes()
 }
 
+// A model as --recipe says how its data were read, too: training it again comes to the same bytes. Flags differ from that,
+// and digits are read as they are.
+func TestRecipeOfPictures(t *testing.T) {
+	t.Chdir(t.TempDir())
+	pictures(t, "bars", []string{"lying", "slanted", "standing"}, 20)
+	must(t, "train", "--data", "bars", "--size", "8", "--invert", "--test", "0.2", "--epochs", "3", "--batch", "8", "-o", "bars.safetensors")
+	again := []string{"train", "--recipe", "bars.safetensors", "--data", "bars", "-o", "again.safetensors"}
+	_, stderr, code := vanilla(t, again...)
+	if want := "data: read as the images of bars.safetensors were: colours became grey, inverted, scaled to 8x8, 0.2 of each class held back for testing\n"; code != done || !strings.Contains(stderr, want) {
+		t.Fatalf("exit code %d, %s; want %s", code, stderr, want)
+	}
+	if !bytes.Equal(read(t, "bars.safetensors"), read(t, "again.safetensors")) {
+		t.Error("training again comes to other bytes")
+	}
+	must(t, append(again, "--size", "6", "--arch", "36-4-3")...)
+	must(t, append(again, "--data", "mnist", "--arch", "784-4-10", "--epochs", "1", "--batch", "1000")...)
+}
+
 // A folder of pictures becomes a network that knows what its classes are called and what was done to the pictures: eval,
 // predict and figures need no flags again.
 func TestOwnPictures(t *testing.T) {

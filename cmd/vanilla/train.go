@@ -30,6 +30,7 @@ type trainFlags struct {
 	from               string            // --from
 	known              *model.Model      // that --from names
 	knownRecipe        train.Recipe      // that it was trained with, without an Arch if it does not say
+	like               *model.Model      // that --recipe names, without --from: data are read as its own were
 	started            *train.Start      // whose weights the network of --recipe began with, if any
 	given              map[string]bool   // the fields that flags change
 	settings           map[string]string // the flags that were given, without dashes, for the run's checkpoint
@@ -141,7 +142,7 @@ same bytes.`,
 // baseFlag is --recipe, which comes before all that change it.
 func baseFlag(base *string) *pflag.FlagSet {
 	f := group("Recipe")
-	f.StringVar(base, "recipe", "default", "recipe that the following flags change, by `name`: default, lesson, a YAML file, or a model, whose recipe and seeds it has")
+	f.StringVar(base, "recipe", "default", "recipe that the following flags change, by `name`: default, lesson, a YAML file, or a model, whose recipe and seeds it has (vanilla train reads data as the model's were)")
 	return f
 }
 
@@ -281,36 +282,46 @@ func (t *trainFlags) remember(flags *pflag.FlagSet) (err error) {
 // baseSpec is what --recipe names: a recipe, and seeds, which are 1 if it is no
 // model's.
 func baseSpec(ctx context.Context, name string) (train.Spec, error) {
-	spec := train.Spec{Seed: 1, OrderSeed: 1}
-	var err error
+	spec, _, err := baseOf(ctx, name)
+	return spec, err
+}
+
+// baseOf is baseSpec, and the model if it is one.
+func baseOf(ctx context.Context, name string) (train.Spec, *model.Model, error) {
+	type base struct {
+		spec  train.Spec
+		model *model.Model
+	}
+	of := func(r train.Recipe, err error) (base, error) {
+		return base{spec: train.Spec{Recipe: r, Seed: 1, OrderSeed: 1}}, err
+	}
 	if slices.Contains(train.Recipes(), name) {
-		spec.Recipe, err = train.NamedRecipe(name)
-		return spec, err
+		b, err := of(train.NamedRecipe(name))
+		return b.spec, nil, err
 	}
 	want := words.Or(append(train.Recipes(), "a YAML file", "a model"))
 	if name == "" {
-		return spec, &train.SettingError{Field: "recipe", Value: name, Problem: "want " + want}
+		return train.Spec{}, nil, &train.SettingError{Field: "recipe", Value: name, Problem: "want " + want}
 	}
-	read, err := await(ctx, func() (train.Spec, error) {
+	b, err := await(ctx, func() (base, error) {
 		if !model.Is(name) {
-			recipe, err := train.ReadRecipe(name)
-			return train.Spec{Recipe: recipe, Seed: 1, OrderSeed: 1}, err
+			return of(train.ReadRecipe(name))
 		}
 		m, err := model.Read(name)
 		if err != nil {
-			return spec, fmt.Errorf("--recipe %w", err)
+			return base{}, fmt.Errorf("--recipe %w", err)
 		}
-		read, err := train.SpecOf(m)
+		spec, err := train.SpecOf(m)
 		if err != nil {
-			return spec, fmt.Errorf("--recipe %s: %w", name, err)
+			return base{}, fmt.Errorf("--recipe %s: %w", name, err)
 		}
-		return read, nil
+		return base{spec, m}, nil
 	})
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		return spec, fmt.Errorf("--recipe %s: want %s: %w", name, want, store.Cause(err))
+		err = fmt.Errorf("--recipe %s: want %s: %w", name, want, store.Cause(err))
 	}
-	return read, err
+	return b.spec, b.model, err
 }
 
 // blame names the recipe's file before an error about a setting that is from

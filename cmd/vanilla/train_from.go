@@ -29,7 +29,9 @@ func (t *trainFlags) baseSpec(ctx context.Context, flags *pflag.FlagSet) (train.
 		if flags.Changed("from") {
 			return train.Spec{}, &train.SettingError{Field: "from", Value: "", Problem: "want a model"}
 		}
-		return baseSpec(ctx, t.base)
+		spec, m, err := baseOf(ctx, t.base)
+		t.like = m
+		return spec, err
 	}
 	m, err := await(ctx, func() (*model.Model, error) {
 		var of source
@@ -127,15 +129,31 @@ func sumOf(name string, m *model.Model) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// read loads the data. Classes that the network of --from knows keep their outputs.
+// read loads the data. Classes that the network of --from knows keep their outputs. What no flag says of how they are
+// read is as it was with that network, or with the one that --recipe names.
 func (t *trainFlags) read(ctx context.Context) (*dataset.Dataset, error) {
-	if t.known == nil {
+	switch {
+	case t.known != nil:
+		o, err := t.data.options(t.known)
+		if err != nil {
+			return nil, err
+		}
+		o.Grow = true
+		return t.data.open(ctx, o)
+	case t.like == nil || t.data.name == "mnist" && mnistsClasses(t.like.Classes) != nil:
 		return t.data.load(ctx, nil)
 	}
-	o, err := t.data.options(t.known)
+	o, err := t.data.options(t.like)
 	if err != nil {
 		return nil, err
 	}
-	o.Grow = true
-	return t.data.open(ctx, o)
+	o.Known, o.KnownNames = 0, nil // this network gets outputs of its own
+	data, err := t.data.open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if how := preparedAs(data.Train.Prepared); how != "" && t.data.settings() == nil {
+		data.Notes = append(data.Notes, fmt.Sprintf("read as the images of %s were: %s", t.base, how))
+	}
+	return data, nil
 }
