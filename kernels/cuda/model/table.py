@@ -12,6 +12,8 @@ follows the path of each warp by tags is resident.py; generic.py puts a step tog
 """
 
 import argparse
+import concurrent.futures
+import functools
 import os
 import subprocess
 import sys
@@ -23,7 +25,7 @@ import resident
 import resident32
 from work import name
 
-FAMILIES = (resident, resident32, generic)
+FAMILIES = {family.__name__: family for family in (resident, resident32, generic)}
 SLOWER = 1.05  # fails
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.path.dirname(HERE)
@@ -45,6 +47,13 @@ def compile_lines(nvdisasm, source, scratch):
         if kernel:
             sections.setdefault(kernel, []).append(line)
     return {k: "".join(v) for k, v in sections.items()}
+
+
+def rows_of(nvdisasm, named):
+    """A family's rows."""
+    family = FAMILIES[named]
+    with tempfile.TemporaryDirectory() as scratch:
+        return list(family.rows(compile_lines(nvdisasm, family.SOURCE, scratch), KERNELS))
 
 
 def written(rows, sources):
@@ -79,12 +88,9 @@ def main():
     options.add_argument("--only", help="print the rows of one family, and write nothing")
     o = options.parse_args()
     cycles.selftest()
-    rows = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for family in FAMILIES:
-            if o.only in (None, family.__name__):
-                sections = compile_lines(os.path.abspath(o.nvdisasm), family.SOURCE, scratch)
-                rows += family.rows(sections, KERNELS)
+    names = [n for n in FAMILIES if o.only in (None, n)]
+    with concurrent.futures.ProcessPoolExecutor() as pool:  # a process each: they share nothing
+        rows = sum(pool.map(functools.partial(rows_of, os.path.abspath(o.nvdisasm)), names), [])
     text = written(rows, o.sources)
     if o.only:
         sys.stdout.write(text)
