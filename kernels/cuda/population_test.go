@@ -214,23 +214,25 @@ func TestDevicesPlans(t *testing.T) {
 }
 
 // Where a block has 99 KB of shared memory, resident kernels train shallow chains; of
-// deep ones a line says how much they need, and the generic kernel trains them.
+// deep ones a line says how much they need, and a streaming kernel trains them.
 func TestResidentOn100KB(t *testing.T) {
 	onlyStandIn(t)
 	t.Setenv("VANILLA_STANDIN_CAPABILITY", "8.9")
 	for _, c := range []struct {
 		precision string
 		widths    []int
-		words     string
+		class     string
+		why       string // what keeps it from being a resident one
 	}{
-		{FP32, []int{20, 10}, ""},
-		{BF16, []int{20, 16, 16, 10}, ""},
-		{FP32, []int{20, 16, 16, 16, 16, 16, 16, 10}, "bytes of shared memory, a block has 101376"},
+		{FP32, []int{20, 10}, "class resident_fp32_0", ""},
+		{BF16, []int{20, 16, 16, 10}, "class resident_bf16_0", ""},
+		{FP32, []int{20, 16, 16, 16, 16, 16, 16, 10}, "class stream_fp32_0", "no resident one, because it needs 155136 bytes of shared memory, a block has 101376"},
 	} {
 		e := newPrecise(t, c.precision)
 		v := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, c.widths...), 32)
 		lines, err := e.Explain(v.Source, v.Optimizer)
-		if err != nil || strings.Contains(lines[0], "the generic kernel, because it needs") != (c.words != "") || !strings.Contains(lines[0], c.words) {
+		text := strings.Join(lines, "\n")
+		if err != nil || !strings.Contains(lines[0], c.class+",") || !strings.Contains(text, c.why) || strings.Contains(text, "no resident one") != (c.why != "") {
 			t.Errorf("%s %v: %q, err %v", c.precision, c.widths, lines, err)
 		}
 		if c.precision == FP32 {
