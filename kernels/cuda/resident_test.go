@@ -62,14 +62,7 @@ func TestResidentShapes(t *testing.T) {
 				if err := conformance.Gradients(e, v, p); err != nil {
 					t.Errorf("%s, %s, batch %d: %v", order, p.Name, batch, err)
 				}
-				var err error
-				if v.Optimizer, err = kernels.NewOptimizer(kernels.OptimizerNames()[(n+i+k)%5]); err != nil {
-					t.Fatal(err)
-				}
-				v.Optimizer.WeightDecay = 0.01
-				if v.Optimizer.Slots() == 2 {
-					v.Schedule.LR, v.Optimizer.Epsilon = 0.002, 1e-3 // as in the conformance suite
-				}
+				v.Optimizer = someOptimizer(t, n+i+k, &v)
 				seen[takes(t, e, v, data.Train.Len())] = true
 				if batch > 1 {
 					sameEpochs(t, e, data, v, 1, conformance.TrajectoryTolerance)
@@ -108,38 +101,53 @@ func TestResidentBF16(t *testing.T) {
 			data := conformance.Data(p, 71)
 			for n, batch := range residentBatches(k+i, 10, 32, 50) {
 				v := conformance.Variant(p, batch)
-				var err error
-				if v.Optimizer, err = kernels.NewOptimizer(kernels.OptimizerNames()[(n+i+k)%5]); err != nil {
-					t.Fatal(err)
-				}
-				v.Optimizer.WeightDecay = 0.01
-				if v.Optimizer.Slots() == 2 {
-					v.Schedule.LR, v.Optimizer.Epsilon = 0.002, 1e-3
-				}
+				v.Optimizer = someOptimizer(t, n+i+k, &v)
 				c := takes(t, e, v, data.Train.Len())
 				seen[c] = true
-				const steps = 4
-				before := conformance.Randomize(v)
-				got := trainFrom(t, e, data, v, before, steps)
-				want, losses := roundedReference(t, v, data, before, steps, c)
-				moved, wrong := 0.0, 0.0
-				for a := range want {
-					for j := range want[a] {
-						d, m := float64(got.Params[a][j])-want[a][j], want[a][j]-float64(before.Params[a][j])
-						wrong, moved = wrong+d*d, moved+m*m
-					}
-				}
-				if e := math.Sqrt(wrong / moved); !(e <= bf16Tolerance) {
-					t.Errorf("%s, %s, %s, batch %d: parameters are off by %.2g of what they moved", order, p.Name, v.Optimizer.Name, batch, e)
-				}
-				if d := math.Abs(got.LossSum - losses); !(d <= bf16Tolerance*losses) && v.StepsPerEpoch(data.Train.Len()) > steps {
-					t.Errorf("%s, %s, batch %d: losses add up to %g, want %g", order, p.Name, batch, got.LossSum, losses)
-				}
+				sameAsRounded(t, e, data, v, c, 4, fmt.Sprintf("%s, %s, %s, batch %d", order, p.Name, v.Optimizer.Name, batch))
 			}
 		}
 		if want := len(residentClasses(BF16)); len(seen) != want {
 			t.Errorf("%s: %d classes were tried, want %d: %v", order, len(seen), want, seen)
 		}
+	}
+}
+
+// someOptimizer is one of the optimizers, with decay, and what conformance changes for
+// Adam.
+func someOptimizer(t *testing.T, n int, v *kernels.Variant) kernels.Optimizer {
+	t.Helper()
+	names := kernels.OptimizerNames()
+	o, err := kernels.NewOptimizer(names[n%len(names)])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.WeightDecay = 0.01
+	if o.Slots() == 2 {
+		v.Schedule.LR, o.Epsilon = 0.002, 1e-3
+	}
+	return o
+}
+
+// sameAsRounded trains steps by a class's kernel and by a reference that rounds where the class does, and compares the
+// parameters, as root mean squares of what they moved, and the loss.
+func sameAsRounded(t *testing.T, e kernels.Executor, data kernels.Data, v kernels.Variant, c class, steps int, what string) {
+	t.Helper()
+	before := conformance.Randomize(v)
+	got := trainFrom(t, e, data, v, before, steps)
+	want, losses := roundedReference(t, v, data, before, steps, c)
+	moved, wrong := 0.0, 0.0
+	for a := range want {
+		for j := range want[a] {
+			d, m := float64(got.Params[a][j])-want[a][j], want[a][j]-float64(before.Params[a][j])
+			wrong, moved = wrong+d*d, moved+m*m
+		}
+	}
+	if off := math.Sqrt(wrong / moved); !(off <= bf16Tolerance) {
+		t.Errorf("%s: parameters are off by %.2g of what they moved", what, off)
+	}
+	if d := math.Abs(got.LossSum - losses); !(d <= bf16Tolerance*losses) && v.StepsPerEpoch(data.Train.Len()) > steps {
+		t.Errorf("%s: losses add up to %g, want %g", what, got.LossSum, losses)
 	}
 }
 

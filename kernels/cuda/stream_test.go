@@ -4,7 +4,6 @@ package cuda
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -79,7 +78,7 @@ func TestStreamShapes(t *testing.T) {
 						if err := conformance.Gradients(e, v, p); err != nil {
 							t.Errorf("%s, %s, batch %d: %v", order, p.Name, batch, err)
 						}
-						v.Optimizer = streamOptimizer(t, n+i+k, &v)
+						v.Optimizer = someOptimizer(t, n+i+k, &v)
 						c, plan := planOf(t, e, v, data.Train.Len())
 						seen[c] = true
 						count(&parts, batch > int(plan.head.Groups)*partRows)
@@ -108,22 +107,6 @@ func count(n *int, of bool) {
 	}
 }
 
-// streamOptimizer is one of the optimizers, with decay, and what conformance changes for
-// Adam.
-func streamOptimizer(t *testing.T, n int, v *kernels.Variant) kernels.Optimizer {
-	t.Helper()
-	names := kernels.OptimizerNames()
-	o, err := kernels.NewOptimizer(names[n%len(names)])
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.WeightDecay = 0.01
-	if o.Slots() == 2 {
-		v.Schedule.LR, o.Epsilon = 0.002, 1e-3
-	}
-	return o
-}
-
 func TestStreamBF16(t *testing.T) {
 	for k, shared := range []int{much, little} {
 		e := newStreaming(t, BF16, shared)
@@ -134,25 +117,9 @@ func TestStreamBF16(t *testing.T) {
 			data := conformance.Data(p, 71)
 			for n, batch := range []int{10, 32, 67} {
 				v := conformance.Variant(p, batch)
-				v.Optimizer = streamOptimizer(t, n+i+k, &v)
+				v.Optimizer = someOptimizer(t, n+i+k, &v)
 				c, _ := planOf(t, e, v, data.Train.Len())
-				const steps = 3
-				before := conformance.Randomize(v)
-				got := trainFrom(t, e, data, v, before, steps)
-				want, losses := roundedReference(t, v, data, before, steps, c)
-				moved, wrong := 0.0, 0.0
-				for a := range want {
-					for j := range want[a] {
-						d, m := float64(got.Params[a][j])-want[a][j], want[a][j]-float64(before.Params[a][j])
-						wrong, moved = wrong+d*d, moved+m*m
-					}
-				}
-				if e := math.Sqrt(wrong / moved); !(e <= bf16Tolerance) {
-					t.Errorf("%s, %s, batch %d: parameters are off by %.2g of what they moved", p.Name, v.Optimizer.Name, batch, e)
-				}
-				if d := math.Abs(got.LossSum - losses); !(d <= bf16Tolerance*losses) && v.StepsPerEpoch(data.Train.Len()) > steps {
-					t.Errorf("%s, %s, batch %d: losses add up to %g, want %g", p.Name, v.Optimizer.Name, batch, got.LossSum, losses)
-				}
+				sameAsRounded(t, e, data, v, c, 3, fmt.Sprintf("%s, %s, batch %d", p.Name, v.Optimizer.Name, batch))
 			}
 		}
 	}
@@ -173,7 +140,7 @@ func TestStreamSlices(t *testing.T) {
 		var variants []kernels.Variant
 		for n, batch := range []int{10, 32, 45, 67} {
 			v := conformance.Variant(p, batch)
-			v.Optimizer = streamOptimizer(t, n+i, &v)
+			v.Optimizer = someOptimizer(t, n+i, &v)
 			v.Shift = n % 2
 			if n == 2 {
 				v.Rotate, v.NoiseShare = 10, 0.3
@@ -334,7 +301,7 @@ func TestRaceStream(t *testing.T) {
 			for i, optimizer := range []int{0, 2, 3} {
 				for _, batch := range []int{32, 67} {
 					v := conformance.Variant(p, batch)
-					v.Optimizer = streamOptimizer(t, optimizer, &v)
+					v.Optimizer = someOptimizer(t, optimizer, &v)
 					if k == 0 { // whose pixels are not copied alone
 						v.Shift, v.NoiseShare = i%2, 0.3*float64(i/2)
 					}
