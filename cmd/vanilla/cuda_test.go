@@ -40,6 +40,7 @@ func standIn(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Setenv(driver.LibraryVariable, library)
+	t.Setenv("VANILLA_STANDIN_PROOFS", t.TempDir()) // the first of a test's commands tries the classes
 	return library
 }
 

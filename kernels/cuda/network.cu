@@ -48,17 +48,7 @@ __device__ __noinline__ void block_batch(Block &block, int step) {
     const uint8_t *pixels = reinterpret_cast<const uint8_t *>(job.pixels) + int64_t(example) * features;
     int label = reinterpret_cast<const uint8_t *>(job.labels)[example];
     if (job.targets) label = thread_soft_label(example);
-    if (job.noise_threshold && warp_noise(job, to, pixels, features, epoch, from + i)) {
-      label = EVEN_LABEL;
-    } else if (job.warps) {
-      warp_warp(job, to, pixels, epoch, example);
-    } else if (job.shift == 0) {
-      warp_copy(to, pixels, features);
-    } else {
-      int down, right;
-      thread_shift(job.order_seed, epoch, example, job.shift, &down, &right);
-      warp_copy_moved(to, pixels, job.image_rows, job.image_cols, down, right);
-    }
+    if (warp_image(job, to, pixels, features, epoch, from + i, example)) label = EVEN_LABEL;
     if (thread_lane() == 0) thread_labels(block)[i] = label;
   }
   __syncthreads();

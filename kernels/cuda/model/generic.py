@@ -283,9 +283,10 @@ class Step:
         """A warp's part of block_batch: as many rows, unchanged."""
         body = lambda first, last: self.lines.find("network.cu", first, last)
         copied = self.lines.find("augment.cuh", "__device__ inline void warp_copy(", "to[i] = from[i];")
-        never = body("thread_shift(job.order_seed", "warp_copy_moved(to, pixels, job")
+        chosen = self.lines.find("augment.cuh", "__device__ inline bool warp_image(", "warp_copy(to, pixels, features);")
+        never = set()
         for file in ("augment.cuh", "noise.cuh"):
-            never |= {(file, n) for n in range(1, 1 + len(self.lines.text[file]))} - copied
+            never |= {(file, n) for n in range(1, 1 + len(self.lines.text[file]))} - copied - chosen
         (loop,) = body("for (int i = thread_warp(), n = 0; i < count; i += WARPS, n++)", None)
         return self.path("block_batch", rows, lambda stack: bool(stack) and stack[0] in never, trips={loop: max(1, rows)})
 
