@@ -68,10 +68,10 @@ The train loss is the mean over the images of the last epoch, each measured in t
 batch that trained it, so while the network was still learning.
 
 --from starts from a network's weights in place of random ones: for more epochs, on
-other data, or on data with more classes, whose outputs begin as usual. Its recipe is
-the default, its classes keep their outputs, and data are read as its own were. The
-model says whose weights it started from. With --seeds, all networks start from them
-and differ in the order of images.
+other data, or on data with more classes, whose outputs begin as usual. Without
+--recipe that network's own recipe is taken; its classes keep their outputs, and data
+are read as its own were. The model says whose weights it started from. With --seeds,
+all networks start from them and differ in the order of images.
 
 A network with --block or --norm is no chain of layers: its file holds its program,
 which eval, predict, viz and export to .onnx run. Serve and export to .json and .html
