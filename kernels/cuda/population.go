@@ -176,10 +176,16 @@ func (p *population) Advance(ctx context.Context, until []int, report func(kerne
 			report(r)
 		}
 	}}
+	// The first waves are dealt before any device starts: one whose goroutine runs late
+	// has its part all the same.
+	first := make([][]int, len(p.workers))
+	for i := range first {
+		first[i] = q.take(math.MaxInt)
+	}
 	var working sync.WaitGroup
-	for _, w := range p.workers {
+	for i, w := range p.workers {
 		working.Go(func() {
-			if err := t.waves(ctx, w, q); err != nil {
+			if err := t.waves(ctx, w, q, first[i]); err != nil {
 				cancel(w.fail(err))
 			}
 		})
@@ -195,14 +201,9 @@ type training struct {
 	report func([]kernels.Report)
 }
 
-// waves trains waves on a device until none is left.
-func (t *training) waves(ctx context.Context, w *worker, q *queue) error {
-	limit := math.MaxInt
-	for ctx.Err() == nil {
-		wave := q.take(limit)
-		if len(wave) == 0 {
-			return nil
-		}
+// waves trains a wave on a device, and others until none is left.
+func (t *training) waves(ctx context.Context, w *worker, q *queue, wave []int) error {
+	for limit := math.MaxInt; len(wave) > 0 && ctx.Err() == nil; wave = q.take(limit) {
 		err := t.wave(ctx, w, wave)
 		if errors.Is(err, driver.ErrOutOfMemory) && len(wave) > 1 {
 			limit = len(wave) / 2
