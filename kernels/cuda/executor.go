@@ -32,7 +32,7 @@ func New(precision string, devices ...int) (kernels.Executor, error) {
 			devices = append(devices, i)
 		}
 	}
-	e := &executor{precision: precision, proofs: map[class]string{}}
+	e := &executor{precision: precision, proofs: map[class]error{}}
 	for _, index := range devices {
 		g, err := open(index)
 		if err != nil {
@@ -67,13 +67,13 @@ type executor struct {
 	trusting bool // no class is tried before it is used
 	proofDir string
 	proving  sync.Mutex
-	proofs   map[class]string // why a class is refused, nothing if it is not
+	proofs   map[class]error // why a class is refused, nothing if it is not
 }
 
 // classOf is a network's class on the executor's devices, which are alike but for
-// their memory, and its form: a resident class if there is one for it, then a streaming
-// one. why says why it is generic. A class that is not trusted has the generic kernel in
-// its place.
+// their memory, and its form: the first one in which it can train and which is trusted
+// of a resident class, a streaming one and the generic kernel. why says why it is
+// generic.
 func (e *executor) classOf(w wanted) (c class, f form, why, err error) {
 	if e.generic {
 		return class{}, form{}, errors.New("no other was asked for"), nil
@@ -83,19 +83,22 @@ func (e *executor) classOf(w wanted) (c class, f form, why, err error) {
 		d.MemoryBytes = min(d.MemoryBytes, g.device.MemoryBytes)
 		d.SharedPerBlock = min(d.SharedPerBlock, g.device.SharedPerBlock)
 	}
-	if c, f.chain, f.why = residentOf(w, e.precision, d); e.streaming {
-		f = form{why: errors.New("no resident kernel was asked for")}
+	c, chain, not := residentOf(w, e.precision, d)
+	if e.streaming {
+		not = errors.New("no resident kernel was asked for")
 	}
-	if f.why != nil {
-		if c, f.stream, why = streamOf(w, e.precision, d); why != nil {
-			return class{}, form{}, why, nil
+	if not == nil {
+		if not, err = e.refused(c); not == nil || err != nil {
+			return c, form{chain: chain}, nil, err
 		}
 	}
-	refusal, err := e.refused(c)
-	if err != nil || refusal != "" {
-		return class{}, form{}, errors.New(refusal), err
+	c, stream, why := streamOf(w, e.precision, d)
+	if why == nil {
+		if why, err = e.refused(c); why == nil || err != nil {
+			return c, form{stream: stream, why: not}, nil, err
+		}
 	}
-	return c, f, nil, nil
+	return class{}, form{}, why, nil
 }
 
 // refusals are the classes of the executor's precision that are not trusted on its
@@ -106,14 +109,14 @@ func (e *executor) refusals() string {
 	}
 	var names []string
 	for _, c := range classes(e.precision) {
-		if why, err := e.refused(c); why != "" || err != nil {
+		if why, err := e.refused(c); why != nil || err != nil {
 			names = append(names, c.String())
 		}
 	}
 	if names == nil {
 		return ""
 	}
-	return ", generic for " + strings.Join(names, ", ")
+	return ", without " + strings.Join(names, ", ")
 }
 
 func (e *executor) Name() string { return "cuda" }
@@ -128,11 +131,21 @@ func (e *executor) Device() string {
 	e.proving.Lock()
 	defer e.proving.Unlock()
 	for _, c := range slices.SortedFunc(maps.Keys(e.proofs), func(a, b class) int { return strings.Compare(a.String(), b.String()) }) {
-		if why := e.proofs[c]; why != "" {
-			text += "; the generic kernel in its place: " + why
+		if why := e.proofs[c]; why != nil {
+			text += fmt.Sprintf("; %s in its place: %s", e.instead(c), why)
 		}
 	}
 	return text
+}
+
+// instead is what trains networks of a class that is refused, as far as that was found
+// out.
+func (e *executor) instead(c class) string {
+	streaming := class{precision: c.precision, slots: c.slots, stream: true}
+	if why, tried := e.proofs[streaming]; c.resident() && tried && why == nil {
+		return "a streaming kernel"
+	}
+	return "the generic kernel"
 }
 
 // arithmetic is the version of what the kernel computes. It goes up when a

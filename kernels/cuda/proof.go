@@ -76,10 +76,10 @@ func driverVersion(d driver.Device) string {
 }
 
 // refused says why a class is not trusted on the executor's devices, or nothing if
-// it is. It fails if that could not be found out.
-func (e *executor) refused(c class) (string, error) {
+// it is. err is set if that could not be found out.
+func (e *executor) refused(c class) (why, err error) {
 	if e.trusting || c.generic() {
-		return "", nil
+		return nil, nil
 	}
 	e.proving.Lock()
 	defer e.proving.Unlock()
@@ -89,15 +89,15 @@ func (e *executor) refused(c class) (string, error) {
 	for _, g := range e.gpus {
 		p, err := prove(g.device, c, e.proofDir)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if p.Failure != "" {
-			e.proofs[c] = fmt.Sprintf("on device %d %s", g.device.Index, p.Failure)
+			e.proofs[c] = fmt.Errorf("on device %d %s", g.device.Index, p.Failure)
 			return e.proofs[c], nil
 		}
 	}
-	e.proofs[c] = ""
-	return "", nil
+	e.proofs[c] = nil
+	return nil, nil
 }
 
 // prove returns the proof that is kept, or tries the class and keeps what comes of

@@ -10,6 +10,7 @@ import (
 
 	"vanilla/graph"
 	"vanilla/graph/ir"
+	"vanilla/internal/conformance"
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/store"
 	"vanilla/kernels"
@@ -49,8 +50,9 @@ func TestProofs(t *testing.T) {
 	}
 }
 
-// A class that differs is not used: its networks train by the generic kernel, the
-// arithmetic says so, and so does the device's name.
+// A class that differs is not used: its networks train by a streaming kernel, and if
+// that differs too, by the generic one. The arithmetic says so, and so does the
+// device's name.
 func TestRefusedClass(t *testing.T) {
 	p := chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 10)
 	sgd := kernels.Optimizer{Name: "sgd"}
@@ -60,51 +62,88 @@ func TestRefusedClass(t *testing.T) {
 	if text := strings.Join(lines, "\n"); err != nil || !strings.Contains(text, "class resident_bf16_0") {
 		t.Fatalf("%s, %v", text, err)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("proofs are kept in %q, %v", files, err)
-	}
-	var kept proof
-	text, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.DecodeObject(text, &kept); err != nil || kept.Failure != "" || kept.Class != "resident_bf16_0" {
-		t.Fatalf("%+v, %v", kept, err)
-	}
-	kept.Failure = "it differs"
-	if text, err = store.EncodeObject(kept); err == nil {
-		err = os.WriteFile(files[0], text, 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
+	resident, streaming := class{units: narrowUnits, precision: BF16}, class{precision: BF16, stream: true}
+	if kept := keptProof(t, dir, resident); kept.Failure != "" {
+		t.Fatalf("%+v", kept)
 	}
 
+	keptProof(t, dir, resident, func(p *proof) { p.Failure = "it differs" })
 	e = careful(t, BF16, dir)
-	if got := e.Arithmetic(); !strings.HasSuffix(got, ", generic for resident_bf16_0") {
+	if got := e.Arithmetic(); !strings.HasSuffix(got, ", without resident_bf16_0") {
 		t.Errorf("the arithmetic is %q", got)
 	}
-	if got := e.Device(); !strings.Contains(got, "the generic kernel in its place: on device 0 it differs") {
+	if got := e.Device(); !strings.HasSuffix(got, "; a streaming kernel in its place: on device 0 it differs") {
 		t.Errorf("the device is %q", got)
 	}
 	lines, err = e.Explain(p, sgd)
-	if text := strings.Join(lines, "\n"); err != nil || !strings.HasPrefix(text, "the generic kernel, because on device 0 it differs") {
+	if text := strings.Join(lines, "\n"); err != nil || !strings.Contains(text, "class stream_bf16_0") || !strings.HasSuffix(text, "no resident one, because on device 0 it differs") {
+		t.Errorf("%s, %v", text, err)
+	}
+	v := conformance.Variant(p, 32)
+	v.Optimizer = sgd
+	q := prepare(t, e, conformance.Data(p, 40), v)
+	if err := q.Advance(t.Context(), []int{2}, nil); err != nil || q.(*population).nets[0].class != streaming {
+		t.Errorf("its class is %s, %v", q.(*population).nets[0].class, err)
+	}
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+
+	keptProof(t, dir, streaming, func(p *proof) { p.Failure = "it is another one" })
+	e = careful(t, BF16, dir)
+	if got := e.Arithmetic(); !strings.HasSuffix(got, ", without resident_bf16_0, stream_bf16_0") {
+		t.Errorf("the arithmetic is %q", got)
+	}
+	if got := e.Device(); !strings.HasSuffix(got, "; the generic kernel in its place: on device 0 it differs; the generic kernel in its place: on device 0 it is another one") {
+		t.Errorf("the device is %q", got)
+	}
+	lines, err = e.Explain(p, sgd)
+	if text := strings.Join(lines, "\n"); err != nil || !strings.HasPrefix(text, "the generic kernel, because on device 0 it is another one") {
 		t.Errorf("%s, %v", text, err)
 	}
 	c, _, why, err := e.classOf(wanted{program: p, optimizer: sgd, batch: 32, examples: 100})
-	if c.resident() || why == nil || err != nil {
+	if !c.generic() || why == nil || err != nil {
 		t.Errorf("its class is %s, %v, %v", c, why, err)
 	}
-	kept.Image = "another"
-	if text, err = store.EncodeObject(kept); err == nil {
-		err = os.WriteFile(files[0], text, 0o644)
+
+	keptProof(t, dir, resident, func(p *proof) { p.Image = "another" })
+	if why, err := careful(t, BF16, dir).refused(resident); why != nil || err != nil {
+		t.Errorf("with another image's proof it is refused: %v, %v", why, err)
 	}
+}
+
+// keptProof is what is kept of a class, and keeps it as the changes make it.
+func keptProof(t *testing.T, dir string, c class, changes ...func(*proof)) proof {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if why, err := careful(t, BF16, dir).refused(class{units: narrowUnits, precision: BF16}); why != "" || err != nil {
-		t.Errorf("with another image's proof it is refused: %q, %v", why, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept proof
+		if err := store.DecodeObject(text, &kept); err != nil {
+			t.Fatal(err)
+		}
+		if kept.Class != c.String() {
+			continue
+		}
+		for _, change := range changes {
+			change(&kept)
+			if text, err = store.EncodeObject(kept); err == nil {
+				err = os.WriteFile(file, text, 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return kept
 	}
+	t.Fatalf("no proof of %s is kept in %q", c, files)
+	return proof{}
 }
 
 // A class that breaks the device when it is tried takes nothing with it: the trial
@@ -114,8 +153,8 @@ func TestBrokenTrial(t *testing.T) {
 	e := careful(t, FP32, "")
 	t.Setenv("VANILLA_STANDIN_FAIL", "launch:1:719")
 	why, err := e.refused(class{units: narrowUnits, precision: FP32})
-	if err != nil || !strings.Contains(why, "failed when it was tried") {
-		t.Errorf("%q, %v", why, err)
+	if err != nil || why == nil || !strings.Contains(why.Error(), "failed when it was tried") {
+		t.Errorf("%v, %v", why, err)
 	}
 	t.Setenv("VANILLA_STANDIN_FAIL", "alloc:1:2")
 	if _, err := e.refused(class{units: narrowUnits, precision: FP32, slots: 1}); err == nil || !strings.Contains(err.Error(), "out of memory") {
