@@ -180,7 +180,7 @@ func (t *table) rows() error {
 				continue
 			}
 		}
-		if err := t.place(waiting); err != nil {
+		if err := t.findLabels(waiting); err != nil {
 			return err
 		}
 		for k, w := range waiting {
@@ -196,7 +196,7 @@ func (t *table) rows() error {
 		waiting = nil
 	}
 	if waiting != nil {
-		if err := t.place(waiting); err != nil {
+		if err := t.findLabels(waiting); err != nil {
 			return err
 		}
 		for k, w := range waiting {
@@ -286,8 +286,8 @@ func (t *table) checkTargets(record []string) error {
 	return nil
 }
 
-// place finds the labels' column by what is in it: text, or more than one value where the other side has but one.
-func (t *table) place(rows [][]string) error {
+// findLabels finds the labels' column by what is in it: text, or more than one value where the other side has but one.
+func (t *table) findLabels(rows [][]string) error {
 	if t.column != "" || t.soft != nil {
 		return nil
 	}

@@ -91,9 +91,9 @@ func (l *labels) classes(o Options) (class []byte, names []string, notes []strin
 		return nil, nil, nil, err
 	}
 	names = own
-	byPlace := false
+	byOrder := false
 	if o.Known > 0 {
-		names, byPlace = joined(o, own)
+		names, byOrder = joined(o, own)
 	}
 	if len(names) > mostClasses {
 		return nil, nil, nil, fmt.Errorf("expected at most %d classes, found %d", mostClasses, len(names))
@@ -102,9 +102,9 @@ func (l *labels) classes(o Options) (class []byte, names []string, notes []strin
 	for c, name := range names {
 		at[name] = c
 	}
-	if byPlace {
+	if byOrder {
 		if known := min(o.Known, len(own)); !o.sameNames(own[:known]) {
-			notes = append(notes, ByPlace+placed(own[:known], o.KnownNames))
+			notes = append(notes, ByOrder+taken(own[:known], o.KnownNames))
 		}
 		clear(at)
 		for c, name := range own {
@@ -187,9 +187,9 @@ func (l *labels) named(numbers []int, numeric bool) ([]string, error) {
 	return names, nil
 }
 
-// ByPlace begins the note that a network's classes and those of the data have other names, and were taken for each other
+// ByOrder begins the note that a network's classes and those of the data have other names, and were taken for each other
 // by their order alone.
-const ByPlace = "classes have other names than the network's, and are taken for its by their order: "
+const ByOrder = "classes have other names than the network's, and are taken for its by their order: "
 
 // sameNames says whether the network's first classes are called so.
 func (o Options) sameNames(names []string) bool {
@@ -201,8 +201,8 @@ func (o Options) sameNames(names []string) bool {
 	return true
 }
 
-// placed says which class is taken for which, the first few of many.
-func placed(own, known []string) string {
+// taken says which class is taken for which, the first few of many.
+func taken(own, known []string) string {
 	var pairs []string
 	for c, name := range own {
 		pairs = append(pairs, fmt.Sprintf("%s for %s", name, ClassName(known, c)))
@@ -220,9 +220,9 @@ func namedLabels(names map[int]string) string {
 }
 
 // joined are a network's classes, followed by those that it does not know. Numbers are those of its classes, unless some of
-// these are called by numbers themselves. Names, where its classes have none, are its first ones, in their order, unless the network is to grow. byPlace says that the
+// these are called by numbers themselves. Names, where its classes have none, are its first ones, in their order, unless the network is to grow. byOrder says that the
 // data's classes are the network's first ones.
-func joined(o Options, names []string) (all []string, byPlace bool) {
+func joined(o Options, names []string) (all []string, byOrder bool) {
 	for c := range o.Known {
 		all = append(all, ClassName(o.KnownNames, c))
 	}

@@ -165,17 +165,17 @@ func TestKnownClasses(t *testing.T) {
 		"same names":         {named, Options{Known: 3, KnownNames: []string{"dog", "cat", "bird"}}, []string{"dog", "cat", "bird"}, []byte{2, 1, 0}},
 		"an unknown one":     {named, Options{Known: 2, KnownNames: []string{"dog", "cat"}}, []string{"dog", "cat", "bird"}, []byte{2, 1, 0}},
 		"fewer":              {named, Options{Known: 4, KnownNames: []string{"ape", "bird", "cat", "dog"}}, []string{"ape", "bird", "cat", "dog"}, []byte{1, 2, 3}},
-		"numbers by place":   {numbered, Options{Known: 3, KnownNames: []string{"a", "b", "c"}}, []string{"a", "b", "c"}, []byte{0, 1, 2}},
+		"numbers by order":   {numbered, Options{Known: 3, KnownNames: []string{"a", "b", "c"}}, []string{"a", "b", "c"}, []byte{0, 1, 2}},
 		"numbers of more":    {numbered, Options{Known: 10}, nil, []byte{0, 1, 2}},
 		"other numbers":      {numbered, Options{Known: 3, KnownNames: []string{"1", "2", "3"}}, []string{"1", "2", "3", "0"}, []byte{3, 0, 1}},
-		"names by place":     {named, Options{Known: 3}, []string{"bird", "cat", "dog"}, []byte{0, 1, 2}},
+		"names by order":     {named, Options{Known: 3}, []string{"bird", "cat", "dog"}, []byte{0, 1, 2}},
 		"names that are new": {named, Options{Known: 3, Grow: true}, []string{"0", "1", "2", "bird", "cat", "dog"}, []byte{3, 4, 5}},
 	} {
 		d := open(t, c.path, c.o)
 		if !slices.Equal(d.Train.Names, c.want) || !bytes.Equal(d.Train.Labels, c.labels) {
 			t.Errorf("%s: names %q and labels %v, want %q and %v", name, d.Train.Names, d.Train.Labels, c.want, c.labels)
 		}
-		if said := slices.ContainsFunc(d.Notes, func(n string) bool { return strings.HasPrefix(n, ByPlace) }); said != strings.Contains(name, "by place") {
+		if said := slices.ContainsFunc(d.Notes, func(n string) bool { return strings.HasPrefix(n, ByOrder) }); said != strings.Contains(name, "by order") {
 			t.Errorf("%s: notes %q", name, d.Notes)
 		}
 	}

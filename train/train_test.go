@@ -128,7 +128,7 @@ func TestFits(t *testing.T) {
 	}
 }
 
-// Members of a population come out as if each had been trained alone, on any
+// Variants of a population come out as if each had been trained alone, on any
 // number of cores.
 func TestRun(t *testing.T) {
 	data := striped(100, 50) // the last batch is a short one

@@ -271,9 +271,9 @@ func roots(n int) []complex128 {
 type bank struct{ edges, blobs [][]float32 }
 
 const (
-	deviations, places, directions = 5, 13, 8
+	deviations, positions, directions = 5, 13, 8
 
-	bankSize = deviations * places * places * (1 + directions) // templates
+	bankSize = deviations * positions * positions * (1 + directions) // templates
 )
 
 // newBank makes templates for images of a size: a blob is a Gaussian, an edge its slope in one of eight directions;
@@ -282,9 +282,9 @@ func newBank(rows, cols int) *bank {
 	b := &bank{}
 	side := float64(max(rows, cols))
 	for _, deviation := range [deviations]float64{side / 20, side / 14, side / 10, side / 7, side / 5} {
-		for py := 1; py <= places; py++ {
-			for px := 1; px <= places; px++ {
-				cy, cx := float64(py*rows)/(places+1)-0.5, float64(px*cols)/(places+1)-0.5
+		for py := 1; py <= positions; py++ {
+			for px := 1; px <= positions; px++ {
+				cy, cx := float64(py*rows)/(positions+1)-0.5, float64(px*cols)/(positions+1)-0.5
 				gaussian := func(i int) (g, dy, dx float64) {
 					dy, dx = (float64(i/cols)-cy)/deviation, (float64(i%cols)-cx)/deviation
 					return math.Exp(-(dy*dy + dx*dx) / 2), dy, dx

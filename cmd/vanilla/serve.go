@@ -96,7 +96,7 @@ func (s *serveFlags) run(ctx context.Context, names []string, stdout, stderr io.
 	}
 	for _, n := range shown {
 		// Numbers are called what one network calls its classes where all do.
-		if s.data.placed && like.Classes != nil && !slices.Equal(n.Model.Classes, like.Classes) {
+		if s.data.byOrder && like.Classes != nil && !slices.Equal(n.Model.Classes, like.Classes) {
 			data.Train.Names, data.Test.Names = nil, nil
 		}
 		unfit := suits(data, s.data.name, n.Model, n.Name)

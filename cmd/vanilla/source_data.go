@@ -33,7 +33,7 @@ type dataSource struct {
 	labelColumn  string
 	flags        *pflag.FlagSet // of the command, once it runs; what is not given there is as the model says
 	stderr       io.Writer
-	placed       bool // the classes of the data that were loaded were taken for a model's by their order
+	byOrder      bool // the classes of the data that were loaded were taken for a model's by their order
 }
 
 // of takes the flags of the command that runs, which may differ from what a model says, and where it says what is odd.
@@ -167,7 +167,7 @@ func (d *dataSource) open(ctx context.Context, o dataset.Options) (*dataset.Data
 		var setting *train.SettingError
 		switch {
 		case err == nil:
-			d.sayPlaces(set)
+			d.sayByOrder(set)
 			return set, nil
 		case errors.As(err, &setting):
 			return nil, err
@@ -193,15 +193,15 @@ func mnistsClasses(names []string) error {
 	return nil
 }
 
-// sayPlaces says, whatever else a command says of its data, that classes were taken for a network's by their order alone.
-func (d *dataSource) sayPlaces(set *dataset.Dataset) {
+// sayByOrder says, whatever else a command says of its data, that classes were taken for a network's by their order alone.
+func (d *dataSource) sayByOrder(set *dataset.Dataset) {
 	set.Notes = slices.DeleteFunc(set.Notes, func(note string) bool {
-		places := strings.HasPrefix(note, dataset.ByPlace)
-		d.placed = d.placed || places
-		if places && d.stderr != nil {
+		byOrder := strings.HasPrefix(note, dataset.ByOrder)
+		d.byOrder = d.byOrder || byOrder
+		if byOrder && d.stderr != nil {
 			fmt.Fprintf(d.stderr, "data: %s\n", words.OneLine(note))
 		}
-		return places
+		return byOrder
 	})
 }
 

@@ -8,7 +8,7 @@ constexpr uint32_t STREAM_WARP = 2, STREAM_NOISE = 4;
 // What happens to one image, see kernels.change.
 struct Change {
   int stroke;
-  int u, ux, uy, v, vx, vy; // places, in 65536ths of a pixel
+  int u, ux, uy, v, vx, vy; // positions, in 65536ths of a pixel
   uint32_t windows;         // where in the field displacements begin, a byte each: across x and y, down x and y
 };
 
@@ -64,7 +64,7 @@ __device__ inline int thread_stroked(const Job &job, const uint8_t *from, int y,
   return p - (((p - min(min(min(p, left), min(right, above)), below)) * -stroke + 128) >> 8);
 }
 
-// thread_displacement is what a field moves a place by.
+// thread_displacement is what a field moves a position by.
 __device__ inline int thread_displacement(const Job &job, uint32_t window_x, uint32_t window_y, int y, int x) {
   const int16_t *field = reinterpret_cast<const int16_t *>(job.field);
   const int value = field[int64_t(window_y + y) * job.field_stride + window_x + x];

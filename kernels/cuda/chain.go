@@ -26,12 +26,12 @@ type dense struct {
 // other, each with a bias and an activation, a loss at the end, and the gradients
 // that belong to them. It fails with the first thing that is otherwise.
 func matchDense(p *ir.Program) (*dense, error) {
-	m := matcher{p: p, by: make([]*ir.Op, len(p.Values)), place: map[ir.ID]int64{}, param: map[ir.ID]ir.Param{}}
+	m := matcher{p: p, by: make([]*ir.Op, len(p.Values)), offset: map[ir.ID]int64{}, param: map[ir.ID]ir.Param{}}
 	for i := range p.Ops {
 		m.by[p.Ops[i].Out] = &p.Ops[i]
 	}
 	for _, q := range p.Params {
-		m.place[q.Value], m.param[q.Value] = m.floats, q
+		m.offset[q.Value], m.param[q.Value] = m.floats, q
 		m.floats += int64(p.Value(q.Value).Shape.Len(0))
 	}
 	links, loss, err := m.forward()
@@ -51,7 +51,7 @@ func matchDense(p *ir.Program) (*dense, error) {
 	for _, k := range links {
 		shape := p.Value(k.w).Shape
 		d.layers = append(d.layers, packedLayer{
-			Weight: m.place[k.w], Bias: m.place[k.b], In: int32(shape.Cols), Out: int32(shape.Rows), Activation: int32(k.act),
+			Weight: m.offset[k.w], Bias: m.offset[k.b], In: int32(shape.Cols), Out: int32(shape.Rows), Activation: int32(k.act),
 		})
 	}
 	return d, nil
@@ -75,7 +75,7 @@ func matchChain(p *ir.Program) (*packedChain, error) {
 type matcher struct {
 	p      *ir.Program
 	by     []*ir.Op // the operation that computes a value
-	place  map[ir.ID]int64
+	offset map[ir.ID]int64
 	param  map[ir.ID]ir.Param
 	floats int64
 }

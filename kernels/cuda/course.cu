@@ -6,7 +6,7 @@
 
 // What a training job's steps have to do with each other. The job of the same number has the rest.
 struct Course {
-  double peak;         // the largest step size
+  double peak;         // the largest learning rate
   double beta1, beta2; // Adam's
   double share;        // of an epoch's last, maybe short batch in the sum of losses: examples by those of a full one
   int64_t factors;     // index of what multiplies peak in the first steps after the warm-up; it may lie before the table
@@ -15,7 +15,7 @@ struct Course {
   int32_t warmup;      // steps
   int32_t hold;        // for how many steps a factor stays
   int32_t per_epoch;   // steps
-  float shrinking;     // of weights, by AdamW, in a step of size 1
+  float shrinking;     // of weights, by AdamW, at a learning rate of 1
 };
 static_assert(sizeof(Course) == 72, "course.go");
 
@@ -41,8 +41,8 @@ __device__ inline double thread_power(double x, int n) {
   return ldexp(result, exponent);
 }
 
-// thread_step_size is kernels.Schedule.At.
-__device__ inline float thread_step_size(const Course &c, const double *factors, int step) {
+// thread_lr is kernels.Schedule.At.
+__device__ inline float thread_lr(const Course &c, const double *factors, int step) {
   if (step < c.warmup) return __double2float_rn(__ddiv_rn(__dmul_rn(c.peak, double(step + 1)), double(c.warmup)));
   return __double2float_rn(__dmul_rn(c.peak, factors[c.factors + (step - c.warmup) / c.hold]));
 }
@@ -56,11 +56,11 @@ extern "C" __global__ void __launch_bounds__(256) kernel_scalars(const Launch *l
     Scalars *scalars = reinterpret_cast<Scalars *>(launch->scalars) + job.scalars;
     for (int i = int(threadIdx.x); i < job.steps; i += int(blockDim.x)) {
       const int step = job.step + i;
-      const float size = thread_step_size(c, factors, step);
-      Scalars now = {size, 0, 0, __fsub_rn(1.0f, __fmul_rn(size, c.shrinking))};
+      const float lr = thread_lr(c, factors, step);
+      Scalars now = {lr, 0, 0, __fsub_rn(1.0f, __fmul_rn(lr, c.shrinking))};
       if (job.optimizer == OPTIMIZER_ADAM) {
         const double share1 = __dsub_rn(1.0, thread_power(c.beta1, step + 1)), share2 = __dsub_rn(1.0, thread_power(c.beta2, step + 1));
-        now.rate = __double2float_rn(__ddiv_rn(double(size), share1));
+        now.rate = __double2float_rn(__ddiv_rn(double(lr), share1));
         now.root = __double2float_rn(__dsqrt_rn(share2));
       }
       scalars[i] = now;

@@ -13,13 +13,13 @@ import (
 
 // scalarsOf is what kernels.Update derives from a step alone: what course.cu must
 // compute.
-func scalarsOf(o kernels.Optimizer, stepSize float32, t int) packedScalars {
+func scalarsOf(o kernels.Optimizer, lr float32, t int) packedScalars {
 	_, shrunk := o.Decay(false)
-	s := packedScalars{StepSize: stepSize, Shrink: 1 - float32(stepSize*float32(shrunk))}
+	s := packedScalars{LR: lr, Shrink: 1 - float32(lr*float32(shrunk))}
 	if o.Rule() == kernels.Adam {
 		share1 := 1 - math.Pow(o.Beta1, float64(t+1))
 		share2 := 1 - math.Pow(o.Beta2, float64(t+1))
-		s.Rate, s.Root = float32(float64(stepSize)/share1), float32(math.Sqrt(share2))
+		s.Rate, s.Root = float32(float64(lr)/share1), float32(math.Sqrt(share2))
 	}
 	return s
 }

@@ -60,7 +60,7 @@ struct Op {
   int32_t unused;
 };
 
-// The elements of a value in an order of their own: element i has the place offset + the sum of its coordinates times their
+// The elements of a value in an order of their own: element i is at offset + the sum of its coordinates times their
 // strides, where the coordinates are i's digits to the base of the extents. No axes: one element for every i.
 constexpr int MAX_AXES = 6;
 
@@ -81,7 +81,7 @@ struct Tensor {
   int32_t stream;    // CODE_RANDOM: of the seed
   int32_t unused;
   int32_t extent[6]; // windows: b, oh, ow, ch, kh, kw
-  int32_t place[8];  // windows: height, width, padding, stride, dilation; CODE_MATMUL: see block_matmul
+  int32_t geometry[8]; // windows: height, width, padding, stride, dilation; CODE_MATMUL: see block_matmul
 };
 
 // Where a map's instruction finds an operand.
@@ -108,19 +108,19 @@ struct Array {
 };
 
 // Where an array lives while the network trains: as in Operand.
-struct Place {
+struct Location {
   int64_t offset;
   int32_t space, unused;
 };
 
 // A parameter's update.
 struct Param {
-  Place gradient, weights, slot0, slot1; // the last two where the optimizer has them
+  Location gradient, weights, slot0, slot1; // the last two where the optimizer has them
   int32_t length;
   int32_t bias; // 1: decay leaves it alone
 };
 
-// A program with a place for each of its values. Networks that differ only in numbers share one.
+// A program with a location for each of its values. Networks that differ only in numbers share one.
 struct Plan {
   Operand input;  // room for the batch's bytes, a row per example; not for JOB_FORWARD
   Operand labels; // room for the batch's labels, integers; not for JOB_FORWARD
@@ -176,10 +176,10 @@ struct Job {
   int32_t unused;
 };
 
-// What depends on the step alone. The host computes it, in float64 where kernels.Update does.
+// What depends on the step alone. course.cu computes it, in float64 where kernels.Update does.
 struct Scalars {
-  float step_size;
-  float rate;   // Adam: the step size, corrected for what is missing in the mean of gradients
+  float lr;
+  float rate;   // Adam: the learning rate, corrected for what is missing in the mean of gradients
   float root;   // Adam: the root of what is not missing in the mean of their squares
   float shrink; // what AdamW multiplies weights by
 };
@@ -213,12 +213,12 @@ struct Chain {
 
 // A chain as streaming kernels see it: what Launch's plans are for them, and its ops the layers.
 struct StreamLayer {
-  int64_t weight, bias;           // in floats from the beginning of the network's state
-  int64_t tiles;                  // where the weights are while the network trains, in floats from the beginning of the block's work
-  Place biases, outputs, deltas;  // where these are: SPACE_WORK or SPACE_SHARED
+  int64_t weight, bias;              // in floats from the beginning of the network's state
+  int64_t tiles;                     // where the weights are while the network trains, in floats from the beginning of the block's work
+  Location biases, outputs, deltas;  // where these are: SPACE_WORK or SPACE_SHARED
   int32_t in, out;
   int32_t activation;
-  int32_t splits, back_splits;    // warps that share a tile's sums, forward and on the way back: 1, 2, 4 or 8
+  int32_t splits, back_splits;       // warps that share a tile's sums, forward and on the way back: 1, 2, 4 or 8
   int32_t unused;
 };
 
@@ -250,8 +250,8 @@ struct Launch {
   int32_t unused;
 };
 
-static_assert(sizeof(Operand) == 24 && sizeof(Op) == 120 && sizeof(Array) == 24 && sizeof(Param) == 72 && sizeof(Place) == 16, "pack.go");
-static_assert(sizeof(Plan) == 152 && sizeof(Job) == 208 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "pack.go");
-static_assert(sizeof(Launch) == 136 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "pack.go");
-static_assert(sizeof(StreamLayer) == 96 && sizeof(StreamPlan) == 72, "pack.go");
-static_assert(sizeof(View) == 64 && sizeof(Tensor) == 104 && sizeof(Source) == 12 && sizeof(Instruction) == 36, "pack.go");
+static_assert(sizeof(Operand) == 24 && sizeof(Op) == 120 && sizeof(Array) == 24 && sizeof(Param) == 72 && sizeof(Location) == 16, "format.go");
+static_assert(sizeof(Plan) == 152 && sizeof(Job) == 208 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "format.go");
+static_assert(sizeof(Launch) == 136 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "format.go");
+static_assert(sizeof(StreamLayer) == 96 && sizeof(StreamPlan) == 72, "format.go");
+static_assert(sizeof(View) == 64 && sizeof(Tensor) == 104 && sizeof(Source) == 12 && sizeof(Instruction) == 36, "format.go");

@@ -57,7 +57,7 @@ type packedTensor struct {
 	Instruction, Instructions int32
 	Function, Stream, None    int32
 	Extent                    [6]int32
-	Place                     [8]int32
+	Geometry                  [8]int32
 }
 
 type sourceKind int32
@@ -100,14 +100,14 @@ type packedArray struct {
 	Length        int32
 }
 
-type packedPlace struct {
+type packedLocation struct {
 	Offset int64
 	Space  space
 	None   int32
 }
 
 type packedParam struct {
-	Gradient, Weights, Slot0, Slot1 packedPlace
+	Gradient, Weights, Slot0, Slot1 packedLocation
 	Length, Bias                    int32
 }
 
@@ -151,7 +151,7 @@ type packedJob struct {
 	Gain, FieldStride, None     int32
 }
 
-type packedScalars struct{ StepSize, Rate, Root, Shrink float32 }
+type packedScalars struct{ LR, Rate, Root, Shrink float32 }
 
 type packedResult struct{ Steps, Diverged int32 }
 
@@ -185,7 +185,7 @@ type packedChain struct {
 type packedStreamLayer struct {
 	Weight, Bias            int64 // in floats from the beginning of the state
 	Tiles                   int64 // in floats from the beginning of the block's work
-	Biases, Outputs, Deltas packedPlace
+	Biases, Outputs, Deltas packedLocation
 	In, Out                 int32
 	Activation              int32
 	Splits, BackSplits      int32

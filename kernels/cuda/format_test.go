@@ -26,7 +26,7 @@ func source(t *testing.T, name string) string {
 func TestSizes(t *testing.T) {
 	sizes := map[string]uintptr{
 		"Operand": unsafe.Sizeof(packedOperand{}), "Op": unsafe.Sizeof(packedOp{}), "Array": unsafe.Sizeof(packedArray{}),
-		"Param": unsafe.Sizeof(packedParam{}), "Place": unsafe.Sizeof(packedPlace{}), "Plan": unsafe.Sizeof(packedPlan{}), "Job": unsafe.Sizeof(packedJob{}),
+		"Param": unsafe.Sizeof(packedParam{}), "Location": unsafe.Sizeof(packedLocation{}), "Plan": unsafe.Sizeof(packedPlan{}), "Job": unsafe.Sizeof(packedJob{}),
 		"Scalars": unsafe.Sizeof(packedScalars{}), "Result": unsafe.Sizeof(packedResult{}), "Launch": unsafe.Sizeof(packedLaunch{}),
 		"Layer": unsafe.Sizeof(packedLayer{}), "Chain": unsafe.Sizeof(packedChain{}), "StreamLayer": unsafe.Sizeof(packedStreamLayer{}), "StreamPlan": unsafe.Sizeof(packedStreamPlan{}), "View": unsafe.Sizeof(packedView{}),
 		"Tensor": unsafe.Sizeof(packedTensor{}), "Source": unsafe.Sizeof(packedSource{}), "Instruction": unsafe.Sizeof(packedInstruction{}),

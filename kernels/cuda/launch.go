@@ -26,14 +26,14 @@ import (
 // course.cu makes of the losses. Then the states are copied aside on the device, and
 // from there to page-locked memory of the host while the next launch runs.
 type launch struct {
-	side    int
-	jobs    []packedJob
-	courses []packedCourse
-	members []int   // of the jobs
-	sums    int     // of epochs' losses
-	steps   int     // of all jobs
-	busiest float64 // work of a block
-	began   time.Time
+	side     int
+	jobs     []packedJob
+	courses  []packedCourse
+	variants []int   // of the jobs
+	sums     int     // of epochs' losses
+	steps    int     // of all jobs
+	busiest  float64 // work of a block
+	began    time.Time
 }
 
 // packedControl is what a launch begins with on the device.
@@ -72,7 +72,7 @@ func (t *training) run(ctx context.Context, v *wave) error {
 	}
 }
 
-// begin starts the members' next launch, costliest first. There is none if all will
+// begin starts the variants' next launch, costliest first. There is none if all will
 // have arrived. Where the device has no memory for its steps, it has fewer.
 func (v *wave) begin(data *kernels.Data) (*launch, error) {
 	if v.budget == 0 {
@@ -91,8 +91,8 @@ func (v *wave) begin(data *kernels.Data) (*launch, error) {
 		if err != nil {
 			return nil, err
 		}
-		for k, i := range l.members {
-			v.members[i].planned += int(l.jobs[k].Steps)
+		for k, i := range l.variants {
+			v.variants[i].planned += int(l.jobs[k].Steps)
 		}
 		v.side = 1 - v.side
 		return l, nil
@@ -102,31 +102,31 @@ func (v *wave) begin(data *kernels.Data) (*launch, error) {
 // compose decides on the steps of the next launch.
 func (v *wave) compose(data *kernels.Data) *launch {
 	l := &launch{side: v.side}
-	for k := range v.members {
-		if m := &v.members[k]; !m.diverged && m.planned < m.until {
-			l.members = append(l.members, k)
+	for k := range v.variants {
+		if m := &v.variants[k]; !m.diverged && m.planned < m.until {
+			l.variants = append(l.variants, k)
 		}
 	}
-	pace, share := v.pace(v.class), v.budget/max(1, len(l.members))
-	steps := make([]int, len(v.members))
+	pace, share := v.pace(v.class), v.budget/max(1, len(l.variants))
+	steps := make([]int, len(v.variants))
 	var total, largest float64
-	for _, k := range l.members {
-		m := &v.members[k]
-		most := pace.steps(m.work, len(l.members), v.grid, m.perEpoch)
+	for _, k := range l.variants {
+		m := &v.variants[k]
+		most := pace.steps(m.work, len(l.variants), v.grid, m.perEpoch)
 		steps[k] = min(most, max(1, share), m.until-m.planned)
 		cost := float64(steps[k]) * m.work
 		total, largest = total+cost, max(largest, cost)
 	}
 	l.busiest = max(largest, total/float64(v.grid))
-	slices.SortStableFunc(l.members, func(a, b int) int {
-		return -cmp.Compare(float64(steps[a])*v.members[a].work, float64(steps[b])*v.members[b].work)
+	slices.SortStableFunc(l.variants, func(a, b int) int {
+		return -cmp.Compare(float64(steps[a])*v.variants[a].work, float64(steps[b])*v.variants[b].work)
 	})
-	l.jobs, l.courses = make([]packedJob, len(l.members)), make([]packedCourse, len(l.members))
+	l.jobs, l.courses = make([]packedJob, len(l.variants)), make([]packedCourse, len(l.variants))
 	for _, s := range v.schedules {
 		s.begin()
 	}
-	for k, i := range l.members {
-		m, n := &v.members[i], steps[i]
+	for k, i := range l.variants {
+		m, n := &v.variants[i], steps[i]
 		l.jobs[k] = v.job(m, data, n)
 		l.jobs[k].Scalars, l.jobs[k].Losses = int64(l.steps), int64(l.steps)
 		l.steps += n
@@ -138,11 +138,11 @@ func (v *wave) compose(data *kernels.Data) *launch {
 	return l
 }
 
-// ends is how many epochs end within so many steps from where the member will stand.
-func (m *member) ends(steps int) int { return (m.planned+steps)/m.perEpoch - m.planned/m.perEpoch }
+// ends is how many epochs end within so many steps from where the variant will stand.
+func (m *variant) ends(steps int) int { return (m.planned+steps)/m.perEpoch - m.planned/m.perEpoch }
 
-// job is a member's next steps.
-func (v *wave) job(m *member, data *kernels.Data, steps int) packedJob {
+// job is a variant's next steps.
+func (v *wave) job(m *variant, data *kernels.Data, steps int) packedJob {
 	n := &m.variant
 	j := packedJob{
 		Kind: trainJob, State: uint64(v.training.state.at) + 4*uint64(m.offset), Pixels: uint64(m.images),
@@ -174,8 +174,8 @@ func (v *wave) fill(l *launch) *input {
 		first[s] = int64(len(table) - s.from)
 		table = append(table, s.needed()...)
 	}
-	for k, i := range l.members {
-		l.courses[k].Factors = first[v.members[i].schedule]
+	for k, i := range l.variants {
+		l.courses[k].Factors = first[v.variants[i].schedule]
 	}
 	in.parts = [4][]byte{driver.Bytes(in.control), driver.Bytes(l.jobs), driver.Bytes(l.courses), driver.Bytes(table)}
 	for i, part := range in.parts { // their sizes are multiples of 8 bytes: all are aligned
@@ -296,16 +296,16 @@ func (v *wave) finish(l *launch, examples int) ([]kernels.Report, error) {
 // already, which changes its state on the device alone.
 func (v *wave) take(l *launch, outcome []byte, examples int) ([]kernels.Report, error) {
 	results, sums := driver.Of[packedResult](outcome)[:len(l.jobs)], driver.Of[float64](outcome[l.resultBytes():])
-	for k, i := range l.members {
-		m, j, r := &v.members[i], &l.jobs[k], results[k]
+	for k, i := range l.variants {
+		m, j, r := &v.variants[i], &l.jobs[k], results[k]
 		if m.wave == v && (r.Steps < 1 || r.Steps > j.Steps || r.Diverged == 0 && r.Steps != j.Steps) {
 			return nil, fmt.Errorf("variant %d: the kernel took %d of %d steps", m.number, r.Steps, j.Steps)
 		}
 	}
 	v.keep(l.side)
 	reports := make([]kernels.Report, 0, l.sums-len(l.jobs))
-	for k, i := range l.members {
-		m, r := &v.members[i], results[k]
+	for k, i := range l.variants {
+		m, r := &v.variants[i], results[k]
 		if m.wave != v {
 			continue
 		}
@@ -318,9 +318,9 @@ func (v *wave) take(l *launch, outcome []byte, examples int) ([]kernels.Report, 
 	return reports, nil
 }
 
-// advance counts the steps that a member has taken, and appends a report for every
+// advance counts the steps that a variant has taken, and appends a report for every
 // epoch. sums are those of the epochs' losses, then of the running one's.
-func (m *member) advance(reports []kernels.Report, steps int, diverged bool, sums []float64, examples int) []kernels.Report {
+func (m *variant) advance(reports []kernels.Report, steps int, diverged bool, sums []float64, examples int) []kernels.Report {
 	from := m.step
 	m.step, m.diverged = m.step+steps, diverged
 	report := func(step int, sum float64, diverged bool) {

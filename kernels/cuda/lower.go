@@ -358,7 +358,7 @@ func (w *lowering) tensor(op *ir.Op) {
 			oh, ow = windows[2], windows[3]
 		}
 		t.Extent = [6]int32{int32(image[0]), int32(oh), int32(ow), int32(image[1]), v[0], v[1]}
-		t.Place = [8]int32{int32(image[2]), int32(image[3]), v[2], v[3], v[4], v[5], v[6], v[7]}
+		t.Geometry = [8]int32{int32(image[2]), int32(image[3]), v[2], v[3], v[4], v[5], v[6], v[7]}
 		o.views = append([]strided{w.store(op.Out)}, args...)
 
 	default:
@@ -389,14 +389,14 @@ func (w *lowering) matMul(op *ir.Op, o *operation) {
 		leading[k] = k
 	}
 	rows, cols := a.extents[rowA], b.extents[colB]
-	place := [8]int{rows, cols, cols, 1, a.strides[rowA], a.strides[innerA], b.strides[colB], b.strides[innerB]}
+	geometry := [8]int{rows, cols, cols, 1, a.strides[rowA], a.strides[innerA], b.strides[colB], b.strides[innerB]}
 	o.views = []strided{out.some(leading), a.some(leading), b.some(leading)}
 	if cols > rows { // a tile has more rows
-		place = [8]int{cols, rows, 1, cols, place[6], place[7], place[4], place[5]}
+		geometry = [8]int{cols, rows, 1, cols, geometry[6], geometry[7], geometry[4], geometry[5]}
 		o.views[1], o.views[2] = o.views[2], o.views[1]
 	}
-	for k, v := range place {
-		o.tensor.Place[k] = int32(v)
+	for k, v := range geometry {
+		o.tensor.Geometry[k] = int32(v)
 	}
 	o.tensor.Length, o.tensor.Inner = int32(lengthOf(a.extents[:r])), int32(a.extents[innerA])
 }

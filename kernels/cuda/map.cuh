@@ -75,7 +75,7 @@ __device__ inline void thread_source(const Block &block, const Source &s, const 
     const Elements e = thread_elements(block, view.space, 0);
     thread_each(v, [&](int k) {
       const int i = first + k * WARP;
-      return i < length ? thread_element(e, thread_place(view, i)) : 0.0f;
+      return i < length ? thread_element(e, thread_offset(view, i)) : 0.0f;
     });
     break;
   }
@@ -109,7 +109,7 @@ __device__ __noinline__ void block_map(Block &block, const Tensor &t) {
       float *to = thread_address(block, view.space, 0);
 #pragma unroll
       for (int k = 0; k < MAP_ELEMENTS; k++)
-        if (first + k * WARP < t.length) to[thread_place(view, first + k * WARP)] = v[k];
+        if (first + k * WARP < t.length) to[thread_offset(view, first + k * WARP)] = v[k];
     }
   }
 }

@@ -152,15 +152,15 @@ __device__ __noinline__ void block_dbias(Block &block, const Op &op) {
   }
 }
 
-// block_matmul: products of matrices with strides. place holds rows and columns of each, then the strides of the result's
+// block_matmul: products of matrices with strides. geometry holds rows and columns of each, then the strides of the result's
 // rows and columns, of a's rows and terms, and of b's columns and terms.
 __device__ __noinline__ void block_matmul(Block &block, const Tensor &t) {
   const View *views = reinterpret_cast<const View *>(block.launch.views) + t.view;
   const bool several = t.length > 1; // then views hold the offsets too
   const Elements a = thread_elements(block, views[1].space, several ? 0 : views[1].offset);
   const Elements b = thread_elements(block, views[2].space, several ? 0 : views[2].offset);
-  block_product(block, {{a, t.place[4], t.place[5], t.place[0]}, {b, t.place[6], t.place[7], t.place[1]}, t.inner,
-                        thread_address(block, views[0].space, several ? 0 : views[0].offset), t.place[2], t.place[3], nullptr, nullptr, t.length, views});
+  block_product(block, {{a, t.geometry[4], t.geometry[5], t.geometry[0]}, {b, t.geometry[6], t.geometry[7], t.geometry[1]}, t.inner,
+                        thread_address(block, views[0].space, several ? 0 : views[0].offset), t.geometry[2], t.geometry[3], nullptr, nullptr, t.length, views});
 }
 
 __device__ inline void block_tensor(Block &block, const Op &op) {

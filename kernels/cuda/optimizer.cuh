@@ -11,7 +11,7 @@ struct Update {
   Scalars now; // shrink: of this parameter
 };
 
-__device__ inline float *thread_address(const Block &block, const Place &p) { return thread_address(block, p.space, p.offset); }
+__device__ inline float *thread_address(const Block &block, const Location &p) { return thread_address(block, p.space, p.offset); }
 
 __device__ inline Update thread_updates(const Block &block, const Param &p) {
   const Job &job = block.job;
@@ -26,7 +26,7 @@ __device__ inline Update thread_updates(const Block &block, const Param &p) {
 __device__ inline void thread_updated(const Update &u, float g, float &w, float &slot0, float &slot1) {
   switch (u.optimizer) {
   case OPTIMIZER_SGD:
-    w = __fsub_rn(w, __fmul_rn(u.now.step_size, __fadd_rn(g, __fmul_rn(u.decay, w))));
+    w = __fsub_rn(w, __fmul_rn(u.now.lr, __fadd_rn(g, __fmul_rn(u.decay, w))));
     break;
   case OPTIMIZER_MOMENTUM:
   case OPTIMIZER_NESTEROV: {
@@ -34,7 +34,7 @@ __device__ inline void thread_updated(const Update &u, float g, float &w, float 
     const float velocity = __fadd_rn(__fmul_rn(u.keep, slot0), d);
     slot0 = velocity;
     d = u.optimizer == OPTIMIZER_NESTEROV ? __fadd_rn(d, __fmul_rn(u.keep, velocity)) : velocity;
-    w = __fsub_rn(w, __fmul_rn(u.now.step_size, d));
+    w = __fsub_rn(w, __fmul_rn(u.now.lr, d));
     break;
   }
   case OPTIMIZER_ADAM: {

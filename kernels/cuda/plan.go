@@ -101,7 +101,7 @@ func makePlan(k planKey) (*plan, error) {
 	for i, list := range lists {
 		s.live(list, i)
 	}
-	l.sharedFloats, l.workFloats = s.place(int64(k.sharedFloats))
+	l.sharedFloats, l.workFloats = s.assign(int64(k.sharedFloats))
 	l.rooms = s.rooms
 	if code.Space == sharedSpace {
 		l.head.Code, l.head.CodeOffset = 1, code.Offset
@@ -125,16 +125,16 @@ func makePlan(k planKey) (*plan, error) {
 		l.params = make([]packedParam, len(p.Params))
 		l.head.Updates = int32(len(p.Params) - len(l.updates))
 		for i, q := range p.Params {
-			place := func(array int) packedPlace {
-				return packedPlace{Offset: arrays[array].Offset, Space: arrays[array].Space}
+			location := func(array int) packedLocation {
+				return packedLocation{Offset: arrays[array].Offset, Space: arrays[array].Space}
 			}
-			param := packedParam{Weights: place(i), Length: l.arrays[i].Length}
-			for slot, to := range []*packedPlace{&param.Slot0, &param.Slot1}[:k.slots] {
-				*to = place((slot+1)*len(p.Params) + i)
+			param := packedParam{Weights: location(i), Length: l.arrays[i].Length}
+			for slot, to := range []*packedLocation{&param.Slot0, &param.Slot1}[:k.slots] {
+				*to = location((slot+1)*len(p.Params) + i)
 			}
 			if _, ok := l.updates[q.Grad]; !ok {
 				at := s.operand(*first.seen[q.Grad])
-				param.Gradient = packedPlace{Offset: at.Offset, Space: at.Space}
+				param.Gradient = packedLocation{Offset: at.Offset, Space: at.Space}
 			}
 			if q.Bias {
 				param.Bias = 1

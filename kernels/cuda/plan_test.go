@@ -200,7 +200,7 @@ func update(j packedJob, now packedScalars, bias bool, w, g float32, slots [][]f
 	}
 	switch j.Optimizer {
 	case 0:
-		return w - float32(now.StepSize*(g+float32(decay*w)))
+		return w - float32(now.LR*(g+float32(decay*w)))
 	case 1, 2:
 		d := g + float32(decay*w)
 		velocity := float32(j.Keep*slots[0][0]) + d
@@ -209,7 +209,7 @@ func update(j packedJob, now packedScalars, bias bool, w, g float32, slots [][]f
 		} else {
 			d = velocity
 		}
-		return w - float32(now.StepSize*d)
+		return w - float32(now.LR*d)
 	}
 	w *= shrink
 	d := g + float32(decay*w)

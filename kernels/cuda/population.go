@@ -226,7 +226,7 @@ func (t *training) done(i int) bool { return t.nets[i].left(t.until[i]) <= 0 }
 // launch left them.
 func (t *training) wave(ctx context.Context, w *worker, numbers []int) error {
 	t.start(numbers)
-	v, err := t.place(w, numbers)
+	v, err := t.assemble(w, numbers)
 	if err == nil {
 		err = t.run(ctx, v)
 	}

@@ -156,8 +156,8 @@ __device__ inline void warp_tile(Block &block, float (&sum)[4][4], const Factor 
   }
 }
 
-// thread_place is the place of a view's element.
-__device__ inline int64_t thread_place(const View &v, uint32_t i) {
+// thread_offset is the offset of a view's element.
+__device__ inline int64_t thread_offset(const View &v, uint32_t i) {
   int64_t at = v.offset;
   for (int k = v.axes - 1; k > 0; k--) {
     const uint32_t rest = i / uint32_t(v.extent[k]);
@@ -182,9 +182,9 @@ struct Product {
 
 // thread_turn makes of several products the one of that number.
 __device__ inline void thread_turn(const Block &block, Product &p, int i) {
-  p.out = thread_address(block, p.views[0].space, thread_place(p.views[0], i));
-  p.a.elements = thread_elements(block, p.views[1].space, thread_place(p.views[1], i));
-  p.b.elements = thread_elements(block, p.views[2].space, thread_place(p.views[2], i));
+  p.out = thread_address(block, p.views[0].space, thread_offset(p.views[0], i));
+  p.a.elements = thread_elements(block, p.views[1].space, thread_offset(p.views[1], i));
+  p.b.elements = thread_elements(block, p.views[2].space, thread_offset(p.views[2], i));
 }
 
 // thread_product is what a dense layer or one of its gradients computes.

@@ -27,10 +27,10 @@ __device__ __noinline__ void block_reduce(Block &block, const Tensor &t) {
   const int part = thread_index() % parts;
 #pragma unroll 1
   for (int i = thread_index() / parts; i < t.length; i += THREADS / parts) {
-    const int64_t from = thread_place(kept, i);
+    const int64_t from = thread_offset(kept, i);
     float v = t.function == FN_SUM ? 0.0f : -INFINITY;
 #pragma unroll 4
-    for (int k = part; k < t.inner; k += parts) v = thread_combine(t.function, v, thread_element(in, from + thread_place(over, k)));
+    for (int k = part; k < t.inner; k += parts) v = thread_combine(t.function, v, thread_element(in, from + thread_offset(over, k)));
     if (parts > 1) v = warp_combine(t.function, v);
     if (whole) {
       if (thread_lane() == 0) block.part[thread_warp()] = v;

@@ -10,12 +10,12 @@
 extern "C" __global__ void __launch_bounds__(256) kernel_rows(const uint8_t *from, uint8_t *to, long long examples, long long features, long long cols, long long shift) {
   const long long row_bytes = (features + 15) / 16 * 16, side = 2 * shift + 1, total = side * side * examples * row_bytes;
   for (long long i = blockIdx.x * 256ll + threadIdx.x; i < total; i += gridDim.x * 256ll) {
-    const long long place = i / row_bytes / examples, example = i / row_bytes % examples, pixel = i % row_bytes;
+    const long long move = i / row_bytes / examples, example = i / row_bytes % examples, pixel = i % row_bytes;
     uint8_t v = 0;
     if (shift == 0) {
       if (pixel < features) v = from[example * features + pixel];
     } else if (pixel < features) {
-      const long long y = pixel / cols - (place / side - shift), x = pixel % cols - (place % side - shift);
+      const long long y = pixel / cols - (move / side - shift), x = pixel % cols - (move % side - shift);
       if (y >= 0 && y < features / cols && x >= 0 && x < cols) v = from[example * features + y * cols + x];
     }
     to[i] = v;

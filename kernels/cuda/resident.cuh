@@ -95,13 +95,13 @@ struct Notes {
 
 // Rates are the numbers of an update.
 struct Rates {
-  float step_size, rate, root, shrink, decay, keep, plain, ahead, beta1, beta2, rest1, rest2, epsilon;
+  float lr, rate, root, shrink, decay, keep, plain, ahead, beta1, beta2, rest1, rest2, epsilon;
 };
 
 template <class C> __device__ inline Rates thread_rates(const Notes &notes, const Part &part) {
   const Job &job = notes.job;
   const bool nesterov = job.optimizer == OPTIMIZER_NESTEROV;
-  return {part.now.step_size, part.now.rate, part.now.root, part.now.shrink, job.decay, job.keep,
+  return {part.now.lr, part.now.rate, part.now.root, part.now.shrink, job.decay, job.keep,
           nesterov ? 1.0f : 0.0f, nesterov ? job.keep : 1.0f, job.beta1, job.beta2, job.rest1, job.rest2, job.epsilon};
 }
 
@@ -109,12 +109,12 @@ template <class C> __device__ inline Rates thread_rates(const Notes &notes, cons
 template <class C, bool BIAS> __device__ inline void thread_step(const Rates &r, float g, float &w, float &slot0, float &slot1) {
   if constexpr (C::SLOTS == 0) {
     if constexpr (!BIAS) w *= r.shrink;
-    w -= r.step_size * g;
+    w -= r.lr * g;
   }
   if constexpr (C::SLOTS == 1) {
     if constexpr (!BIAS) g += r.decay * w;
     slot0 = r.keep * slot0 + g;
-    w -= r.step_size * (r.plain * g + r.ahead * slot0);
+    w -= r.lr * (r.plain * g + r.ahead * slot0);
   }
   if constexpr (C::SLOTS == 2) {
     if constexpr (!BIAS) {

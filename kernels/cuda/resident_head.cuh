@@ -349,7 +349,7 @@ template <class C> __device__ inline void warp_update(const HeadState<C> &head, 
   // The first layer's deltas are scaled for products with pixels, and carry the step size if they are added.
   const float scale = l ? 1.0f : C::ADDS ? -1 / PIXEL_SCALE : 1 / PIXEL_SCALE;
   Rates bias_rates = rates;
-  if (C::ADDS && l == 0) bias_rates.step_size = 1;
+  if (C::ADDS && l == 0) bias_rates.lr = 1;
   if (bias.template step<true>(float4{b[0][0] * scale, b[0][1] * scale, b[1][0] * scale, b[1][1] * scale}, bias_rates, flags))
     bias.at[0] = l == chain.depth - 1 ? thread_mask_outputs<C>(chain.layers[l], bias.w) : bias.w;
   if (l == 0) return;
@@ -373,7 +373,7 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
     label[r] = notes.label[part & 3][row];
     share[r] = row < notes.part[part & 3].count ? notes.part[part & 3].share : 0.0f;
   }
-  const float first_scale = C::ADDS ? -PIXEL_SCALE * notes.part[part & 3].now.step_size : PIXEL_SCALE;
+  const float first_scale = C::ADDS ? -PIXEL_SCALE * notes.part[part & 3].now.lr : PIXEL_SCALE;
 
   warp_barrier_sync(BARRIER_SUMS, C::THREADS); //@ step only=head region=sum
   Matrix<C> z, slope;

@@ -97,7 +97,7 @@ __device__ inline void warp_order(Notes &notes, int part) {
     thread_order_keys(notes.keys, job.order_seed, c.epoch + 1, lane); //@ cold
   if (lane == 0) {
     Scalars now = (reinterpret_cast<const Scalars *>(notes.launch.scalars) + job.scalars)[c.step];
-    if (job.optimizer == OPTIMIZER_SGD) now.shrink = 1 - now.step_size * job.decay;
+    if (job.optimizer == OPTIMIZER_SGD) now.shrink = 1 - now.lr * job.decay;
     if (job.optimizer == OPTIMIZER_ADAM)
       now.root = 1 / now.root; //@ cold=sgd
     notes.part[part & 3] = {now, count, notes.chain.scale / float(c.end - c.begin), (c.from == c.begin ? FIRST : 0) | (last ? LAST : 0), c.step};

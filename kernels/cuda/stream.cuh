@@ -50,7 +50,7 @@ static_assert(sizeof(Stream) <= STREAM_NOTES, "the layers come behind it");
 __device__ inline const StreamLayer &thread_layer(const Stream &s, int l) {
   return reinterpret_cast<const StreamLayer *>(reinterpret_cast<const unsigned char *>(s.shared) + s.plan.layers)[l];
 }
-__device__ inline float *thread_address(const Stream &s, const Place &p) { return (p.space == SPACE_SHARED ? s.shared : s.work) + p.offset; }
+__device__ inline float *thread_address(const Stream &s, const Location &p) { return (p.space == SPACE_SHARED ? s.shared : s.work) + p.offset; }
 __device__ inline float4 *thread_sums(const Stream &s, int warp) {
   return reinterpret_cast<float4 *>(reinterpret_cast<unsigned char *>(s.shared) + s.plan.sums) + warp * 4 * WARP + thread_lane();
 }
@@ -92,6 +92,6 @@ __device__ inline uint4 warp_transposed(const uint4 &v) {
 
 __device__ inline Rates thread_rates(const Job &job, const Part &part) {
   const bool nesterov = job.optimizer == OPTIMIZER_NESTEROV;
-  return {part.now.step_size, part.now.rate, part.now.root, part.now.shrink, job.decay, job.keep,
+  return {part.now.lr, part.now.rate, part.now.root, part.now.shrink, job.decay, job.keep,
           nesterov ? 1.0f : 0.0f, nesterov ? job.keep : 1.0f, job.beta1, job.beta2, job.rest1, job.rest2, job.epsilon};
 }

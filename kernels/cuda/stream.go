@@ -26,7 +26,7 @@ const (
 // some 3 KB in the first two cases, 6 in the last.
 var streamSlots = [...]int32{4, 3, 2}
 
-// streamPlan is a chain of dense layers with a place for everything: what a streaming
+// streamPlan is a chain of dense layers with memory for everything: what a streaming
 // kernel reads of a network, and what it needs for it.
 type streamPlan struct {
 	head        packedStreamPlan // without the index of the first layer
@@ -38,7 +38,7 @@ type streamPlan struct {
 // tiles is how many tiles of 16 hold so many.
 func tiles(n int32) int { return (int(n) + 15) / 16 }
 
-// planStream gives everything a place. A part of a batch has as many rows as a batch,
+// planStream gives everything its memory. A part of a batch has as many rows as a batch,
 // up to 128, or fewer where the pixels of so many do not fit into shared memory. There
 // the matrices of a part go, smallest first, and the rest to global memory. Sums depend
 // on the rows of a part alone. It fails if not even the pixels of 32 rows fit.
@@ -56,13 +56,13 @@ func planStream(d *dense, c class, batch, shared int) (*streamPlan, error) {
 	if most == 1 && h.Buffers == 2 {
 		h.Fused = 1
 	}
-	s.placeLayers(d, c, shared)
+	s.assignLayers(d, c, shared)
 	return s, nil
 }
 
 // fit chooses how many rows a part has, as many as fit for batches of most times 32, how
-// many places there are for pixels and how many tiles a warp has under way, and gives
-// them places. It returns the bytes that this takes, of the least that can be chosen if
+// many buffers there are for pixels and how many tiles a warp has under way, and assigns
+// them memory. It returns the bytes that this takes, of the least that can be chosen if
 // not even that fits.
 func (h *packedStreamPlan) fit(most, slots, shared int) int {
 	var bytes int
@@ -73,7 +73,7 @@ func (h *packedStreamPlan) fit(most, slots, shared int) int {
 		}
 		for h.Buffers = 2; h.Buffers > 0; h.Buffers-- {
 			for h.Slots = streamSlots[slots]; h.Slots > 0; h.Slots-- {
-				if bytes = h.place(); bytes <= shared {
+				if bytes = h.assign(); bytes <= shared {
 					return bytes
 				}
 			}
@@ -82,9 +82,9 @@ func (h *packedStreamPlan) fit(most, slots, shared int) int {
 	return bytes
 }
 
-// place gives places in shared memory to what must be there and returns how many bytes
+// assign finds room in shared memory for what must be there and returns how many bytes
 // that takes.
-func (h *packedStreamPlan) place() int {
+func (h *packedStreamPlan) assign() int {
 	at := streamNotes
 	take := func(to *int32, bytes int) {
 		*to = int32(at)
@@ -99,12 +99,12 @@ func (h *packedStreamPlan) place() int {
 	return at
 }
 
-// placeLayers gives places to the layers' weights, in global memory, and to their biases
-// and matrices.
-func (s *streamPlan) placeLayers(d *dense, c class, shared int) {
+// assignLayers finds memory for the layers' weights, in global memory, and for their
+// biases and matrices.
+func (s *streamPlan) assignLayers(d *dense, c class, shared int) {
 	h := &s.head
 	type room struct {
-		to     *packedPlace
+		to     *packedLocation
 		floats int64
 	}
 	var rooms []room
@@ -128,10 +128,10 @@ func (s *streamPlan) placeLayers(d *dense, c class, shared int) {
 	slices.SortStableFunc(rooms, func(a, b room) int { return int(a.floats - b.floats) })
 	for _, r := range rooms {
 		if s.sharedBytes+int(4*r.floats) <= shared {
-			*r.to = packedPlace{Offset: int64(s.sharedBytes / 4), Space: sharedSpace}
+			*r.to = packedLocation{Offset: int64(s.sharedBytes / 4), Space: sharedSpace}
 			s.sharedBytes += int(4 * r.floats)
 		} else {
-			*r.to = packedPlace{Offset: s.workFloats, Space: workSpace}
+			*r.to = packedLocation{Offset: s.workFloats, Space: workSpace}
 			s.workFloats += r.floats
 		}
 	}
@@ -190,10 +190,10 @@ func (s *streamPlan) lines(p *ir.Program, o kernels.Optimizer, c class) []string
 			text += " three times a step"
 		}
 		for _, m := range []struct {
-			name  string
-			place packedPlace
+			name     string
+			location packedLocation
 		}{{"outputs", l.Outputs}, {"deltas", l.Deltas}} {
-			if m.place.Space == workSpace {
+			if m.location.Space == workSpace {
 				text += fmt.Sprintf(", %s are in global memory", m.name)
 			}
 		}

@@ -19,7 +19,7 @@ __device__ inline void warp_part(Stream &s, int part) {
   if (ends && lane < ORDER_ROUNDS / 4) thread_order_keys(s.keys, job.order_seed, c.epoch + 1, lane);
   if (lane == 0) {
     Scalars now = (reinterpret_cast<const Scalars *>(s.launch.scalars) + job.scalars)[c.step];
-    if (job.optimizer == OPTIMIZER_SGD) now.shrink = 1 - now.step_size * job.decay;
+    if (job.optimizer == OPTIMIZER_SGD) now.shrink = 1 - now.lr * job.decay;
     if (job.optimizer == OPTIMIZER_ADAM) now.root = 1 / now.root;
     s.part[slot] = {now, count, s.plan.scale / float(c.end - c.begin), (c.from == c.begin ? FIRST : 0) | (last ? LAST : 0), c.step};
     s.epoch[slot] = c.epoch;

@@ -247,12 +247,12 @@ func checkStreamPlan(t *testing.T, s *streamPlan, slots, batch, shared int) {
 	inShared(h.Ring, streamWarps*int64(h.Slots)*int64(h.Arrays)*tileBytes)
 	inShared(h.Sums, streamWarps*2*tileBytes)
 	inShared(h.Logits, rows*int64(h.LogitsRow)*4)
-	place := func(p packedPlace, bytes int64) {
+	place := func(p packedLocation, bytes int64) {
 		in[p.Space] = append(in[p.Space], span{4 * p.Offset, 4*p.Offset + bytes})
 	}
 	for i, l := range s.layers {
 		out := int64(tiles(l.Out))
-		place(packedPlace{Offset: l.Tiles, Space: workSpace}, int64(tiles(l.In))*out*int64(h.Arrays)*tileBytes)
+		place(packedLocation{Offset: l.Tiles, Space: workSpace}, int64(tiles(l.In))*out*int64(h.Arrays)*tileBytes)
 		place(l.Biases, int64(h.Arrays)*out*16*4)
 		place(l.Deltas, rows/16*out*tileBytes)
 		if i < len(s.layers)-1 {

@@ -18,10 +18,10 @@ type wave struct {
 	class     class
 	kernel    *driver.Function
 	program   packedLaunch // with the addresses of the plans, or of what the class has in their place
-	members   []member
+	variants  []variant
 	schedules []*factors
 	floats    int // of all states
-	// sharedFloats and workFloats are the most that a plan of a member needs in a
+	// sharedFloats and workFloats are the most that a plan of a variant needs in a
 	// block, grid is how many blocks run at a time.
 	sharedFloats, workFloats int64
 	grid                     int
@@ -31,8 +31,8 @@ type wave struct {
 	finished time.Time // the launch before
 }
 
-// member is a network of a wave.
-type member struct {
+// variant is a network of a wave, with what its launches need to know.
+type variant struct {
 	*network
 	number   int // of the variant
 	offset   int // of its state, in floats
@@ -47,12 +47,12 @@ type member struct {
 	planned, until int
 }
 
-// place makes a wave of networks, whose states it copies to the device unless they
+// assemble makes a wave of networks, whose states it copies to the device unless they
 // are there.
-func (t *training) place(w *worker, numbers []int) (*wave, error) {
+func (t *training) assemble(w *worker, numbers []int) (*wave, error) {
 	if v := w.wave; v != nil && !slices.ContainsFunc(numbers, func(i int) bool { return t.nets[i].wave != v }) {
-		for k := range v.members {
-			m := &v.members[k]
+		for k := range v.variants {
+			m := &v.variants[k]
 			m.planned, m.until = m.step, t.until[m.number]
 		}
 		return v, nil
@@ -67,7 +67,7 @@ func (t *training) place(w *worker, numbers []int) (*wave, error) {
 	schedules := map[factorsKey]*factors{}
 	for _, i := range numbers {
 		n := &t.nets[i]
-		m := member{network: n, number: i, offset: v.floats, length: n.stateFloats(), work: n.stepWork(), planned: n.step, until: t.until[i]}
+		m := variant{network: n, number: i, offset: v.floats, length: n.stateFloats(), work: n.stepWork(), planned: n.step, until: t.until[i]}
 		if m.plan, err = v.plan(n, &program, t.data.Train.Len()); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
@@ -83,7 +83,7 @@ func (t *training) place(w *worker, numbers []int) (*wave, error) {
 			v.schedules = append(v.schedules, schedules[key])
 		}
 		m.schedule = schedules[key]
-		v.members = append(v.members, m)
+		v.variants = append(v.variants, m)
 		v.floats += m.length
 	}
 	if err := v.copyIn(); err != nil {
@@ -96,12 +96,12 @@ func (t *training) place(w *worker, numbers []int) (*wave, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.grid, err = w.fitWork(&w.training.work, min(blocks, len(v.members)), v.workFloats); err != nil {
+	if v.grid, err = w.fitWork(&w.training.work, min(blocks, len(v.variants)), v.workFloats); err != nil {
 		return nil, err
 	}
 	w.wave = v
-	for k := range v.members {
-		v.members[k].wave = v
+	for k := range v.variants {
+		v.variants[k].wave = v
 	}
 	return v, nil
 }
@@ -125,7 +125,7 @@ func (v *wave) plan(n *network, program *program, examples int) (int32, error) {
 	return program.add(made), nil
 }
 
-// copyIn copies the members' states to the device.
+// copyIn copies the variants' states to the device.
 func (v *wave) copyIn() error {
 	r := &v.training
 	if err := r.open(v.context); err != nil {
@@ -142,9 +142,9 @@ func (v *wave) copyIn() error {
 			return err
 		}
 	}
-	carried := make([]float64, len(v.members))
-	for k := range v.members {
-		m := &v.members[k]
+	carried := make([]float64, len(v.variants))
+	for k := range v.variants {
+		m := &v.variants[k]
 		copy(r.states[0].floats()[m.offset:], m.numbers)
 		carried[k] = m.lossSum
 	}
@@ -155,15 +155,15 @@ func (v *wave) copyIn() error {
 	return v.context.CopyIn(r.state.at, r.states[0].memory[:bytes])
 }
 
-// forget ends a wave: its members' states are the host's alone. Launches under way
+// forget ends a wave: its variants' states are the host's alone. Launches under way
 // come to their end, and nothing is known of them.
 func (w *worker) forget() {
 	v := w.wave
 	if v == nil {
 		return
 	}
-	for k := range v.members {
-		if m := &v.members[k]; m.wave == v {
+	for k := range v.variants {
+		if m := &v.variants[k]; m.wave == v {
 			m.own()
 			m.network.wave = nil
 		}
@@ -172,27 +172,27 @@ func (w *worker) forget() {
 	_ = w.context.Synchronize() // what failed was reported, or is by the next call
 }
 
-// keep makes the members' states those in one side's memory.
+// keep makes the variants' states those in one side's memory.
 func (v *wave) keep(side int) {
 	all := v.training.states[side].floats()
-	for k := range v.members {
-		if m := &v.members[k]; m.wave == v {
+	for k := range v.variants {
+		if m := &v.variants[k]; m.wave == v {
 			m.numbers = all[m.offset : m.offset+m.length]
 		}
 	}
 }
 
 // leave takes a network out, whose state on the device is not the one to go on from.
-func (m *member) leave() {
+func (m *variant) leave() {
 	m.own()
 	m.network.wave = nil
 }
 
-// offsetOf is where a member's state begins on the device, in floats.
+// offsetOf is where a variant's state begins on the device, in floats.
 func (v *wave) offsetOf(n *network) int {
-	for k := range v.members {
-		if v.members[k].network == n {
-			return v.members[k].offset
+	for k := range v.variants {
+		if v.variants[k].network == n {
+			return v.variants[k].offset
 		}
 	}
 	panic("the network is not of the wave")

@@ -355,10 +355,10 @@ func BenchmarkHost(b *testing.B) {
 					schedules[key] = newFactors(key)
 					v.schedules = append(v.schedules, schedules[key])
 				}
-				v.members = append(v.members, member{network: &nets[i], number: i, length: nets[i].stateFloats(), schedule: schedules[key], work: nets[i].stepWork(), until: math.MaxInt32})
+				v.variants = append(v.variants, variant{network: &nets[i], number: i, length: nets[i].stateFloats(), schedule: schedules[key], work: nets[i].stepWork(), until: math.MaxInt32})
 			}
 			epochs := perSecond * sliceSeconds / networks
-			*w.pace(class{}) = pace(epochs * perEpoch * v.members[0].work * networks / float64(v.grid))
+			*w.pace(class{}) = pace(epochs * perEpoch * v.variants[0].work * networks / float64(v.grid))
 			memory := make([]byte, 8<<20)
 			outcome := make([]byte, 4<<20)
 			w.training.states[0].memory, w.training.states[1].memory = make([]byte, 4*nets[0].stateFloats()), make([]byte, 4*nets[0].stateFloats())
@@ -368,8 +368,8 @@ func BenchmarkHost(b *testing.B) {
 				l := v.compose(data)
 				in := v.fill(l)
 				in.write(memory[:in.bytes])
-				for k, i := range l.members {
-					v.members[i].planned += int(l.jobs[k].Steps)
+				for k, i := range l.variants {
+					v.variants[i].planned += int(l.jobs[k].Steps)
 				}
 				v.side = 1 - v.side
 				b.StopTimer()

@@ -9,8 +9,8 @@ struct Windows {
 };
 
 __device__ inline Windows thread_windows(const Tensor &t) {
-  return {t.extent[0], t.extent[1], t.extent[2], t.extent[3], t.extent[4], t.extent[5], t.place[0],
-          t.place[1], t.place[2], t.place[3], t.place[4], t.place[5], t.place[6], t.place[7]};
+  return {t.extent[0], t.extent[1], t.extent[2], t.extent[3], t.extent[4], t.extent[5], t.geometry[0],
+          t.geometry[1], t.geometry[2], t.geometry[3], t.geometry[4], t.geometry[5], t.geometry[6], t.geometry[7]};
 }
 
 // thread_operand are the elements of a whole operand, the k-th.
@@ -76,7 +76,7 @@ __device__ __noinline__ void block_col2im(Block &block, const Tensor &t) {
   }
 }
 
-// thread_largest is the first largest pixel of a window of a plane, by its place in the image.
+// thread_largest is the first largest pixel of a window of a plane, by its index in the image.
 __device__ inline int64_t thread_largest(const Windows &w, const Elements &image, int plane, int oy, int ox, float *largest) {
   int64_t best = -1;
   for (int ky = 0; ky < w.kh; ky++)

@@ -83,8 +83,8 @@ func (r *Report) Summary() Summary {
 		last := v.Last()
 		at := rank[v.Index]
 		var own *int
-		if place := at + 1; !last.Diverged && r.Points[at].Validation() != nil {
-			own = &place
+		if rank := at + 1; !last.Diverged && r.Points[at].Validation() != nil {
+			own = &rank
 		}
 		command := ""
 		if v.Stage == sweep.Final && v.Status == sweep.Done && len(s.Arithmetics) == 1 && r.Command != nil {

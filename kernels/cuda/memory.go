@@ -26,7 +26,7 @@ func (r *room) meets(q *room) bool {
 	return r.lives[0].meets(q.lives[0]) || r.lives[1].meets(q.lives[1])
 }
 
-// spaces gives rooms places.
+// spaces gives rooms their memory.
 type spaces struct {
 	rooms []*room
 	by    map[base]*room
@@ -64,9 +64,9 @@ func (s *spaces) live(list *lowering, number int) {
 	}
 }
 
-// place gives each room its place, the smallest first, and returns how much shared
+// assign gives each room its memory, the smallest first, and returns how much shared
 // memory and how much of the block's room in global memory they take.
-func (s *spaces) place(shared int64) (sharedFloats, workFloats int64) {
+func (s *spaces) assign(shared int64) (sharedFloats, workFloats int64) {
 	order := slices.Clone(s.rooms)
 	sort.SliceStable(order, func(i, j int) bool { return order[i].floats < order[j].floats })
 	placed := map[space][]*room{}
@@ -93,7 +93,7 @@ func (s *spaces) place(shared int64) (sharedFloats, workFloats int64) {
 	return sharedFloats, workFloats
 }
 
-// free is the first place where a room overlaps with nothing that lives at the same
+// free is the first offset at which a room overlaps with nothing that lives at the same
 // time.
 func free(placed []*room, r *room, most int64) (int64, bool) {
 	var taken []*room
