@@ -12,6 +12,8 @@ package graph
 
 import (
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -54,7 +56,7 @@ func (b Builder) Differentiate(batch int) (g *Graph, err error) {
 	defer building.Unlock()
 	defer func() {
 		if r := recover(); r != nil {
-			g, err = nil, fmt.Errorf("building the graph at batch %d: %v", batch, r)
+			g, err = nil, fmt.Errorf("building the graph at batch %d: %s%v", batch, panicked(r), r)
 		}
 		if err != nil && strings.Contains(err.Error(), "bool ~ float") {
 			err = fmt.Errorf("%w: comparisons give booleans unless they are asked for numbers, as in Gt(a, b, true)", err)
@@ -67,12 +69,59 @@ func (b Builder) Differentiate(batch int) (g *Graph, err error) {
 	if err := g.check(); err != nil {
 		return nil, fmt.Errorf("building the graph at batch %d: %w", batch, err)
 	}
+	for _, n := range g.Expr.ExactSubgraphRoots(g.Loss, g.Output).AllNodes() {
+		if n.Op() != nil && unsupported[kindOf(n.Op())] != "" { // before Gorgonia fails to differentiate it
+			return nil, fmt.Errorf("%s: %s", g.describe(n, batch), unsupported[kindOf(n.Op())])
+		}
+	}
+	if g.Loss.Shape().TotalSize() > 1 {
+		return nil, fmt.Errorf("the loss %s is no number: take the Mean over the examples", g.describe(g.Loss, batch))
+	}
 	if g.Grads == nil {
 		if g.Grads, err = gorgonia.Grad(g.Loss, g.Params...); err != nil {
 			return nil, fmt.Errorf("differentiating the graph: %w", err)
 		}
 	}
 	return g, nil
+}
+
+// panicked says where code went wrong that panics with an error of Go's runtime, which
+// names nothing: the function of Gorgonia, if it is one, and the builder's line.
+func panicked(with any) string {
+	if _, ok := with.(runtime.Error); !ok {
+		return "" // the panic's own text says it, as that of gorgonia.Must
+	}
+	where, inside := "", false
+	stack := make([]uintptr, 64)
+	for frames := runtime.CallersFrames(stack[:runtime.Callers(2, stack)]); ; {
+		f, more := frames.Next()
+		name := f.Function[strings.LastIndex(f.Function, "/")+1:]
+		switch {
+		case name == "runtime.gopanic":
+			inside = true
+		case !inside || strings.HasPrefix(name, "runtime."):
+		case strings.HasPrefix(f.Function, "gorgonia.org/"):
+			if where == "" {
+				where = name + ": "
+			}
+		case name == "graph.Builder.Differentiate": // in Grad: no line of the builder's
+			return where
+		default:
+			return fmt.Sprintf("%s:%d: %s", filepath.Base(f.File), f.Line, where)
+		}
+		if !more {
+			return where
+		}
+	}
+}
+
+// describe says which node that is, as errors do.
+func (g *Graph) describe(n *gorgonia.Node, batch int) string {
+	r := &reading{batch: batch, graph: g, byID: map[int64]*node{}, view: g.Expr.ExactSubgraphRoots(n)}
+	if _, err := r.order(r.view.AllNodes()); err != nil {
+		return n.Name()
+	}
+	return r.describe(r.byID[n.ID()])
 }
 
 // check reports the first thing that a Builder has not set.
@@ -92,17 +141,19 @@ func (g *Graph) check() error {
 	if len(g.Params) == 0 {
 		return fmt.Errorf("the builder set no Params: there is nothing to train")
 	}
-	seen := map[*gorgonia.Node]bool{}
+	seen := map[string]*gorgonia.Node{}
 	for i, p := range g.Params {
 		switch {
 		case p == nil:
 			return fmt.Errorf("the builder set no node for parameter %d of Params", i)
 		case p.Op() != nil:
 			return fmt.Errorf("parameter %d of Params is computed (%v): want an input, as NewMatrix and NewVector make", i, p.Op())
-		case seen[p]:
+		case seen[p.Name()] == p:
 			return fmt.Errorf("parameter %s is in Params twice (Gorgonia makes inputs of one name and shape one node: give each a name of its own)", p.Name())
+		case seen[p.Name()] != nil:
+			return fmt.Errorf("two parameters are called %s, of shapes %v and %v: give each a name of its own", p.Name(), seen[p.Name()].Shape(), p.Shape())
 		}
-		seen[p] = true
+		seen[p.Name()] = p
 	}
 	if g.Grads != nil {
 		return nil

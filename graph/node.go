@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -46,13 +45,14 @@ var binaries = map[string]ir.Fn{
 
 // unsupported are operations without a meaning here, with what would be right.
 var unsupported = map[string]string{
-	"BatchNormOp":     "its running statistics are state that is neither parameter nor result: write the norm with Mean, Square and Sqrt, which normalises by the batch at hand",
-	"batchnormDiffOp": "its running statistics are state that is neither parameter nor result: write the norm with Mean, Square and Sqrt",
-	"avgPoolOp":       "Gorgonia divides by the image's width and not by the window's area: write a convolution with a frozen filter, or a reshape and Mean",
-	"upsampleOp":      "write a reshape, a broadcast and a reshape",
-	"byIndicesOp":     "integer inputs are not there: multiply by one-hot rows",
-	"sparsemaxOp":     "its gradient has no tensor operations here: write SoftMax",
-	"tensordotOp":     "write Transpose, Reshape and Mul",
+	"BatchNormOp":         "its running statistics are state that is neither parameter nor result: write the norm with Mean, Square and Sqrt, which normalises by the batch at hand",
+	"avgPoolOp":           "Gorgonia divides by the image's width and not by the window's area: write a convolution with a frozen filter, or a reshape and Mean",
+	"upsampleOp":          "write a reshape, a broadcast and a reshape",
+	"byIndicesOp":         "integer inputs are not there: multiply by one-hot rows",
+	"sparsemaxOp":         "its gradient has no tensor operations here: write SoftMax",
+	"tensordotOp":         "write Transpose, Reshape and Mul",
+	"globalAveragePoolOp": "Gorgonia cannot differentiate it: write Reshape and Mean",
+	"GroupNormOp":         "write the norm with Reshape, Mean, Square and Sqrt",
 }
 
 // kindOf is the type of an operation of Gorgonia.
@@ -62,7 +62,7 @@ func kindOf(op gorgonia.Op) string {
 
 // kindNames are what people call operations whose printed form is no word.
 var kindNames = map[string]string{
-	"sliceOp": "slice", "sliceIncrOp": "gradient of a slice", "randomOp": "random numbers", "BatchNormOp": "batch norm", "batchnormDiffOp": "gradient of a batch norm",
+	"sliceOp": "slice", "sliceIncrOp": "gradient of a slice", "randomOp": "random numbers", "BatchNormOp": "batch norm", "batchnormDiffOp": "gradient of a batch norm", "GroupNormOp": "group norm", "globalAveragePoolOp": "global average pool",
 	"avgPoolOp": "average pool", "avgPoolDiffOp": "gradient of an average pool", "maxPoolOp": "max pool", "maxPoolDiffOp": "gradient of a max pool", "upsampleOp": "upsampling",
 	"byIndicesOp": "rows by their indexes", "sparsemaxOp": "sparsemax", "tensordotOp": "tensor dot product", "sumOp": "sum", "maxOp": "max", "linAlgBinOp": "product",
 	"reshapeOp": "reshape", "repeatOp": "repeat", "transposeOp": "transpose", "concatOp": "concat", "atOp": "element", "im2colOp": "im2col", "col2imOp": "col2im",
@@ -133,12 +133,14 @@ func (l *lowerer) lower() (int, error) {
 		if l.gn.Value() == nil {
 			return 0, fmt.Errorf("the loss depends on the input %s%v, which is neither X nor Y: is it missing in Params? (What is not trained needs a value: WithValue.)", l.n.name, l.n.shape)
 		}
+		l.note(l.n.several(true), "inputs of one name and shape")
 		return l.tensor()
 	}
 	s := l.op.String()
 	kind := kindOf(l.op)
 	switch kind {
 	case "constantScalar", "constantTensor":
+		l.named()
 		return l.tensor()
 	case "sizeOp":
 		axis := int(field(l.op, "axis").Int())
@@ -210,6 +212,8 @@ func (l *lowerer) lower() (int, error) {
 		for _, name := range []string{"h", "w", "padH", "padW", "strideH", "strideW", "dilationH", "dilationW"} {
 			v = append(v, int(field(l.op, name).Int()))
 		}
+		strides := v[4] > 1 || v[5] > 1 // without them another dilation has another shape
+		l.note(kind == "im2colOp" && strides && l.n.several(false), "im2col of one image whatever the dilation")
 		code := ir.Im2Col
 		if kind == "col2imOp" {
 			code = ir.Col2Im
@@ -217,9 +221,6 @@ func (l *lowerer) lower() (int, error) {
 		return l.emit(step{op: ir.Op{Code: code, Ints: fixed(v...)}, args: l.args, shape: slices.Clone(shape)}), nil
 	case "maxPoolOp", "maxPoolDiffOp":
 		return l.pool(kind == "maxPoolDiffOp")
-	}
-	if instead, known := unsupported[kind]; known {
-		return 0, errors.New(instead)
 	}
 	return 0, fmt.Errorf("no tensor operations are known for Gorgonia's %s: write it with those that are, as products, maps, sums and views", kind)
 }
@@ -235,6 +236,14 @@ func (l *lowerer) tensor() (int, error) {
 		return l.constant(v[0]), nil
 	}
 	return l.emit(step{op: ir.Op{Code: ir.Const, Data: v}, shape: slices.Clone(l.n.shape)}), nil
+}
+
+// named notes a constant of a name that another value could have too: one that the user
+// gave, or the printed form of a tensor, which leaves out the middle of a long one.
+func (l *lowerer) named() {
+	v := l.gn.Value()
+	_, number := v.(gorgonia.Scalar)
+	l.note((!number || l.n.name != fmt.Sprint(v)) && l.n.several(true), "constants of one name, and tensors that print alike,")
 }
 
 func (l *lowerer) binary(f ir.Fn) (int, error) {
@@ -291,9 +300,7 @@ func (l *lowerer) softmaxAxis(rank int) int {
 // softmax lowers to max, subtract, exp, sum and divide: the definition. (Gorgonia's
 // own takes the maximum from the wrong elements.)
 func (l *lowerer) softmax(logarithm bool) int {
-	if l.n.readers > 1 {
-		l.notes = append(l.notes, l.describe(l.n)+fmt.Sprintf(" is read %d times: note that Gorgonia makes SoftMax and LogSoftMax of one value one node", l.n.readers))
-	}
+	l.note(l.n.several(false), "SoftMax and LogSoftMax of one value")
 	a := l.args[0]
 	s := l.shape(a)
 	axis := l.softmaxAxis(len(s))
@@ -342,8 +349,8 @@ func (l *lowerer) repeated() (int, error) {
 	return l.reshape(a, s), nil
 }
 
-// sliceLimit is where Gorgonia's hash of a slice's bounds wraps around.
-const sliceLimit = 255
+// sliceBounds is how many bounds of slices Gorgonia's hash tells apart.
+const sliceBounds = 256
 
 func (l *lowerer) slice(printed string, forward bool) (int, error) {
 	axis := int(field(l.op, "along").Int())
@@ -353,9 +360,12 @@ func (l *lowerer) slice(printed string, forward bool) (int, error) {
 		v := numbers(printed)
 		from, to, by = v[0], v[1], max(1, v[2])
 	}
-	if forward && to > sliceLimit && to-from < of[axis] && l.n.readers > 1 {
-		return 0, fmt.Errorf("a slice %d:%d that is read %d times: Gorgonia makes slices of one value whose bounds are equal modulo 256 one node, so beyond 255 it may be two: multiply by a frozen matrix of zeros and ones instead",
-			from, to, l.n.readers)
+	if other := from-sliceBounds >= 0 || to+sliceBounds <= of[axis]; forward && other && l.n.several(false) {
+		return 0, fmt.Errorf("a slice %d:%d of %d, of which more than one thing is computed: Gorgonia makes slices of one value whose bounds are equal modulo %d one node, so beyond 255 it may be two: Reshape the value so that no axis is longer, or multiply by a frozen matrix of zeros and ones",
+			from, to, of[axis], sliceBounds)
+	}
+	if n, left := (to-from)/by, (to-from)%by; n > 0 && left > 0 {
+		return 0, fmt.Errorf("a slice %d:%d by %d: Gorgonia infers %d numbers, and its machine takes %d: end it at %d, or multiply by a frozen matrix of zeros and ones", from, to, by, n, n+1, to-left)
 	}
 	s := slices.Clone(of)
 	s[axis] = (to - from + by - 1) / by
@@ -383,14 +393,14 @@ func (l *lowerer) random() (int, error) {
 	default:
 		return 0, fmt.Errorf("numbers of a binomial distribution are not there: Dropout draws masks")
 	}
-	l.shared("random nodes of one kind, shape and parameters")
+	l.note(l.n.several(false), "random nodes of one kind, shape and parameters")
 	return l.emit(step{op: op, shape: slices.Clone(l.n.shape)}), nil
 }
 
-// shared notes that a node may be several of the user's.
-func (l *lowerer) shared(what string) {
-	if l.n.readers > 1 {
-		l.notes = append(l.notes, l.describe(l.n)+fmt.Sprintf(" is read %d times: note that Gorgonia makes %s one node", l.n.readers, what))
+// note says of a node that it may be several of the user's.
+func (l *lowerer) note(several bool, what string) {
+	if several {
+		l.notes = append(l.notes, l.describe(l.n)+": more than one thing is computed from it: note that Gorgonia makes "+what+" one node")
 	}
 }
 
@@ -400,7 +410,7 @@ func (l *lowerer) dropout() int {
 	if drop == 0 || !field(l.op, "isTraining").Bool() {
 		return l.args[0]
 	}
-	l.shared("Dropouts of one value, whatever their probabilities,")
+	l.note(l.n.several(false), "Dropouts of one value, whatever their probabilities,")
 	mask := l.emit(step{op: ir.Op{Code: ir.Random, Fn: ir.FnKeep, Draw: [2]float64{1 - drop, 0}}, shape: slices.Clone(l.n.shape)})
 	l.masks[l.n.id] = mask
 	return l.fn(ir.FnMul, l.n.shape, l.args[0], mask)

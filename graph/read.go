@@ -41,8 +41,8 @@ type node struct {
 	shape   []int
 	value   float64 // of a constant number
 	number  bool
-	forward bool // the output or the loss needs it
-	readers int  // nodes of the forward pass that read it
+	forward bool    // the output or the loss needs it
+	readers []*node // nodes of the forward pass that read it, once for each operand
 }
 
 // reading is the live part of a graph at one batch size, lowered to steps.
@@ -188,12 +188,40 @@ func (r *reading) markForward() {
 		}
 		n.forward = true
 		for _, a := range n.args {
-			a.readers++
+			a.readers = append(a.readers, n)
 			visit(a)
 		}
 	}
 	visit(r.byID[r.graph.Loss.ID()])
 	visit(r.byID[r.graph.Output.ID()])
+}
+
+// needs reports whether a node is computed from another, or is it.
+func (r *reading) needs(n, from *node) bool {
+	seen := map[*node]bool{}
+	var visit func(n *node) bool
+	visit = func(n *node) bool {
+		if seen[n] {
+			return false
+		}
+		seen[n] = true
+		return n == from || slices.ContainsFunc(n.args, visit)
+	}
+	return visit(n)
+}
+
+// several reports whether a node may be more than one of the user's, if such nodes are
+// one to Gorgonia: whether it, or what is computed from it, is read more than once. What
+// is computed alike from nodes that are one is one, too: without others, of it alone.
+func (n *node) several(others bool) bool {
+	for ; len(n.readers) == 1; n = n.readers[0] {
+		for _, a := range n.readers[0].args {
+			if a != n && !others && !strings.HasPrefix(a.kind, "constant") && a.kind != "sizeOp" {
+				return false
+			}
+		}
+	}
+	return len(n.readers) > 1
 }
 
 func (r *reading) emit(s step) int {
@@ -238,9 +266,13 @@ func (r *reading) describe(n *node) string {
 		return fmt.Sprintf("node %d (%s)", n.id, n.name)
 	}
 	if strings.HasPrefix(n.kind, "constant") { // which nobody names
+		what := "the number " + strings.TrimPrefix(n.op, "const ")
+		if n.kind == "constantTensor" {
+			what = fmt.Sprintf("the constant %v", n.shape)
+		}
 		for _, reader := range r.nodes {
 			if slices.Contains(reader.args, n) {
-				return fmt.Sprintf("the number %s in %s", strings.TrimPrefix(n.op, "const "), r.describe(reader))
+				return what + " in " + r.describe(reader)
 			}
 		}
 	}
@@ -315,5 +347,5 @@ func floats(v gorgonia.Value) ([]float64, error) {
 	case float64:
 		return []float64{d}, nil
 	}
-	return nil, fmt.Errorf("a value of type %T, want float32 or float64; in place of indexes, multiply by one-hot rows", v.Data())
+	return nil, fmt.Errorf("a value of type %T, want float32 or float64", v.Data())
 }

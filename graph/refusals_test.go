@@ -54,14 +54,34 @@ func TestRefusals(t *testing.T) {
 			}
 			return must(gorgonia.Sigmoid(z))
 		}),
-		"(idx): a value of type []int, want float32 or float64; in place of indexes, multiply by one-hot rows": acts(func(b int, z *gorgonia.Node) *gorgonia.Node {
+		"(rows by their indexes [B 5] of idx, x, W1, b1): integer inputs are not there: multiply by one-hot rows": acts(func(b int, z *gorgonia.Node) *gorgonia.Node {
 			rows := gorgonia.NewVector(z.Graph(), tensor.Int, gorgonia.WithShape(b), gorgonia.WithName("idx"), gorgonia.WithInit(gorgonia.Zeroes()))
 			return must(gorgonia.ByIndices(z, rows, 0))
 		}),
-		"(sum [B] of W2, x, W1, b1) has shape (B), want one number: take the Mean over the examples": changed(func(s *sketch) {
-			s.g.Grads = must2(gorgonia.Grad(s.g.Loss, s.g.Params...))
-			s.g.Loss = must(gorgonia.Sum(s.z2, 1))
+		"(sum [B] of W2, x, W1, b1) is no number: take the Mean over the examples": changed(func(s *sketch) { s.g.Loss = must(gorgonia.Sum(s.z2, 1)) }),
+		"the output node 19 (+ [B 3] of y, W2, x, W1, b1) is computed from the targets y, which a network is asked without": changed(func(s *sketch) {
+			s.g.Output = must(gorgonia.Add(s.z2, s.g.Y))
 		}),
+		"(slice [B 2] of x, W1, b1): a slice 0:5 by 2: Gorgonia infers 2 numbers, and its machine takes 3: end it at 4": acts(func(_ int, z *gorgonia.Node) *gorgonia.Node {
+			return must(gorgonia.Concat(1, must(gorgonia.Slice(z, nil, gorgonia.S(0, 5, 2))), must(gorgonia.Slice(z, nil, gorgonia.S(0, 3)))))
+		}),
+		"(group norm [B 5 1 1] of x, W1, b1): write the norm with Reshape, Mean, Square and Sqrt": acts(func(b int, z *gorgonia.Node) *gorgonia.Node {
+			given := func(name string) *gorgonia.Node {
+				return gorgonia.NewTensor(z.Graph(), tensor.Float32, 4, gorgonia.WithShape(1, 5, 1, 1), gorgonia.WithName(name), gorgonia.WithInit(gorgonia.Ones()))
+			}
+			image := must(gorgonia.Reshape(z, tensor.Shape{b, 5, 1, 1}))
+			return must(gorgonia.Reshape(must(gorgonia.GroupNorm(image, given("scale"), given("bias"), 1, 5, 1e-5)), tensor.Shape{b, 5}))
+		}),
+		"(global average pool [B 5 1 1] of x, W1, b1): Gorgonia cannot differentiate it: write Reshape and Mean": acts(func(b int, z *gorgonia.Node) *gorgonia.Node {
+			pooled := must(gorgonia.GlobalAveragePool2D(must(gorgonia.Reshape(z, tensor.Shape{b, 5, 1, 1}))))
+			return must(gorgonia.Reshape(pooled, tensor.Shape{b, 5}))
+		}),
+		"two parameters are called W1, of shapes (4, 5) and (5, 5): give each a name of its own": changed(func(s *sketch) {
+			again := gorgonia.NewMatrix(s.g.Expr, tensor.Float32, gorgonia.WithShape(5, 5), gorgonia.WithName("W1"))
+			s.g.Params = append(s.g.Params, again)
+			s.g.Loss = must(gorgonia.Add(s.g.Loss, must(gorgonia.Sum(must(gorgonia.Mul(s.h, again))))))
+		}),
+		"refusals_test.go:": changed(func(s *sketch) { s.g.Params[9] = nil }),
 		"the output node 10 (tanh [B 5] of x, W1, b1) has shape [B,5], the targets y [B,3]":        changed(func(s *sketch) { s.g.Output = s.h }),
 		"input X: x is computed, as node 10 (tanh [B 5] of x, W1, b1): want an input of the graph": changed(func(s *sketch) { s.g.X = s.h }),
 		"parameter 0 of Params is computed (tanh): want an input":                                  changed(func(s *sketch) { s.g.Params[0] = s.h }),

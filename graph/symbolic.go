@@ -325,10 +325,10 @@ func (g *generalizer) results() error {
 	if p.Output == p.Input {
 		return fmt.Errorf("the output is the input")
 	}
-	loss := g.id[a.at[a.graph.Loss.ID()]]
-	if n := shape(loss).Len(3); n != 1 || shape(loss).Len(5) != 1 {
-		return fmt.Errorf("the loss %s has shape %v, want one number: take the Mean over the examples", a.describe(a.byID[a.graph.Loss.ID()]), shape(loss))
+	if output := a.byID[a.graph.Output.ID()]; a.needs(output, a.byID[a.graph.Y.ID()]) {
+		return fmt.Errorf("the output %s is computed from the targets %s, which a network is asked without", a.describe(output), p.Value(p.Target).Name)
 	}
+	loss := g.id[a.at[a.graph.Loss.ID()]]
 	p.Loss = g.emit("loss", ir.Shape{Rows: 1, Cols: 1}, ir.Op{Code: ir.Reshape, Args: []ir.ID{loss}})
 	for i := range p.Params {
 		q := &p.Params[i]

@@ -148,7 +148,7 @@ func (p *Program) synopsis(op *Op) string {
 	number := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 	var names []string
 	for _, a := range op.Args {
-		names = append(names, p.Values[a].Name)
+		names = append(names, quoted(p.Values[a].Name))
 	}
 	switch {
 	case op.Code == Dense && len(op.Args) == 2:

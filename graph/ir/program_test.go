@@ -199,6 +199,22 @@ func TestListing(t *testing.T) {
 	}
 }
 
+// A listing is read back whatever a user's names hold: a model file is one.
+func TestNamesInListings(t *testing.T) {
+	for _, name := range []string{"W; 1", "a\nb", `"`, "W[3,4] = dense", "é", "%0"} {
+		p := lowered(t, graph.CrossEntropy)
+		p.Values[p.Params[0].Value].Name = name
+		back, err := ir.Parse(p.String())
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		if got := back.Value(back.Params[0].Value).Name; got != name {
+			t.Errorf("%q is read back as %q", name, got)
+		}
+	}
+}
+
 func TestUnknownCode(t *testing.T) {
 	for _, c := range []ir.Code{0, ir.MaxPoolGrad + 1} {
 		if got := c.String(); got != "unknown" {

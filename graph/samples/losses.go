@@ -173,6 +173,11 @@ func functions() []Sample {
 			z := p.dense(p.x, "1", 5)
 			p.logits(p.f("exp", p.neg(p.square(z))))
 		}},
+		Sample{Name: "distances to learned centres", write: func(p *pen) { // which are the first layer's weights, too
+			c := p.param("C", Features, 5)
+			d := p.along("add", 1, p.times(-2, p.matmul(p.x, c)), p.sum(p.square(p.x), 1))
+			p.logits(p.f("exp", p.times(-0.1, p.along("add", 0, d, p.sum(p.square(c), 0)))))
+		}},
 		Sample{Name: "divided by a learned size", write: func(p *pen) {
 			p.logits(p.along("div", 0, p.hidden(), p.f("exp", p.param("v", 5))))
 		}},

@@ -347,12 +347,12 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 		return nil, fmt.Errorf("input of %d numbers, want rows of %d", len(x), p.Features())
 	}
 	// A machine of its own: the same parameters, buffers of the size of x.
-	f := &machine{routines: m.routines, plan: m.plan, n: len(x) / p.Features(), values: make([][]float32, len(p.Values))}
+	f := &machine{routines: m.routines, plan: m.plan, data: m.data, n: len(x) / p.Features(), values: make([][]float32, len(p.Values))}
 	f.makeBuffers(f.n)
 	for _, q := range p.Params {
 		f.values[q.Value] = m.values[q.Value]
 	}
-	f.takeInput(x, m.data.stored)
+	f.takeInput(x)
 	f.allocate(m.plan.forward, f.n)
 	f.run(f.bind(m.plan.forward))
 	values := make([][]float32, m.plan.values)
@@ -363,9 +363,8 @@ func (m *machine) Forward(x []float32) ([][]float32, error) {
 }
 
 // takeInput lays out x [n, features] as the forward kernels read it: in the input's
-// layout, in the data set's order of columns, or both. stored is where a column is in
-// that order.
-func (m *machine) takeInput(x []float32, stored []int) {
+// layout, in the data set's order of columns, or both.
+func (m *machine) takeInput(x []float32) {
 	p := m.plan.program
 	if slices.ContainsFunc(m.plan.forward, func(k kernel) bool { return slices.Contains(k.reads(), p.Input) }) {
 		m.values[p.Input] = make([]float32, m.size(p.Input, m.n))
@@ -381,7 +380,7 @@ func (m *machine) takeInput(x []float32, stored []int) {
 	m.x = make([]float32, m.n*m.hot)
 	for i := range m.n {
 		for c, v := range x[i*p.Features() : (i+1)*p.Features()] {
-			k := stored[c]
+			k := m.data.stored[c]
 			m.x[(k/lanes*m.n+i)*lanes+k%lanes] = v
 		}
 	}
