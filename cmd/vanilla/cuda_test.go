@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -183,15 +184,21 @@ func TestLostGPU(t *testing.T) {
 func TestCtrlCAndResumeOnStandIn(t *testing.T) {
 	inData(t)
 	standIn(t)
-	// Behind its first epoch there are hundreds of steps, which take the stand-in some milliseconds each.
-	long := []string{"--device", "cuda", "--history", "run", "--epochs", "40"}
-	c, _ := start(t, "epoch ", tiny(append(long, "--out", "a.safetensors")...)...)
-	if err := c.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	var exit *exec.ExitError
-	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != failed {
-		t.Fatalf("found %v, want exit code %d", err, failed)
+	// Behind its first epoch there are hundreds of steps, which take the stand-in some
+	// milliseconds each. A run that came to its end before it heard of the signal is
+	// followed by a longer one.
+	var long []string
+	for epochs, ended := 40, true; ended; epochs *= 4 {
+		long = []string{"--device", "cuda", "--history", fmt.Sprint("run", epochs), "--epochs", fmt.Sprint(epochs)}
+		c, _ := start(t, "epoch ", tiny(append(long, "--out", "a.safetensors")...)...)
+		if err := c.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		var exit *exec.ExitError
+		err := c.Wait()
+		if ended = err == nil; !ended && (!errors.As(err, &exit) || exit.ExitCode() != failed) {
+			t.Fatalf("found %v, want exit code %d", err, failed)
+		}
 	}
 	if _, stderr, code := command(t, nil, tiny(append(long, "--out", "a.safetensors", "--resume")...)...); code != done {
 		t.Fatalf("resumed: exit code %d: %s", code, stderr)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -118,13 +119,12 @@ func TestFlip(t *testing.T) {
 			os.RemoveAll("run")
 			continue
 		}
-		killed++
 		// What the damaged run comes to, in a copy, so that the other goes on.
-		os.RemoveAll("damaged")
-		if err := os.CopyFS("damaged", os.DirFS("run")); err != nil {
-			t.Fatal(err)
+		file, bit, flipped := flipOne(t, random, "run", "damaged")
+		if !flipped {
+			continue
 		}
-		file, bit := flipOne(t, random, "damaged")
+		killed++
 		os.Remove("damaged.safetensors")
 		_, refusal := runFor(t, time.Hour, append(line, "--history", "damaged", "-o", "damaged.safetensors", "--resume"))
 		switch {
@@ -147,9 +147,18 @@ func TestFlip(t *testing.T) {
 	}
 }
 
-// flipOne flips a bit of one of a directory's files.
-func flipOne(t *testing.T, random *rand.Rand, dir string) (file string, bit int) {
+// flipOne copies what a killed process left in a directory and flips a bit of one of
+// the copied files. There is none yet if the process was killed before it wrote.
+func flipOne(t *testing.T, random *rand.Rand, from, dir string) (file string, bit int, flipped bool) {
 	t.Helper()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(dir, os.DirFS(from)); errors.Is(err, fs.ErrNotExist) {
+		return "", 0, false
+	} else if err != nil {
+		t.Fatal(err)
+	}
 	var files []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && d.Name() != "lock" {
@@ -159,8 +168,11 @@ func flipOne(t *testing.T, random *rand.Rand, dir string) (file string, bit int)
 		}
 		return err
 	})
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%s holds %d files, err %v", dir, len(files), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		return "", 0, false
 	}
 	// The files that a run goes on from are as likely as all snapshots together.
 	var chosen []string
@@ -179,7 +191,7 @@ func flipOne(t *testing.T, random *rand.Rand, dir string) (file string, bit int)
 	if err := os.WriteFile(file, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return file, bit
+	return file, bit, true
 }
 
 // trainFor runs this binary as the command, kills it after its life, counted

@@ -49,7 +49,7 @@ func start(t *testing.T, text string, args ...string) (c *exec.Cmd, stdout *stri
 
 func TestCtrlC(t *testing.T) {
 	inData(t)
-	c, stdout := start(t, "epoch ", tiny("--epochs", "1000000", "--json")...)
+	c, stdout := start(t, "epoch ", tiny("--executor", "ref", "--epochs", "1000000", "--json")...) // minutes
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -88,20 +88,21 @@ func TestSecondCtrlC(t *testing.T) {
 		t.Skip("runs a process with the built-in data")
 	}
 	t.Chdir(t.TempDir())
-	// A signal that comes before the step ends the run in good order, as it should. On
-	// a busy machine that step begins later, and the signals wait for longer.
+	// A signal that comes before the step ends the run in good order, as it should; the
+	// next one may then come to a process that has ended. On a busy machine that step
+	// begins later, and the signals wait for longer.
 	for wait := 200 * time.Millisecond; wait < time.Minute; wait *= 2 {
 		signals, status := interrupt(t, wait)
 		switch {
 		case status.Signaled() && status.Signal() == syscall.SIGINT && signals >= 2:
 			return
-		case status.Exited() && status.ExitStatus() == failed && signals == 1:
-			t.Logf("no step had begun after %v", wait)
+		case status.Exited() && status.ExitStatus() == failed && signals >= 1:
+			t.Logf("after %v no step had begun, or the second of %d signals was not heard", wait, signals)
 		default:
 			t.Fatalf("after %d signals: %v, want two signals and an end by the second", signals, status)
 		}
 	}
-	t.Error("no step began in time")
+	t.Error("no second signal ended a step")
 }
 
 // interrupt trains a network whose steps take the definition about a minute, sends

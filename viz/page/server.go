@@ -45,11 +45,12 @@ type file struct {
 	text []byte
 }
 
-// How long a client may take. An idle connection costs a goroutine until then.
+// How long a client may take, and so how late the server may be on a machine whose cores all train. An idle connection
+// costs a goroutine until then.
 const (
-	headerTimeout   = 5 * time.Second
-	readTimeout     = 10 * time.Second
-	writeTimeout    = 30 * time.Second
+	headerTimeout   = 30 * time.Second
+	readTimeout     = 30 * time.Second
+	writeTimeout    = 60 * time.Second
 	idleTimeout     = 60 * time.Second
 	shutdownTimeout = 3 * time.Second
 )

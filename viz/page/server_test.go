@@ -26,6 +26,7 @@ func serve(t testing.TB, c Options) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.trainer.abandoned = time.Hour // a test that looks away for long has not left
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -18,7 +20,10 @@ import (
 // its networks can be trained again.
 func TestSweep(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "small <sweep>")
-	spec := sweep.Spec{Recipe: recipe(4), Seed: 1, Seeds: 2, Points: 12, Halving: []int{1, 4}, Finalists: 2, FinalSeeds: 2, Space: map[string]string{"layers": "1..2", "hidden": "2..8", "lr": "0.1,1"}}
+	// Without memory to spare a wave has a network a core. When its first record is told,
+	// the sweep may be a wave further.
+	points := 6 * runtime.GOMAXPROCS(0)
+	spec := sweep.Spec{Recipe: recipe(4), Seed: 1, Seeds: 2, Points: points, Halving: []int{1, 4}, Finalists: 2, FinalSeeds: 2, Space: map[string]string{"layers": "1..2", "hidden": "2..8", "lr": "0.1,1"}}
 	spec.Recipe.Validation = 0.2
 	// It is interrupted after its first record, and goes on as soon as it is followed.
 	run := func(ctx context.Context, observe func(sweep.Record)) error {
@@ -39,9 +44,9 @@ func TestSweep(t *testing.T) {
 	defer r.Body.Close()
 	var versions []int
 	var n sweepNews
-	for lines := bufio.NewScanner(r.Body); n.Points < 12 && lines.Scan(); {
+	for lines := bufio.NewScanner(r.Body); n.Points < points && lines.Scan(); {
 		if text, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-			if err := json.Unmarshal([]byte(text), &n); err != nil || n.Problem != "" || n.Planned != 12 {
+			if err := json.Unmarshal([]byte(text), &n); err != nil || n.Problem != "" || n.Planned != points {
 				t.Fatalf("found %s: %v", text, err)
 			}
 			if versions = append(versions, n.Version); len(versions) == 1 {
@@ -49,8 +54,8 @@ func TestSweep(t *testing.T) {
 			}
 		}
 	}
-	if len(versions) < 2 || n.Points != 12 {
-		t.Errorf("%d of 12 points are seen, in the versions %v", n.Points, versions)
+	if len(versions) < 2 || n.Points != points {
+		t.Errorf("%d of %d points are seen, in the versions %v", n.Points, points, versions)
 	}
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -76,7 +81,7 @@ func TestSweep(t *testing.T) {
 	if err := json.Unmarshal(body, &again); err != nil || again.Recipe != d.Plan.Points[3].Recipe || again.Seed == 0 {
 		t.Errorf("found %s: %v", body, err)
 	}
-	for _, path := range []string{"12", "-1", "x", "9999999999999999999999"} {
+	for _, path := range []string{fmt.Sprint(points), "-1", "x", "9999999999999999999999"} {
 		if status, _ := c.get("/api/sweep/point/" + path); status != http.StatusNotFound {
 			t.Errorf("point %s is answered %d", path, status)
 		}
