@@ -10,7 +10,7 @@ CUDA_CFLAGS  := -O2 -g -I$(CUDA)/nvidia/cuda_runtime/include
 CUDA_LDFLAGS := -L$(CURDIR)/internal/cuda/driver/link
 GPU := CGO_ENABLED=1 CGO_CFLAGS="$(CUDA_CFLAGS)" CGO_LDFLAGS="$(CUDA_LDFLAGS)"
 
-.PHONY: cuda cuda-anew gpu gpu-env functions kernels check-kernels model check-model test-gpu vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
+.PHONY: cuda cuda-anew gpu gpu-env functions kernels check-kernels model check-model test-gpu test-gpu-packages test-gpu-processes test-gpu-command standin vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
 
 # What is installed is told by the requirements' text, not by times: a checkout is
 # newer than a cache that fits it.
@@ -52,16 +52,40 @@ check-model: cuda ## fail if a kernel got more than 5 % slower in the model
 # The packages that are different, or tested differently, with the tag gpu.
 GPU_PACKAGES := ./internal/cuda/... ./kernels/cuda/... ./kernels/device
 
+# What there runs processes of its own, which keep all cores busy. Other tests set what
+# the stand-in stands in for in their process's environment, so that they run one after
+# the other.
+GPU_PROCESSES := ^(TestPlantedMistakes|TestBarriers|TestRaces)$$
+
 # -count=1: go test does not see that the stand-in's library changes with the kernels.
+GPU_TEST := $(GPU) go test $(TIMEOUT) -count=1 -tags gpu
+
+# Two parts at a time, of these and of all: each has stretches in which it keeps one core busy.
+BESIDE := --no-print-directory --jobs=2 --output-sync=target
+
 test-gpu: cuda ## run the tests of the tag gpu, with kernels on the CPU in the place of a GPU
-	$(GPU) go test $(TIMEOUT) -count=1 -tags gpu $(GPU_PACKAGES)
-	$(GPU) go test $(TIMEOUT) -count=1 -tags gpu ./cmd/vanilla -run 'GPU|StandIn|Help|Devices'
+	$(MAKE) $(BESIDE) test-gpu-packages test-gpu-processes test-gpu-command
+
+test-gpu-packages: standin
+	$(GPU_TEST) -skip '$(GPU_PROCESSES)' $(GPU_PACKAGES)
+
+test-gpu-processes: standin
+	$(GPU_TEST) -run '$(GPU_PROCESSES)' ./kernels/cuda
+
+test-gpu-command: standin
+	$(GPU_TEST) ./cmd/vanilla -run 'GPU|StandIn|Help|Devices'
+
+# Once, for all who need it at the same time.
+standin: cuda
+	@go run ./internal/cuda/standin/build >/dev/null
 
 vet-gpu: cuda ## go vet and staticcheck with the tag gpu
 	$(GPU) go vet -tags gpu ./...
 	$(GPU) go run $(STATICCHECK) -tags gpu $(GPU_PACKAGES) ./cmd/...
 
-check-gpu: check-kernels check-model gpu vet-gpu test-gpu gpu-bundle ## what must hold with the tag gpu for every commit: the parts above; check-bundle rehearses the bundle besides
+# The longest parts come first.
+check-gpu: cuda ## what must hold with the tag gpu for every commit: the parts above; check-bundle rehearses the bundle besides
+	$(MAKE) $(BESIDE) test-gpu-packages test-gpu-processes test-gpu-command check-kernels check-model gpu-bundle vet-gpu
 
 race-gpu: cuda ## the driver's tests under the race detector
 	$(GPU) go test $(TIMEOUT) -race -tags gpu ./internal/cuda/driver

@@ -24,6 +24,10 @@ type conversation struct {
 	failed error // of the process, once it has ended
 }
 
+// lastWords is how long a process that has nothing to answer may take to complain and
+// end. Few take so long: it is there for busy machines.
+const lastWords = 10 * time.Second
+
 // begin starts the process.
 func (c *conversation) begin(cmd *exec.Cmd) error {
 	c.cmd, c.errs = cmd, &tail{}
@@ -37,7 +41,7 @@ func (c *conversation) begin(cmd *exec.Cmd) error {
 		return err
 	}
 	c.out, c.answer = out, bufio.NewReader(out)
-	cmd.WaitDelay = time.Second // for children of its own that outlive it
+	cmd.WaitDelay = lastWords // for children of its own that outlive it
 	return cmd.Start()
 }
 
@@ -46,7 +50,7 @@ func (c *conversation) read(answer any) error {
 	line, err := c.answer.ReadBytes('\n')
 	if errors.Is(err, io.EOF) {
 		// It has nothing more to say: what it complains of is there when it has ended.
-		timer := time.AfterFunc(time.Second, c.kill)
+		timer := time.AfterFunc(lastWords, c.kill)
 		c.end()
 		timer.Stop()
 	}

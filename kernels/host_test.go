@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // call is one Step of a machine.
@@ -488,7 +489,7 @@ func TestAdvanceFails(t *testing.T) {
 // TestAdvanceFailsBesideOthers: a failure stops variants that are under way.
 func TestAdvanceFailsBesideOthers(t *testing.T) {
 	cores(t, 2)
-	s := &stable{failAt: map[int]int{1: 0}}
+	s := &stable{failAt: map[int]int{1: 0}, after: func(int, int) { time.Sleep(time.Millisecond) }} // so that few calls are noted until then
 	p := population(t, s, 2, nil)
 	const far = math.MaxInt / 1000 // unless stopped, variant 0 never ends
 	expectError(t, p.Advance(t.Context(), []int{far, far}, nil), "variant 1, step 0: ")

@@ -35,6 +35,7 @@ func TestChunks(t *testing.T) {
 }
 
 // signalling is a runner that ends its callers' context in its third call, and counts the calls that begin after that.
+// Later calls wait until it has, however late it is.
 type signalling struct {
 	fake
 	cancel context.CancelFunc
@@ -47,8 +48,10 @@ func (r *signalling) Outputs(e Examples) ([]float32, float64, error) {
 	if r.ctx.Err() != nil {
 		r.after.Add(1)
 	}
-	if r.calls.Add(1) == 3 {
+	if n := r.calls.Add(1); n == 3 {
 		r.cancel()
+	} else if n > 3 {
+		<-r.ctx.Done()
 	}
 	return r.fake.Outputs(e)
 }
