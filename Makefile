@@ -29,7 +29,7 @@ CONCURRENT := ./graph ./kernels ./kernels/cpu ./kernels/tape ./mnist ./dataset .
 
 # What there runs in one goroutine, or again what other tests run, at a tenth of the speed under the race detector: make test
 # has it.
-SEQUENTIAL := ^TestFromImage|^TestFromPhoto|^TestDoubts|^TestTensors$$|^TestSamples$$|^TestSetsAgree|^TestAccumulate$$|^TestMultiply$$|^TestReadmeCounts$$|^TestCoupled$$|^TestOrder|^TestNormal|^TestAugmented|^TestConformance/Trajectories|^TestConformance/.*/Trajectories|^TestGallery|^TestLessonsClaims$$|$(ANY_SET)
+SEQUENTIAL := ^TestFromImage|^TestFromPhoto|^TestDoubts|^TestTensors$$|^TestSamples$$|^TestSetsAgree|^TestAccumulate$$|^TestMultiply$$|^TestReadmeCounts$$|^TestCoupled$$|^TestOrder|^TestNormal|^TestAugmented|^TestConformance/Trajectories|^TestConformance/.*/Trajectories|^TestGallery|^TestLessonsClaims$$|^TestHostileNPZ$$|^TestHeadersFirst$$|^TestRecordRoutines$$|^TestWidths$$|^TestElementwise$$|$(ANY_SET)
 
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 
