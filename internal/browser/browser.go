@@ -26,8 +26,8 @@ import (
 const Required = "VANILLA_REQUIRE_BROWSER"
 
 // hang is when a browser or a page that answers nothing is given up. It is no limit on speed: it begins anew with every
-// question.
-const hang = 5 * time.Minute
+// question. On machines that do much else a training that is waited for takes minutes.
+const hang = 20 * time.Minute
 
 // names are what Chromium and its like are called.
 var names = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}

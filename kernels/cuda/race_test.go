@@ -167,7 +167,7 @@ func raceTensors(t *testing.T) {
 // watch runs tests of this binary in the stand-in with the race checker, a build of
 // it or, for "", of the kernels as they are, and returns what they say.
 func watch(library, order, tests string, environment ...string) (string, error) {
-	c := exec.Command(os.Args[0], "-test.run", "^("+tests+")$", "-test.failfast", "-test.timeout", "10m")
+	c := exec.Command(os.Args[0], "-test.run", "^("+tests+")$", "-test.failfast") // no timeout: go test has one
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, driver.LibraryVariable+"=") {
 			c.Env = append(c.Env, v)
