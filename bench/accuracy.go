@@ -363,3 +363,13 @@ func (c Completions) String() string {
 	}
 	return b.String()
 }
+
+// accuraciesOf are those of a recipe in a file.
+func accuraciesOf(f File, recipe train.Recipe) (all []float64) {
+	for _, a := range f.Accuracies {
+		if a.Recipe == recipe {
+			all = append(all, a.TestAccuracy)
+		}
+	}
+	return all
+}

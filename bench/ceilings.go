@@ -89,12 +89,3 @@ func WriteCeilings(w io.Writer, all []Ceiling) error {
 	}
 	return t.Flush()
 }
-
-// ceilingsTable is the page's.
-func ceilingsTable(f File) string {
-	var rows [][]string
-	for _, c := range f.Ceilings {
-		rows = append(rows, []string{c.Device, c.What, "**" + threeDigits(c.Median) + "**", threeDigits(c.LowerQuartile) + "–" + threeDigits(c.UpperQuartile), c.Unit})
-	}
-	return table([]string{"", "", "median", "quartiles", ""}, rows)
-}

@@ -19,12 +19,12 @@ var update = flag.Bool("update", false, "write the page of results and the READM
 // of results say. make results, which is this test with -update, writes them.
 func TestPage(t *testing.T) {
 	const dir, readme = "results", "../README.md"
-	page, err := NewPage(dir, "../recipes")
+	page, err := newPage(dir, "../recipes")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if *update {
-		if err := page.Write(dir, readme); err != nil {
+		if err := page.write(dir, readme); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,7 +48,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("%d pictures, want %d: make results removes the others, %v", len(drawn), len(page.Pictures), err)
 	}
 	now := read(readme)
-	filled, err := Fill(now, page.Blocks)
+	filled, err := fill(now, page.Blocks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestPageFollowsFiles(t *testing.T) {
 	write("step-b-2026-01-02.jsonl", line("step", "batch 32", "cpu", "New CPU", "2026-01-02", "0.1234"), line("population", "equal shapes, 1 network", "cpu", "New CPU", "2026-01-02", "0.2222"))
 	write("step-b-2026-01-01.jsonl", line("step", "batch 32", "cpu", "New CPU", "2026-01-01", "0.5555"))
 	write("peers-b-2026-01-02.jsonl", line("peers", "1 network, 1 core", "cpu", "New CPU", "2026-01-02", "0.02"), line("peers", "1 network, 1 core", "jax-scan", "New CPU", "2026-01-02", "0.1"))
-	page, err := NewPage(dir, "../recipes")
+	page, err := newPage(dir, "../recipes")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestPageFollowsFiles(t *testing.T) {
 		t.Errorf("accuracies %q, %d pictures", page.Blocks["accuracy"], len(page.Pictures))
 	}
 	write("hello.jsonl", "{}")
-	if _, err := NewPage(dir, "../recipes"); err == nil || !strings.Contains(err.Error(), "want a name like step-MACHINE-") {
+	if _, err := newPage(dir, "../recipes"); err == nil || !strings.Contains(err.Error(), "want a name like step-MACHINE-") {
 		t.Error(err)
 	}
 }
@@ -134,7 +134,7 @@ func TestPageOfGPU(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	page, err := NewPage(dir, "../recipes")
+	page, err := newPage(dir, "../recipes")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,14 +151,14 @@ func TestPageOfGPU(t *testing.T) {
 
 func TestFill(t *testing.T) {
 	const page = "a\n<!-- results:x -->\nold\n<!-- /results -->\nb\n"
-	got, err := Fill(page, map[string]string{"x": "new\n"})
+	got, err := fill(page, map[string]string{"x": "new\n"})
 	if want := "a\n<!-- results:x -->\n\nnew\n\n<!-- /results -->\nb\n"; err != nil || got != want {
 		t.Errorf("%q, %v", got, err)
 	}
-	if again, err := Fill(got, map[string]string{"x": "new"}); err != nil || again != got {
+	if again, err := fill(got, map[string]string{"x": "new"}); err != nil || again != got {
 		t.Errorf("%q, %v", again, err)
 	}
-	if _, err := Fill(page, map[string]string{"y": ""}); err == nil || !strings.Contains(err.Error(), "<!-- results:y -->") {
+	if _, err := fill(page, map[string]string{"y": ""}); err == nil || !strings.Contains(err.Error(), "<!-- results:y -->") {
 		t.Error(err)
 	}
 }
