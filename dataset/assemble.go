@@ -174,7 +174,7 @@ func (s *set) images(ctx context.Context, values Range, p Preparation, prepared 
 	}
 	made := &Images{Pixels: make([]byte, n*size.Rows*size.Cols), Rows: size.Rows, Cols: size.Cols}
 	preparer := newPreparer(p, size)
-	err := inParts(ctx, n, func(from, to int) error {
+	err := inParts(n, func(from, to int) error {
 		grey := make([]byte, stored)
 		for i := from; i < to; i++ {
 			if ctx.Err() != nil {
@@ -207,7 +207,7 @@ func (s *set) grey(to []byte, i int, values Range) {
 }
 
 // inParts does something for parts of 0 to n-1 on all cores.
-func inParts(ctx context.Context, n int, do func(from, to int) error) error {
+func inParts(n int, do func(from, to int) error) error {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	var all errgroup.Group
 	for w := range workers {

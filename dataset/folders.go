@@ -227,7 +227,7 @@ func (r *folders) read(ctx context.Context, files []file, p Preparation) (set, e
 	}
 	s := set{rows: size.Rows, cols: size.Cols, pixels: &values{bytes: make([]byte, bytes)}, labels: make([]int32, len(files))}
 	preparer := newPreparer(p, size)
-	err = inParts(ctx, len(files), func(from, to int) error {
+	err = inParts(len(files), func(from, to int) error {
 		for i := from; i < to; i++ {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)

@@ -101,17 +101,8 @@ func (a *array) values() *values {
 // dimensionOffset is where a file says how long dimension i is.
 func dimensionOffset(i int) int64 { return int64(magicSize + dimensionSize*i) }
 
-// readArray reads an IDX file whose dimensions are those of a role, none of them zero, plain or compressed with gzip, to
-// the end of r. The file has sizeBytes as it is stored, which matters for speed alone: a right guess saves growing.
-func readArray(r io.Reader, sizeBytes int64, file string, of role) (*array, error) {
-	in, err := openArray(r, sizeBytes, file, of)
-	if err != nil {
-		return nil, err
-	}
-	return in.array()
-}
-
-// openArray reads no more than the header.
+// openArray reads the header of an IDX file whose dimensions are those of a role, none of them zero, plain or compressed with
+// gzip, and no more. The file has sizeBytes as it is stored, which matters for speed alone: a right guess saves growing.
 func openArray(r io.Reader, sizeBytes int64, file string, of role) (*reader, error) {
 	buffered := bufio.NewReaderSize(r, firstRead)
 	in := &reader{stream: buffered, file: file, ahead: sizeBytes}

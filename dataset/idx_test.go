@@ -472,3 +472,13 @@ func checkArray(t *testing.T, a *array, err error, of role) int64 {
 	}
 	return 0
 }
+
+// readArray reads an IDX file whose dimensions are those of a role, none of them zero, plain or compressed with gzip, to
+// the end of r.
+func readArray(r io.Reader, sizeBytes int64, file string, of role) (*array, error) {
+	in, err := openArray(r, sizeBytes, file, of)
+	if err != nil {
+		return nil, err
+	}
+	return in.array()
+}

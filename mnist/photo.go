@@ -65,11 +65,11 @@ func unframed(g *image.Gray) *image.Gray {
 	if depth < 2 {
 		return g
 	}
-	paper, _ := level(histogram(g, 0, w, 0, h))
+	paper := level(histogram(g, 0, w, 0, h))
 	frame := 0
 	for k := range depth {
 		counts := ring(g, k)
-		if m, _ := level(counts); levelsApart(m, paper) > sameLevel && near(counts, m) >= uniformShare {
+		if m := level(counts); levelsApart(m, paper) > sameLevel && near(counts, m) >= uniformShare {
 			frame = k + 1
 		}
 	}
@@ -108,7 +108,8 @@ func histogram(g *image.Gray, left, right, top, bottom int) (counts [256]int) {
 }
 
 // level is the median.
-func level(counts [256]int) (median, total int) {
+func level(counts [256]int) (median int) {
+	total := 0
 	for _, n := range counts {
 		total += n
 	}
@@ -117,7 +118,7 @@ func level(counts [256]int) (median, total int) {
 			break
 		}
 	}
-	return median, total
+	return median
 }
 
 // near is the share of pixels that are of a level.
@@ -168,7 +169,7 @@ func onSheet(g *image.Gray) *image.Gray {
 		}
 	}
 	// Around the sheet goes what is on it, the paper's grain and no ink, so that this is what the border shows.
-	paper, _ := level(counts)
+	paper := level(counts)
 	cleared, grain := part(g, box), []byte{byte(paper)}
 	for y := range box.Dy() {
 		for x, v := range cleared.Pix[y*cleared.Stride:][:box.Dx()] {

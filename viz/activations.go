@@ -257,7 +257,7 @@ func (c *colors) lamp(v float64) color.RGBA {
 // reveal draws one unit taken apart.
 func (r *Activations) reveal(c *canvas, y float64) {
 	v := &r.Reveal
-	c.heading(0, y, fmt.Sprintf("Unit %d of layer %d", v.Unit, v.layer), "weights × pixels, added up")
+	c.heading(y, fmt.Sprintf("Unit %d of layer %d", v.Unit, v.layer), "weights × pixels, added up")
 	y += 12
 	cell := fit(r.Rows, r.Cols, 112)
 	w, h := float64(r.Cols)*cell, float64(r.Rows)*cell

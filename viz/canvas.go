@@ -229,10 +229,10 @@ func (c *canvas) legend(x, y, width float64, what string, scale float64) {
 }
 
 // heading writes a section's title and, under it, what it shows.
-func (c *canvas) heading(x, y float64, title, about string) {
+func (c *canvas) heading(y float64, title, about string) {
 	bold := style{size: 9.5, bold: true}
-	c.text(x, y, title, bold)
-	c.text(x+bold.width(title)+8, y, about, style{size: 8.5, color: c.muted})
+	c.text(0, y, title, bold)
+	c.text(bold.width(title)+8, y, about, style{size: 8.5, color: c.muted})
 }
 
 // plot draws a plot of gonum's in a rectangle.

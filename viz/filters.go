@@ -97,7 +97,7 @@ func (f *Filters) draw(c *canvas, _ int) {
 		if v.Channels > 1 {
 			about += fmt.Sprintf(" on %d channels, which stand beside each other", v.Channels)
 		}
-		c.heading(0, y+10, v.Name, about)
+		c.heading(y+10, v.Name, about)
 		cell, dx, dy := v.step()
 		size := v.Rows * v.Cols
 		for i := range v.Filters * v.Channels {

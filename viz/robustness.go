@@ -386,7 +386,7 @@ func (r *Robustness) draw(c *canvas, _ int) {
 	if r.Example.Label >= 0 {
 		known += ", " + r.Classes.article(r.Example.Label)
 	}
-	c.heading(0, y, "One image", known)
+	c.heading(y, "One image", known)
 	y += 12
 	tile := fit(r.Rows, r.Cols, trialPitch-8)
 	for k, t := range r.Trials {

@@ -197,7 +197,7 @@ func (l *Layer) height() float64 {
 func (w *Weights) draw(c *canvas, _ int) {
 	y := 8.
 	scale := fmt.Sprintf("blue +, red −, 0 is %s", c.neutralName())
-	c.heading(0, y, fmt.Sprintf("Layer %d", w.First.Number), scale)
+	c.heading(y, fmt.Sprintf("Layer %d", w.First.Number), scale)
 	if w.Scale == SharedScale {
 		c.legend(weightsWidth-150, y-7, 150, "weight", w.First.Largest)
 	} else {
@@ -259,7 +259,7 @@ func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool, names Clas
 	from, to := len(l.Units[0].Weights), len(l.Units)
 	m, n := l.drawn()
 	if l.reads == model.ReadsInputs {
-		c.heading(0, y, fmt.Sprintf("Layer %d", l.Number), fmt.Sprintf("it sees the pixels too: %d × %d weights", to, from))
+		c.heading(y, fmt.Sprintf("Layer %d", l.Number), fmt.Sprintf("it sees the pixels too: %d × %d weights", to, from))
 		l.tiles(c, 0, y+22, rows, cols, names, func(u Unit) []float32 { return u.Weights }, l.Largest)
 		return
 	}
@@ -270,7 +270,7 @@ func (l *Layer) draw(c *canvas, y float64, rows, cols int, last bool, names Clas
 	if m < from || n < to {
 		about += fmt.Sprintf(" (the first %d × %d)", n, m)
 	}
-	c.heading(0, y, fmt.Sprintf("Layer %d", l.Number), about)
+	c.heading(y, fmt.Sprintf("Layer %d", l.Number), about)
 	y += 22
 	tick := style{size: 7, color: c.muted, align: right}
 	left := 26.

@@ -202,14 +202,14 @@ func (s *sweepFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 		fields["recipe"] = s.base
 	}
 	if s.resume && len(fields) == 0 {
-		return s.remember(ctx, flags)
+		return s.remember(flags)
 	}
 	return s.build(ctx, fields)
 }
 
 // remember takes the sweep that --out holds as it is: a sweep that is gone on with
 // needs no flags again.
-func (s *sweepFlags) remember(ctx context.Context, flags *pflag.FlagSet) error {
+func (s *sweepFlags) remember(flags *pflag.FlagSet) error {
 	header, err := sweep.ReadHeader(s.out)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &train.SettingError{Field: "resume", Value: s.out, Problem: "found no sweep there: want the directory of one, or the flags of a sweep to begin"}

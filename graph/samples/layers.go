@@ -185,11 +185,11 @@ func ties() []Sample {
 func views() []Sample {
 	return []Sample{
 		{Name: "two layers side by side", write: func(p *pen) {
-			p.logits(p.concat(1, p.tanh(p.dense(p.x, "1", 3)), p.relu(p.dense(p.x, "2", 4))))
+			p.logits(p.concat(p.tanh(p.dense(p.x, "1", 3)), p.relu(p.dense(p.x, "2", 4))))
 		}},
-		{Name: "inputs beside the layer", write: func(p *pen) { p.logits(p.concat(1, p.hidden(), p.x)) }},
+		{Name: "inputs beside the layer", write: func(p *pen) { p.logits(p.concat(p.hidden(), p.x)) }},
 		{Name: "three layers side by side", write: func(p *pen) {
-			p.logits(p.concat(1, p.tanh(p.dense(p.x, "1", 2)), p.sigmoid(p.dense(p.x, "2", 3)), p.dense(p.x, "3", 1)))
+			p.logits(p.concat(p.tanh(p.dense(p.x, "1", 2)), p.sigmoid(p.dense(p.x, "2", 3)), p.dense(p.x, "3", 1)))
 		}},
 		{Name: "halves", write: func(p *pen) {
 			h := p.dense(p.x, "1", 6)
@@ -197,7 +197,7 @@ func views() []Sample {
 		}},
 		{Name: "upper and lower inputs", write: func(p *pen) {
 			a := p.tanh(p.dense(p.cols(p.x, 0, 6, 1), "1", 3))
-			p.logits(p.concat(1, a, p.tanh(p.dense(p.cols(p.x, 6, 12, 1), "2", 3))))
+			p.logits(p.concat(a, p.tanh(p.dense(p.cols(p.x, 6, 12, 1), "2", 3))))
 		}},
 		{Name: "every other unit", write: func(p *pen) { p.logits(p.cols(p.tanh(p.dense(p.x, "1", 6)), 0, 6, 2)) }},
 		{Name: "one unit scales the others", write: func(p *pen) {
@@ -242,7 +242,7 @@ func convolutions() []Sample {
 		{Name: "two convolutions and a pool", write: func(p *pen) {
 			h := p.tanh(p.conv(image(p), p.param("F1", 2, 1, 3, 3), 1, 1, 1))
 			h = p.tanh(p.conv(h, p.param("F2", 3, 2, 2, 2), 1, 1, 1))
-			p.logits(flat(p, p.maxpool(h, 2, 0, 2)))
+			p.logits(flat(p, p.maxpool(h, 0, 2)))
 		}},
 		{Name: "convolution with a bias", write: func(p *pen) {
 			h := p.conv(image(p), p.param("F", 2, 1, 3, 3), 1, 1, 1)
@@ -263,10 +263,10 @@ func convolutions() []Sample {
 			p.logits(flat(p, p.tanh(p.conv(im, p.param("F", 2, 1, 2, 2), 1, 2, 2))))
 		}},
 		{Name: "pool", write: func(p *pen) {
-			p.logits(flat(p, p.maxpool(p.reshape(p.dense(p.x, "1", 12), -1, 1, 3, 4), 2, 0, 1)))
+			p.logits(flat(p, p.maxpool(p.reshape(p.dense(p.x, "1", 12), -1, 1, 3, 4), 0, 1)))
 		}},
 		{Name: "overlapping padded pool", write: func(p *pen) {
-			p.logits(flat(p, p.maxpool(p.reshape(p.dense(p.x, "1", 12), -1, 1, 3, 4), 2, 1, 1)))
+			p.logits(flat(p, p.maxpool(p.reshape(p.dense(p.x, "1", 12), -1, 1, 3, 4), 1, 1)))
 		}},
 		{Name: "convolution over a line", write: func(p *pen) {
 			im := p.reshape(p.x, -1, 1, 1, 12)
@@ -349,7 +349,7 @@ func attention() []Sample {
 				a := p.softmax(p.do("bmm", q, p.transpose(k, 0, 2, 1)), 2)
 				return p.reshape(p.do("bmm", a, v), -1, 6)
 			}
-			p.logits(p.concat(1, head("a"), head("b")))
+			p.logits(p.concat(head("a"), head("b")))
 		}},
 	}
 }

@@ -241,12 +241,13 @@ func (p *pen) rows(a *node, from, to int) *node {
 	return p.note("rows", must(gorgonia.Slice(a.Node, gorgonia.S(from, to))), a).ints(p, from, to)
 }
 
-func (p *pen) concat(axis int, all ...*node) *node {
+// concat puts columns side by side.
+func (p *pen) concat(all ...*node) *node {
 	var nodes []*gorgonia.Node
 	for _, n := range all {
 		nodes = append(nodes, n.Node)
 	}
-	return p.note("concat", must(gorgonia.Concat(axis, nodes...)), all...).ints(p, axis)
+	return p.note("concat", must(gorgonia.Concat(1, nodes...)), all...).ints(p, 1)
 }
 
 // conv is a convolution with square strides, padding and dilation.
@@ -256,7 +257,9 @@ func (p *pen) conv(im, filter *node, pad, stride, dilation int) *node {
 	return p.note("conv", n, im, filter).ints(p, pad, stride, dilation)
 }
 
-func (p *pen) maxpool(im *node, kernel, pad, stride int) *node {
+// maxpool is of windows of 2 x 2.
+func (p *pen) maxpool(im *node, pad, stride int) *node {
+	const kernel = 2
 	n := must(gorgonia.MaxPool2D(im.Node, tensor.Shape{kernel, kernel}, []int{pad, pad}, []int{stride, stride}))
 	return p.note("maxpool", n, im).ints(p, kernel, pad, stride)
 }
@@ -266,7 +269,7 @@ func (p *pen) maxpool(im *node, kernel, pad, stride int) *node {
 func (p *pen) convolved(im *node, name string, filters, size, pad int) *node {
 	h := p.conv(im, p.param("F"+name, filters, im.Shape()[1], size, size), pad, 1, 1)
 	h = p.relu(p.everywhere("add", h, p.param("c"+name, 1, filters, 1, 1), 0, 2, 3))
-	return p.maxpool(h, 2, 0, 2)
+	return p.maxpool(h, 0, 2)
 }
 
 // linear is a·W with a weight of its own.

@@ -233,25 +233,23 @@ func open(index int) (*gpu, error) {
 }
 
 func (g *gpu) load() error {
-	code, err := image.Load("network")
-	if err != nil {
-		return err
-	}
-	module, err := g.context.Load(code)
-	if err != nil {
-		return err
-	}
-	if g.kernel, err = module.Function("kernel_network"); err != nil {
-		return err
-	}
-	if err := g.loadCourse(); err != nil {
-		return err
+	g.modules, g.classes = map[string]*driver.Module{}, map[class]*driver.Function{}
+	for _, f := range []struct {
+		to          **driver.Function
+		image, name string
+	}{{&g.kernel, "network", "kernel_network"}, {&g.scalars, "course", "kernel_scalars"}, {&g.epochs, "course", "kernel_epochs"}} {
+		module, err := g.module(f.image)
+		if err != nil {
+			return err
+		}
+		if *f.to, err = module.Function(f.name); err != nil {
+			return err
+		}
 	}
 	g.sharedFloats = planBytes(g.device, g.kernel.StaticShared) / 4
 	if err := g.kernel.AllowShared(4 * g.sharedFloats); err != nil || g.device.Major < 8 {
 		return err
 	}
-	g.modules, g.classes = map[string]*driver.Module{}, map[class]*driver.Function{}
 	resident, err := g.module("resident")
 	if err != nil {
 		return err
@@ -274,22 +272,6 @@ func (g *gpu) module(name string) (*driver.Module, error) {
 		g.modules[name] = m
 	}
 	return m, err
-}
-
-func (g *gpu) loadCourse() error {
-	code, err := image.Load("course")
-	if err != nil {
-		return err
-	}
-	module, err := g.context.Load(code)
-	if err != nil {
-		return err
-	}
-	if g.scalars, err = module.Function("kernel_scalars"); err != nil {
-		return err
-	}
-	g.epochs, err = module.Function("kernel_epochs")
-	return err
 }
 
 // function is the kernel of a class.
