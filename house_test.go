@@ -61,7 +61,7 @@ var imports = map[string][]string{
 
 	"dataset": {"kernels", "internal/memory", "internal/store", "internal/words"},
 	"mnist":   {"dataset"},
-	"model":   {"graph/ir", "internal/memory", "internal/store"},
+	"model":   {"graph/ir", "internal/memory", "internal/store", "internal/words"},
 
 	"model/export": {"graph/ir", "model"},
 	"model/zoo":    {"model"},

@@ -36,9 +36,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"vanilla/internal/store"
-
 	"vanilla/graph/ir"
+	"vanilla/internal/store"
+	"vanilla/internal/words"
 )
 
 // Tensor is one named float32 array, row-major: len(Data) is the product of Shape, whose dimensions are at least 1.
@@ -233,7 +233,7 @@ func (m *Model) Title() string {
 		return Describe(m.Arch, m.Activation)
 	}
 	if p, err := m.ParseProgram(); err == nil {
-		return p.Name
+		return words.OneLine(p.Name)
 	}
 	return "a graph"
 }

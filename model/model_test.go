@@ -349,6 +349,25 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// A graph's name, which its author chose, is a title on one line.
+func TestTitleIsALine(t *testing.T) {
+	m := &Model{Params: []Tensor{{Name: "W", Shape: []int{2, 2}, Data: make([]float32, 4)}}, Program: `program "odd\nname"
+input x[B,2]
+target y[B,2]
+param W[2,2] grad dW
+forward
+0 z[B,2] = dense x W
+1 loss = xent z y
+gradients
+2 dz[B,2] = dxent z y
+3 dW[2,2] = dweight dz x
+output z
+loss loss`}
+	if got, want := m.Title(), `odd\u000aname`; got != want {
+		t.Errorf("the title is %q, want %q", got, want)
+	}
+}
+
 func TestParseArch(t *testing.T) {
 	for arch, want := range map[string]string{
 		"784-16-10":              "[784 16 10] []",
