@@ -360,7 +360,8 @@ func (l *lowerer) slice(printed string, forward bool) (int, error) {
 		v := numbers(printed)
 		from, to, by = v[0], v[1], max(1, v[2])
 	}
-	if other := from-sliceBounds >= 0 || to+sliceBounds <= of[axis]; forward && other && l.n.several(false) {
+	// Bounds of batches are beyond 255 where the batch is.
+	if other := from-sliceBounds >= 0 || to+sliceBounds <= of[axis]; forward && other && l.batch == batches[0] && l.n.several(false) {
 		return 0, fmt.Errorf("a slice %d:%d of %d, of which more than one thing is computed: Gorgonia makes slices of one value whose bounds are equal modulo %d one node, so beyond 255 it may be two: Reshape the value so that no axis is longer, or multiply by a frozen matrix of zeros and ones",
 			from, to, of[axis], sliceBounds)
 	}

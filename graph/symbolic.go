@@ -130,25 +130,27 @@ func (g *generalizer) shape(k int) (ir.Shape, error) {
 // constantTolerance allows for constants that graphs hold in float32.
 const constantTolerance = 1e-6
 
-// fit finds the number that takes given values at given batch sizes.
+// fit finds the number that takes given values at given batch sizes: the first of its
+// kinds that does.
 func fit(batches []int, values []float64) (ir.Number, bool) {
-	b0, b1, u, v := float64(batches[0]), float64(batches[1]), values[0], values[1]
-	near := func(x, y float64) bool { return math.Abs(x-y) <= constantTolerance*math.Max(math.Abs(x), math.Abs(y)) }
-	n := ir.Number{Fixed: u}
-	switch {
-	case u == v:
-	case near(u*b0, v*b1):
-		n = ir.Number{OverBatch: digits(u * b0)}
-	default:
-		slope := (v - u) / (b1 - b0)
-		n = ir.Number{Fixed: u - slope*b0, PerBatch: slope}
-	}
-	for k, b := range batches {
-		if !near(n.At(b), values[k]) {
-			return n, false
+	last := len(batches) - 1
+	b, far, u, v := float64(batches[0]), float64(batches[last]), values[0], values[last]
+	slope, over := (v-u)/(far-b), (v-u)/(1/far-1/b)
+	for _, n := range []ir.Number{
+		{Fixed: u},
+		{OverBatch: digits(u * b)},
+		{Fixed: u - slope*b, PerBatch: slope},
+		{Fixed: v - over/far, OverBatch: over},
+	} {
+		fits := n != ir.Number{Fixed: u} || u == values[1] // what moves by a little is not fixed
+		for k, at := range batches {
+			fits = fits && math.Abs(n.At(at)-values[k]) <= constantTolerance*math.Max(math.Abs(n.At(at)), math.Abs(values[k]))
+		}
+		if fits {
+			return n, true
 		}
 	}
-	return n, true
+	return ir.Number{}, false
 }
 
 // digits rounds to what float32 tells apart: a graph's 1/B is not exact.

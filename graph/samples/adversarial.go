@@ -51,6 +51,10 @@ func wrong() []Sample {
 		{Name: "the batch size inside an activation", write: func(p *pen) {
 			p.logits(p.tanh(p.plus(p.dense(p.x, "1", 5), 1/float64(p.batch))))
 		}},
+		{Name: "a factor that grows with the batch by 2e-7", write: func(p *pen) {
+			out := z(p)
+			p.end(out, p.times(1+2e-7*float64(p.batch), p.crossEntropy(out)))
+		}},
 		{Name: "slope 0.0101", write: hiddenBy(func(p *pen, z *node) *node {
 			return p.add(p.times(0.0101, z), p.times(0.9899, p.relu(z)))
 		})},
