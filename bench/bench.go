@@ -101,13 +101,24 @@ type Result struct {
 	// Run tells apart the runs of the suite repeat: 1, 2, slowed, and of a build
 	// against itself.
 	Run string `json:"run,omitempty"`
-	// Build is which of two builds it is that took turns: this, against.
-	Build string `json:"build,omitempty"`
+	// Build is which of two builds it is that took turns: this, against. Clock is
+	// ProcessorTime if their times are that, and Ratios are this build's times over the
+	// other's, of each round the median over its turns.
+	Build  string    `json:"build,omitempty"`
+	Clock  string    `json:"clock,omitempty"`
+	Ratios []float64 `json:"ratios,omitempty"`
 }
+
+// ProcessorTime is how long a processor has worked, whatever else it did meanwhile: of work
+// on one core. Other times are those that passed.
+const ProcessorTime = "processor time"
 
 // Bench runs cases.
 type Bench struct {
 	Rounds int
+	// Most, if it is more than Rounds, is how many rounds two builds are given whose
+	// interval is wider than Wanted.
+	Most int
 	// Settle is a pause before each turn beside peers.
 	Settle time.Duration
 	// Progress is called before each timed round of each executor, and with
@@ -222,7 +233,8 @@ func (b *Bench) measure(ctx context.Context, c Case, runners []runner, check *ch
 		for _, cores := range []int{1, c.Cores} {
 			t.ceilings[cores] = append(t.ceilings[cores], device.Ceiling(cores, ceilingTime))
 		}
-		took, err := b.round(ctx, c, runners, round, check, round == b.Rounds-1)
+		// The order rotates, so that nobody always runs after the same one.
+		took, err := b.round(ctx, c, runners, round, func(slice int) int { return round + slice }, check, round == b.Rounds-1)
 		if err != nil {
 			return nil, err
 		}
@@ -293,16 +305,16 @@ func (c *Case) epochs() float64 {
 }
 
 // round lets runners take the turns of a round, and returns the seconds that
-// each turn of each took. In the last one, where the check wants to begin within
-// it, it is told where the networks are.
-func (b *Bench) round(ctx context.Context, c Case, runners []runner, round int, check *check, last bool) (took [][]float64, err error) {
+// each turn of each took. first is which of them begins a slice, but for multiples of
+// their number. In the last round, where the check wants to begin within it, it is told
+// where the networks are.
+func (b *Bench) round(ctx context.Context, c Case, runners []runner, round int, first func(slice int) int, check *check, last bool) (took [][]float64, err error) {
 	took = make([][]float64, len(runners))
 	slices := max(1, c.Slices)
 	for slice := range slices {
 		steps := c.Steps*(slice+1)/slices - c.Steps*slice/slices
 		for i := range runners {
-			// The order rotates, so that nobody always runs after the same one.
-			k := (i + round + slice) % len(runners)
+			k := (i + first(slice)) % len(runners)
 			r := runners[k]
 			if failure(r) != "" {
 				continue

@@ -36,12 +36,16 @@ type hello struct {
 	Revision string  `json:"revision"`
 	MemoryMB float64 `json:"memory_mb"`
 	MemoryOf string  `json:"memory_of"`
+	// Clock is ProcessorTime if answers have that: for one core's work on processors
+	// that keep an account of it. Builds of before have none.
+	Clock string `json:"clock,omitempty"`
 }
 
 // advanced is the answer to "advance STEPS".
 type advanced struct {
-	Seconds float64 `json:"seconds"`
-	Wrong   float64 `json:"wrong"`
+	Seconds   float64 `json:"seconds"`
+	Processor float64 `json:"processor_seconds,omitempty"`
+	Wrong     float64 `json:"wrong"`
 }
 
 // parameters is the answer to "weights NETWORK": float32 in little-endian order.
@@ -55,6 +59,7 @@ type built struct {
 	Build
 	c        Case
 	hello    hello
+	clock    string // which of the answers' times counts, ProcessorTime or ""
 	mistaken float64
 }
 
@@ -63,7 +68,7 @@ type built struct {
 func (b Build) start(ctx context.Context, c Case) (*built, error) {
 	r := &built{Build: b, c: c}
 	cmd := exec.CommandContext(ctx, b.Binary, append(b.Args[:len(b.Args):len(b.Args)], c.Name)...)
-	if err := r.begin(cmd); err != nil {
+	if err := r.begin(cmd, c.Cores); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name, err)
 	}
 	if err := r.read(&r.hello); err != nil || !r.hello.Ready {
@@ -96,7 +101,11 @@ func (b *built) advance(_ context.Context, steps int) (time.Duration, error) {
 	var a advanced
 	err := b.do(fmt.Sprintf("advance %d", steps), &a)
 	b.mistaken = a.Wrong
-	return time.Duration(a.Seconds * float64(time.Second)), err
+	seconds := a.Seconds
+	if b.clock == ProcessorTime {
+		seconds = a.Processor
+	}
+	return time.Duration(seconds * float64(time.Second)), err
 }
 
 func (b *built) weights(i int) ([][]float32, error) {
@@ -119,6 +128,16 @@ func (b *built) weights(i int) ([][]float32, error) {
 	return params, nil
 }
 
+// accountsFor is whether the system's account of a process shows work of this length: some
+// count ticks of ten milliseconds.
+func accountsFor(work time.Duration) bool {
+	before, known := processorTime()
+	for start := time.Now(); time.Since(start) < work; {
+	}
+	after, _ := processorTime()
+	return known && after > before
+}
+
 // Serve prepares a case and then does what it is asked to, a line of in each,
 // until there are no more: "advance STEPS" trains and answers with the time it
 // took, "weights NETWORK" answers with parameters. It is the other end of a
@@ -133,6 +152,9 @@ func Serve(ctx context.Context, c Case, e kernels.Executor, version string, in i
 	answer := json.NewEncoder(out)
 	h := hello{Ready: true, Device: e.Device(), Version: version, Revision: Revision()}
 	h.MemoryMB, h.MemoryOf = t.memory()
+	if c.Cores == 1 && t.onProcessor() && accountsFor(2*time.Millisecond) {
+		h.Clock = ProcessorTime
+	}
 	if err := answer.Encode(h); err != nil {
 		return err
 	}
@@ -145,11 +167,13 @@ func Serve(ctx context.Context, c Case, e kernels.Executor, version string, in i
 			return fmt.Errorf("%q: want advance STEPS or weights NETWORK", lines.Text())
 		case what == "advance":
 			runtime.GC()
+			before, _ := processorTime()
 			took, err := t.advance(ctx, n)
 			if err != nil {
 				return err
 			}
-			if err := answer.Encode(advanced{took.Seconds(), t.wrong()}); err != nil {
+			after, _ := processorTime()
+			if err := answer.Encode(advanced{took.Seconds(), (after - before).Seconds(), t.wrong()}); err != nil {
 				return err
 			}
 		case what == "weights" && n < t.networks():

@@ -140,7 +140,7 @@ func welch(a, b []float64) (difference, half float64) {
 // interval is where the change lies.
 func (c Change) interval() string {
 	if math.IsInf(c.High, 1) {
-		return "unknown: a single round"
+		return "unknown: too few rounds"
 	}
 	return fmt.Sprintf("%+.1f to %+.1f %%", 100*(c.Low-1), 100*(c.High-1))
 }

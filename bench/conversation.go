@@ -28,8 +28,8 @@ type conversation struct {
 // end. Few take so long: it is there for busy machines.
 const lastWords = 10 * time.Second
 
-// begin starts the process.
-func (c *conversation) begin(cmd *exec.Cmd) error {
+// begin starts the process, on one core if it is to have but one.
+func (c *conversation) begin(cmd *exec.Cmd, cores int) error {
 	c.cmd, c.errs = cmd, &tail{}
 	cmd.Stderr = c.errs
 	var err error
@@ -42,6 +42,9 @@ func (c *conversation) begin(cmd *exec.Cmd) error {
 	}
 	c.out, c.answer = out, bufio.NewReader(out)
 	cmd.WaitDelay = lastWords // for children of its own that outlive it
+	if cores == 1 {
+		return onOneCore(cmd.Start)
+	}
 	return cmd.Start()
 }
 

@@ -108,7 +108,7 @@ func (p *process) start(ctx context.Context) error {
 	cmd.Dir = p.peer.Dir
 	// Several processes share a GPU, of which JAX takes three quarters otherwise.
 	cmd.Env = append(os.Environ(), "XLA_PYTHON_CLIENT_PREALLOCATE=false")
-	if err := p.begin(cmd); err != nil {
+	if err := p.begin(cmd, 0); err != nil {
 		return err
 	}
 	err = p.waiting(func() error { return p.read(&p.hello) })

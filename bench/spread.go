@@ -16,7 +16,7 @@ type Spread struct {
 	// File is where it is from, empty if the machine has none.
 	File string
 	// Run is that of a run by itself, Pair that of a build against itself, as
-	// standard deviations of mean logarithms.
+	// standard deviations of logarithms.
 	Run, Pair Deviation
 	// Pairs are the comparisons of a build with itself.
 	Pairs []Pair
@@ -81,10 +81,10 @@ func NewSpread(results []Result) Spread {
 	var total float64
 	squares = nil
 	for _, p := range s.Pairs {
-		logs := logarithms(p.This.Samples, p.Against.Samples)
-		mean, deviation := stat.MeanStdDev(logs, nil)
-		total += mean * mean // of zero, which it should be
-		squares = append(squares, deviation*deviation/float64(len(logs)))
+		median, low, high := middle(p.logarithms())
+		total += median * median // of zero, which it should be
+		deviation := (high - low) / 2 / studentsT(math.Inf(1))
+		squares = append(squares, deviation*deviation)
 	}
 	s.Pair = excess(total/float64(len(s.Pairs)), squares, len(s.Pairs))
 	return s
@@ -116,9 +116,10 @@ func (s Spread) Itself() string {
 	if len(s.Pairs) == 0 {
 		return "What a build against itself comes to on this machine is not known: vanilla bench --suite repeat --results DIR measures it."
 	}
-	worst, widest, kept := 0.0, 0.0, 0
+	worst, widest, kept, least, most := 0.0, 0.0, 0, math.MaxInt, 0
 	for _, p := range s.Pairs {
 		c := p.Change(s)
+		least, most = min(least, len(p.This.Samples)), max(most, len(p.This.Samples))
 		worst, widest = max(worst, math.Abs(c.Ratio-1)), max(widest, c.High-1)
 		if !c.Changed() {
 			kept++
@@ -128,6 +129,10 @@ func (s Spread) Itself() string {
 	if s.File != "" {
 		from = " (" + filepath.Base(s.File) + ")"
 	}
-	return fmt.Sprintf("A build against itself on this machine%s: intervals of up to ±%.2f %% over %d rounds, differences of up to %.2f %%, %d of %d within their interval.",
-		from, 100*widest, len(s.Pairs[0].This.Samples), 100*worst, kept, len(s.Pairs))
+	rounds := fmt.Sprint(least)
+	if most > least {
+		rounds += fmt.Sprint(" to ", most)
+	}
+	return fmt.Sprintf("A build against itself on this machine%s: intervals of up to ±%.2f %% over %s rounds, differences of up to %.2f %%, %d of %d within their interval.",
+		from, 100*widest, rounds, 100*worst, kept, len(s.Pairs))
 }

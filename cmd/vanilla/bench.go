@@ -29,6 +29,7 @@ type benchFlags struct {
 	options   bench.Options
 	executors []string
 	rounds    int
+	most      int // see bench.Bench
 	data      string
 	json      bool
 	plot      string
@@ -116,9 +117,10 @@ intervals allow for what runs of this machine differ by as wholes, by the newest
 the suite repeat that --repeat has.
 
 --against runs another build of vanilla, of the commit before for example, by turns with
-this one: each round starts a process of both, whose turns alternate. It finds changes
-of one per cent where files of two runs find a tenth. Suites step, population, wide
-and eval; one executor.
+this one: each round starts a process of both, whose turns alternate, until the change is
+known to within a per cent. Of work on one core both run on the same one, and what counts
+is processor time, so that other work on the machine disturbs little. Suites step,
+population, wide and eval; one executor.
 
 --budget begins no case that might outlast it, if it takes as long as the longest before,
 and says which those are. The first case always runs, however long it takes. Suites step,
@@ -160,7 +162,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "layer `widths`, suites step and repeat (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "batch `sizes`, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "population `sizes`, suites population (default 1,4,16,64,256,1024,4096) and peers (default 1,64, on a GPU 1,512,4096)")
-	c.Flags().IntVar(&b.rounds, "rounds", 0, "rounds, a `number`, each of which times everything once (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15; seeds of to-accuracy 10, of accuracy 20, to --reproduce 2)")
+	c.Flags().IntVar(&b.rounds, "rounds", 0, "rounds, a `number`, each of which times everything once (default 7, of populations and wide networks 5, of peers 3, of repeat and with --against 15, and up to 60 for an interval of ±1 %; seeds of to-accuracy 10, of accuracy 20, to --reproduce 2)")
 	c.Flags().IntVar(&b.options.Examples, "examples", 0, "training `images`, the first ones, suites of cases (default: all)")
 	c.Flags().StringVar(&b.data, "data", "mnist", dataUsage)
 	c.Flags().BoolVar(&b.json, "json", false, "print each result as one JSON object on a line of its own")
@@ -215,10 +217,13 @@ func (b *benchFlags) check() error {
 		case "peers":
 			b.rounds = 3
 		case "repeat":
-			b.rounds = 15
+			b.rounds = againstRounds
 		}
 		if b.against != "" {
 			b.rounds = againstRounds
+		}
+		if b.against != "" || b.suite == "repeat" {
+			b.most = mostAgainst
 		}
 	}
 	if !slices.Contains(bench.PeerDevices(), b.on) {
@@ -380,7 +385,7 @@ func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err
 		return err
 	}
 	var all []bench.Result
-	harness := bench.Bench{Rounds: b.rounds, Settle: bench.Settle}
+	harness := bench.Bench{Rounds: b.rounds, Most: b.most, Settle: bench.Settle}
 	if b.budget > 0 {
 		harness.Budget = &bench.Budget{Limit: b.budget, Elapsed: func() time.Duration { return time.Since(start) }}
 	}
@@ -431,6 +436,9 @@ func (b *benchFlags) measure(ctx context.Context, stdout, stderr io.Writer) (err
 func (b *benchFlags) progress(start time.Time, name string, stderr io.Writer) func(executor string, round int) {
 	return func(executor string, round int) {
 		at := fmt.Sprintf("round %d of %d: %s", round+1, b.rounds, executor)
+		if round >= b.rounds {
+			at = fmt.Sprintf("round %d, until the interval is ±%g %%, of at most %d: %s", round+1, 100*bench.Wanted, b.most, executor)
+		}
 		if round < 0 {
 			at = "compared with " + executor
 		}

@@ -15,8 +15,12 @@ import (
 	"vanilla/train"
 )
 
-// againstRounds is how many rounds two builds are compared in.
-const againstRounds = 15
+// againstRounds is how many rounds two builds are compared in at least, mostAgainst how
+// many in the hope of a narrower interval, where --rounds says nothing.
+const (
+	againstRounds = 15
+	mostAgainst   = 4 * againstRounds
+)
 
 // againstSuites are those of cases that two builds can take turns at.
 var againstSuites = []string{"step", "population", "wide", "eval"}
@@ -77,7 +81,7 @@ func (b *benchFlags) measureAgainst(ctx context.Context, stdout, stderr io.Write
 	if err != nil {
 		return err
 	}
-	harness := bench.Bench{Rounds: b.rounds}
+	harness := bench.Bench{Rounds: b.rounds, Most: b.most}
 	start := time.Now()
 	var pairs []bench.Pair
 	for _, c := range cases {
