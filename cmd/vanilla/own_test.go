@@ -448,6 +448,55 @@ func TestDataSettingsAreKept(t *testing.T) {
 	}
 }
 
+// A sweep and a figure that take a model's recipe read the data as its own were. The sweep keeps how, so that neither
+// resuming it nor training its finalists again needs the model.
+func TestRecipeOfAModelReadsItsData(t *testing.T) {
+	t.Chdir(t.TempDir())
+	pictures(t, "bars", []string{"standing", "lying"}, 20)
+	how := []string{"--size", "6", "--test", "0.2", "--invert", "--transpose"}
+	must(t, append([]string{"train", "--data", "bars", "--epochs", "1", "--batch", "4", "-o", "m.safetensors"}, how...)...)
+	sweepOf := func(out string, more ...string) string {
+		args := []string{"sweep", "--data", "bars", "--recipe", "m.safetensors", "--layers", "1", "--hidden", "3,4", "--grid", "--finalists", "1", "--final-seeds", "1", "--out", out}
+		stdout, stderr, code := vanilla(t, append(args, more...)...)
+		if said := strings.Count(stderr, "read as the images of m.safetensors were: "); code != done || said != 1 && more == nil {
+			t.Fatalf("%q: exit code %d, said %d times how the data are read: %s", more, code, said, stderr)
+		}
+		return stdout
+	}
+	sweepOf("like")
+	sweepOf("said", how...)
+	if like, said := openSweep(t, "like"), openSweep(t, "said"); like.Data != said.Data {
+		t.Errorf("the data are %+v, want %+v", like.Data, said.Data)
+	}
+	sweepOf("like", "--resume")
+	sweepOf("plan", "--dry-run")
+	if err := os.Rename("m.safetensors", "moved.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "sweep", "--out", "like", "--resume")
+	results := must(t, "results", "like")
+	_, command, found := strings.Cut(results, "vanilla train ")
+	if command, _, _ = strings.Cut(command, "\n"); !found || !strings.Contains(command, "--invert=true --size=6x6 --test=0.2 --transpose=true") {
+		t.Fatalf("the results do not say how the data are read:\n%s", results)
+	}
+	must(t, append([]string{"train"}, strings.Fields(command)...)...)
+	models, err := filepath.Glob(filepath.Join("like", "models", "*"))
+	if err != nil || len(models) != 1 || !bytes.Equal(read(t, "finalist-1.safetensors"), read(t, models[0])) {
+		t.Errorf("the command that trains the finalist again does not come to the bytes of %q, %v", models, err)
+	}
+
+	drawn := func(more ...string) []byte {
+		must(t, append([]string{"viz", "augment", "recipe", "--data", "bars", "--shift", "1", "-o", "figure.svg"}, more...)...)
+		return read(t, "figure.svg")
+	}
+	put(t, "recipe", string(read(t, "moved.safetensors")))
+	like := drawn()
+	put(t, "recipe", "base: default\n")
+	if !bytes.Equal(like, drawn(how...)) || bytes.Equal(like, drawn(how[:4]...)) {
+		t.Error("a model's recipe is not drawn on images as the model's were")
+	}
+}
+
 // The model remembers arrays that were transposed and whose white was 16; a picture as it is in the data goes the same way.
 func TestRawPictureOfArrays(t *testing.T) {
 	t.Chdir(t.TempDir())

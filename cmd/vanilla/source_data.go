@@ -143,6 +143,60 @@ func (d *dataSource) untested(ctx context.Context) (*dataset.Dataset, error) {
 	return d.open(ctx, o)
 }
 
+// loadLike opens the data set as that of a model was of which only the recipe is taken, if m is one: classes need not be
+// that model's. A note says how the data are read, if no flag does.
+func (d *dataSource) loadLike(ctx context.Context, m *model.Model, name string) (*dataset.Dataset, error) {
+	o, err := d.optionsLike(m)
+	if err != nil {
+		return nil, err
+	}
+	data, err := d.open(ctx, o)
+	if err != nil || o.Network == nil {
+		return data, err
+	}
+	if how := preparedAs(data.Train.Prepared); how != "" && d.settings() == nil {
+		data.Notes = append(data.Notes, fmt.Sprintf("read as the images of %s were: %s", name, how))
+	}
+	return data, nil
+}
+
+// optionsLike are loadLike's. MNIST is read as usual for a model of other classes.
+func (d *dataSource) optionsLike(m *model.Model) (dataset.Options, error) {
+	if m == nil || d.name == "mnist" && mnistsClasses(m.Classes) != nil {
+		return d.options(nil)
+	}
+	o, err := d.options(m)
+	o.Known, o.KnownNames = 0, nil
+	return o, err
+}
+
+// keep makes what was done to data the flags that say how they are read, so that these alone read them again. It fails if
+// no flags say that, because pictures are prepared twice.
+func (d *dataSource) keep(ctx context.Context, data *dataset.Dataset) error {
+	p := data.Train.Prepared
+	for _, s := range []struct {
+		flag, value string
+		done        bool
+	}{
+		{"size", p.Size.String(), p.Size != (dataset.Size{})}, {"range", p.Range.String(), p.Range != (dataset.Range{})},
+		{"invert", "true", p.Invert}, {"transpose", "true", p.Transpose}, {"test", fmt.Sprint(float64(p.Test)), p.Test > 0},
+	} {
+		if s.done && !d.given(s.flag) {
+			if err := d.flags.Set(s.flag, s.value); err != nil {
+				return err
+			}
+		}
+	}
+	if p.Before == nil {
+		return nil
+	}
+	again, err := d.load(ctx, nil)
+	if err == nil && train.FingerprintOf(again) != train.FingerprintOf(data) {
+		err = &train.SettingError{Field: "data", Value: d.name, Problem: "these pictures are prepared twice, as the model's were, which flags cannot say: want them written by vanilla data -o first"}
+	}
+	return err
+}
+
 // open opens the data set with options.
 func (d *dataSource) open(ctx context.Context, o dataset.Options) (*dataset.Dataset, error) {
 	if d.name == "mnist" {

@@ -17,9 +17,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"vanilla/dataset"
 	"vanilla/internal/words"
 	"vanilla/kernels"
 	"vanilla/kernels/device"
+	"vanilla/model"
 	"vanilla/train"
 	"vanilla/train/sweep"
 )
@@ -28,7 +30,9 @@ import (
 type sweepFlags struct {
 	spec sweep.Spec
 	executorFlags
-	base, file, shard string // --recipe, --spec, --shard
+	base, file, shard string       // --recipe, --spec, --shard
+	like              *model.Model // that --recipe names: data are read as its own were
+	likeName          string
 	data              dataSource
 	out               string
 	resume, repair    bool
@@ -242,11 +246,11 @@ func (s *sweepFlags) build(ctx context.Context, fields map[string]string) error 
 	} else if err := oneMeaning(name, train.Recipes(), "recipe"); err != nil {
 		return fmt.Errorf("--recipe %w", err)
 	}
-	from, err := baseSpec(ctx, name)
+	from, like, err := baseOf(ctx, name)
 	if err != nil {
 		return err
 	}
-	spec.Recipe = from.Recipe
+	spec.Recipe, s.like, s.likeName = from.Recipe, like, name
 	for field, text := range fields {
 		if !slices.Contains(specFields(), field) {
 			spec.Space[field] = text
@@ -313,9 +317,21 @@ func (s *sweepFlags) options() (o sweep.Options, err error) {
 	if s.data.name != "mnist" {
 		o.DataPath = s.data.name
 	}
-	o.DataSettings = s.data.settings()
 	o.Revision, o.Repair, o.AllowMixed = revision(), s.repair, s.allowMixed
 	return o, nil
+}
+
+// read loads the data, and says what may be odd about them. How the directory says that they are read, and the commands
+// that train finalists again, is by flags, without the model.
+func (s *sweepFlags) read(ctx context.Context, stderr io.Writer) (*dataset.Dataset, error) {
+	data, err := s.data.loadLike(ctx, s.like, s.likeName)
+	if err == nil && s.like != nil {
+		err = s.data.keep(ctx, data)
+	}
+	if err == nil {
+		noteData(stderr, s.data.flags, data)
+	}
+	return data, err
 }
 
 func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
@@ -340,17 +356,18 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		}
 	}
 	if s.dryRun {
-		return s.estimate(ctx, stdout)
+		return s.estimate(ctx, stdout, stderr)
 	}
 	exec, err := s.open()
 	if err != nil {
 		return err
 	}
 	defer closing(exec, &err)
-	data, err := s.data.load(ctx, nil)
+	data, err := s.read(ctx, stderr)
 	if err != nil {
 		return err
 	}
+	options.DataSettings = s.data.settings()
 	var failed error // of writing to stdout
 	if s.json {
 		options.Observe = func(r sweep.Record) {

@@ -50,12 +50,12 @@ func (s *sweepFlags) devices() []executorFlags {
 }
 
 // estimate is --dry-run.
-func (s *sweepFlags) estimate(ctx context.Context, stdout io.Writer) error {
+func (s *sweepFlags) estimate(ctx context.Context, stdout, stderr io.Writer) error {
 	options, err := s.options()
 	if err != nil {
 		return err
 	}
-	data, err := s.data.load(ctx, nil)
+	data, err := s.read(ctx, stderr)
 	if err != nil {
 		return err
 	}

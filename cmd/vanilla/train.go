@@ -142,7 +142,7 @@ same bytes.`,
 // baseFlag is --recipe, which comes before all that change it.
 func baseFlag(base *string) *pflag.FlagSet {
 	f := group("Recipe")
-	f.StringVar(base, "recipe", "default", "recipe that the following flags change, by `name`: default, lesson, a YAML file, or a model, whose recipe and seeds it has (vanilla train reads data as the model's were)")
+	f.StringVar(base, "recipe", "default", "recipe that the following flags change, by `name`: default, lesson, a YAML file, or a model, whose recipe and seeds it has (data are read as the model's were)")
 	return f
 }
 

@@ -132,28 +132,13 @@ func sumOf(name string, m *model.Model) (string, error) {
 // read loads the data. Classes that the network of --from knows keep their outputs. What no flag says of how they are
 // read is as it was with that network, or with the one that --recipe names.
 func (t *trainFlags) read(ctx context.Context) (*dataset.Dataset, error) {
-	switch {
-	case t.known != nil:
-		o, err := t.data.options(t.known)
-		if err != nil {
-			return nil, err
-		}
-		o.Grow = true
-		return t.data.open(ctx, o)
-	case t.like == nil || t.data.name == "mnist" && mnistsClasses(t.like.Classes) != nil:
-		return t.data.load(ctx, nil)
+	if t.known == nil {
+		return t.data.loadLike(ctx, t.like, t.base)
 	}
-	o, err := t.data.options(t.like)
+	o, err := t.data.options(t.known)
 	if err != nil {
 		return nil, err
 	}
-	o.Known, o.KnownNames = 0, nil // this network gets outputs of its own
-	data, err := t.data.open(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	if how := preparedAs(data.Train.Prepared); how != "" && t.data.settings() == nil {
-		data.Notes = append(data.Notes, fmt.Sprintf("read as the images of %s were: %s", t.base, how))
-	}
-	return data, nil
+	o.Grow = true
+	return t.data.open(ctx, o)
 }

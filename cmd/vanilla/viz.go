@@ -218,7 +218,7 @@ func (f figure) command() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			v.data.stderr = c.ErrOrStderr()
+			v.data.of(c)
 			return v.run(c.Context(), f, args, c.OutOrStdout())
 		},
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,23 +23,27 @@ func augmentFlags(v *vizFlags, c *cobra.Command) {
 			c.Flags().AddFlag(f)
 		}
 	})
+	v.data.howTo(c.Flags())
 }
 
 // augmentable are the data whose training images are drawn: of a model, as its were. Test images are not wanted.
-func (v *vizFlags) augmentable(name string) (*dataset.Dataset, error) {
-	var m *model.Model
-	var err error
-	if !slices.Contains(train.Recipes(), name) && model.Is(name) {
-		if m, err = model.Read(name); err != nil {
+func (v *vizFlags) augmentable(m *model.Model) (*dataset.Dataset, error) {
+	if v.loaded != nil { // for all figures of the model
+		return v.loaded, nil
+	}
+	if m != nil && v.data.name == "mnist" {
+		if err := mnistsClasses(m.Classes); err != nil {
 			return nil, err
 		}
 	}
-	data, err := v.dataset(m)
-	if m == nil && errors.Is(err, dataset.ErrNoTest) {
-		return v.data.untested(v.ctx)
+	o, err := v.data.optionsLike(m)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && m != nil {
-		err = fits(data, v.data.name, m, name)
+	data, err := v.data.open(v.ctx, o)
+	if errors.Is(err, dataset.ErrNoTest) {
+		o.Untested = true
+		data, err = v.data.open(v.ctx, o)
 	}
 	return data, err
 }
@@ -48,7 +51,7 @@ func (v *vizFlags) augmentable(name string) (*dataset.Dataset, error) {
 // augment draws what the recipe that a name stands for makes of the first training
 // images.
 func (v *vizFlags) augment(names []string) (viz.Figure, error) {
-	spec, err := baseSpec(v.ctx, names[0])
+	spec, m, err := baseOf(v.ctx, names[0])
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +70,7 @@ func (v *vizFlags) augment(names []string) (viz.Figure, error) {
 		return nil, err
 	}
 	r.Follow(base, func(field string) bool { return given[field] })
-	data, err := v.augmentable(names[0])
+	data, err := v.augmentable(m)
 	if err != nil {
 		return nil, err
 	}
