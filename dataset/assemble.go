@@ -51,6 +51,9 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 	if values != bytesRange {
 		prepared.Range = values
 	}
+	if o.Label != "" && f.form != csvForm {
+		return nil, &kernels.SettingError{Field: "label_column", Value: o.Label, Problem: fmt.Sprintf("%s is %s: only .csv files have label columns", f.path, f.form)}
+	}
 	if o.Test > 0 && f.sets[test].len() > 0 && !o.TestIfNone {
 		return nil, &kernels.SettingError{Field: "test", Value: o.Test, Problem: fmt.Sprintf("%s has test images of its own, %s: want none", f.path, words.Thousands(f.sets[test].len()))}
 	}

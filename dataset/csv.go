@@ -45,7 +45,7 @@ func readCSV(ctx context.Context, path string, files []string, o Options) (*foun
 		return nil, err
 	}
 	name, _, _ := strings.Cut(filepath.Base(absolute), ".csv")
-	f := &found{name: name, path: path, form: "CSV", labels: newLabels()}
+	f := &found{name: name, path: path, form: csvForm, labels: newLabels()}
 	column := o.Label
 	for i, file := range sorted {
 		if file == "" {

@@ -18,6 +18,9 @@ const pictureForm = "pictures"
 // idxForm is the form that Write writes.
 const idxForm = "IDX"
 
+// csvForm is that of .csv files.
+const csvForm = "CSV"
+
 // formsIn are the forms of data in a directory that holds files of these names: the one that is read first.
 func formsIn(dir string, names []string) (forms []held) {
 	add := func(form string, is func(string) bool) {
@@ -27,7 +30,7 @@ func formsIn(dir string, names []string) (forms []held) {
 	}
 	add(idxForm, isIDX)
 	add("npz", isNPZ)
-	add("CSV", isCSV)
+	add(csvForm, isCSV)
 	for _, name := range names {
 		if picture := pictureIn(filepath.Join(dir, name)); picture != "" {
 			return append(forms, held{pictureForm, filepath.Join(name, picture)})

@@ -145,6 +145,9 @@ was built from a commit. What is there already, of the same commit, is not run a
 		RunE: func(c *cobra.Command, args []string) error {
 			b.flags = c.Flags()
 			if b.compare {
+				if err := refuse(b.flags, "--compare reads two files and measures nothing: want it alone, or with --repeat", besides("compare", "repeat")); err != nil {
+					return err
+				}
 				return compareResults(c.OutOrStdout(), args[0], args[1], b.repeat)
 			}
 			if c.Flags().Changed("rounds") && b.rounds < 1 {
@@ -184,14 +187,8 @@ was built from a commit. What is there already, of the same commit, is not run a
 
 // check reports the first flag that cannot be, and fills in defaults.
 func (b *benchFlags) check() error {
-	if b.python != "" {
-		b.suite = "peers"
-	}
-	if b.reproduce != "" {
-		b.suite = bench.AccuracySuite
-		if b.results != "" {
-			return &train.SettingError{Field: "results", Value: b.results, Problem: "want it without --reproduce, which keeps nothing"}
-		}
+	if err := b.imply(); err != nil {
+		return err
 	}
 	if b.suite == "peers" && b.python == "" {
 		return &train.SettingError{Field: "suite", Value: b.suite, Problem: "it needs --peers, a Python with other frameworks (make peers installs one)"}
@@ -231,10 +228,10 @@ func (b *benchFlags) check() error {
 	}
 	if len(b.executors) == 0 {
 		b.executors = []string{bench.Handrolled, "tape", "cpu"}
-		if b.suite == "population" || b.suite == "wide" || b.suite == "repeat" || b.trains() {
+		if b.suite == "population" || b.suite == "wide" || b.suite == "repeat" {
 			b.executors = []string{bench.Handrolled, "cpu"}
 		}
-		if b.against != "" || b.suite == bench.CeilingsSuite {
+		if b.against != "" || b.apart() {
 			b.executors = []string{"cpu"}
 		}
 	}
@@ -244,6 +241,9 @@ func (b *benchFlags) check() error {
 				return &train.SettingError{Field: "executors", Value: name, Problem: "the suite ceilings has cpu and cuda"}
 			}
 		}
+	}
+	if b.trains() && slices.Contains(b.executors, bench.Handrolled) {
+		return &train.SettingError{Field: "executors", Value: bench.Handrolled, Problem: "the suite " + b.suite + " does not train it"}
 	}
 	for i, name := range b.executors {
 		if _, ok := benchExecutors[name]; !ok {
@@ -287,6 +287,31 @@ func (b *benchFlags) check() error {
 	return nil
 }
 
+// imply sets the suite that other flags imply, and reports the first flag that does not go with them.
+func (b *benchFlags) imply() error {
+	for _, implied := range []struct {
+		is          bool
+		flag, suite string
+	}{{b.python != "", "--peers", "peers"}, {b.reproduce != "", "--reproduce", bench.AccuracySuite}} {
+		if !implied.is {
+			continue
+		}
+		if b.flags.Changed("suite") && b.suite != implied.suite {
+			return &train.SettingError{Field: "suite", Value: b.suite, Problem: implied.flag + " is for the suite " + implied.suite + ": want one or the other"}
+		}
+		b.suite = implied.suite
+	}
+	if b.reproduce != "" {
+		if err := refuse(b.flags, "--reproduce holds results against what was recorded, and keeps and prints none: want one or the other", among("results", "json")); err != nil {
+			return err
+		}
+	}
+	if b.against == "" && b.serve == "" {
+		return refuse(b.flags, "want it with --compare or --against, whose intervals it widens", among("repeat"))
+	}
+	return nil
+}
+
 // ofSuite reports the first flag that has no effect on the suite.
 func (b *benchFlags) ofSuite() error {
 	for _, f := range []struct {
@@ -297,7 +322,7 @@ func (b *benchFlags) ofSuite() error {
 		{"batch", []string{"step"}},
 		{"networks", []string{"population", "peers"}},
 		{"examples", bench.SuiteNames()},
-		{"data", append(bench.SuiteNames(), bench.CompletionsSuite, bench.AccuracySuite)},
+		{"data", append(bench.SuiteNames(), bench.AccuracySuite)},
 		{"peers-dir", []string{"peers"}},
 		{"peers-device", []string{"peers"}},
 		{"recipes", []string{bench.AccuracySuite}},

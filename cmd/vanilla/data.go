@@ -75,6 +75,11 @@ to those that the network was trained on, and not again what -o did before it wr
 		RunE: func(c *cobra.Command, args []string) error {
 			d.source.name = args[0]
 			d.source.of(c)
+			if d.sheet == "" {
+				if err := refuse(c.Flags(), "it is for --sheet: want that too", among("dark")); err != nil {
+					return err
+				}
+			}
 			return d.run(c.Context(), c.OutOrStdout())
 		},
 	}
@@ -138,7 +143,7 @@ func (d *dataFlags) run(ctx context.Context, stdout io.Writer) error {
 		}
 	}
 	for i, note := range summary.Notes {
-		summary.Notes[i] = fieldsToFlags(d.source.flags, note)
+		summary.Notes[i] = fieldsToFlags(d.source.flags, nil, note)
 	}
 	if d.json {
 		return writeJSON(stdout, summary)

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return done
 	}
-	text := inFlags(command, err)
+	text := inFlags(command, args, err)
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		text = "interrupted"
 	}

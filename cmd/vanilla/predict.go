@@ -72,6 +72,11 @@ wrote, or a state_dict of dense layers with --activation and --loss.`,
 		Args: p.arguments,
 		RunE: func(c *cobra.Command, args []string) error {
 			p.data.of(c)
+			if p.data.name == "" {
+				if err := refuse(c.Flags(), "it says how --data are read; with a picture is done what the model says: want --data, or no flag", among(dataFlagNames...)); err != nil {
+					return err
+				}
+			}
 			return p.run(c, args[0], args[1:])
 		},
 	}

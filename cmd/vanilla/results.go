@@ -93,6 +93,12 @@ parts of one sweep, all there, none twice, and then shows its results.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := r.check(); err != nil {
+				return err
+			}
+			if err := r.useless(c.Flags()); err != nil {
+				return err
+			}
 			return r.run(c.Context(), args, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
@@ -129,12 +135,10 @@ func (r *resultsFlags) check() error {
 		return &train.SettingError{Field: "format", Value: r.format, Problem: "want png or svg"}
 	case r.save < 0:
 		return &train.SettingError{Field: "save_best", Value: r.save, Problem: "want 1 or more"}
-	case r.follow && (r.html == "" || r.merge || len(r.heat) > 0 || r.parquet != "" || r.csv != "" || r.figures != "" || r.save > 0 || r.json):
-		return usagef("--follow: it writes the page of --html, and nothing else: want --html FILE --follow")
+	case r.follow && r.html == "":
+		return usagef("--follow: it writes the page of --html: want --html FILE --follow")
 	case r.merge && r.out == "":
 		return usagef("--merge: want --out, the directory to join the shards in")
-	case r.compare && (r.merge || r.save > 0 || r.html != "" || r.figures != "" || r.parquet != "" || r.csv != "" || len(r.heat) > 0):
-		return usagef("--compare: it prints a comparison, and writes no files: want it alone, or with --json")
 	case r.mixed && !r.merge:
 		return usagef("--allow-mixed: it is for --merge")
 	case r.merge && r.save > 0:
@@ -145,10 +149,29 @@ func (r *resultsFlags) check() error {
 	return nil
 }
 
-func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if err := r.check(); err != nil {
-		return err
+// useless reports the first flag that has no effect beside the others.
+func (r *resultsFlags) useless(flags *pflag.FlagSet) error {
+	for _, c := range []struct {
+		is      bool
+		problem string
+		useless func(string) bool
+	}{
+		{r.compare, "--compare prints a comparison, and writes no files: want it alone, or with --json", besides("compare", "json")},
+		{r.follow, "--follow writes the page of --html, and nothing else: want --html FILE --follow", besides("html", "follow")},
+		{r.json, "--json prints all points: want one or the other", among("top")},
+		{r.figures == "", "it is for --figures: want that too", among("format", "dark")},
+		{r.figures == "" && r.html == "", "it is for --figures and --html: want one of them too", among("heat")},
+	} {
+		if c.is {
+			if err := refuse(flags, c.problem, c.useless); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+func (r *resultsFlags) run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	// Better now than when something has been written.
 	for _, o := range []output{{"--parquet", r.parquet}, {"--csv", r.csv}, {"--html", r.html}} {
 		if o.path == "" {

@@ -203,6 +203,9 @@ func (d *dataSource) open(ctx context.Context, o dataset.Options) (*dataset.Data
 		if err := mnistsClasses(o.KnownNames); err != nil {
 			return nil, err
 		}
+		if o.Label != "" {
+			return nil, &train.SettingError{Field: "label_column", Value: o.Label, Problem: "mnist is IDX: only .csv files have label columns"}
+		}
 		if o.Test > 0 && !o.TestIfNone {
 			return nil, &train.SettingError{Field: "test", Value: o.Test, Problem: "mnist has test images of its own: want none"}
 		}
@@ -262,7 +265,7 @@ func (d *dataSource) sayByOrder(set *dataset.Dataset) {
 // noteData writes what may not be as it should with the data.
 func noteData(stderr io.Writer, c *pflag.FlagSet, set *dataset.Dataset) {
 	for _, note := range set.Notes {
-		fmt.Fprintf(stderr, "data: %s\n", words.OneLine(fieldsToFlags(c, note)))
+		fmt.Fprintf(stderr, "data: %s\n", words.OneLine(fieldsToFlags(c, nil, note)))
 	}
 }
 

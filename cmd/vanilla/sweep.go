@@ -281,6 +281,8 @@ func (s *sweepFlags) build(ctx context.Context, fields map[string]string) error 
 	switch {
 	case grid && fields["sampler"] != "" && fields["sampler"] != sweep.RandomSampler:
 		return &train.SettingError{Field: "sampler", Value: fields["sampler"], Problem: "--grid takes all points, and none is drawn: want one or the other"}
+	case grid && fields["seed"] != "":
+		return &train.SettingError{Field: "seed", Value: fields["seed"], Problem: "it is of the points that are drawn, and --grid takes all: want one or the other; --seeds says from how many seeds each is trained"}
 	case grid && points:
 		return &train.SettingError{Field: "grid", Value: true, Problem: "--points " + fields["points"] + " draws some points: want one or the other"}
 	case !grid && !points && defaults["points"] == "":

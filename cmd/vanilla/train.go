@@ -235,6 +235,9 @@ func (t *trainFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 			}
 		}
 	}
+	if err == nil && !t.resume {
+		err = refuse(flags, "it only applies to a run that is resumed: want --resume too", among("allow-mixed"))
+	}
 	return err
 }
 

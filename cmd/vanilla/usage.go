@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,6 +64,30 @@ func typed(f *pflag.Flag) any {
 	return f.Value.String()
 }
 
+// refuse reports the first flag that was given and that useless says has no effect here: problem says why.
+func refuse(flags *pflag.FlagSet, problem string, useless func(name string) bool) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if err == nil && useless(f.Name) {
+			value := typed(f)
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				value = strings.Join(list.GetSlice(), ",")
+			}
+			err = &train.SettingError{Field: fieldOf(f), Value: value, Problem: problem}
+		}
+	})
+	return err
+}
+
+// among is a refuse's useless: the flags that names has.
+func among(names ...string) func(string) bool {
+	return func(name string) bool { return slices.Contains(names, name) }
+}
+
+// besides is a refuse's useless: all flags but those that names has.
+func besides(names ...string) func(string) bool {
+	return func(name string) bool { return !slices.Contains(names, name) }
+}
+
 // fieldOf is the field of a recipe or of other settings that a flag is for.
 func fieldOf(f *pflag.Flag) string { return strings.ReplaceAll(f.Name, "-", "_") }
 
@@ -76,18 +101,25 @@ func flagOf(field string) string {
 var quotedField = regexp.MustCompile(`"[a-z][a-z_]*"`)
 
 // inFlags is an error's text for those who give a command its settings by flags:
-// where fields are named, it names flags, but for what is said of a file, in which they are fields.
-func inFlags(c *cobra.Command, err error) string {
+// where fields are named, it names flags, but for what is said of a file, in which they are fields, and for words of the
+// command line.
+func inFlags(c *cobra.Command, args []string, err error) string {
 	text := inWords(err)
+	typed := map[string]bool{}
+	for _, arg := range args {
+		for word := range strings.FieldsFuncSeq(arg, func(r rune) bool { return r == ',' || r == '=' }) {
+			typed[word] = true
+		}
+	}
 	var setting *train.SettingError
 	if errors.As(err, &setting) {
 		if _, ok := setting.Value.(mapping.Place); ok {
 			if before, after, ok := strings.Cut(text, words.OneLine(setting.Problem)); ok {
-				return fieldsToFlags(c.Flags(), before) + words.OneLine(setting.Problem) + fieldsToFlags(c.Flags(), after)
+				return fieldsToFlags(c.Flags(), typed, before) + words.OneLine(setting.Problem) + fieldsToFlags(c.Flags(), typed, after)
 			}
 		}
 	}
-	return fieldsToFlags(c.Flags(), text)
+	return fieldsToFlags(c.Flags(), typed, text)
 }
 
 // inWords is an error's text on one line, with flags for fields. Errors that were joined are separated by semicolons;
@@ -122,10 +154,12 @@ func inWords(err error) string {
 	return words.OneLine(text)
 }
 
-// fieldsToFlags is a text in which fields that the flags are for are called as these are.
-func fieldsToFlags(flags *pflag.FlagSet, text string) string {
+// fieldsToFlags is a text in which fields that the flags are for are called as these are. What was typed is no field: it
+// is quoted because it is a name.
+func fieldsToFlags(flags *pflag.FlagSet, typed map[string]bool, text string) string {
 	return quotedField.ReplaceAllStringFunc(text, func(quoted string) string {
-		if flag := flagOf(strings.Trim(quoted, `"`)); flags.Lookup(flag[2:]) != nil {
+		name := strings.Trim(quoted, `"`)
+		if flag := flagOf(name); !typed[name] && flags.Lookup(flag[2:]) != nil {
 			return flag
 		}
 		return quoted

@@ -219,6 +219,11 @@ func (f figure) command() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			v.data.of(c)
+			if v.out == "" && v.json {
+				if err := refuse(c.Flags(), "with --json alone nothing is drawn: want --out too", among("dark")); err != nil {
+					return err
+				}
+			}
 			return v.run(c.Context(), f, args, c.OutOrStdout())
 		},
 	}
@@ -399,7 +404,7 @@ func (v *vizFlags) picture(m *model.Model, set *dataset.Images) (viz.Picture, er
 		}
 		return p, nil
 	}
-	if v.index != 0 {
+	if v.data.given("index") {
 		return viz.Picture{}, &train.SettingError{Field: "index", Value: v.index, Problem: fmt.Sprintf("found --image %s too: want one or the other", v.image)}
 	}
 	decoded, err := dataset.ReadPicture(v.ctx, v.image)
@@ -441,6 +446,9 @@ func (v *vizFlags) weights(names []string) (viz.Figure, error) {
 	}
 	if err := v.checkUnit(n); err != nil {
 		return nil, err
+	}
+	if v.unit >= 0 && v.data.given("scale") {
+		return nil, &train.SettingError{Field: "scale", Value: v.scale, Problem: "--unit draws one unit, which shares no scale: want one or the other"}
 	}
 	if v.unit >= 0 {
 		return viz.NewUnitWeights(v.ctx, n, rows, cols, v.unit)
