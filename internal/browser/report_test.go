@@ -151,7 +151,7 @@ func TestReportReadsItselfAgain(t *testing.T) {
 	}
 	// The page reads itself when it is told to, and not while it is looked at: after seconds, which may be any here.
 	call(tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
-		Source: `window.setTimeout = (does, after) => { if (after === 5000) window.again = does; }`,
+		Source: `window.setTimeout = (does, after) => { if (after === 5000) window.again = does; }; performance.now = () => window.clock ?? 0`,
 	})
 	write(lines[:len(lines)/2])
 	tab.Do(chromedp.EmulateViewport(1280, 900))
@@ -161,6 +161,13 @@ func TestReportReadsItselfAgain(t *testing.T) {
 	}
 	tab.Do(chromedp.Click(`#board th:nth-child(3) button`), chromedp.SendKeys(`#filter`, "784-8"))
 	Ask[bool](tab, `(scrollTo(0, 300), true)`)
+	write(lines[:len(lines)*3/4])
+	// Not while somebody types, nor while text is selected.
+	Ask[bool](tab, `(window.old = true, again(), clock = 10000, getSelection().selectAllChildren(document.querySelector("h1")), again(), true)`)
+	if !Ask[bool](tab, `window.old === true`) {
+		t.Error("the page read itself again while it was used")
+	}
+	Ask[bool](tab, `(document.getElementById("filter").setSelectionRange(2, 5), document.getElementById("filter").focus(), scrollTo(0, 300), clock = 20000, true)`)
 	write(lines)
 	if _, err := within(tab, func(ctx context.Context, _ *chromedp.Target) (*network.Response, error) {
 		return chromedp.RunResponse(ctx, chromedp.Evaluate[chromedp.Void](`again()`))
@@ -172,7 +179,8 @@ func TestReportReadsItselfAgain(t *testing.T) {
 		t.Error("the page of a sweep that has ended means to read itself again")
 	}
 	// Without the line at the top that it goes on, what was in view is a little higher.
-	if got := Ask[string](tab, `document.getElementById("filter").value + " " + document.querySelector("#board th:nth-child(3)").getAttribute("aria-sort") + " " + (scrollY > 200 && scrollY <= 300)`); got != "784-8 ascending true" {
+	if got := Ask[string](tab, `document.getElementById("filter").value + " " + document.querySelector("#board th:nth-child(3)").getAttribute("aria-sort") + " " + (scrollY > 200 && scrollY <= 300) + " " +
+		document.activeElement.id + " " + document.activeElement.selectionStart + " " + document.activeElement.selectionEnd`); got != "784-8 ascending true filter 2 5" {
 		t.Errorf("after it has read itself again: %s", got)
 	}
 }

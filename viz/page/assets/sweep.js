@@ -45,12 +45,16 @@ export class Sweep {
     }, this.version === 0 ? 0 : FRESH);
   }
 
-  /** load puts a new report in the old one's place when it is there. */
+  /** load puts a new report in the old one's place when it is there, and nobody types in that or has selected text. */
   load() {
     const old = this.frame, frame = el("iframe", {title: "report of the sweep", src: `/sweep/report?${this.version}`});
     frame.style.height = old ? old.style.height : "600px";
     if (old) frame.style.display = "none";
-    frame.addEventListener("load", () => {
+    const swap = () => {
+      if (old?.contentWindow.busy()) {
+        setTimeout(swap, 500);
+        return;
+      }
       this.loading = false;
       this.renew();
       frame.style.display = "";
@@ -59,7 +63,8 @@ export class Sweep {
         old.remove();
       }
       this.follow(frame);
-    });
+    };
+    frame.addEventListener("load", swap);
     this.frame = frame;
     this.box.append(frame);
   }
