@@ -128,8 +128,8 @@ func (f *found) valueRange(o Options, notes *[]string) (Range, error) {
 		a, b, strange := s.pixels.extent()
 		if strange >= 0 {
 			size := s.rows * s.cols
-			return Range{}, fmt.Errorf("expected pixels that are finite, found %v in image %d of the %s images, pixel %d",
-				s.pixels.floats[strange], strange/size, [...]string{"training", "test"}[i], strange%size)
+			return Range{}, fmt.Errorf("expected pixels that are finite, found %v in image %d of the %s images, pixel %d, counted from 1",
+				s.pixels.floats[strange], strange/size+1, [...]string{"training", "test"}[i], strange%size+1)
 		}
 		least, largest = min(least, float64(a)), max(largest, float64(b))
 	}

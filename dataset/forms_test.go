@@ -375,7 +375,7 @@ func TestHostileNPZ(t *testing.T) {
 		"no images":          {with(npy(t, "|u1", []byte{}, 0, 2, 2), labels), []string{"expected dimensions of at least 1"}},
 		"other labels":       {with(good, npy(t, "|u1", []byte{1}, 1)), []string{"expected 2 labels", "found [1]"}},
 		"half a label":       {with(good, npy(t, "<f4", []float32{0.5, 1}, 2)), []string{"whole numbers", "0.5"}},
-		"NaN":                {with(npy(t, "<f4", []float32{0, 1, float32(math.NaN()), 0, 0, 0, 0, 0}, 2, 2, 2), labels), []string{"finite", "image 0 of the training images, pixel 2"}},
+		"NaN":                {with(npy(t, "<f4", []float32{0, 1, float32(math.NaN()), 0, 0, 0, 0, 0}, 2, 2, 2), labels), []string{"finite", "image 1 of the training images, pixel 3, counted from 1"}},
 		"a flipped bit":      {flipped, []string{"x_train", "checksum"}},
 		"a name":             {npzOf(t, zip.Store, map[string][]byte{"\x1b[31m": good}), []string{"expected the name of an array"}},
 	} {

@@ -310,7 +310,7 @@ func (l *labels) of(a *array) ([]int32, error) {
 	for i := range found {
 		v := elements[a.kind].value(a.data[i*each:])
 		if v != float64(int32(v)) {
-			return nil, fmt.Errorf("%s: expected labels that are whole numbers, found %v for image %d", a.file, v, i)
+			return nil, fmt.Errorf("%s: expected labels that are whole numbers, found %v for image %d, counted from 1", a.file, v, i+1)
 		}
 		var err error
 		if found[i], err = l.number(int(v)); err != nil {

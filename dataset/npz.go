@@ -395,7 +395,7 @@ func readArrays(images, labels *numpy, f *found) (s set, err error) {
 	for i := range s.labels {
 		v := labels.dtype.value(data[i*labels.dtype.bytes:])
 		if v != math.Trunc(v) || math.Abs(v) > 1e9 {
-			return s, fmt.Errorf("%s: expected labels that are whole numbers, found %v for image %d", labels.name, v, i)
+			return s, fmt.Errorf("%s: expected labels that are whole numbers, found %v for image %d, counted from 1", labels.name, v, i+1)
 		}
 		if s.labels[i], err = f.labels.number(int(v)); err != nil {
 			return s, fmt.Errorf("%s: %w", labels.name, err)

@@ -43,7 +43,7 @@ func (s *set) matrix(file string, n, columns int, l *labels, value func(k int) f
 			row[c] = value(i*columns + c)
 		}
 		if err := s.target(row); err != nil {
-			return fmt.Errorf("%s: %w for image %d", file, err, i)
+			return fmt.Errorf("%s: %w for image %d, counted from 1", file, err, i+1)
 		}
 	}
 	return nil

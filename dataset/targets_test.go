@@ -77,7 +77,7 @@ func TestTargets(t *testing.T) {
 	for _, c := range []struct {
 		row  []float32
 		want string
-	}{{[]float32{0.5, 0.25, 0}, "add up to 1 ± 0.0001, found 0.75 for image 2"}, {[]float32{1.5, -0.5, 0}, "probabilities from 0 to 1, found 1.5 for image 2"}} {
+	}{{[]float32{0.5, 0.25, 0}, "add up to 1 ± 0.0001, found 0.75 for image 3, counted from 1"}, {[]float32{1.5, -0.5, 0}, "probabilities from 0 to 1, found 1.5 for image 3, counted from 1"}} {
 		write([][]float32{{1, 0, 0}, {0, 1, 0}, c.row})
 		if _, err := Open(t.Context(), path, Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, want %q", c.row, err, c.want)
@@ -114,10 +114,10 @@ func TestTargetsInIDX(t *testing.T) {
 		row  []float32
 		want string
 	}{
-		{[]float32{0.5, 0.25, 0}, "train-labels-idx2-float: expected probabilities that add up to 1 ± 0.0001, found 0.75 for image 1"},
-		{[]float32{1.5, -0.5, 0}, "expected probabilities from 0 to 1, found 1.5 for image 1"},
-		{[]float32{-0.5, 1.5, 0}, "expected probabilities from 0 to 1, found -0.5 for image 1"},
-		{[]float32{nan, 1, 0}, "expected probabilities from 0 to 1, found NaN for image 1"},
+		{[]float32{0.5, 0.25, 0}, "train-labels-idx2-float: expected probabilities that add up to 1 ± 0.0001, found 0.75 for image 2, counted from 1"},
+		{[]float32{1.5, -0.5, 0}, "expected probabilities from 0 to 1, found 1.5 for image 2, counted from 1"},
+		{[]float32{-0.5, 1.5, 0}, "expected probabilities from 0 to 1, found -0.5 for image 2, counted from 1"},
+		{[]float32{nan, 1, 0}, "expected probabilities from 0 to 1, found NaN for image 2, counted from 1"},
 	} {
 		files["train-labels-idx2-float"] = floatsIDX(slices.Concat([]float32{0, 0, 1}, c.row, []float32{0, 0, 1}), 3, 3)
 		refused(t, write(t, "soft", files), Options{}, c.want)

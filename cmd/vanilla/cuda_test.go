@@ -253,7 +253,9 @@ func TestPrecisionOnStandIn(t *testing.T) {
 	}
 	space := append(strings.Fields("sweep --data tiny --hidden 2..4 --lr 0.1..1 --batch 8 --points 4 --seeds 1 --halving 1,2 --brackets 2 --finalists 1 --final-seeds 1 --validation 0.2"), gpu...)
 	run(done, append(space, "--precision", "bf16", "--out", "sweep")...)
-	if _, stderr, code := command(t, nil, append(space, "--out", "sweep", "--resume")...); code == done || !strings.Contains(stderr, different) {
+	run(done, append(space, "--out", "sweep", "--resume")...)
+	run(done, "sweep", "--out", "sweep", "--resume", "--device", "cuda")
+	if _, stderr, code := command(t, nil, append(space, "--out", "sweep", "--resume", "--precision", "fp32")...); code == done || !strings.Contains(stderr, different) {
 		t.Errorf("a sweep resumed in fp32: exit code %d, %s", code, stderr)
 	}
 	text, _ := run(done, "results", "sweep")
@@ -268,5 +270,10 @@ func TestPrecisionOnStandIn(t *testing.T) {
 	}
 	if _, stderr, code := command(t, nil, "results", "--merge", "first", "second", "-o", "both"); code == done || !strings.Contains(stderr, "bf16") {
 		t.Errorf("shards of two precisions are joined: exit code %d, %s", code, stderr)
+	}
+	run(done, "results", "--merge", "first", "second", "-o", "both", "--allow-mixed", "--csv", "both.csv")
+	table = string(read(t, "both.csv"))
+	if !strings.Contains(table, ",bf16,") || !strings.Contains(table, ",fp32,") || strings.Contains(table, "+") {
+		t.Errorf("records of shards of two precisions do not say their own:\n%s", table)
 	}
 }

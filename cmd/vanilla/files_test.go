@@ -145,6 +145,26 @@ func TestOtherArithmetic(t *testing.T) {
 	if !strings.Contains(text, "arithmetic mixed: "+with+", then "+without) || !strings.Contains(text, "portable") {
 		t.Errorf("found %s", text)
 	}
+	// Records say their own.
+	of := func(dir, arithmetic string) (n int) {
+		d := openSweep(t, dir)
+		for i := range d.Records {
+			if d.ArithmeticOf(&d.Records[i]) == arithmetic {
+				n++
+			}
+		}
+		return n
+	}
+	if one, two := len(openSweep(t, "one").Records), len(openSweep(t, "two").Records); of("both", with) != one || of("both", without) != two {
+		t.Errorf("%d and %d records, want %d and %d", of("both", with), of("both", without), one, two)
+	}
+	file := filepath.Join("one", "records.jsonl")
+	records := read(t, file)
+	last := bytes.LastIndexByte(records[:len(records)-1], '\n')
+	put(t, file, string(records[:last+1]))
+	if _, stderr, code := otherArithmetic(t, append(shard, "1/2", "--out", "one", "--allow-mixed")...); code != done || of("one", without) != 1 {
+		t.Errorf("exit code %d, %d records of other arithmetic, want 1; %s", code, of("one", without), stderr)
+	}
 }
 
 // A directory is one run's or one sweep's, and what is in it is theirs.

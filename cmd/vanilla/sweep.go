@@ -205,6 +205,12 @@ func (s *sweepFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	if flags.Changed("recipe") {
 		fields["recipe"] = s.base
 	}
+	if s.resume && !flags.Changed("precision") {
+		// What keeps a header from being read is said by who needs it.
+		if header, err := sweep.ReadHeader(s.out); err == nil {
+			s.precision = kernels.Precision(header.Arithmetic)
+		}
+	}
 	if s.resume && len(fields) == 0 {
 		return s.remember(flags)
 	}

@@ -203,6 +203,9 @@ func (d *Directory) Precision() string {
 	return strings.Join(found, "+")
 }
 
+// ArithmeticOf is that in which a variant was trained to the rung of a record.
+func (d *Directory) ArithmeticOf(r *Record) string { return cmp.Or(r.Arithmetic, d.Arithmetic) }
+
 // Arithmetics are those in which the sweep was trained, in the order in which
 // they came: of more than one, results are neither's. It is "" for one that an
 // earlier version did not write down.

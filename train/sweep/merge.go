@@ -36,7 +36,12 @@ func Merge(ctx context.Context, out string, allowMixed bool, dirs ...string) (*D
 	var records []Record
 	var environments []byte
 	for _, part := range parts {
-		records = append(records, part.Records...)
+		for _, r := range part.Records {
+			if r.Arithmetic = part.ArithmeticOf(&r); r.Arithmetic == header.Arithmetic {
+				r.Arithmetic = ""
+			}
+			records = append(records, r)
+		}
 		for _, e := range part.Environments {
 			if environments, err = store.AppendLine(environments, e); err != nil {
 				return nil, err

@@ -47,8 +47,8 @@ type Identity struct {
 }
 
 // Record is what is known of a variant at one rung: a line of records.jsonl.
-// Records of equal sweeps are equal but for Seconds and Time, and the order of
-// lines.
+// Records of equal sweeps in one arithmetic are equal but for Seconds and Time, and
+// the order of lines.
 type Record struct {
 	Identity
 	// Rung counts from 0. Epoch and Step count what is completed, which is that
@@ -72,6 +72,8 @@ type Record struct {
 	// Stuck says how the network has not learned, up to this rung: by its scores on the
 	// held-out images and, after the last rung of a final variant, by its dead units.
 	Stuck []train.Stuck `json:"stuck,omitempty"`
+	// Arithmetic is that of the executor which trained the variant to this rung, where it is not [Header]'s.
+	Arithmetic string `json:"arithmetic,omitempty"`
 	// Seconds is the time for which the sweep had trained, in all processes
 	// together that worked on this directory one after the other; Time is the
 	// clock's.

@@ -88,12 +88,14 @@ type sweeper struct {
 	options  Options
 	exec     kernels.Executor
 	networks graph.Cache
-	images   *dataset.Images
-	data     kernels.Data
-	plan     *Plan
-	board    *board
-	journal  *journal
-	states   map[key]saved
+	// arithmetic is the header's, in which the sweep was begun.
+	arithmetic string
+	images     *dataset.Images
+	data       kernels.Data
+	plan       *Plan
+	board      *board
+	journal    *journal
+	states     map[key]saved
 
 	width int     // how many variants a wave has
 	spent float64 // seconds of training before this process
@@ -138,7 +140,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *dataset.Dataset, dir 
 	if err := note(own, dir, exec, options); err != nil {
 		return nil, err
 	}
-	s := &sweeper{options: options, exec: exec, images: data.Train, plan: plan, board: d.board, width: firstWidth}
+	s := &sweeper{options: options, exec: exec, images: data.Train, plan: plan, board: d.board, arithmetic: d.Arithmetic, width: firstWidth}
 	if s.options.CheckpointEvery == 0 {
 		s.options.CheckpointEvery = defaultCheckpoint
 	}
@@ -566,6 +568,9 @@ func (s *sweeper) score(ctx context.Context, population kernels.Population, i in
 		Epoch:    state.Step / perEpoch,
 		Step:     state.Step,
 		Diverged: state.Diverged,
+	}
+	if a := s.exec.Arithmetic(); a != s.arithmetic {
+		r.Arithmetic = a
 	}
 	from := 0
 	if t.rung > 0 {

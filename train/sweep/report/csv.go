@@ -13,7 +13,6 @@ import (
 // what there is not is empty.
 func (r *Report) WriteCSV(w io.Writer) error {
 	file := csv.NewWriter(w)
-	precision := r.Precision()
 	if err := file.Write(columns); err != nil {
 		return err
 	}
@@ -21,7 +20,7 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	for i := range r.Variants {
 		v := &r.Variants[i]
 		for k := range v.Records {
-			values := reflect.ValueOf(row(v, &v.Records[k], precision))
+			values := reflect.ValueOf(r.row(v, &v.Records[k]))
 			for n := range line {
 				line[n] = cell(values.Field(n))
 			}

@@ -162,7 +162,7 @@ func TestAbsentSettings(t *testing.T) {
 	}
 	for i := range r.Variants {
 		v := &r.Variants[i]
-		w := row(v, &v.Records[0], r.Precision())
+		w := r.row(v, &v.Records[0])
 		if (w.Momentum != nil) != (w.Optimizer == "nesterov") || (w.StepEpochs != nil) != (w.Schedule == "step") || (w.Gamma != nil) != (w.Schedule == "step") {
 			t.Fatalf("%s %s has momentum %v, step epochs %v, gamma %v", w.Optimizer, w.Schedule, w.Momentum, w.StepEpochs, w.Gamma)
 		}

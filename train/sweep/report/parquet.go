@@ -9,6 +9,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"vanilla/kernels"
 	"vanilla/model"
 	"vanilla/train"
 	"vanilla/train/sweep"
@@ -82,12 +83,11 @@ type Row struct {
 func (r *Report) WriteParquet(w io.Writer) error {
 	file := parquet.NewGenericWriter[Row](w, parquet.Compression(&parquet.Zstd))
 	const chunk = 1024
-	precision := r.Precision()
 	rows := make([]Row, 0, chunk)
 	for i := range r.Variants {
 		v := &r.Variants[i]
 		for k := range v.Records {
-			rows = append(rows, row(v, &v.Records[k], precision))
+			rows = append(rows, r.row(v, &v.Records[k]))
 			if len(rows) == chunk {
 				if _, err := file.Write(rows); err != nil {
 					return err
@@ -102,14 +102,15 @@ func (r *Report) WriteParquet(w io.Writer) error {
 	return file.Close()
 }
 
-func row(v *sweep.Variant, r *sweep.Record, precision string) Row {
+// row is a record of a variant.
+func (d *Report) row(v *sweep.Variant, r *sweep.Record) Row {
 	widths, _ := model.Widths(r.Arch) // checked with the plan
 	w := Row{
 		ID: r.ID, Point: r.Point, Stage: string(r.Stage), Index: int32(r.Index), Bracket: int32(r.Bracket), Seed: r.Seed,
 		OrderSeed: r.OrderSeed, Parameters: int64(r.Parameters), Layers: int32(len(widths) - 2),
 		Status: string(v.Status), Rung: int32(r.Rung), Epoch: int32(r.Epoch), Step: int64(r.Step), TrainLoss: known(&r.TrainLoss),
 		ValidationLoss: known(r.ValidationLoss), ValidationAccuracy: r.ValidationAccuracy, TestLoss: known(r.TestLoss),
-		TestAccuracy: r.TestAccuracy, Diverged: r.Diverged, Precision: precision, Seconds: r.Seconds, Time: r.Time,
+		TestAccuracy: r.TestAccuracy, Diverged: r.Diverged, Precision: kernels.Precision(d.ArithmeticOf(r)), Seconds: r.Seconds, Time: r.Time,
 	}
 	w.setRecipe(&r.Recipe)
 	for _, s := range r.Stuck {
