@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"vanilla/internal/cuda/driver"
@@ -30,8 +31,16 @@ func command(t *testing.T, environment []string, args ...string) (stdout, stderr
 	return out.String(), err.String(), c.ProcessState.ExitCode()
 }
 
+// proofs is where the commands of all tests keep what came of trying classes: each is
+// tried once.
+var proofs = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "proofs")
+	atEnd = func() { os.RemoveAll(dir) }
+	return dir, err
+})
+
 // standIn sets the environment in which the CPU stands in for a GPU.
-func standIn(t *testing.T) string {
+func standIn(t *testing.T) {
 	t.Helper()
 	if standin.RequireGPU() {
 		t.Skip("needs the stand-in")
@@ -40,9 +49,12 @@ func standIn(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir, err := proofs()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv(driver.LibraryVariable, library)
-	t.Setenv("VANILLA_STANDIN_PROOFS", t.TempDir()) // the first of a test's commands tries the classes
-	return library
+	t.Setenv("VANILLA_STANDIN_PROOFS", dir)
 }
 
 // Without a driver the binary starts, says why there is no GPU, trains on the CPU
@@ -169,7 +181,9 @@ func TestTensorsOnStandIn(t *testing.T) {
 func TestLostGPU(t *testing.T) {
 	inData(t)
 	standIn(t)
-	_, stderr, code := command(t, []string{"VANILLA_STANDIN_FAIL=launch:1:700"}, tiny("--device", "cuda")...)
+	// No class is trusted either, which is not to be kept for others.
+	fails := []string{"VANILLA_STANDIN_FAIL=launch:1:700", "VANILLA_STANDIN_PROOFS=" + t.TempDir()}
+	_, stderr, code := command(t, fails, tiny("--device", "cuda")...)
 	if code != failed || !strings.Contains(stderr, "CUDA_ERROR_ILLEGAL_ADDRESS") {
 		t.Errorf("exit code %d, on stderr %s", code, stderr)
 	}

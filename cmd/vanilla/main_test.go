@@ -22,6 +22,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// atEnd removes what tests share.
+var atEnd = func() {}
+
 // TestMain lets a test run this binary as the command itself.
 func TestMain(m *testing.M) {
 	if os.Getenv("VANILLA_TEST_MAIN") != "" {
@@ -37,6 +40,7 @@ func TestMain(m *testing.M) {
 		return &counted{Executor: e}, nil
 	}
 	code := m.Run()
+	atEnd()
 	if o, c := opened.Load(), closed.Load(); o != c {
 		fmt.Printf("the tests opened %d executors and closed %d\n", o, c)
 		code = 1
