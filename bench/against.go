@@ -28,6 +28,9 @@ const (
 	turnTime = 20 * time.Millisecond
 	// AgainstEpochs is how many epochs a case must last.
 	AgainstEpochs = 64
+	// againstTail is how many steps the reference trains at most where it does not train
+	// all: each build's network has weights of its own to go on from, in every comparison.
+	againstTail = 1000
 	// Wanted is how far a comparison's interval reaches to either side, at most, if
 	// more rounds can do that.
 	Wanted = 0.01
@@ -52,6 +55,7 @@ func (b *Bench) Against(ctx context.Context, c Case, against, this Build) (Pair,
 		return pair, err
 	}
 	check := b.reference.plan(c, 1)
+	check.tail = min(check.tail, againstTail)
 	perTurn := float64(len(c.Variants)) // epochs
 	if !c.Evaluate {
 		perTurn *= c.epochs() / turns
