@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"slices"
+	"strings"
 
 	"vanilla/kernels"
 )
@@ -42,6 +43,28 @@ func ranges(steps []step) (all []Range) {
 		}
 	}
 	return all
+}
+
+// LastStep is how the note begins which says that arrays were taken for what a network's pictures were before the last step.
+const LastStep = "these arrays do not say what was done to them"
+
+// lastStep is that note, "" where there is nothing to say: o are the options for arrays of which nothing is known.
+func (o Options) lastStep() string {
+	if o.Network == nil || !o.Network.OfPictures() {
+		return ""
+	}
+	var done []string
+	if o.Invert && !o.Asked.Invert {
+		done = append(done, "inverted")
+	}
+	if o.Transpose && !o.Asked.Transpose {
+		done = append(done, "transposed")
+	}
+	if done == nil {
+		return ""
+	}
+	text := strings.Join(done, " and ")
+	return LastStep + ": they are " + text + ", as the network's pictures were last, and would be wrong if that was done already"
 }
 
 // after are the options for arrays to which this was done before they were written, nil if nothing is known of it: of what

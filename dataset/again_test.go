@@ -50,6 +50,16 @@ func TestNotDoneAgain(t *testing.T) {
 	if d, want := open(t, small, pictures.Options()), open(t, small, Options{}); !bytes.Equal(d.Train.Pixels, want.Train.Pixels) {
 		t.Errorf("of pictures: %v, want %v", d.Train.Pixels, want.Train.Pixels)
 	}
+	// Of arrays that say nothing, that is said where something is done to them.
+	noted := func(o Options) bool {
+		o.Size = Size{}
+		return slices.ContainsFunc(open(t, raw, o).Notes, func(n string) bool { return strings.HasPrefix(n, LastStep) })
+	}
+	asked, upright := pictures.Options(), pictures
+	asked.Asked.Invert, upright.Invert = true, false
+	if !noted(pictures.Options()) || noted(asked) || noted(upright.Options()) || noted(i.Train.Prepared.Options()) {
+		t.Error("what is done to arrays of which nothing is known is not said, or too often")
+	}
 	o := i.Train.Prepared.Options()
 	o.Asked.Invert = true
 	if d := open(t, inverted, o); bytes.Equal(d.Train.Pixels, i.Train.Pixels) {

@@ -43,6 +43,11 @@ func (f *found) dataset(ctx context.Context, o Options) (*Dataset, error) {
 		}
 	}
 	d := &Dataset{Name: f.name, Form: f.form, Notes: f.notes}
+	if !f.pictures && f.before == nil {
+		if note := o.lastStep(); note != "" {
+			d.Notes = append(d.Notes, note)
+		}
+	}
 	prepared := Preparation{Grey: f.grey, Invert: o.Invert, Transpose: o.Transpose, Size: o.Size, Pictures: f.pictures}
 	values, err := f.valueRange(o, &d.Notes)
 	if err != nil {

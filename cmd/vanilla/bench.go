@@ -306,6 +306,11 @@ func (b *benchFlags) imply() error {
 			return err
 		}
 	}
+	if b.reproduce != "" {
+		if _, err := bench.ReadFiles(b.reproduce); err != nil {
+			return &train.SettingError{Field: "reproduce", Value: b.reproduce, Problem: fmt.Sprintf("want a directory of results, as bench --suite accuracy --results keeps them; records of vanilla train --seeds are made again by that command, and held against them by vanilla results --compare: %v", err)}
+		}
+	}
 	if b.against == "" && b.serve == "" {
 		return refuse(b.flags, "want it with --compare or --against, whose intervals it widens", among("repeat"))
 	}

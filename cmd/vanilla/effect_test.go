@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,10 @@ func TestFlagsWithoutEffect(t *testing.T) {
 	runSweep(t, "sweep", sweep.Shard{})
 	must(t, tiny("--history", "run")...)
 	put(t, "picture.png", "")
+	if err := os.Mkdir("records", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join("records", "a.jsonl"), "{}\n")
 	before := listing(t)
 	const alone = "--compare reads two files and measures nothing: want it alone, or with --repeat"
 	for line, want := range map[string]string{
@@ -27,6 +32,7 @@ func TestFlagsWithoutEffect(t *testing.T) {
 		"bench --reproduce bench/results --suite step":             "--suite step: --reproduce is for the suite accuracy",
 		"bench --reproduce bench/results --json":                   "--json: --reproduce holds results",
 		"bench --reproduce bench/results --results x":              "--results x: --reproduce holds results",
+		"bench --reproduce records":                                "--reproduce records: want a directory of results, as bench --suite accuracy --results keeps them",
 		"bench --repeat there":                                     "--repeat there: want it with --compare or --against",
 		"bench --suite accuracy --executors handrolled":            "--executors handrolled: the suite accuracy does not train it",
 		"bench --suite to-accuracy --data tiny":                    "--data tiny: the suite to-accuracy has no use for it",

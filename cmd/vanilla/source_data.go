@@ -250,15 +250,17 @@ func mnistsClasses(names []string) error {
 	return nil
 }
 
-// sayByOrder says, whatever else a command says of its data, that classes were taken for a network's by their order alone.
+// sayByOrder says, whatever else a command says of its data, that classes were taken for a network's by their order alone,
+// and that something is done to arrays which may have been done before.
 func (d *dataSource) sayByOrder(set *dataset.Dataset) {
 	set.Notes = slices.DeleteFunc(set.Notes, func(note string) bool {
 		byOrder := strings.HasPrefix(note, dataset.ByOrder)
 		d.byOrder = d.byOrder || byOrder
-		if byOrder && d.stderr != nil {
+		said := byOrder || strings.HasPrefix(note, dataset.LastStep)
+		if said && d.stderr != nil {
 			fmt.Fprintf(d.stderr, "data: %s\n", words.OneLine(note))
 		}
-		return byOrder
+		return said
 	})
 }
 
