@@ -215,11 +215,12 @@ struct Chain {
 struct StreamLayer {
   int64_t weight, bias;              // in floats from the beginning of the network's state
   int64_t tiles;                     // where the weights are while the network trains, in floats from the beginning of the block's work
+  int64_t kept_tiles;                // where the first ones are, in floats from the beginning of the block's shared memory
   Location biases, outputs, deltas;  // where these are: SPACE_WORK or SPACE_SHARED
   int32_t in, out;
   int32_t activation;
   int32_t splits, back_splits;       // warps that share a tile's sums, forward and on the way back: 1, 2, 4 or 8
-  int32_t unused;
+  int32_t kept;                      // tiles in shared memory
 };
 
 struct StreamPlan {
@@ -253,5 +254,5 @@ struct Launch {
 static_assert(sizeof(Operand) == 24 && sizeof(Op) == 120 && sizeof(Array) == 24 && sizeof(Param) == 72 && sizeof(Location) == 16, "format.go");
 static_assert(sizeof(Plan) == 152 && sizeof(Job) == 208 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "format.go");
 static_assert(sizeof(Launch) == 136 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "format.go");
-static_assert(sizeof(StreamLayer) == 96 && sizeof(StreamPlan) == 72, "format.go");
+static_assert(sizeof(StreamLayer) == 104 && sizeof(StreamPlan) == 72, "format.go");
 static_assert(sizeof(View) == 64 && sizeof(Tensor) == 104 && sizeof(Source) == 12 && sizeof(Instruction) == 36, "format.go");

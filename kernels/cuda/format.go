@@ -185,11 +185,12 @@ type packedChain struct {
 type packedStreamLayer struct {
 	Weight, Bias            int64 // in floats from the beginning of the state
 	Tiles                   int64 // in floats from the beginning of the block's work
+	KeptTiles               int64 // in floats from the beginning of its shared memory
 	Biases, Outputs, Deltas packedLocation
 	In, Out                 int32
 	Activation              int32
 	Splits, BackSplits      int32
-	_                       int32
+	Kept                    int32 // tiles in shared memory, the first ones
 }
 
 type packedStreamPlan struct {

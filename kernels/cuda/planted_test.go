@@ -183,9 +183,11 @@ var mistakes = []mistake{
 		"TestStreamShapes", "gradient of"},
 	{"stream_product.cuh", "if (!(flags & FIRST)) gradient += kept;", "if (!(flags & FIRST) && !PLANTED) gradient += kept;",
 		"TestStreamShapes", "gradient of b"},
+	{"stream_product.cuh", "if (n >= kept && n < count)", "if (n >= kept + (PLANTED ? 1 : 0) && n < count)",
+		"TestStreamShapes", "gradient of"},
 	{"stream_product.cuh", "warp_mma(z[m][h], rows[m][i], right", "warp_mma(z[m][h], rows[m][PLANTED ? 0 : i], right",
 		"TestStreamShapes", "gradient of"},
-	{"stream.go", "s.workFloats += int64(in) * int64(out) * int64(h.Arrays)", "s.workFloats += int64(in) * int64(out) * int64(either(PLANTED, 1, h.Arrays))",
+	{"stream.go", "tile := int(h.Arrays) * tileBytes", "tile := int(either(PLANTED, 1, h.Arrays)) * tileBytes",
 		"TestStreamPlans", "lies in the way"},
 	// In the host's code.
 	{"population.go", "slices.Concat(s.Params, s.Slots)", "slices.Concat(s.Params, either(PLANTED, nil, s.Slots))",

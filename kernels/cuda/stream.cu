@@ -129,7 +129,7 @@ template <class C, bool UPDATE, bool FORWARD> __device__ inline void block_first
   const StreamLayer &layer = thread_layer(s, 0);
   const int inputs = thread_tiles(layer.in), units = thread_tiles(layer.out), splits = layer.splits;
   const auto turn = [&](int group, int u, int c) {
-    const Tiles tiles(s, s.work + layer.tiles, int64_t(u) * inputs + c, splits, thread_share(inputs, c, splits), UPDATE ? thread_arrays<C>(flags) : 1);
+    const Tiles tiles(s, layer, c * units + u, splits * units, thread_share(inputs, c, splits), UPDATE ? thread_arrays<C>(flags) : 1);
     const auto pixels = [&](int part, int group) {
       return Pixels{thread_stage(s, part) + (group * ROWS + thread_lane()) * s.plan.row_bytes + 16 * c, 16 * splits};
     };
@@ -146,11 +146,11 @@ template <class C, bool UPDATE, bool FORWARD> __device__ inline void block_first
 // block_forward runs a layer but the first.
 template <class C> __device__ inline void block_forward(const Stream &s, int l, int groups) {
   const StreamLayer &layer = thread_layer(s, l), &below = thread_layer(s, l - 1);
-  const int inputs = thread_tiles(layer.in), splits = layer.splits;
+  const int inputs = thread_tiles(layer.in), units = thread_tiles(layer.out), splits = layer.splits;
   block_sums(
-      groups, thread_tiles(layer.out), splits,
+      groups, units, splits,
       [&](int group, int u, int c) {
-        const Tiles tiles(s, s.work + layer.tiles, int64_t(u) * inputs + c, splits, thread_share(inputs, c, splits), 1);
+        const Tiles tiles(s, layer, c * units + u, splits * units, thread_share(inputs, c, splits), 1);
         warp_sums<C, false>(tiles, thread_outputs<C>(s, below, 2 * group, c), splits * C::OUTPUT, inputs * C::OUTPUT, thread_sums(s, thread_warp()));
       },
       [&](int group, int u, int m, int first) { warp_outputs<C>(s, l, 2 * group + m, m, u, first, splits); });
@@ -163,7 +163,7 @@ template <class C> __device__ inline void block_back(const Stream &s, int l, int
   block_sums(
       groups, inputs, splits,
       [&](int group, int k, int c) {
-        const Tiles tiles(s, s.work + layer.tiles, int64_t(c) * inputs + k, int64_t(splits) * inputs, thread_share(units, c, splits), 1);
+        const Tiles tiles(s, layer, k * units + c, splits, thread_share(units, c, splits), 1);
         warp_sums<C, true>(tiles, thread_deltas<C>(s, layer, 2 * group, c), splits * C::DELTA, units * C::DELTA, thread_sums(s, thread_warp()));
       },
       [&](int group, int k, int m, int first) { warp_deltas<C>(s, l - 1, 2 * group + m, m, k, first, splits); });
@@ -186,12 +186,13 @@ template <class C, bool OUT> __device__ __noinline__ void block_state(const Stre
       }
 #pragma unroll 1
       for (int tile = thread_warp(); tile < inputs * units; tile += WARPS) {
-        float *kept = s.work + layer.tiles + (int64_t(tile) * s.plan.arrays + k) * 4 * TILE_FOURS + 4 * lane;
+        float *kept = (tile < layer.kept ? s.shared + layer.kept_tiles : s.work + layer.tiles - int64_t(layer.kept) * s.plan.arrays * 4 * TILE_FOURS) +
+                      (int64_t(tile) * s.plan.arrays + k) * 4 * TILE_FOURS + 4 * lane;
 #pragma unroll
         for (int h = 0; h < 2; h++)
 #pragma unroll
           for (int i = 0; i < 4; i++) {
-            const int unit = tile / inputs * 16 + g + 8 * (i / 2), in = tile % inputs * 16 + (l ? 8 * h + 2 * t + i % 2 : 4 * t + 2 * (i % 2) + h);
+            const int unit = tile % units * 16 + g + 8 * (i / 2), in = tile / units * 16 + (l ? 8 * h + 2 * t + i % 2 : 4 * t + 2 * (i % 2) + h);
             const bool there = unit < layer.out && in < layer.in;
             float &v = kept[4 * WARP * h + i], *at = state + layer.weight + int64_t(unit) * layer.in + in;
             if constexpr (!OUT) v = there ? *at : 0.0f;
@@ -210,13 +211,13 @@ template <class C> __device__ inline bool block_part(Stream &s, int part) {
   const Rates rates = thread_rates(s.job, s.part[slot]); //@ step
   const bool two = plan.buffers == 2;
   if (thread_warp() == WARPS - 1)
-    warp_part(s, part + 1); //@ only=order region=order
+    warp_part(s, part + 1); //@ region=order
   if (!plan.fused)
-    block_first<C, false, true>(s, part, part, groups, rates, flags); //@ only=forward_first region=forward_first
+    block_first<C, false, true>(s, part, part, groups, rates, flags); //@ region=forward_first
   __syncthreads(); // the next part is known
   const bool more = part + 1 < s.parts;
   if (two && more)
-    block_fetch(s, part + 1); //@ hot region=fetch
+    block_fetch(s, part + 1); //@ region=fetch
 #pragma unroll 1
   for (int l = 1; l <= top; l++) {
     block_forward<C>(s, l, groups); //@ region=forward
@@ -226,7 +227,7 @@ template <class C> __device__ inline bool block_part(Stream &s, int part) {
   __syncthreads(); // the loss's gradient is known
   block_top<C>(s, groups); //@ region=loss
   if (thread_warp() == 0)
-    warp_total(s, slot, groups); //@ only=total region=loss
+    warp_total(s, slot, groups); //@ region=loss
   __syncthreads(); // the last layer's deltas are known
 #pragma unroll 1
   for (int l = top; l > 0; l--) {
@@ -236,16 +237,16 @@ template <class C> __device__ inline bool block_part(Stream &s, int part) {
 #pragma unroll 1
   for (int l = top; l >= 0; l--) {
     if (l)
-      warp_update<C>(s, l, groups, rates, flags); //@ hot region=update
+      warp_update<C>(s, l, groups, rates, flags); //@ region=update
     warp_update_biases<C>(s, l, groups, rates, flags); //@ region=biases
   }
   const bool on = more && !s.diverged;
   if (two) thread_copy_wait();
   __syncthreads(); // the next part's pixels are there, and biases for it
   if (plan.fused && on)
-    block_first<C, true, true>(s, part, part + 1, groups, rates, flags); //@ only=fused region=fused
+    block_first<C, true, true>(s, part, part + 1, groups, rates, flags); //@ region=fused
   else
-    block_first<C, true, false>(s, part, part, groups, rates, flags); //@ only=update_first region=update_first
+    block_first<C, true, false>(s, part, part, groups, rates, flags); //@ region=update_first
   __syncthreads(); // all that the next part begins with is known
   if (!two && on) {
     block_fetch(s, part + 1);
@@ -284,7 +285,7 @@ template <class C> __device__ inline void block_job(Stream &s) {
   thread_copy_wait();
   __syncthreads(); // pixels and weights are there
   if (plan.fused)
-    block_first<C, false, true>(s, 0, 0, 1, Rates{}, FIRST | LAST); //@ cold
+    block_first<C, false, true>(s, 0, 0, 1, Rates{}, FIRST | LAST);
   for (int part = 0; block_part<C>(s, part); part++) {}
   block_state<C, true>(s);
   if (thread == 0) reinterpret_cast<Result *>(s.launch.results)[s.taken] = {s.reached, s.diverged};

@@ -1,10 +1,11 @@
 // What the warps of a streaming block share.
 //
 // A streaming block trains a chain of dense layers of any widths on tensor cores. Its weights lie in the block's part of the
-// launch's work, in global memory that L2 holds: float32, cut into tiles of 16 units x 16 inputs, each with the optimizer's
-// arrays behind it and every lane's elements together. The block's warps stream them through shared memory, several tiles
-// ahead, and update them where their gradients are summed. What a batch leaves behind, outputs, slopes and deltas, lies in
-// shared memory as far as it goes and in the block's work beyond.
+// launch's work, in global memory that L2 holds: float32, cut into tiles of 16 units x 16 inputs, units first, each with the
+// optimizer's arrays behind it and every lane's elements together. The block's warps stream them through shared memory, several
+// tiles ahead, and update them where their gradients are summed. Tiles that shared memory has room for stay there, layer.kept of
+// each. What a batch leaves behind, outputs, slopes and deltas, lies in shared memory as far as it goes and in the block's
+// work beyond.
 //
 // Batches are taken in parts of up to plan.groups x ROWS examples. Matrices of a part are cut into blocks of 16 rows x 16
 // columns, in the layout of the left operand of mma.sync: lane 4g + t has rows g, g + 8 of columns 2t, 2t + 1, then the same of

@@ -100,7 +100,8 @@ func (h *packedStreamPlan) assign() int {
 }
 
 // assignLayers finds memory for the layers' weights, in global memory, and for their
-// biases and matrices.
+// biases and matrices. Shared memory that is left keeps tiles: of the last layers first,
+// which are read and written more often in a step.
 func (s *streamPlan) assignLayers(d *dense, c class, shared int) {
 	h := &s.head
 	type room struct {
@@ -113,10 +114,9 @@ func (s *streamPlan) assignLayers(d *dense, c class, shared int) {
 	for i, l := range d.layers {
 		in, out := tiles(l.In), tiles(l.Out)
 		s.layers[i] = packedStreamLayer{
-			Weight: l.Weight, Bias: l.Bias, Tiles: s.workFloats, In: l.In, Out: l.Out, Activation: l.Activation,
+			Weight: l.Weight, Bias: l.Bias, In: l.In, Out: l.Out, Activation: l.Activation,
 			Splits: streamSplits(int(h.Groups)*out, in), BackSplits: streamSplits(int(h.Groups)*in, out),
 		}
-		s.workFloats += int64(in) * int64(out) * int64(h.Arrays) * tileBytes / 4
 		term := int64(c.terms()) * 32 * 4 // floats of a block of 16 x 16 numbers
 		rooms = append(rooms,
 			room{&s.layers[i].Biases, int64(h.Arrays) * 16 * int64(out)},
@@ -134,6 +134,15 @@ func (s *streamPlan) assignLayers(d *dense, c class, shared int) {
 			*r.to = packedLocation{Offset: s.workFloats, Space: workSpace}
 			s.workFloats += r.floats
 		}
+	}
+	tile := int(h.Arrays) * tileBytes
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		l := &s.layers[i]
+		all := tiles(l.In) * tiles(l.Out)
+		kept := min(all, (shared-s.sharedBytes)/tile)
+		l.Kept, l.KeptTiles, l.Tiles = int32(kept), int64(s.sharedBytes/4), s.workFloats
+		s.sharedBytes += kept * tile
+		s.workFloats += int64(all-kept) * int64(tile/4)
 	}
 }
 
@@ -180,8 +189,14 @@ func (s *streamPlan) lines(p *ir.Program, o kernels.Optimizer, c class) []string
 			blockThreads, c, c.factors(), s.sharedBytes, 4*s.workFloats),
 	}
 	for i, l := range s.layers {
-		text := fmt.Sprintf("layer %d, %d to %d, %s: %d tiles of weights pass through shared memory", i+1, l.In, l.Out, ir.Activation(l.Activation), tiles(l.In)*tiles(l.Out))
+		text := fmt.Sprintf("layer %d, %d to %d, %s: ", i+1, l.In, l.Out, ir.Activation(l.Activation))
+		all := tiles(l.In) * tiles(l.Out)
+		if l.Kept > 0 {
+			text += fmt.Sprintf("%d tiles of weights stay in shared memory, ", l.Kept)
+		}
+		text += fmt.Sprintf("%d pass through it", all-int(l.Kept))
 		switch {
+		case all == int(l.Kept):
 		case i == 0 && h.Fused == 1:
 			text += " once a step: its update runs the next batch forward"
 		case i == 0:

@@ -67,17 +67,17 @@ template <int TERMS, int ACTIVATION> __device__ inline void thread_activate_all(
 }
 template <int TERMS> __device__ inline void thread_activate_square(int activation, Square &z, Square &slope) {
   switch (activation) {
-  case ACT_SIGMOID: return thread_activate_all<TERMS, ACT_SIGMOID>(z, slope); //@ hot
-  case ACT_TANH: return thread_activate_all<TERMS, ACT_TANH>(z, slope); //@ cold
-  case ACT_RELU: return thread_activate_all<TERMS, ACT_RELU>(z, slope); //@ cold
-  case ACT_RECTIFY: return thread_activate_all<TERMS, ACT_RECTIFY>(z, slope); //@ cold
-  case ACT_LEAKY_RELU: return thread_activate_all<TERMS, ACT_LEAKY_RELU>(z, slope); //@ cold
-  case ACT_SOFTPLUS: return thread_activate_all<TERMS, ACT_SOFTPLUS>(z, slope); //@ cold
-  case ACT_SILU: return thread_activate_all<TERMS, ACT_SILU>(z, slope); //@ cold
-  case ACT_GELU_TANH: return thread_activate_all<TERMS, ACT_GELU_TANH>(z, slope); //@ cold
-  case ACT_SOFTSIGN: return thread_activate_all<TERMS, ACT_SOFTSIGN>(z, slope); //@ cold
+  case ACT_SIGMOID: return thread_activate_all<TERMS, ACT_SIGMOID>(z, slope);
+  case ACT_TANH: return thread_activate_all<TERMS, ACT_TANH>(z, slope);
+  case ACT_RELU: return thread_activate_all<TERMS, ACT_RELU>(z, slope);
+  case ACT_RECTIFY: return thread_activate_all<TERMS, ACT_RECTIFY>(z, slope);
+  case ACT_LEAKY_RELU: return thread_activate_all<TERMS, ACT_LEAKY_RELU>(z, slope);
+  case ACT_SOFTPLUS: return thread_activate_all<TERMS, ACT_SOFTPLUS>(z, slope);
+  case ACT_SILU: return thread_activate_all<TERMS, ACT_SILU>(z, slope);
+  case ACT_GELU_TANH: return thread_activate_all<TERMS, ACT_GELU_TANH>(z, slope);
+  case ACT_SOFTSIGN: return thread_activate_all<TERMS, ACT_SOFTSIGN>(z, slope);
   }
-  thread_activate_all<TERMS, ACT_IDENTITY>(z, slope); //@ cold
+  thread_activate_all<TERMS, ACT_IDENTITY>(z, slope);
 }
 
 // thread_goal is what an output is to be for an example of that label, see block.cuh.

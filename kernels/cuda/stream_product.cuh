@@ -5,22 +5,25 @@
 // Tiles is a list of tiles that a warp goes through: some of their arrays are copied to the warp's ring in shared memory, so many
 // tiles ahead as it has slots. A lane reads what it has copied itself, so nothing but its own waiting orders it.
 struct Tiles {
-  float4 *first;  // the lane's, of the first tile
+  float4 *first, *near; // the lane's, of the first tile, if it is in global memory, or in shared memory
   int64_t step;   // float4 from one to the next
-  int count;
+  int count, kept; // kept: of them, the first ones, that are in shared memory
   int fours;      // float4 to copy of each, for a lane
   float4 *ring;   // the lane's
   int slot;       // float4 from one slot to the next
   int slots, fill, take; // of the ring: how many, which is filled next, and which is read
 
-  __device__ Tiles(const Stream &s, float *tiles, int64_t from, int64_t step, int count, int arrays)
-      : first(reinterpret_cast<float4 *>(tiles) + from * s.plan.arrays * TILE_FOURS + thread_lane()), step(step * s.plan.arrays * TILE_FOURS),
-        count(count), fours(2 * arrays), slot(s.plan.arrays * TILE_FOURS), slots(s.plan.slots), fill(0), take(0) {
+  // The tiles of a layer from number from on, so many from one to the next.
+  __device__ Tiles(const Stream &s, const StreamLayer &layer, int from, int step, int count, int arrays)
+      : step(int64_t(step) * s.plan.arrays * TILE_FOURS), count(count), kept(from < layer.kept ? (layer.kept - from + step - 1) / step : 0), fours(2 * arrays),
+        slot(s.plan.arrays * TILE_FOURS), slots(s.plan.slots), fill(0), take(0) {
+    first = reinterpret_cast<float4 *>(s.work + layer.tiles) + int64_t(from - layer.kept) * slot + thread_lane();
+    near = reinterpret_cast<float4 *>(s.shared + layer.kept_tiles) + from * slot + thread_lane();
     ring = reinterpret_cast<float4 *>(reinterpret_cast<unsigned char *>(s.shared) + s.plan.ring) + thread_warp() * slots * slot + thread_lane();
     for (int n = 0; n < slots - 1; n++) begin(n);
   }
   __device__ void begin(int n) {
-    if (n < count) {
+    if (n >= kept && n < count) {
       const float4 *from = first + n * step;
       float4 *to = ring + fill * slot;
 #pragma unroll 2
@@ -29,7 +32,7 @@ struct Tiles {
     thread_copy_commit();
     fill = fill + 1 == slots ? 0 : fill + 1;
   }
-  // next begins to copy the tile that is slots - 1 ahead and returns tile n, which has arrived.
+  // next begins to copy the tile that is slots - 1 ahead and returns tile n, which has arrived or was always there.
   __device__ const float4 *next(int n) {
     begin(n + slots - 1);
     switch (slots) {
@@ -38,11 +41,11 @@ struct Tiles {
     case 2: thread_copy_wait_but<1>(); break;
     default: thread_copy_wait();
     }
-    const float4 *arrived = ring + take * slot;
+    const float4 *arrived = n < kept ? near + n * step : ring + take * slot;
     take = take + 1 == slots ? 0 : take + 1;
     return arrived;
   }
-  __device__ float4 *at(int n) const { return first + n * step; }
+  __device__ float4 *at(int n) const { return (n < kept ? near : first) + n * step; }
 };
 
 __device__ inline void thread_load_square(Square &z, const float4 *from) {
@@ -143,10 +146,10 @@ template <class C> __device__ inline void warp_update(const Stream &s, int l, in
   constexpr int TERMS = C::TERMS;
   const StreamLayer &layer = thread_layer(s, l), &below = thread_layer(s, l - 1);
   const int inputs = thread_tiles(layer.in), units = thread_tiles(layer.out), first = thread_warp();
-  Tiles tiles(s, s.work + layer.tiles, first, WARPS, (inputs * units - first + WARPS - 1) / WARPS, thread_arrays<C>(flags));
+  Tiles tiles(s, layer, first, WARPS, (inputs * units - first + WARPS - 1) / WARPS, thread_arrays<C>(flags));
 #pragma unroll 1
   for (int n = 0; n < tiles.count; n++) {
-    const int tile = first + n * WARPS, u = tile / inputs, k = tile % inputs;
+    const int tile = first + n * WARPS, u = tile % units, k = tile / units;
     const float4 *from = tiles.next(n);
     Square g = {};
 #pragma unroll 1

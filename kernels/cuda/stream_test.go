@@ -61,7 +61,7 @@ func planOf(t *testing.T, e kernels.Executor, v kernels.Variant, examples int) (
 // block's threads, and where shared memory is short: gradients as in float64, training
 // as the reference's.
 func TestStreamShapes(t *testing.T) {
-	var parts, fused, single, far int // plans of each kind
+	var parts, fused, single, far, streamed, kept int // plans of each kind
 	for k, order := range []string{"forward", "reverse", "shuffled"} {
 		t.Run(order, func(t *testing.T) {
 			t.Setenv("VANILLA_STANDIN_ORDER", order)
@@ -85,6 +85,8 @@ func TestStreamShapes(t *testing.T) {
 						count(&fused, plan.head.Fused == 1)
 						count(&single, plan.head.Buffers == 1)
 						count(&far, slices.ContainsFunc(plan.layers, func(l packedStreamLayer) bool { return l.Deltas.Space == workSpace }))
+						count(&streamed, passing(plan) > 0)
+						count(&kept, passing(plan) < allTiles(plan))
 						if batch > 1 {
 							sameEpochs(t, e, data, v, 1, conformance.TrajectoryTolerance)
 						}
@@ -96,9 +98,27 @@ func TestStreamShapes(t *testing.T) {
 			}
 		})
 	}
-	if parts == 0 || fused == 0 || single == 0 || far == 0 {
-		t.Errorf("%d plans with parts, %d fused, %d with one place for pixels, %d with deltas in global memory: want some of each", parts, fused, single, far)
+	if parts == 0 || fused == 0 || single == 0 || far == 0 || streamed == 0 || kept == 0 {
+		t.Errorf("%d plans with parts, %d fused, %d with one place for pixels, %d with deltas in global memory, %d with tiles that pass, %d with tiles that stay: want some of each",
+			parts, fused, single, far, streamed, kept)
 	}
+}
+
+// passing is how many tiles of weights pass through shared memory.
+func passing(s *streamPlan) int {
+	n := allTiles(s)
+	for _, l := range s.layers {
+		n -= int(l.Kept)
+	}
+	return n
+}
+
+func allTiles(s *streamPlan) int {
+	n := 0
+	for _, l := range s.layers {
+		n += tiles(l.In) * tiles(l.Out)
+	}
+	return n
 }
 
 func count(n *int, of bool) {
@@ -248,11 +268,15 @@ func checkStreamPlan(t *testing.T, s *streamPlan, slots, batch, shared int) {
 	inShared(h.Sums, streamWarps*2*tileBytes)
 	inShared(h.Logits, rows*int64(h.LogitsRow)*4)
 	place := func(p packedLocation, bytes int64) {
+		if bytes == 0 { // all of a layer's tiles are elsewhere
+			return
+		}
 		in[p.Space] = append(in[p.Space], span{4 * p.Offset, 4*p.Offset + bytes})
 	}
 	for i, l := range s.layers {
 		out := int64(tiles(l.Out))
-		place(packedLocation{Offset: l.Tiles, Space: workSpace}, int64(tiles(l.In))*out*int64(h.Arrays)*tileBytes)
+		place(packedLocation{Offset: l.Tiles, Space: workSpace}, (int64(tiles(l.In))*out-int64(l.Kept))*int64(h.Arrays)*tileBytes)
+		place(packedLocation{Offset: l.KeptTiles, Space: sharedSpace}, int64(l.Kept)*int64(h.Arrays)*tileBytes)
 		place(l.Biases, int64(h.Arrays)*out*16*4)
 		place(l.Deltas, rows/16*out*tileBytes)
 		if i < len(s.layers)-1 {
@@ -293,7 +317,8 @@ func TestStreamSplits(t *testing.T) {
 // images that are moved and that show nothing.
 func TestRaceStream(t *testing.T) {
 	wide, narrow := chain(t, ir.Tanh, graph.Quadratic, 49, 150, 10), chain(t, ir.Sigmoid, graph.CrossEntropy, 400, 40, 5, 10)
-	var parts, single int // plans whose batches are in parts, and of these with one place for pixels
+	var parts, single int  // plans whose batches are in parts, and of these with one place for pixels
+	var streamed, kept int // with tiles that pass through shared memory, four at a time, and that stay there
 	for n, precision := range []string{BF16, FP32} {
 		e := newStreaming(t, precision, []int{72 << 10, much}[n])
 		for k, p := range []*ir.Program{wide, narrow} {
@@ -309,6 +334,8 @@ func TestRaceStream(t *testing.T) {
 					inParts := batch > int(plan.head.Groups)*partRows
 					count(&parts, inParts)
 					count(&single, inParts && plan.head.Buffers == 1)
+					count(&streamed, passing(plan) > 0 && plan.head.Slots == 4)
+					count(&kept, passing(plan) < allTiles(plan))
 					variants = append(variants, v)
 				}
 			}
@@ -321,5 +348,8 @@ func TestRaceStream(t *testing.T) {
 	}
 	if single == 0 || parts == single {
 		t.Errorf("batches of %d plans are in parts, of %d with one place for pixels: want some of each", parts, single)
+	}
+	if streamed == 0 || kept == 0 {
+		t.Errorf("tiles of %d plans pass through shared memory, of %d stay there: want some of each", streamed, kept)
 	}
 }
