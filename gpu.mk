@@ -41,7 +41,7 @@ check-kernels: cuda ## fail unless the committed kernels are what the sources co
 	go run ./internal/cuda/image/compile -check
 
 # What the kernels would take on an H100, by a model that reads their machine code.
-MODEL = python3 kernels/cuda/model/table.py --nvdisasm $(CUDA)/nvidia/cu13/bin/nvdisasm --sources $$(sed -n 's/^sources: //p' internal/cuda/image/stamp.txt)
+MODEL = $(GPU) python3 kernels/cuda/model/table.py --nvdisasm $(CUDA)/nvidia/cu13/bin/nvdisasm --sources $$(sed -n 's/^sources: //p' internal/cuda/image/stamp.txt)
 
 model: cuda ## model the kernels' time anew, into kernels/cuda/model/cycles.txt, which is committed
 	$(MODEL)

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -15,24 +16,90 @@ import (
 )
 
 // A network whose images are changed by more than shifts is trained by a streaming
-// kernel, and takes what that takes.
+// kernel, and takes what the model has for that.
 func TestCyclesOfAugmented(t *testing.T) {
 	resident := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10), 32)
 	moved, turned, noisy := resident, resident, resident
 	moved.Shift, turned.Rotate, noisy.NoiseShare = 1, 10, 0.1
 	e := newPrecise(t, FP32).(*executor)
-	generic := genericAlone * stepWork(&resident, 32)
 	for _, c := range []struct {
-		v       kernels.Variant
-		generic bool
-	}{{resident, false}, {moved, false}, {turned, true}, {noisy, true}} {
-		alone, shared, err := e.Cycles(c.v)
-		if err != nil || (alone == generic) != c.generic || shared > alone {
-			t.Errorf("%+v, %g share of noise: %g cycles alone, %g shared, %v; the generic kernel: %g", c.v.Augment, c.v.NoiseShare, alone, shared, err, generic)
-		}
+		v     kernels.Variant
+		class class
+	}{
+		{resident, class{units: narrowUnits, precision: FP32}}, {moved, class{units: narrowUnits, precision: FP32}},
+		{turned, class{precision: FP32, stream: true}}, {noisy, class{precision: FP32, stream: true}},
+	} {
 		q := prepare(t, e, conformance.Data(c.v.Program(), 40), c.v).(*population)
-		if got := q.nets[0].class.resident(); got == c.generic {
-			t.Errorf("%+v, %g share of noise: its class is %s", c.v.Augment, c.v.NoiseShare, q.nets[0].class)
+		if got := q.nets[0].class; got != c.class {
+			t.Errorf("%+v, %g share of noise: its class is %s, want %s", c.v.Augment, c.v.NoiseShare, got, c.class)
+		}
+		alone, shared, err := e.Cycles(c.v)
+		if want := rowOf(t, c.class, "784-16-16-10 sgd 32"); err != nil || alone != want || shared != want {
+			t.Errorf("%+v, %g share of noise: %g cycles alone, %g shared, %v; the model has %g for %s", c.v.Augment, c.v.NoiseShare, alone, shared, err, want, c.class)
+		}
+	}
+}
+
+// rowOf is what the model's table has for a network, an optimizer and a batch.
+func rowOf(t *testing.T, c class, of string) float64 {
+	t.Helper()
+	for line := range strings.Lines(modelled) {
+		f := strings.Fields(line)
+		if len(f) < 7 || strings.Join(f[:4], " ") != c.kernel()+" "+of {
+			continue
+		}
+		cycles, err := strconv.ParseFloat(f[6], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cycles
+	}
+	t.Fatalf("the table has no %s %s", c.kernel(), of)
+	return 0
+}
+
+// A streamed network takes what the model has for it, one that the model does not have
+// something between those beside it, and a larger one more than any.
+func TestCyclesOfStreamed(t *testing.T) {
+	for _, precision := range []string{BF16, FP32} {
+		e := newStreaming(t, precision, hopper.SharedPerBlock).(*executor)
+		of := func(batch int, o kernels.Optimizer, widths ...int) float64 {
+			v := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, widths...), batch)
+			v.Optimizer = o
+			alone, shared, err := e.Cycles(v)
+			if err != nil || alone != shared {
+				t.Fatalf("%v, batch %d: %g cycles alone, %g shared, %v", widths, batch, alone, shared, err)
+			}
+			return alone
+		}
+		sgd, momentum, adam := kernels.Optimizer{Name: "sgd"}, kernels.Optimizer{Name: "momentum", Momentum: 0.9}, kernels.Optimizer{Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}
+		for _, batch := range []int{32, 128} {
+			var last float64
+			for _, c := range []struct {
+				widths []int
+				row    bool
+			}{
+				{[]int{20, 7, 4}, false}, {[]int{784, 16, 16, 10}, true}, {[]int{784, 24, 10}, false}, {[]int{784, 32, 16, 10}, true}, {[]int{784, 100, 10}, false},
+				{[]int{784, 128, 64, 10}, true}, {[]int{784, 300, 100, 10}, false}, {[]int{784, 2500, 2000, 10}, false},
+			} {
+				least, middle, most := of(batch, sgd, c.widths...), of(batch, momentum, c.widths...), of(batch, adam, c.widths...)
+				if least < last || middle < least || most < middle {
+					t.Errorf("%s, %v, batch %d: %g cycles with SGD, %g with momentum, %g with Adam, %g of the network before it", precision, c.widths, batch, least, middle, most, last)
+				}
+				last = least
+				for slots, got := range map[int]float64{0: least, 2: most} {
+					if !c.row {
+						continue
+					}
+					row := strings.Trim(strings.ReplaceAll(fmt.Sprint(c.widths), " ", "-"), "[]") + []string{" sgd ", "", " adam "}[slots] + strconv.Itoa(batch)
+					if want := rowOf(t, class{precision: precision, slots: slots, stream: true}, row); got != want {
+						t.Errorf("%s, %s: %g cycles, the model has %g", precision, row, got, want)
+					}
+				}
+			}
+		}
+		if ten, all := of(10, sgd, 784, 128, 64, 10), of(32, sgd, 784, 128, 64, 10); ten != all {
+			t.Errorf("%s: %g cycles for a batch of 10, %g for one of 32, which is as many products", precision, ten, all)
 		}
 	}
 }

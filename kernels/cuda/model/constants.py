@@ -20,6 +20,7 @@ LAT = dict(
     LDL=40,
     LDC=40,
     ULDC=40,
+    HBM=560,  # a load that is not in L2
     LDGSTS=20,
     STS=20,
     STSM=20,
@@ -64,4 +65,6 @@ ALU = set(
 )
 MIO = {"LDS", "STS", "LDSM", "STSM", "LDGSTS", "SHFL", "MOVM", "LD", "ST", "LDG", "STG", "ATOMS", "LDL", "STL"}
 L2_BYTES = 24  # a cycle for each multiprocessor when all read or write: 5.6 TB/s of the device
+L2_SIZE = 50_000_000  # bytes; what does not fit is taken to come from memory every time
+HBM_BYTES = 14.4  # a cycle for each multiprocessor: 3.35 TB/s of the device, its data sheet
 BRANCH_COST = 8  # taken branch, beyond its stall count

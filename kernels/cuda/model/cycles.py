@@ -44,7 +44,7 @@ WARP_BYTES = 128  # of a number for each lane
 
 
 class Ins:
-    __slots__ = "addr text op full pred stall wait wb rb frames region only cold hot trip step target uncond wave l2 pipe busy latency bar".split()
+    __slots__ = "addr text op full pred stall wait wb rb frames region only cold hot trip step target uncond wave l2 pipe busy latency bar at landing".split()
 
 
 def wavefronts(op, text):
@@ -88,6 +88,7 @@ def parse(text, kernel):
         i += 1
         x = Ins()
         x.addr = int(m.group(1), 16)
+        x.at, x.landing = len(ins), False
         x.text = m.group(2)
         x.frames = cur
         body = re.sub(r"^@!?U?P[0-9T]+\s+", "", x.text)
@@ -265,12 +266,20 @@ class Warp:
     pass
 
 
+def arrival(v, wait):
+    """When the copies have arrived that a DEPBAR waits for: all groups of a warp's but the last so many. Groups arrive in order."""
+    left = re.search(r"SB0, 0x([0-9a-f]+)", wait.text)
+    n = len(v.groups) - int(left.group(1), 16) if left else 0
+    return v.groups[n - 1] if n > 0 else 0
+
+
 def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None, policy="oldest", rotate=0):
     """traces: list of paths, one per warp of a block. Returns cycles per step and SM, and the busy fractions."""
     warps, sched = [], [[] for _ in range(4)]
     for b in range(blocks):
         for w, p in enumerate(traces):
             v = Warp()
+            v.group, v.groups = 0, []
             v.block, v.id, v.path, v.i, v.t, v.ready, v.prev, v.step, v.blocked, v.landed, v.last, v.bar = (
                 b,
                 w,
@@ -296,7 +305,7 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
     finish = [dict() for _ in range(blocks)]
     issued = [0] * 4
     busy = Counter()
-    mark = None
+    mark = None if skip else (0, 0, Counter())
     while True:
         soonest = 1 << 60
         any_issue = False
@@ -309,8 +318,11 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
                 for b in range(6):
                     if x.wait >> b & 1:
                         at = max(at, v.ready[b])
-                if mem and x.op == "DEPBAR":
-                    at = max(at, v.landed)
+                if x.op == "DEPBAR":
+                    if mem:
+                        at = max(at, v.landed)
+                    if v.groups:
+                        at = max(at, arrival(v, x))
                 if x.pipe:
                     at = max(at, pipes[s][x.pipe])
                 if x.wave:
@@ -334,6 +346,10 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
                     busy["l2"] += x.l2
                 if x.op == "LDGSTS":
                     v.landed = now + mem
+                    if x.landing:
+                        v.group = max(v.group, now + x.landing + q)
+                if x.op == "LDGDEPBAR" and v.group:
+                    v.groups.append(v.group)
                 if x.wb < 6:
                     v.ready[x.wb] = max(v.ready[x.wb], now + x.latency + q)
                 if x.rb < 6:
@@ -348,7 +364,7 @@ def simulate(ins, traces, blocks, steps=10, skip=4, mem=0, skew=None, clock=None
                 if nxt == len(v.path):
                     nxt = 0
                     v.step += 1
-                if v.path[nxt] != v.path[v.i] + 1:
+                if ins[v.path[nxt]].at != x.at + 1:
                     v.t += BRANCH_COST
                 if nxt == 0:
                     done[v.block][v.step] += 1

@@ -253,6 +253,7 @@ class Step:
         for name, ins in code.items():
             self.start[name] = len(self.all)
             for x in ins:  # targets are not followed any more
+                x.at = len(self.all)
                 self.all.append(x)
         self.known = {}
 
