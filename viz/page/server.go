@@ -48,8 +48,8 @@ type file struct {
 // How long a client may take, and so how late the server may be on a machine whose cores all train. An idle connection
 // costs a goroutine until then.
 const (
-	headerTimeout   = 30 * time.Second
-	readTimeout     = 30 * time.Second
+	headerTimeout   = 60 * time.Second
+	readTimeout     = 60 * time.Second
 	writeTimeout    = 60 * time.Second
 	idleTimeout     = 60 * time.Second
 	shutdownTimeout = 3 * time.Second

@@ -187,7 +187,7 @@ func (t *trainer) news(h *heard) (n news, changed <-chan struct{}) {
 const (
 	eventEvery   = 100 * time.Millisecond
 	lifeEvery    = 20 * time.Second
-	eventTimeout = 10 * time.Second
+	eventTimeout = 60 * time.Second
 	maxListeners = 32
 )
 
