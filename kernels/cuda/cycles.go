@@ -86,7 +86,8 @@ func modelledStream(c class, s *streamPlan, batch int) (float64, error) {
 			known = append(known, step{parts(r.batch) * layerTiles(r.widths), r.cycles})
 		}
 	}
-	slices.SortFunc(known, func(a, b step) int { return cmp.Or(cmp.Compare(a.work, b.work), cmp.Compare(a.cycles, b.cycles)) })
+	slices.SortFunc(known, func(a, b step) int { return cmp.Or(cmp.Compare(a.work, b.work), cmp.Compare(b.cycles, a.cycles)) })
+	known = slices.CompactFunc(known, func(a, b step) bool { return a.work == b.work }) // the larger of batches that are one part
 	widths := []int32{s.layers[0].In}
 	for _, l := range s.layers {
 		widths = append(widths, l.Out)
@@ -95,9 +96,9 @@ func modelledStream(c class, s *streamPlan, batch int) (float64, error) {
 	for i, k := range known {
 		switch {
 		case work > k.work:
-		case i == 0 || work == k.work && (i+1 == len(known) || known[i+1].work > work):
+		case i == 0 || work == k.work:
 			return k.cycles, nil
-		case work < k.work:
+		default:
 			below := known[i-1]
 			return below.cycles + (k.cycles-below.cycles)*(work-below.work)/(k.work-below.work), nil
 		}
