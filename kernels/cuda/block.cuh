@@ -29,6 +29,7 @@ struct Block {
   Scalars now;          // of the running step
   int32_t epoch;        // that keys are of
   float *work, *shared; // the beginnings of SPACE_WORK and SPACE_SHARED
+  int32_t number, blocks; // of the blocks that share the network's operations: which this one is, and how many
   int32_t taken;        // the job's number
   int32_t count;        // examples in the running batch
   int32_t ops_count;
@@ -39,6 +40,11 @@ struct Block {
 __device__ inline int thread_index() { return int(threadIdx.x); }
 __device__ inline int thread_lane() { return int(threadIdx.x) % WARP; }
 __device__ inline int thread_warp() { return int(threadIdx.x) / WARP; }
+
+// What is dealt to threads is dealt to those of all blocks that share the network: a thread takes what has the number
+// thread_first, and from there on every thread_stride-th.
+__device__ inline int thread_first(const Block &block) { return block.number * THREADS + thread_index(); }
+__device__ inline int thread_stride(const Block &block) { return block.blocks * THREADS; }
 
 // thread_address is where a place of a space is. x and y have no address.
 __device__ inline float *thread_address(const Block &block, int space, int64_t offset) {

@@ -19,7 +19,7 @@ const (
 )
 
 // class is a kernel that trains networks: a resident one, a streaming one, or the
-// generic kernel, which is the zero class. It follows from the network and the device
+// generic kernel, which is the zero class, alone or spread. It follows from the network and the device
 // alone.
 type class struct {
 	units     int    // of a resident one: the most that a layer may have, 16 or 32
@@ -27,12 +27,16 @@ type class struct {
 	slots     int
 	parts     bool // of a resident one: batches of more than one part
 	stream    bool
+	spread    bool // over blocks, which share every step
 }
 
 func (c class) generic() bool { return c.precision == "" }
 
 // kernel is the name of the class's kernel.
 func (c class) kernel() string {
+	if c.generic() && c.spread {
+		return "kernel_network_spread"
+	}
 	if c.generic() {
 		return "kernel_network"
 	}
@@ -57,7 +61,7 @@ func (c class) image() string {
 }
 
 func (c class) String() string {
-	if c.generic() {
+	if c == (class{}) {
 		return "generic"
 	}
 	return c.kernel()[len("kernel_"):]

@@ -17,7 +17,7 @@ import (
 var modelled string
 
 // What the generic kernel takes for a unit of stepWork, by the model: 122,000 cycles
-// for a step of 784-16-16-10 at batch 32 in a block alone, and 69,000 of a
+// for a step of 784-16-16-10 at batch 32 in a block alone, and 68,000 of a
 // multiprocessor that runs two, which is the table's row.
 const genericAlone, genericShared = 0.057, 0.032
 
@@ -33,6 +33,14 @@ func (e *executor) Cycles(v kernels.Variant) (alone, shared float64, err error) 
 	if c.stream {
 		cycles, err := modelledStream(c, f.stream, v.Batch)
 		return cycles, cycles, err // a multiprocessor runs one block
+	}
+	if c.spread {
+		made, err := makePlan(spreadPlanKey(v.Program(), v.Optimizer, v.Batch, v.Batch))
+		if err != nil {
+			return 0, 0, err
+		}
+		s := sequenceOf(made)
+		return s.cycles(), s.cycles() * float64(e.gpus[0].device.SMs), nil // all of them are busy with it
 	}
 	if !c.resident() {
 		work := stepWork(&v, v.Batch)

@@ -32,7 +32,7 @@ func New(precision string, devices ...int) (kernels.Executor, error) {
 			devices = append(devices, i)
 		}
 	}
-	e := &executor{precision: precision, proofs: map[class]error{}}
+	e := &executor{precision: precision, spread: spreadWork, proofs: map[class]error{}}
 	for _, index := range devices {
 		g, err := open(index)
 		if err != nil {
@@ -61,8 +61,9 @@ func (e *executor) oneKind() error {
 type executor struct {
 	gpus      []*gpu
 	precision string
-	generic   bool // no other kernel is used
-	streaming bool // no resident kernel is used
+	generic   bool    // no other kernel is used
+	spread    float64 // the work of a step from which on it is spread
+	streaming bool    // no resident kernel is used
 
 	trusting bool // no class is tried before it is used
 	proofDir string
@@ -76,7 +77,7 @@ type executor struct {
 // generic.
 func (e *executor) classOf(w wanted) (c class, f form, why, err error) {
 	if e.generic {
-		return class{}, form{}, errors.New("no other was asked for"), nil
+		return e.genericOf(w), form{}, errors.New("no other was asked for"), nil
 	}
 	d := e.gpus[0].device
 	for _, g := range e.gpus[1:] {
@@ -98,7 +99,13 @@ func (e *executor) classOf(w wanted) (c class, f form, why, err error) {
 			return c, form{stream: stream, why: not}, nil, err
 		}
 	}
-	return class{}, form{}, why, nil
+	return e.genericOf(w), form{}, why, nil
+}
+
+// genericOf is the class of a network that the generic kernel trains: spread, if a step
+// would keep a block for long.
+func (e *executor) genericOf(w wanted) class {
+	return class{spread: workOf(w.program, min(w.batch, w.examples)) >= e.spread}
 }
 
 // refusals are the classes of the executor's precision that are not trusted on its
@@ -176,6 +183,10 @@ func (e *executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string
 		return append(f.stream.lines(p, o, c), fmt.Sprintf("a streaming kernel, and no resident one, because %s", f.why)), nil
 	case why == nil:
 		return residentLines(p, o, c, f.chain), nil
+	}
+	if c.spread {
+		lines, err := explainSpread(p, o)
+		return append([]string{fmt.Sprintf("the generic kernel, because %s", why)}, lines...), err
 	}
 	lines, err := explain(p, o, e.gpus[0].sharedFloats)
 	return append([]string{fmt.Sprintf("the generic kernel, because %s", why)}, lines...), err
@@ -276,7 +287,7 @@ func (g *gpu) module(name string) (*driver.Module, error) {
 
 // function is the kernel of a class.
 func (g *gpu) function(c class) (*driver.Function, error) {
-	if c.generic() {
+	if c == (class{}) {
 		return g.kernel, nil
 	}
 	g.loading.Lock()

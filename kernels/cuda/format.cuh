@@ -184,6 +184,9 @@ struct Scalars {
   float shrink; // what AdamW multiplies weights by
 };
 
+// The launches that a spread network's step is made of. PHASE_OPERATION is one for each.
+enum Phase : int32_t { PHASE_BATCH = 0, PHASE_OPERATION, PHASE_UPDATE, PHASE_END };
+
 // How far a job came.
 struct Result {
   int32_t steps;    // completed

@@ -236,10 +236,28 @@ func (v *wave) start(l *launch) error {
 	if err := s.Launch(v.scalars, min(len(l.jobs), scalarBlocks*v.device.SMs), blockThreads, 0, control, courses, factors); err != nil {
 		return err
 	}
-	if err := s.Launch(v.kernel, min(v.grid, len(l.jobs)), v.class.threads(), int(4*v.sharedFloats), control); err != nil {
+	if err := v.train(l, control); err != nil {
 		return err
 	}
 	return s.Launch(v.epochs, (len(l.jobs)+epochThreads-1)/epochThreads, epochThreads, 0, control, courses, uint64(r.carried.at), sums)
+}
+
+// train puts the class's kernel into the stream: one launch for all networks, or, if
+// they are spread, one for each phase of their steps.
+func (v *wave) train(l *launch, control uint64) error {
+	if !v.class.spread {
+		return v.training.compute.Launch(v.kernel, min(v.grid, len(l.jobs)), v.class.threads(), int(4*v.sharedFloats), control)
+	}
+	return v.training.compute.Sequence(v.kernel, v.class.threads(), int(4*v.sharedFloats), func(yield func(int, []uint64) bool) {
+		for k, i := range l.variants {
+			m, j := &v.variants[i], &l.jobs[k]
+			for p, step := range m.sequence.all(int(j.Step), int(j.Steps), m.perEpoch) {
+				if !yield(p.blocks, []uint64{control, uint64(k), uint64(p.code), uint64(p.number), uint64(step)}) {
+					return
+				}
+			}
+		}
+	})
 }
 
 // scalarBlocks is how many blocks of kernel_scalars run on a multiprocessor, at most.

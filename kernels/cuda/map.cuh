@@ -95,7 +95,8 @@ __device__ __noinline__ void block_map(Block &block, const Tensor &t) {
   const View *views = reinterpret_cast<const View *>(block.launch.views) + t.view;
   const Instruction *code = reinterpret_cast<const Instruction *>(block.launch.instructions) + t.instruction;
   float4 *slots = reinterpret_cast<float4 *>(block.stage[thread_warp()]) + thread_lane();
-  for (int first = thread_warp() * WARP * MAP_ELEMENTS + thread_lane(); first < t.length; first += THREADS * MAP_ELEMENTS) {
+  const int stride = thread_stride(block) * MAP_ELEMENTS;
+  for (int first = (block.number * WARPS + thread_warp()) * WARP * MAP_ELEMENTS + thread_lane(); first < t.length; first += stride) {
 #pragma unroll 1
     for (int n = 0; n < t.instructions; n++) {
       const Instruction in = code[n];

@@ -11,9 +11,11 @@
 #include "augment.cuh"
 #include "operation.cuh"
 
-// block_batch fetches the examples of a training step, or the job's in an evaluation. A warp fetches one at a time.
-__device__ __noinline__ void block_batch(Block &block, int step) {
-  const Job &job = block.job;
+// The examples of a batch: so many, from a place in an epoch's order on.
+struct Batch { int epoch, from, count; };
+
+// thread_batch is that of a training step, or the job's in an evaluation.
+__device__ inline Batch thread_batch(const Job &job, int step) {
   int epoch = 0, from = job.from, count = job.examples;
   if (job.kind == JOB_TRAIN) {
     const int per_epoch = (job.examples - 1) / job.batch + 1;
@@ -21,25 +23,36 @@ __device__ __noinline__ void block_batch(Block &block, int step) {
     from = step % per_epoch * job.batch;
     count = min(job.batch, job.examples - from);
   }
+  return {epoch, from, count};
+}
+
+// thread_step makes a step the running one. A barrier must come before anything of it is used.
+__device__ inline void thread_step(Block &block, int step, int count) {
+  thread_examples(block, count);
+  block.step = step;
+  if (block.job.kind == JOB_TRAIN) block.now = reinterpret_cast<const Scalars *>(block.launch.scalars)[block.job.scalars + step - block.job.step];
+}
+
+// block_batch fetches the examples of a training step, or the job's in an evaluation. A warp fetches one at a time.
+__device__ __noinline__ void block_batch(Block &block, int step) {
+  const Job &job = block.job;
+  const Batch running = thread_batch(job, step);
+  const int epoch = running.epoch, from = running.from, count = running.count;
   if (thread_index() == 0) {
-    thread_examples(block, count);
-    block.step = step;
-    if (job.kind == JOB_TRAIN) {
-      block.now = reinterpret_cast<const Scalars *>(block.launch.scalars)[job.scalars + step - job.step];
-      if (block.epoch != epoch) {
-        block.epoch = epoch;
-        for (int part = 0; part < ORDER_ROUNDS / 4; part++) thread_order_keys(block.keys, job.order_seed, epoch, part);
-      }
+    thread_step(block, step, count);
+    if (job.kind == JOB_TRAIN && block.epoch != epoch) {
+      block.epoch = epoch;
+      for (int part = 0; part < ORDER_ROUNDS / 4; part++) thread_order_keys(block.keys, job.order_seed, epoch, part);
     }
   }
   __syncthreads();
-  const int features = block.plan.features;
+  const int features = block.plan.features, warps = block.blocks * WARPS;
   uint8_t *batch = reinterpret_cast<uint8_t *>(thread_address(block, block.plan.input));
   uint32_t examples = 0; // a lane has that of the warp's row of its number
 #pragma unroll 1
-  for (int i = thread_warp(), n = 0; i < count; i += WARPS, n++) {
+  for (int i = block.number * WARPS + thread_warp(), n = 0; i < count; i += warps, n++) {
     if (n % WARP == 0) {
-      const int mine = i + thread_lane() * WARPS;
+      const int mine = i + thread_lane() * warps;
       examples = from + mine;
       if (job.kind == JOB_TRAIN && mine < count) examples = thread_order_at(block.keys, job.examples, examples);
     }
@@ -123,18 +136,24 @@ __device__ inline void block_code(Block &block) {
   for (int i = thread_index(); i < words + more; i += THREADS) to[i] = i < words ? ops[i] : params[i - words];
 }
 
+// thread_job looks up the job of that number, for one of so many blocks that share it. work: the place of its values among
+// the launch's, unless the job has its own.
+__device__ inline void thread_job(Block &block, int taken, int number, int blocks, int work) {
+  block.taken = taken;
+  block.number = number;
+  block.blocks = blocks;
+  block.job = reinterpret_cast<const Job *>(block.launch.jobs)[taken];
+  block.plan = reinterpret_cast<const Plan *>(block.launch.plans)[block.job.plan];
+  block.work = block.job.work ? reinterpret_cast<float *>(block.job.work) : reinterpret_cast<float *>(block.launch.work) + work * block.launch.work_stride;
+  block.params = block.plan.code ? reinterpret_cast<const Param *>(thread_code(block) + block.plan.ops)
+                                 : reinterpret_cast<const Param *>(block.launch.params) + block.plan.param;
+  block.epoch = -1;
+  thread_examples(block, block.job.examples);
+}
+
 // block_job runs the job that the block has taken.
 __device__ inline void block_job(Block &block) {
-  if (thread_index() == 0) {
-    block.job = reinterpret_cast<const Job *>(block.launch.jobs)[block.taken];
-    block.plan = reinterpret_cast<const Plan *>(block.launch.plans)[block.job.plan];
-    block.work = block.job.work ? reinterpret_cast<float *>(block.job.work)
-                                : reinterpret_cast<float *>(block.launch.work) + blockIdx.x * block.launch.work_stride;
-    block.params = block.plan.code ? reinterpret_cast<const Param *>(thread_code(block) + block.plan.ops)
-                                   : reinterpret_cast<const Param *>(block.launch.params) + block.plan.param;
-    block.epoch = -1;
-    thread_examples(block, block.job.examples);
-  }
+  if (thread_index() == 0) thread_job(block, block.taken, 0, 1, int(blockIdx.x));
   __syncthreads();
   if (block.plan.code) block_code(block);
   block_state(block, false);
@@ -164,5 +183,38 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) kernel_network(const La
     __syncthreads();
     if (block.taken >= block.launch.jobs_count) return;
     block_job(block);
+  }
+}
+
+// kernel_network_spread does a part of a training step with all blocks of the launch, which share what is to be done: so a step
+// that would keep a block busy for long is a sequence of short launches. Each sum is added up by whoever has it as
+// kernel_network's block adds it up, so that results have its bits on any number of blocks. The plan has everything in global
+// memory. The steps of a network that has diverged do nothing.
+//
+//   job     the number of a training job
+//   phase   of the step, which must come in their order; PHASE_UPDATE is needed if the plan has updates
+//   number  of the operation, PHASE_OPERATION
+//   step    of the network, as in Job
+extern "C" __global__ void __launch_bounds__(THREADS, 2) kernel_network_spread(const Launch *launch, int job, int phase, int number, int step) {
+  __shared__ Block block;
+  Result &result = reinterpret_cast<Result *>(launch->results)[job];
+  if (result.diverged) return;
+  if (thread_index() == 0) {
+    block.launch = *launch;
+    block.shared = nullptr;
+    thread_job(block, job, int(blockIdx.x), int(gridDim.x), 0);
+    thread_step(block, step, thread_batch(block.job, step).count);
+  }
+  __syncthreads();
+  switch (phase) {
+  case PHASE_BATCH: block_batch(block, step); break;
+  case PHASE_OPERATION: block_operation(block, block.ops[number]); break;
+  case PHASE_UPDATE: block_update(block); break;
+  case PHASE_END:
+    if (thread_first(block) == 0) {
+      const float loss = *thread_address(block, block.plan.loss);
+      reinterpret_cast<float *>(block.launch.losses)[block.job.losses + step - block.job.step] = loss;
+      result = {step - block.job.step + 1, !isfinite(loss)};
+    }
   }
 }

@@ -71,7 +71,7 @@ __device__ __noinline__ void block_random(Block &block, const Tensor &t) {
     const uint32_t below = uint32_t(t.number[0] * 65536 + 0.5);
     const float kept = float(__ddiv_rn(1, t.number[0]));
 #pragma unroll 1
-    for (int i = 8 * thread_index(); i < t.length; i += 8 * THREADS) {
+    for (int i = 8 * thread_first(block); i < t.length; i += 8 * thread_stride(block)) {
       uint64_t bits[2];
       thread_bits(step | uint32_t(i / 8), uint32_t(t.stream), seed, bits);
 #pragma unroll
@@ -81,7 +81,7 @@ __device__ __noinline__ void block_random(Block &block, const Tensor &t) {
     return;
   }
 #pragma unroll 1
-  for (int i = 4 * thread_index(); i < t.length; i += 4 * THREADS) {
+  for (int i = 4 * thread_first(block); i < t.length; i += 4 * thread_stride(block)) {
     const Random r = thread_draw(seed, t.stream, step | uint32_t(i / 4));
 #pragma unroll 1
     for (int k = 0; k < 4 && i + k < t.length; k++) {

@@ -16,11 +16,12 @@ template <class F> __device__ inline void block_elements(Block &block, const Op 
     if (i >= length) return make_float2(0, 0);
     return make_float2(thread_element(first, i), two ? thread_element(second, i) : 0.0f);
   };
-  float2 next = load(thread_index());
+  const int stride = thread_stride(block);
+  float2 next = load(thread_first(block));
 #pragma unroll 1 // f is long
-  for (int64_t i = thread_index(); i < length; i += THREADS) {
+  for (int64_t i = thread_first(block); i < length; i += stride) {
     const float2 v = next;
-    next = load(i + THREADS); // under way while f runs
+    next = load(i + stride); // under way while f runs
     out[i] = f(v.x, v.y);
   }
 }
@@ -51,8 +52,9 @@ __device__ inline Softmax thread_softmax(const Elements &z, int64_t row, int col
   return s;
 }
 
-// block_loss: l = s/B times the sum of the examples' losses. A thread computes an example's.
+// block_loss: l = s/B times the sum of the examples' losses. A thread computes an example's, of the first block.
 __device__ __noinline__ void block_loss(Block &block, const Op &op) {
+  if (block.number) return;
   const Elements z = thread_elements(block, op.args[0]);
   const int cols = op.args[0].cols;
   float sum = 0;
@@ -93,7 +95,7 @@ __device__ __noinline__ void block_dloss(Block &block, const Op &op) {
   float *out = thread_address(block, op.out);
   const float scale = op.scale / float(block.count);
 #pragma unroll 1
-  for (int i = thread_index(); i < block.count; i += THREADS) {
+  for (int i = thread_first(block); i < block.count; i += thread_stride(block)) {
     const int label = thread_labels(block)[i];
     const int64_t row = int64_t(i) * cols;
     Softmax s = {0, 1};
@@ -105,8 +107,9 @@ __device__ __noinline__ void block_dloss(Block &block, const Op &op) {
   }
 }
 
-// block_l2: l = l0 + s/2 times the sum of w².
+// block_l2: l = l0 + s/2 times the sum of w², by the first block.
 __device__ __noinline__ void block_l2(Block &block, const Op &op) {
+  if (block.number) return;
   const Operand &w = op.args[1];
   const float *address = thread_address(block, w);
   const int64_t length = int64_t(thread_rows(block, w)) * w.cols;
@@ -124,8 +127,8 @@ __device__ __noinline__ void block_dbias(Block &block, const Op &op) {
   Update update;
   if (op.param >= 0) update = thread_updates(block, block.params[op.param]);
 #pragma unroll 1
-  for (int from = 0; from < cols; from += STAGE) {
-    if (from > 0) __syncthreads(); // before stages are filled again
+  for (int from = block.number * STAGE; from < cols; from += block.blocks * STAGE) {
+    if (from > block.number * STAGE) __syncthreads(); // before stages are filled again
     const int to = min(cols, from + STAGE);
     for (int col = from + thread_lane(); col < to; col += WARP) {
       constexpr int AHEAD = 4; // rows that are loaded before they are added

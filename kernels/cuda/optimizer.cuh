@@ -83,6 +83,6 @@ __device__ __noinline__ void block_update(Block &block) {
     const Update u = thread_updates(block, param);
     const float *gradient = thread_address(block, param.gradient);
 #pragma unroll 1
-    for (int i = thread_index(); i < param.length; i += THREADS) thread_update(u, i, gradient[i]);
+    for (int i = thread_first(block); i < param.length; i += thread_stride(block)) thread_update(u, i, gradient[i]);
   }
 }

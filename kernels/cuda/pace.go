@@ -3,6 +3,7 @@ package cuda
 import (
 	"time"
 
+	"vanilla/graph/ir"
 	"vanilla/kernels"
 )
 
@@ -19,8 +20,9 @@ const firstWork = 5e8
 const opWork = 2e4
 
 // stepWork is what a step costs, in floating-point operations.
-func stepWork(v *kernels.Variant, batch int) float64 {
-	p := v.Program()
+func stepWork(v *kernels.Variant, batch int) float64 { return workOf(v.Program(), batch) }
+
+func workOf(p *ir.Program, batch int) float64 {
 	return float64(batch)*float64(p.FLOPs()) + opWork*float64(len(p.Ops)+len(p.Params))
 }
 

@@ -326,9 +326,15 @@ func explain(p *ir.Program, o kernels.Optimizer, sharedFloats int) ([]string, er
 	if err != nil {
 		return nil, err
 	}
+	return l.explained(o), nil
+}
+
+// explained is lines, and what becomes of the parameters.
+func (l *plan) explained(o kernels.Optimizer) []string {
+	p := l.key.program
 	lines := append(l.lines(), fmt.Sprintf("%s updates %d parameters element by element", o.Name, len(p.Params)))
 	for i, a := range l.arrays[:len(p.Params)] {
 		lines = append(lines, fmt.Sprintf("%s lives in %s", p.Value(p.Params[i].Value).Name, a.Space))
 	}
-	return lines, nil
+	return lines
 }

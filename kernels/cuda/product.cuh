@@ -259,7 +259,7 @@ __device__ inline void block_small(const Block &block, const Product &p) {
   Update update;
   if (p.param) update = thread_updates(block, *p.param);
 #pragma unroll 1
-  for (int e = thread_index(); e < elements; e += THREADS) {
+  for (int e = thread_first(block); e < elements; e += thread_stride(block)) {
     const int n = e / extent, m = e - n * extent, row = along_rows ? m : n, col = along_rows ? n : m;
     const float *a = p.a.elements.numbers + row * p.a.outer_stride, *b = p.b.elements.numbers + col * p.b.outer_stride;
     float sum = 0;
@@ -281,6 +281,7 @@ __device__ inline void block_small(const Block &block, const Product &p) {
 
 // block_product computes a product. Where sums are short, each warp takes its own tiles; where they are long, all warps
 // take one tile after the other, each a part of its sums.
+// Tiles are dealt to all blocks that share the network.
 __device__ __noinline__ void block_product(Block &block, Product p) {
   const bool parts = p.terms >= LONG_SUM;
   if (p.products == 1 && p.terms <= SMALL_SUM && int64_t(p.a.outer) * p.b.outer <= SMALL_RESULT && !p.a.elements.bytes && !p.b.elements.bytes) {
@@ -292,8 +293,9 @@ __device__ __noinline__ void block_product(Block &block, Product p) {
   const int part = parts ? (p.terms + WARPS * TILE_INNER - 1) / (WARPS * TILE_INNER) * TILE_INNER : p.terms;
   const int inner = parts ? min(p.terms, warp * part) : 0, inner_end = min(p.terms, inner + part);
 
+  const int stride = parts ? block.blocks : block.blocks * WARPS;
 #pragma unroll 1
-  for (int n = parts ? 0 : warp; n < p.products * tiles; n += parts ? 1 : WARPS) {
+  for (int n = parts ? block.number : block.number * WARPS + warp; n < p.products * tiles; n += stride) {
     if (p.products > 1) thread_turn(block, p, n / tiles);
     const int tile = n % tiles, row = tile / tile_cols * TILE_ROWS, col = tile % tile_cols * TILE_COLS;
     float sum[4][4];
@@ -316,6 +318,6 @@ __device__ __noinline__ void block_product(Block &block, Product p) {
       for (int w = 1; w < WARPS; w++) total = __fadd_rn(total, block.stage[w][e]);
       thread_take(p, update, row + e / TILE_COLS, col + e % TILE_COLS, total);
     }
-    if (n + 1 < p.products * tiles) __syncthreads(); // before stages are filled again
+    if (n + stride < p.products * tiles) __syncthreads(); // before stages are filled again
   }
 }

@@ -148,7 +148,7 @@ func besideGeneric(device int, c class) (off float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	e := &executor{gpus: []*gpu{g}, precision: c.precision, trusting: true}
+	e := &executor{gpus: []*gpu{g}, precision: c.precision, spread: spreadWork, trusting: true}
 	defer func() {
 		if closed := e.Close(); err == nil {
 			err = closed

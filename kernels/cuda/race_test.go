@@ -77,6 +77,35 @@ func TestRaceSubjects(t *testing.T) {
 	raceTensors(t)
 }
 
+// TestRaceSpread trains networks whose steps are spread over blocks: what blocks do in one
+// launch is in no order. One has gradients that are stored before they are used.
+func TestRaceSpread(t *testing.T) {
+	e := newSpread(t)
+	all := []*ir.Program{chain(t, ir.Tanh, graph.Quadratic, 49, 130, 10)}
+	stores := func(p *ir.Program) bool { // a gradient that several blocks update a parameter with
+		now := updatesOf(p)
+		return slices.ContainsFunc(p.Params, func(q ir.Param) bool {
+			_, ok := now[q.Grad]
+			return !ok && p.Value(q.Value).Shape.Len(0) > blockThreads
+		})
+	}
+	layers := networks(t)
+	if i := slices.IndexFunc(layers, stores); i >= 0 {
+		all = append(all, layers[i])
+	} else {
+		t.Error("no program stores a gradient")
+	}
+	for _, p := range all {
+		v := conformance.Variant(p, 32)
+		v.Optimizer = someOptimizer(t, 3, &v)
+		for _, s := range train(t, e, conformance.Data(p, 40), []kernels.Variant{v, v}, []int{3, 3}) {
+			if s.Step != 3 {
+				t.Errorf("%s stands at step %d", p.Name, s.Step)
+			}
+		}
+	}
+}
+
 // raceSelftest runs the kernel selftest, several parts a block.
 func raceSelftest(t *testing.T) {
 	code, err := image.Load("selftest")
@@ -189,7 +218,7 @@ func TestRaces(t *testing.T) {
 	}
 	for _, order := range []string{"forward", "reverse", "shuffled"} {
 		t.Run(order, func(t *testing.T) {
-			if out, err := watch("", order, "TestRaceResident|TestRaceStream|TestRaceSubjects|TestUpdates"); err != nil {
+			if out, err := watch("", order, "TestRaceResident|TestRaceStream|TestRaceSubjects|TestRaceSpread|TestUpdates"); err != nil {
 				t.Errorf("%v\n%.4000s", err, out)
 			}
 		})
@@ -199,10 +228,15 @@ func TestRaces(t *testing.T) {
 // barriers is every barrier of the kernels. Its removal must be noticed:
 // as a race, or because threads wait for ever or read what nobody has written.
 var barriers = []mistake{
-	{file: "network.cu", old: "epoch, part);\n      }\n    }\n  }\n  __syncthreads();", new: "epoch, part);\n      }\n    }\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "epoch, part);\n    }\n  }\n  __syncthreads();", new: "epoch, part);\n    }\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "= label;\n  }\n  __syncthreads();", new: "= label;\n  }\n  if (!PLANTED) __syncthreads();"},
 	{file: "network.cu", old: "!isfinite(loss);\n    }\n    __syncthreads();", new: "!isfinite(loss);\n    }\n    if (!PLANTED) __syncthreads();"},
-	{file: "network.cu", old: "job.examples);\n  }\n  __syncthreads();", new: "job.examples);\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "0, 1, int(blockIdx.x));\n  __syncthreads();", new: "0, 1, int(blockIdx.x));\n  if (!PLANTED) __syncthreads();"},
+	{file: "network.cu", old: "step).count);\n  }\n  __syncthreads();", new: "step).count);\n  }\n  if (!PLANTED) __syncthreads();", test: "TestRaceSpread"},
+	// And what is between the launches of a step that is spread.
+	{file: "network.cu", old: "case PHASE_BATCH: block_batch(block, step); break;", new: "case PHASE_BATCH: block_batch(block, step); if (!PLANTED) break; number = 0; [[fallthrough]];", test: "TestRaceSpread"},
+	{file: "network.cu", old: "block.ops[number]); break;", new: "block.ops[number]); if (PLANTED && number + 1 < block.ops_count) block_operation(block, block.ops[number + 1]); break;", test: "TestRaceSpread"},
+	{file: "network.cu", old: "case PHASE_UPDATE: block_update(block); break;", new: "case PHASE_UPDATE: block_update(block); if (!PLANTED) break; [[fallthrough]];", test: "TestRaceSpread"},
 	{file: "network.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
 	{file: "ceilings.cu", old: "another one's\n  __syncthreads();", new: "another one's\n  if (!PLANTED) __syncthreads();"},
 	{file: "selftest.cu", old: "atomicAdd(next, 1u);\n    __syncthreads();", new: "atomicAdd(next, 1u);\n    if (!PLANTED) __syncthreads();"},
@@ -212,7 +246,7 @@ var barriers = []mistake{
 	{file: "augment.cuh", old: "__syncwarp(); // before pixels", new: "if (!PLANTED) __syncwarp(); // before pixels"},
 	{file: "block.cuh", old: "= v;\n  __syncthreads();", new: "= v;\n  if (!PLANTED) __syncthreads();"},
 	{file: "operation.cuh", old: "  }\n  __syncthreads();\n}", new: "  }\n  if (!PLANTED) __syncthreads();\n}"},
-	{file: "operation.cuh", old: "if (from > 0) __syncthreads();", new: "if (from > 0 && !PLANTED) __syncthreads();"},
+	{file: "operation.cuh", old: "if (from > block.number * STAGE) __syncthreads();", new: "if (from > block.number * STAGE && !PLANTED) __syncthreads();"},
 	{file: "operation.cuh", old: "= sum;\n    }\n    __syncthreads();", new: "= sum;\n    }\n    if (!PLANTED) __syncthreads();"},
 	{file: "product.cuh", old: "next_b, how_b.along_inner);\n    __syncwarp();", new: "next_b, how_b.along_inner);\n    if (!PLANTED) __syncwarp();"},
 	{file: "product.cuh", old: "__syncwarp(); // before the stage is", new: "if (!PLANTED) __syncwarp(); // before the stage is"},
@@ -292,6 +326,9 @@ func TestBarriers(t *testing.T) {
 			}
 			if strings.HasPrefix(b.file, "stream") {
 				tests = "TestRaceStream"
+			}
+			if b.test != "" {
+				tests = b.test
 			}
 			if out, err := run(i+1, tests); err == nil || !strings.Contains(out, "race at ") && !strings.Contains(out, "stand-in for CUDA: ") {
 				t.Errorf("%s\nis not noticed: %v\n%.3000s", b.new, err, out)

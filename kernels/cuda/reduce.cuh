@@ -26,7 +26,7 @@ __device__ __noinline__ void block_reduce(Block &block, const Tensor &t) {
   const int parts = whole ? THREADS : warps ? WARP : 1; // threads of a sum
   const int part = thread_index() % parts;
 #pragma unroll 1
-  for (int i = thread_index() / parts; i < t.length; i += THREADS / parts) {
+  for (int i = thread_first(block) / parts; i < t.length; i += thread_stride(block) / parts) {
     const int64_t from = thread_offset(kept, i);
     float v = t.function == FN_SUM ? 0.0f : -INFINITY;
 #pragma unroll 4

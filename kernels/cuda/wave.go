@@ -38,6 +38,7 @@ type variant struct {
 	offset   int // of its state, in floats
 	length   int // of its state
 	plan     int32
+	sequence *sequence // of a spread class
 	images   driver.Pointer
 	changed  changed // what happens to them
 	schedule *factors
@@ -68,7 +69,7 @@ func (t *training) assemble(w *worker, numbers []int) (*wave, error) {
 	for _, i := range numbers {
 		n := &t.nets[i]
 		m := variant{network: n, number: i, offset: v.floats, length: n.stateFloats(), work: n.stepWork(), planned: n.step, until: t.until[i]}
-		if m.plan, err = v.plan(n, &program, t.data.Train.Len()); err != nil {
+		if err = v.plan(&m, &program, t.data.Train.Len()); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 		if m.images, err = w.images(n.class, &t.data, n.variant.Shift); err != nil {
@@ -92,9 +93,11 @@ func (t *training) assemble(w *worker, numbers []int) (*wave, error) {
 	if err := w.upload(&w.training.program, &program, &v.program); err != nil {
 		return nil, err
 	}
-	blocks, err := w.grid(v.kernel, v.class, v.sharedFloats)
-	if err != nil {
-		return nil, err
+	blocks := 1 // a spread class has one network after the other
+	if !v.class.spread {
+		if blocks, err = w.grid(v.kernel, v.class, v.sharedFloats); err != nil {
+			return nil, err
+		}
 	}
 	if v.grid, err = w.fitWork(&w.training.work, min(blocks, len(v.variants)), v.workFloats); err != nil {
 		return nil, err
@@ -107,22 +110,33 @@ func (t *training) assemble(w *worker, numbers []int) (*wave, error) {
 }
 
 // plan adds what a network's kernel reads of its program, and what it needs.
-func (v *wave) plan(n *network, program *program, examples int) (int32, error) {
+func (v *wave) plan(m *variant, program *program, examples int) error {
+	n := m.network
 	if n.class.resident() {
 		v.sharedFloats = max(v.sharedFloats, int64(n.class.sharedBytes(int(n.chain.Depth))/4))
 		v.workFloats = n.class.workFloats()
-		return program.addChain(*n.chain), nil
+		m.plan = program.addChain(*n.chain)
+		return nil
 	}
 	if n.class.stream {
 		v.sharedFloats, v.workFloats = max(v.sharedFloats, int64(n.stream.sharedBytes/4)), max(v.workFloats, n.stream.workFloats)
-		return program.addStream(n.stream.head, n.stream.layers), nil
+		m.plan = program.addStream(n.stream.head, n.stream.layers)
+		return nil
 	}
-	made, err := v.plans.of(planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), v.worker.sharedFloats, examples % n.batch})
+	key := planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), v.worker.sharedFloats, examples % n.batch}
+	if n.class.spread {
+		key = spreadPlanKey(n.variant.Program(), n.variant.Optimizer, n.batch, examples)
+	}
+	made, err := v.plans.of(key)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	v.sharedFloats, v.workFloats = max(v.sharedFloats, made.sharedFloats), max(v.workFloats, made.workFloats)
-	return program.add(made), nil
+	m.plan = program.add(made)
+	if n.class.spread {
+		m.sequence = sequenceOf(made)
+	}
+	return nil
 }
 
 // copyIn copies the variants' states to the device.

@@ -28,7 +28,7 @@ __device__ __noinline__ void block_im2col(Block &block, const Tensor &t) {
   const Elements image = thread_operand(block, t, 1);
   float *out = thread_result(block, t);
 #pragma unroll 4
-  for (int i = thread_index(); i < t.length; i += THREADS) {
+  for (int i = thread_first(block); i < t.length; i += thread_stride(block)) {
     int rest = i;
     const int kx = rest % w.kw; rest /= w.kw;
     const int ky = rest % w.kh; rest /= w.kh;
@@ -59,7 +59,7 @@ __device__ __noinline__ void block_col2im(Block &block, const Tensor &t) {
   const Elements columns = thread_operand(block, t, 1);
   float *out = thread_result(block, t);
 #pragma unroll 1
-  for (int i = thread_index(); i < t.length; i += THREADS) {
+  for (int i = thread_first(block); i < t.length; i += thread_stride(block)) {
     const Pixel p = thread_pixel(w, i);
     const int example = p.plane / w.channels, channel = p.plane % w.channels;
     float sum = 0;
@@ -95,7 +95,7 @@ __device__ __noinline__ void block_maxpool(Block &block, const Tensor &t) {
   const Elements image = thread_operand(block, t, 1);
   float *out = thread_result(block, t);
 #pragma unroll 1
-  for (int i = thread_index(); i < t.length; i += THREADS) {
+  for (int i = thread_first(block); i < t.length; i += thread_stride(block)) {
     float largest = 0;
     thread_largest(w, image, i / w.ow / w.oh, i / w.ow % w.oh, i % w.ow, &largest);
     out[i] = largest;
@@ -107,7 +107,7 @@ __device__ __noinline__ void block_maxpoolgrad(Block &block, const Tensor &t) {
   const Elements image = thread_operand(block, t, 1), gradient = thread_operand(block, t, 2);
   float *out = thread_result(block, t);
 #pragma unroll 1
-  for (int i = thread_index(); i < t.length; i += THREADS) {
+  for (int i = thread_first(block); i < t.length; i += thread_stride(block)) {
     const Pixel p = thread_pixel(w, i);
     float sum = 0;
     for (int ky = w.kh - 1; ky >= 0; ky--) {

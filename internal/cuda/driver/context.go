@@ -295,13 +295,16 @@ func (c *Context) Launch(f *Function, grid, block, sharedBytes int, args ...uint
 }
 
 func (c *Context) launch(stream cu.Stream, f *Function, grid, block, sharedBytes int, args []uint64) error {
-	return c.do("launch "+f.Name, func() error {
-		pointers := make([]unsafe.Pointer, len(args))
-		for i := range args {
-			pointers[i] = unsafe.Pointer(&args[i]) // cu reads 8 bytes behind each
-		}
-		return f.handle.Launch(grid, 1, 1, block, 1, 1, sharedBytes, stream, pointers)
-	})
+	return c.do("launch "+f.Name, func() error { return f.start(stream, grid, block, sharedBytes, args) })
+}
+
+// start starts a launch, on the context's thread.
+func (f *Function) start(stream cu.Stream, grid, block, sharedBytes int, args []uint64) error {
+	pointers := make([]unsafe.Pointer, len(args))
+	for i := range args {
+		pointers[i] = unsafe.Pointer(&args[i]) // cu reads 8 bytes behind each
+	}
+	return f.handle.Launch(grid, 1, 1, block, 1, 1, sharedBytes, stream, pointers)
 }
 
 // Done is whether everything launched so far has ended. It does not wait. Its

@@ -4,6 +4,7 @@ package driver
 
 import (
 	"fmt"
+	"iter"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -79,6 +80,20 @@ func (e *Event) Wait() error {
 // Launch is Context.Launch in the stream.
 func (s *Stream) Launch(f *Function, grid, block, sharedBytes int, args ...uint64) error {
 	return s.context.launch(s.handle, f, grid, block, sharedBytes, args)
+}
+
+// Sequence is Launch for each grid and its arguments, one behind the other: what many
+// short launches take least of the host's time with. It waits where the driver keeps no
+// more launches.
+func (s *Stream) Sequence(f *Function, block, sharedBytes int, launches iter.Seq2[int, []uint64]) error {
+	return s.context.do("launch "+f.Name, func() error {
+		for grid, args := range launches {
+			if err := f.start(s.handle, grid, block, sharedBytes, args); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // CopyIn copies from memory of AllocHost, which must not change before it is done.

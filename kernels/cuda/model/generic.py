@@ -174,7 +174,7 @@ def product_rules(lines, p, optimizer):
     vector_put = L("*reinterpret_cast<float4 *>(to) = v;")
     take_each = L("for (int j = 0; j < 4; j++) thread_take(p, update, row + i, col + j, sum[i][j]);")
     take_fours = L("for (int k = 0; k < 4; k++) { // columns or rows", "else *reinterpret_cast<float4 *>(p.out + at) = v;")
-    parts_take = L("__syncwarp(); // before the stage holds", "if (n + 1 < p.products * tiles) __syncthreads();")
+    parts_take = L("__syncwarp(); // before the stage holds", "if (n + stride < p.products * tiles) __syncthreads();")
     whole_take = L("warp_take(block, p, row, col, sum);")
     tile = L("warp_tile(block, sum, p.a, p.b, row, col, inner, inner_end);")
     several = L("if (p.products > 1) thread_turn")
@@ -225,8 +225,8 @@ def product_rules(lines, p, optimizer):
 
     trips = {
         only(L("for (; inner < inner_end; inner += TILE_INNER) {")): p.stages(),
-        only(L("for (int n = parts ? 0 : warp;")): 1,
-        only(L("for (int e = thread_index(); e < elements; e += THREADS) {")): math.ceil(p.rows * p.cols / THREADS),
+        only(L("for (int n = parts ? block.number : block.number * WARPS + warp;")): 1,
+        only(L("for (int e = thread_first(block); e < elements; e += thread_stride(block)) {")): math.ceil(p.rows * p.cols / THREADS),
         only(L("for (; left >= AHEAD; left -= AHEAD) {")): p.terms // 8,
         only(L("for (; left > 0; left--")): p.terms % 8,
     }
@@ -288,7 +288,7 @@ class Step:
         never = set()
         for file in ("augment.cuh", "noise.cuh"):
             never |= {(file, n) for n in range(1, 1 + len(self.lines.text[file]))} - copied - chosen
-        (loop,) = body("for (int i = thread_warp(), n = 0; i < count; i += WARPS, n++)", None)
+        (loop,) = body("for (int i = block.number * WARPS + thread_warp(), n = 0; i < count; i += warps, n++)", None)
         return self.path("block_batch", rows, lambda stack: bool(stack) and stack[0] in never, trips={loop: max(1, rows)})
 
     def loss(self, name, cols):

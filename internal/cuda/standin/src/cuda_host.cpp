@@ -302,8 +302,17 @@ static void fill_static_shared_memory() {
 }
 #endif
 
+// sequence is the order in which blocks begin, which is set as that of a block's threads is.
+static std::vector<unsigned> sequence(Order order, unsigned total) {
+  std::vector<unsigned> all(total);
+  for (unsigned i = 0; i < total; i++) all[i] = order == Order::reverse ? total - 1 - i : i;
+  if (order == Order::shuffled)
+    std::sort(all.begin(), all.end(), [&](unsigned a, unsigned b) { return std::make_pair(hash(total, a), a) < std::make_pair(hash(total, b), b); });
+  return all;
+}
+
 // blocks runs blocks of the launch until none is left or one fails.
-static Code blocks(const Launch &launch, const std::function<void()> &body, std::atomic<unsigned> &taken, std::atomic<unsigned> &waiting, std::atomic<int> &ended) {
+static Code blocks(const Launch &launch, const std::function<void()> &body, const std::vector<unsigned> &sequence, std::atomic<unsigned> &taken, std::atomic<unsigned> &waiting, std::atomic<int> &ended) {
   char signal_stack[64 << 10];
   stack_t alternative = {}, before;
   alternative.ss_sp = signal_stack;
@@ -311,7 +320,6 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
   sigaltstack(&alternative, &before);
 
   unsigned n = launch.block.x * launch.block.y * launch.block.z;
-  unsigned total = launch.grid.x * launch.grid.y * launch.grid.z;
   std::unique_ptr<Stacks> stacks = take_stacks(n);
   // Dynamic shared memory ends where its pages do, so that what is behind faults.
   Pages dynamic(launch.dynamic_bytes);
@@ -330,7 +338,8 @@ static Code blocks(const Launch &launch, const std::function<void()> &body, std:
   b.fibers.resize(n);
   b.warps.resize((n + 31) / 32);
   int code = ok;
-  for (unsigned i; code == ok && ended == ok && (i = taken++) < total;) {
+  for (unsigned turn; code == ok && ended == ok && (turn = taken++) < sequence.size();) {
+    const unsigned i = sequence[turn];
     b.index = {i % launch.grid.x, i / launch.grid.x % launch.grid.y, i / launch.grid.x / launch.grid.y};
     b.ready.clear();
     b.next = 0;
@@ -414,11 +423,12 @@ Code run(const Launch &launch, const std::function<void()> &body) {
   race::ignore(true); // what the scheduler does is no access of the kernel's
   std::atomic<unsigned> taken{0};
   std::atomic<int> ended{ok};
-  unsigned threads = std::min(std::max(race::watching ? 1 : launch.os_threads, 1u), launch.grid.x * launch.grid.y * launch.grid.z);
+  const std::vector<unsigned> all = sequence(launch.order, launch.grid.x * launch.grid.y * launch.grid.z);
+  unsigned threads = std::min<unsigned>(std::max(race::watching ? 1 : launch.os_threads, 1u), all.size());
   std::atomic<unsigned> waiting{threads};
   std::vector<std::thread> others;
-  for (unsigned t = 1; t < threads; t++) others.emplace_back([&] { blocks(launch, body, taken, waiting, ended); });
-  blocks(launch, body, taken, waiting, ended);
+  for (unsigned t = 1; t < threads; t++) others.emplace_back([&] { blocks(launch, body, all, taken, waiting, ended); });
+  blocks(launch, body, all, taken, waiting, ended);
   for (auto &t : others) t.join();
   race::ignore(false);
   race::acquire(&launch_end);

@@ -21,7 +21,8 @@
 //	                            later every in, out, copy or clear in a stream begins
 //	VANILLA_STANDIN_HOLD        a file: while it exists no launch ends, and FILE.begun
 //	                            has a byte for every launch that has begun
-//	VANILLA_STANDIN_ORDER       of a block's threads: forward, reverse or shuffled (forward)
+//	VANILLA_STANDIN_ORDER       of blocks and of a block's threads: forward, reverse or
+//	                            shuffled (forward)
 //	VANILLA_STANDIN_THREADS     OS threads that run blocks (all cores)
 //	VANILLA_STANDIN_FAIL        WHAT:N:CUresult[:DEVICE], with commas between several:
 //	                            the Nth launch, alloc, host, in, out, copy or clear of a
