@@ -94,6 +94,9 @@ func (e *executor) classOf(w wanted) (c class, f form, why, err error) {
 		}
 	}
 	c, stream, why := streamOf(w, e.precision, d)
+	if why == nil && workOf(w.program, min(w.batch, w.examples)) >= streamWork {
+		why = errors.New("a step would keep a block of a streaming kernel for too long")
+	}
 	if why == nil {
 		if why, err = e.refused(c); why == nil || err != nil {
 			return c, form{stream: stream, why: not}, nil, err

@@ -16,6 +16,10 @@ import (
 // may take.
 const spreadWork = 1 << 31
 
+// streamWork is the work of a step from which on no streaming kernel takes it, which is not
+// spread: some 0.25 s of a block, by the model.
+const streamWork = 1 << 34
+
 // spreadBlocks is how many blocks share a phase of a step at most: about as many as run
 // at a time on the largest devices. It is the same on all of them.
 const spreadBlocks = 256

@@ -174,6 +174,12 @@ func TestSpreadChoice(t *testing.T) {
 		}
 	}
 	p := chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 2500, 2000, 1500, 1000, 500, 10)
+	for batch, want := range map[int]class{128: {precision: FP32, stream: true}, 1000: {spread: true}} {
+		c, _, _, err := newPrecise(t, FP32).(*executor).classOf(wanted{program: p, optimizer: sgd, batch: batch, examples: 60000})
+		if c != want || err != nil {
+			t.Errorf("batch %d: its class is %s, %v, want %s", batch, c, err, want)
+		}
+	}
 	lines, err := e.Explain(p, sgd)
 	if text := strings.Join(lines, "\n"); err != nil || !strings.Contains(text, "spread over up to 256 blocks") {
 		t.Errorf("%.500s, %v", text, err)
