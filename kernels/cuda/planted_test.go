@@ -91,7 +91,7 @@ var mistakes = []mistake{
 		"TestQueue", "the kernel took"},
 	{"network.cu", "step + 1, !isfinite(loss)};", "step + 1, PLANTED ? 0 : !isfinite(loss)};",
 		"TestSpreadDivergence", "stands at step"},
-	{"spread.go", "phases = s.rest", "phases = either(PLANTED, s.step, s.rest)",
+	{"spread.go", "code: updatePhase,", "code: int32(either(PLANTED, batchPhase, updatePhase)),",
 		"TestSpread/forward", "in other bits"},
 	// In tensor operations.
 	{"map.cuh", "case FN_SUB: thread_each(v, [&](int k) { return __fsub_rn(v[k], w[k]); });", "case FN_SUB: thread_each(v, [&](int k) { return PLANTED ? __fsub_rn(w[k], v[k]) : __fsub_rn(v[k], w[k]); });",
