@@ -131,6 +131,7 @@ def main():
     slow = slower(rows, was)
     if slow:
         sys.exit("kernels are more than 5 % slower in the model:\n" + "\n".join(slow))
+    left_out -= {r.key() for r in rows}  # they are made all the same where they take no time
     if [line.split() for line in text.splitlines()] != [w for k, w in table.items() if k not in left_out]:
         sys.exit(f"{TABLE} is not what the sources come to (make model):\n{text}")
 
