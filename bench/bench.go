@@ -38,7 +38,7 @@ type Case struct {
 	// Evaluate, if true, is the work: running the networks forward over the
 	// training images once, in place of Steps.
 	Evaluate bool
-	// Peers do the same work elsewhere, an epoch a round.
+	// Peers do the same work elsewhere: Steps are whole epochs.
 	Peers []Peer
 	// Widths, if not nil, are those of the baseline's network, which trains as
 	// the first variant does.

@@ -191,7 +191,8 @@ func TestWrongExecutorCannotWin(t *testing.T) {
 	}
 }
 
-// Work that is too much for the reference is compared in its last steps.
+// Work that is too much for the reference is compared in its last steps: those of the
+// last slice, of an epoch at most, which is seven here.
 func TestTail(t *testing.T) {
 	n, err := graph.New(graph.Arch{Widths: []int{64, 400, 3}, Activation: ir.Sigmoid, Loss: graph.CrossEntropy})
 	if err != nil {
@@ -202,8 +203,8 @@ func TestTail(t *testing.T) {
 	c := Case{Suite: "wide", Name: "wide", Data: conformance.Data(n.Program, 1), Steps: 20, Slices: 2, Cores: 1, Variants: []kernels.Variant{v}}
 	var r reference
 	rounds := int(2*sampleFLOPs/float64(n.Program.FLOPs())/10/20) + 1
-	if k := r.plan(c, rounds); k.tail != 10 || k.steps != 20*rounds || len(k.samples) != 1 {
-		t.Fatalf("%+v", k)
+	if k := r.plan(c, rounds); k.tail != 7 || k.steps != 20*rounds || len(k.samples) != 1 {
+		t.Fatalf("tail %d, steps %d, samples %v", k.tail, k.steps, k.samples)
 	}
 	for _, exec := range []kernels.Executor{cpu.New(), wrong{ref.New(), new(int), 1, 0}} {
 		k := r.plan(c, 2)
@@ -474,5 +475,32 @@ func TestPlot(t *testing.T) {
 	}
 	if err := Plot(nil, "x.png"); err == nil {
 		t.Error("nothing was drawn")
+	}
+}
+
+// Where all runs on GPUs, a round takes a population through whole epochs, 16,384 of all
+// networks together; peers do as many.
+func TestRoundsOnGPUs(t *testing.T) {
+	for executor, want := range map[string]bool{"cuda": true, "cuda-bf16": true, "cpu": false, "tape": false} {
+		if OnGPUs(executor) != want {
+			t.Errorf("%s is on GPUs: %t", executor, !want)
+		}
+	}
+	d, err := mnist.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, epochs := range map[int]int{1: 1, 16: 16, 512: 32, 4096: 4} {
+		for _, suite := range []string{"population", "peers"} {
+			cases, err := Cases(suite, d, Options{Networks: []int{n}, Rounds: 3, OnGPUs: true, Peers: []Peer{{Device: "cuda"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range cases {
+				if c.Steps != epochs*1875 || c.Variants[0].Epochs < 3*epochs {
+					t.Errorf("%s, %s: rounds of %d steps, trained for %d epochs", suite, c.Name, c.Steps, c.Variants[0].Epochs)
+				}
+			}
+		}
 	}
 }

@@ -65,7 +65,7 @@ func median(results []Result, like Result) string {
 
 // name is an executor's, bold if it is what the project is about.
 func name(r Result) string {
-	if r.Executor == "cpu" || r.Executor == "cuda" {
+	if r.Executor == "cpu" || OnGPUs(r.Executor) {
 		return "**" + r.Executor + "**"
 	}
 	return r.Executor
@@ -224,10 +224,11 @@ func inWords(r train.Recipe) string {
 
 // executorsInWords introduce the rows of the README's table.
 var executorsInWords = map[string]string{
-	Handrolled: "`handrolled`: [what a student writes](bench/handrolled/network.go), plain Go loops",
-	"tape":     "`tape`: Gorgonia's own machine on the same graph",
-	"cpu":      "**`cpu`**",
-	"cuda":     "**`cuda`**",
+	Handrolled:  "`handrolled`: [what a student writes](bench/handrolled/network.go), plain Go loops",
+	"tape":      "`tape`: Gorgonia's own machine on the same graph",
+	"cpu":       "**`cpu`**",
+	"cuda":      "**`cuda`**",
+	"cuda-bf16": "**`cuda-bf16`**",
 }
 
 // stepTable has the executors of the newest run as rows and those that are ours
@@ -250,7 +251,7 @@ func stepTable(files []File) string {
 			if !known {
 				words = "`" + executor + "`"
 			}
-			ours := executor == "cpu" || executor == "cuda"
+			ours := executor == "cpu" || OnGPUs(executor)
 			if n > 0 {
 				if !ours {
 					continue
@@ -286,7 +287,7 @@ var peerNames = map[string]string{
 }
 
 func peerName(name string) string {
-	if name == "cpu" || name == "cuda" {
+	if name == "cpu" || OnGPUs(name) {
 		return "**vanilla**, `" + name + "`"
 	}
 	switch name {
@@ -317,7 +318,7 @@ func peersTable(results []Result) string {
 		networks int
 		executor string
 	}
-	ours := func(r Result) bool { return r.Executor == "cpu" || r.Executor == "cuda" }
+	ours := func(r Result) bool { return r.Executor == "cpu" || OnGPUs(r.Executor) }
 	var rows []row
 	var cores []int
 	single := map[string]int{} // the case's population, by its name

@@ -129,7 +129,7 @@ func origin(f File, link string) string {
 		parts = append(parts, "revision "+r.Revision, "vanilla "+r.Version, r.Machine.Go, plural(r.N, "round"))
 		var devices []string
 		for _, r := range f.Results {
-			if r.Executor == "cuda" && !slices.Contains(devices, r.Device) {
+			if OnGPUs(r.Executor) && !slices.Contains(devices, r.Device) {
 				devices = append(devices, r.Device)
 			}
 		}

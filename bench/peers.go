@@ -137,8 +137,8 @@ func (p *process) networks() int {
 	}
 	return 1
 }
-func (p *process) sameOrder() bool { return false }
-func (p *process) wrong() float64  { return 0 }
+func (p *process) alike() bool    { return false }
+func (p *process) wrong() float64 { return 0 }
 
 func (p *process) memory() (float64, string) {
 	peak, ok := status(strconv.Itoa(p.cmd.Process.Pid), "VmHWM")
@@ -156,12 +156,16 @@ func (p *process) close() error {
 	return p.end()
 }
 
-// advance trains an epoch, whatever the number of steps.
-func (p *process) advance(context.Context, int) (time.Duration, error) {
-	var report struct{ Seconds, Loss float64 }
+// advance trains so many steps, which are whole epochs.
+func (p *process) advance(_ context.Context, steps int) (time.Duration, error) {
 	start := time.Now()
-	err := p.waiting(func() error { return p.do("epoch", &report) })
-	return time.Since(start), err
+	for range max(1, steps/p.c.Variants[0].StepsPerEpoch(p.c.Data.Train.Len())) {
+		var report struct{ Seconds, Loss float64 }
+		if err := p.waiting(func() error { return p.do("epoch", &report) }); err != nil {
+			return time.Since(start), err
+		}
+	}
+	return time.Since(start), nil
 }
 
 // weights asks for those of all networks, once.

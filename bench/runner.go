@@ -25,8 +25,9 @@ type runner interface {
 	weights(i int) ([][]float32, error)
 	// wrong is the fraction of images that the last evaluation got wrong.
 	wrong() float64
-	// sameOrder is whether it trains on the same batches as the reference.
-	sameOrder() bool
+	// alike is whether each network comes to the reference's loss: on the same batches,
+	// with products as good as float32's. Otherwise their mean does, about.
+	alike() bool
 	// memory is the peak of what it needs, 10⁶ bytes, and of what.
 	memory() (mb float64, of string)
 	close() error
@@ -66,6 +67,19 @@ func newTrained(ctx context.Context, c Case, e kernels.Executor) (*trained, erro
 	return t, err
 }
 
+// nameOf is what results call an executor: cuda, cuda-bf16.
+func nameOf(e kernels.Executor) string {
+	if p := kernels.Precision(e.Arithmetic()); p != kernels.DefaultPrecision {
+		return e.Name() + "-" + p
+	}
+	return e.Name()
+}
+
+// exact is whether an executor's products are of the default precision.
+func exact(e kernels.Executor) bool {
+	return kernels.Precision(e.Arithmetic()) == kernels.DefaultPrecision
+}
+
 func (t *trained) until(step int) []int {
 	until := make([]int, len(t.c.Variants))
 	for i := range until {
@@ -74,11 +88,11 @@ func (t *trained) until(step int) []int {
 	return until
 }
 
-func (t *trained) name() string                        { return t.executor.Name() }
+func (t *trained) name() string                        { return nameOf(t.executor) }
 func (t *trained) device() (string, map[string]string) { return t.executor.Device(), nil }
-func (t *trained) onProcessor() bool                   { return t.executor.Name() != "cuda" }
+func (t *trained) onProcessor() bool                   { return !OnGPUs(t.executor.Name()) }
 func (t *trained) networks() int                       { return len(t.c.Variants) }
-func (t *trained) sameOrder() bool                     { return true }
+func (t *trained) alike() bool                         { return exact(t.executor) }
 func (t *trained) memory() (float64, string)           { return t.used.peakMB() }
 func (t *trained) wrong() float64                      { return t.mistaken }
 func (t *trained) close() error                        { return t.pop.Close() }
@@ -134,7 +148,7 @@ func (b *baseline) name() string                        { return Handrolled }
 func (b *baseline) device() (string, map[string]string) { return "CPU, plain Go loops", nil }
 func (b *baseline) onProcessor() bool                   { return true }
 func (b *baseline) networks() int                       { return 1 }
-func (b *baseline) sameOrder() bool                     { return true }
+func (b *baseline) alike() bool                         { return true }
 func (b *baseline) memory() (float64, string)           { return b.used.peakMB() }
 func (b *baseline) wrong() float64                      { return b.mistaken }
 func (b *baseline) close() error                        { return nil }

@@ -31,7 +31,13 @@ type Options struct {
 	Rounds   int    // horizon of the schedule, at least as many epochs as are run
 	Examples int    // training images used, the first ones
 	Peers    []Peer // suite peers
+	// OnGPUs is whether all executors run on GPUs, which train a population's round
+	// of a CPU in a millisecond: suites population and peers have longer ones.
+	OnGPUs bool
 }
+
+// OnGPUs is whether the executor of this name runs on GPUs.
+func OnGPUs(executor string) bool { return executor == "cuda" || strings.HasPrefix(executor, "cuda-") }
 
 // A round is half an epoch, and less for larger populations, so that it is
 // roundEpochs for all networks together at most.
@@ -39,6 +45,9 @@ const (
 	partOfEpoch = 2
 	roundEpochs = 32
 )
+
+// gpuEpochs is how many epochs each of n networks trains in a round on GPUs.
+func gpuEpochs(n int) int { return min(n, 32, max(1, 16384/n)) }
 
 // Cases are the pieces of work of a suite on a data set:
 //
@@ -53,6 +62,9 @@ const (
 //   - peers: one network of batch 32 and a population of 64, on one core and on
 //     all, beside other frameworks; where those run on a GPU, populations of 512
 //     and 4,096.
+//
+// Where all runs on GPUs, a round of the suites population and peers is up to 32 epochs
+// of each network, 16,384 of all together.
 func Cases(suite string, data *dataset.Dataset, o Options) ([]Case, error) {
 	m := maker{suite: suite, data: data, set: train.Data(data), options: o, recipe: train.Default()}
 	if e := &m.set.Train; o.Examples > 0 && o.Examples < e.Len() {
@@ -98,7 +110,7 @@ type maker struct {
 func (m *maker) add(name string, cores int, recipes ...train.Recipe) (*Case, error) {
 	c := Case{Suite: m.suite, Name: name, Data: m.set, Cores: cores}
 	for i, r := range recipes {
-		r.Epochs = max(m.options.Rounds+1, 2)
+		r.Epochs = max(m.options.Rounds*gpuEpochs(len(recipes))+1, 2)
 		if err := r.Check(); err != nil {
 			return nil, err
 		}
@@ -163,6 +175,10 @@ func (m *maker) populations() error {
 			if err != nil {
 				return err
 			}
+			if m.options.OnGPUs {
+				c.Steps = gpuEpochs(n) * c.Variants[0].StepsPerEpoch(m.set.Train.Len())
+				continue
+			}
 			c.Steps = max(c.Steps, visitSteps)
 			c.Slices = max(1, min(4, c.Steps/visitSteps))
 		}
@@ -214,6 +230,9 @@ func (m *maker) peers() error {
 				}
 			}
 			c.Steps = c.Variants[0].StepsPerEpoch(m.set.Train.Len())
+			if m.options.OnGPUs {
+				c.Steps *= gpuEpochs(n)
+			}
 			if n > 1 {
 				c.Widths = nil
 			}

@@ -48,9 +48,10 @@ type benchFlags struct {
 }
 
 // benchExecutors are what --executors can list, by what device.Open calls it.
-var benchExecutors = map[string]string{"cpu": device.Fast, onGPUs: device.Fast, "tape": device.Tape, "ref": device.Ref, bench.Handrolled: ""}
+var benchExecutors = map[string]string{"cpu": device.Fast, onGPUs: device.Fast, onGPUs + "-bf16": device.Fast, "tape": device.Tape, "ref": device.Ref, bench.Handrolled: ""}
 
-// onGPUs is the executor whose device is not the CPU.
+// onGPUs is the executor whose device is not the CPU. With -PRECISION after it, its
+// products are of another precision than the default.
 const onGPUs = "cuda"
 
 // openMeasured opens what --executors calls by a name. It refuses what is no device.
@@ -58,7 +59,11 @@ func openMeasured(name string) (exec kernels.Executor, err error) {
 	if err = measurable(name); err != nil {
 		return nil, err
 	}
-	exec, err = openExecutor(placeOf(name), benchExecutors[name], device.Precisions()[0])
+	precision := device.Precisions()[0]
+	if _, other, ok := strings.Cut(name, "-"); ok {
+		precision = other
+	}
+	exec, err = openExecutor(placeOf(name), benchExecutors[name], precision)
 	return exec, ofExecutors(name, err)
 }
 
@@ -69,7 +74,7 @@ func measurable(name string) error {
 
 // placeOf is the device of what --executors calls by a name.
 func placeOf(name string) string {
-	if name == onGPUs {
+	if bench.OnGPUs(name) {
 		return onGPUs
 	}
 	return "cpu"
@@ -161,7 +166,7 @@ was built from a commit. What is there already, of the same commit, is not run a
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&b.suite, "suite", "step", "what to measure, by `name`: "+strings.Join(suiteNames(), ", "))
-	c.Flags().StringSliceVar(&b.executors, "executors", nil, "what to time, by `names`: handrolled, tape, cpu, cuda (all GPUs), ref (default: the first three; of populations and wide networks cpu, with handrolled)")
+	c.Flags().StringSliceVar(&b.executors, "executors", nil, "what to time, by `names`: handrolled, tape, cpu, cuda (all GPUs), cuda-bf16 (with --precision bf16), ref (default: the first three; of populations and wide networks cpu, with handrolled)")
 	c.Flags().StringVar(&b.options.Arch, "arch", "", "layer `widths`, suites step and repeat (default \"784-16-16-10\")")
 	c.Flags().IntSliceVar(&b.options.Batches, "batch", nil, "batch `sizes`, suite step (default 10,32,128,1024)")
 	c.Flags().IntSliceVar(&b.options.Networks, "networks", nil, "population `sizes`, suites population (default 1,4,16,64,256,1024,4096) and peers (default 1,64, on a GPU 1,512,4096)")
@@ -247,9 +252,9 @@ func (b *benchFlags) check() error {
 	}
 	for i, name := range b.executors {
 		if _, ok := benchExecutors[name]; !ok {
-			return &train.SettingError{Field: "executors", Value: name, Problem: "want handrolled, tape, cpu, cuda or ref"}
+			return &train.SettingError{Field: "executors", Value: name, Problem: "want handrolled, tape, cpu, cuda, cuda-bf16 or ref"}
 		}
-		if name == onGPUs {
+		if bench.OnGPUs(name) {
 			if err := device.NoGPU(); err != nil {
 				return &train.SettingError{Field: "executors", Value: name, Problem: err.Error()}
 			}
@@ -284,6 +289,7 @@ func (b *benchFlags) check() error {
 		}
 	}
 	b.options.Rounds = b.rounds
+	b.options.OnGPUs = !slices.ContainsFunc(b.executors, func(name string) bool { return !bench.OnGPUs(name) })
 	return nil
 }
 

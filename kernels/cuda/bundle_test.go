@@ -58,20 +58,20 @@ func TestGPUBench(t *testing.T) {
 	}{
 		{name: "all", devices: gpu, args: "--rounds 3 --peers venv/python", files: "results", want: []string{
 			"--suite ceilings --executors cuda,cpu --json",
-			"--suite step --executors cuda,cpu --rounds 3 --json",
-			"--suite population --executors cuda,cpu --rounds 3 --json --networks 1,16,64,512,4096",
-			"--suite wide --executors cuda,cpu --rounds 3 --json",
+			"--suite step --executors cuda,cuda-bf16,cpu --rounds 3 --json",
+			"--suite population --executors cuda,cuda-bf16 --rounds 3 --json --networks 1,16,64,512,4096",
+			"--suite wide --executors cuda,cuda-bf16,cpu --rounds 3 --json",
 			"--suite eval --executors cuda,cpu --rounds 3 --json",
-			"--suite peers --executors cuda,cpu --rounds 3 --json --peers CALLER/venv/python --peers-device cuda"}},
+			"--suite peers --executors cuda,cuda-bf16 --rounds 3 --json --peers CALLER/venv/python --peers-device cuda"}},
 		{name: "absolute", devices: gpu, args: "--out CALLER/deep/er --peers CALLER/venv/python --examples 100 peers", files: "deep/er", want: []string{
-			"--suite peers --executors cuda,cpu --examples 100 --json --peers CALLER/venv/python --peers-device cuda"}},
+			"--suite peers --executors cuda,cuda-bf16 --examples 100 --json --peers CALLER/venv/python --peers-device cuda"}},
 		{name: "a suite that fails", devices: gpu, args: "--out there step eval", environment: "FAILS=step", files: "there", fails: true, says: "gpu-bench: failed: step", want: []string{
-			"--suite step --executors cuda,cpu --json", "--suite eval --executors cuda,cpu --json"}},
+			"--suite step --executors cuda,cuda-bf16,cpu --json", "--suite eval --executors cuda,cpu --json"}},
 		{name: "quick", devices: gpu, args: "--quick --peers venv/python", files: "results", want: []string{
 			"--suite ceilings --executors cuda,cpu --json",
-			"--suite population --executors cuda,cpu --rounds 2 --json --networks 512,4096 --budget LEFT",
-			"--suite step --executors cuda,cpu --rounds 2 --json --batch 32 --budget LEFT",
-			"--suite peers --executors cuda,cpu --rounds 2 --json --peers CALLER/venv/python --peers-device cuda --networks 512,4096 --budget LEFT"}},
+			"--suite population --executors cuda,cuda-bf16 --rounds 2 --json --networks 512,4096 --budget LEFT",
+			"--suite step --executors cuda,cuda-bf16,cpu --rounds 2 --json --batch 32 --budget LEFT",
+			"--suite peers --executors cuda,cuda-bf16 --rounds 2 --json --peers CALLER/venv/python --peers-device cuda --networks 512,4096 --budget LEFT"}},
 		{name: "quick without time", devices: gpu, args: "--quick", environment: "GPU_BENCH_SECONDS=40", files: "results",
 			says: "NOT RUN: the suite ceilings, for which no time is left\nNOT RUN: the suite population, for which no time is left\nNOT RUN: the suite step"},
 		{name: "no GPU", devices: `cpu  some\ncuda  none: no driver\n`, fails: true, says: "gpu-bench: no GPU: no driver"},
