@@ -159,7 +159,8 @@ func (p *process) close() error {
 // advance trains so many steps, which are whole epochs.
 func (p *process) advance(_ context.Context, steps int) (time.Duration, error) {
 	start := time.Now()
-	for range max(1, steps/p.c.Variants[0].StepsPerEpoch(p.c.Data.Train.Len())) {
+	p.params = nil
+	for range steps / p.c.Variants[0].StepsPerEpoch(p.c.Data.Train.Len()) {
 		var report struct{ Seconds, Loss float64 }
 		if err := p.waiting(func() error { return p.do("epoch", &report) }); err != nil {
 			return time.Since(start), err
@@ -168,7 +169,7 @@ func (p *process) advance(_ context.Context, steps int) (time.Duration, error) {
 	return time.Since(start), nil
 }
 
-// weights asks for those of all networks, once.
+// weights asks for those of all networks, once after each advance.
 func (p *process) weights(i int) ([][]float32, error) {
 	if p.params == nil {
 		var written struct{ Weights string }

@@ -196,3 +196,39 @@ func shown(t *testing.T, results []Result) {
 		t.Error(s)
 	}
 }
+
+// A round of several epochs is as many for a peer, whose weights are asked for again
+// after each.
+func TestPeerEpochs(t *testing.T) {
+	c := testCase(t, 1)
+	p := &process{peer: shellPeer(t, `echo '{"ready": true}'
+while read what file; do
+	echo "$what" >>asked
+	case $what in
+	epoch) echo '{"seconds": 1, "loss": 1}';;
+	weights) echo '{"weights": "'$file'"}';;
+	esac
+done
+`), c: c, patience: time.Minute}
+	if err := p.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	perEpoch := c.Variants[0].StepsPerEpoch(c.Data.Train.Len())
+	for _, epochs := range []int{0, 1, 3} {
+		if _, err := p.advance(t.Context(), epochs*perEpoch); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := p.weights(0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	asked, err := os.ReadFile(filepath.Join(p.peer.Dir, "asked"))
+	if want := "weights\nepoch\nweights\nepoch\nepoch\nepoch\nweights\n"; err != nil || string(asked) != want {
+		t.Errorf("asked for %q, %v, want %q", asked, err, want)
+	}
+}

@@ -81,9 +81,12 @@ const (
 	// LossExamples are enough to tell, and cost the reference little.
 	LossExamples = 2000
 	// sampleFLOPs is how far the reference goes for one network. A network
-	// that costs more is a sample of the last timed steps alone, an epoch at most:
-	// the reference starts where the executor was before them.
+	// that costs more is a sample of the last timed steps alone: the reference
+	// starts where the executor was before them.
 	sampleFLOPs = 2.5e10
+	// tailSteps are how many last steps those are at most: a round on a GPU is up to
+	// 60,000 steps.
+	tailSteps = 512
 	// A case has a sample for each different program and its last network, and
 	// more of them, evenly spread, up to caseFLOPs and maxWitnesses.
 	caseFLOPs    = 1e10
@@ -137,11 +140,13 @@ func (r *reference) plan(c Case, rounds int) *check {
 		}
 	}
 	add(len(c.Variants) - 1)
-	if most*float64(k.steps) > sampleFLOPs && len(c.Peers) == 0 {
+	if most*float64(k.steps) > sampleFLOPs {
 		slices := max(1, c.Slices)
 		last := c.Steps - c.Steps*(slices-1)/slices // steps of the last slice
-		last = min(last, c.Variants[0].StepsPerEpoch(c.Data.Train.Len()))
-		k.tail = min(last, max(1, int(sampleFLOPs/most)))
+		k.tail = min(last, tailSteps, max(1, int(sampleFLOPs/most)))
+		if len(c.Peers) > 0 { // they train whole epochs
+			k.tail = min(last, c.Variants[0].StepsPerEpoch(c.Data.Train.Len()))
+		}
 	}
 	total := 0.0
 	for _, i := range k.samples {
