@@ -26,7 +26,7 @@ func (n *Network) Quality(ctx context.Context, images *dataset.Images) (*quality
 		return nil, err
 	}
 	q := quality.Of(outputs, images.Labels, n.Classes(), n.Softmax())
-	ranges, err := kernels.Ranges(ctx, n.inference, n.program, n.batch, images.Pixels)
+	ranges, err := kernels.Ranges(ctx, n.inference, n.program, n.batch, images.Pixels, quality.DeadRange)
 	for _, r := range ranges {
 		q.Hidden = append(q.Hidden, quality.NewLayer(r.Name, r.Layer, r.Low, r.High))
 	}

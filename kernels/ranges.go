@@ -16,14 +16,20 @@ type Range struct {
 	Low, High []float32
 }
 
-// rangeChunk is how many images at once give their activations, which all lie in
-// memory.
-const rangeChunk = 1000
+const (
+	// rangeChunk is how many images at once give their activations, which all lie in
+	// memory.
+	rangeChunk = 1000
+	// firstChunk is how many do first: enough to see that most units vary.
+	firstChunk = 64
+)
 
 // Ranges runs images [n, features], bytes that the network sees as byte / 255, and
 // returns the range of each of the program's activations but its output, in the
-// program's order, as far as Inference.Forward gives them. batch is Executor.Infer's. When ctx is done it returns its cause.
-func Ranges(ctx context.Context, n Inference, p *ir.Program, batch int, pixels []byte) ([]Range, error) {
+// program's order, as far as Inference.Forward gives them. batch is Executor.Infer's.
+// More images only widen ranges: when those of all units are wider than enough, no more
+// are run, a few dozen for most networks. Those that are not wider are of all images. When ctx is done it returns its cause.
+func Ranges(ctx context.Context, n Inference, p *ir.Program, batch int, pixels []byte, enough float32) ([]Range, error) {
 	var ranges []Range
 	layers := layersOf(p)
 	var ids []ir.ID
@@ -37,15 +43,13 @@ func Ranges(ctx context.Context, n Inference, p *ir.Program, batch int, pixels [
 		return nil, nil
 	}
 	// What depends on the rest of a batch is computed in whole ones.
-	chunk := rangeChunk
-	if batch > 0 {
-		chunk = max(1, chunk/batch) * batch
-	}
-	f := p.Features()
-	x := make([]float32, 0, min(chunk*f, len(pixels)))
-	for from := 0; from < len(pixels); from += chunk * f {
-		x = x[:0]
-		for _, v := range pixels[from:min(from+chunk*f, len(pixels))] {
+	whole := func(images int) int { return max(1, images/max(1, batch)) * max(1, batch) * p.Features() }
+	var x []float32
+	for next := whole(firstChunk); len(pixels) > 0; next = whole(rangeChunk) {
+		chunk := pixels[:min(next, len(pixels))]
+		pixels = pixels[len(chunk):]
+		x = slices.Grow(x[:0], len(chunk))
+		for _, v := range chunk {
 			x = append(x, float32(v)/255)
 		}
 		values, err := n.Forward(ctx, x)
@@ -54,6 +58,9 @@ func Ranges(ctx context.Context, n Inference, p *ir.Program, batch int, pixels [
 		}
 		for k, id := range ids {
 			ranges[k].extend(values[id], p.Value(id).Shape.Cols)
+		}
+		if !slices.ContainsFunc(ranges, func(r Range) bool { return r.within(enough) }) {
+			break
 		}
 	}
 	return slices.DeleteFunc(ranges, func(r Range) bool { return r.Low == nil }), nil
@@ -85,4 +92,14 @@ func (r *Range) extend(values []float32, units int) {
 			r.Low[u], r.High[u] = min(r.Low[u], v), max(r.High[u], v)
 		}
 	}
+}
+
+// within is true if a unit's range is no wider than that. Numbers that are none are apart.
+func (r *Range) within(width float32) bool {
+	for u := range r.Low {
+		if r.High[u]-r.Low[u] <= width {
+			return true
+		}
+	}
+	return false
 }

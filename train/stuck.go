@@ -101,7 +101,7 @@ func HiddenOf(ctx context.Context, exec kernels.Executor, v kernels.Variant, par
 	if err != nil {
 		return nil, err
 	}
-	ranges, err := kernels.Ranges(ctx, n, v.Program(), v.Batch, pixels)
+	ranges, err := kernels.Ranges(ctx, n, v.Program(), v.Batch, pixels, quality.DeadRange)
 	for _, r := range ranges {
 		layers = append(layers, quality.NewLayer(r.Name, r.Layer, r.Low, r.High))
 	}

@@ -2,11 +2,14 @@ package train
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"vanilla/dataset"
+	"vanilla/graph"
 	"vanilla/infer/quality"
 	"vanilla/internal/stripes"
 	"vanilla/kernels"
@@ -134,5 +137,37 @@ func TestHiddenOf(t *testing.T) {
 				t.Errorf("%s on %s: %s, want %s", c.layers, exec.Name(), got, c.layers)
 			}
 		}
+	}
+}
+
+// BenchmarkHiddenOf is what a network costs after its training, one whose units all vary and one with a dead unit, on
+// images of MNIST's size.
+func BenchmarkHiddenOf(b *testing.B) {
+	for _, dead := range []bool{false, true} {
+		b.Run("dead="+strconv.FormatBool(dead), func(b *testing.B) {
+			network, err := Default().Build(new(graph.Cache))
+			if err != nil {
+				b.Fatal(err)
+			}
+			v := Spec{Recipe: Default(), Seed: 1, OrderSeed: 1}.Variant(network)
+			params := v.InitialState().Params
+			if dead {
+				clear(params[0][:784]) // of a unit
+			}
+			pixels := make([]byte, 10_000*784)
+			random := rand.New(rand.NewPCG(1, 2))
+			for i := range pixels {
+				if random.IntN(5) == 0 {
+					pixels[i] = byte(random.IntN(256))
+				}
+			}
+			exec := cpu.New()
+			for b.Loop() {
+				layers, err := HiddenOf(b.Context(), exec, v, params, pixels)
+				if err != nil || len(layers) != 2 || (len(layers[0].Dead) == 1) != dead {
+					b.Fatalf("hidden layers %+v: %v", layers, err)
+				}
+			}
+		})
 	}
 }

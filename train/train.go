@@ -292,10 +292,10 @@ func (l *loop) results(ctx context.Context) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range results {
+	return results, onAllCores(len(results), func(i int) error {
 		l.diagnose(ctx, &results[i], l.variants[i].Variant)
-	}
-	return results, nil
+		return nil
+	})
 }
 
 // diagnose says how a network is stuck. A network that cannot be looked into has no

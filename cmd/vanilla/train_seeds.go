@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"golang.org/x/sync/errgroup"
 	"gonum.org/v1/gonum/stat"
 
 	"vanilla/dataset"
@@ -22,6 +23,10 @@ import (
 
 // maxSeeds is how many networks --seeds trains, at most.
 const maxSeeds = 1000
+
+// modelWriters is how many networks are written at once: each waits until its file is on
+// the disk, which takes as long for one as for several.
+const modelWriters = 16
 
 // checkSeeds reports --seeds that cannot be.
 func (t *trainFlags) checkSeeds() error {
@@ -124,19 +129,23 @@ type seedsReport struct {
 func (t *trainFlags) saveSeeds(stdout io.Writer, results []train.Result, exec kernels.Executor, data *dataset.Dataset) error {
 	fingerprint := train.FingerprintOf(data)
 	outcomes := make([]train.Outcome, len(results))
-	var failures []error
+	failures := make([]error, len(results))
+	var writing errgroup.Group
+	writing.SetLimit(modelWriters)
 	for i, r := range results {
 		outcomes[i] = train.OutcomeOf(r, exec, data, fingerprint, version)
 		if r.Model == nil {
 			continue
 		}
-		file := t.modelFile(r.Spec.Seed)
-		if err := r.Model.Write(file); err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		outcomes[i].Model = file
+		writing.Go(func() error {
+			file := t.modelFile(r.Spec.Seed)
+			if failures[i] = r.Model.Write(file); failures[i] == nil {
+				outcomes[i].Model = file
+			}
+			return nil // the others are no less wanted
+		})
 	}
+	_ = writing.Wait()
 	lines, err := train.AppendOutcomes(nil, outcomes)
 	if err == nil {
 		err = saveFile("--out", t.recordsFile(), lines)

@@ -15,17 +15,17 @@ type Layer struct {
 	Dead []int `json:"dead"`
 }
 
-// deadRange is by how much a unit may change and still be called dead. What trained
+// DeadRange is by how much a unit may change and still be called dead. What trained
 // units leave is of order one, and where a sigmoid changes by less than that over all
 // images its slope is below a thousandth, as is what it can still learn.
-const deadRange = 1e-3
+const DeadRange = 1e-3
 
 // NewLayer finds the units that are dead: what leaves them is about the same for
 // every example. low and high are the least and the largest that left each.
 func NewLayer(name string, layer int, low, high []float32) Layer {
 	l := Layer{Name: name, Layer: layer, Units: len(low), Dead: []int{}}
 	for u := range low {
-		if high[u]-low[u] <= deadRange {
+		if high[u]-low[u] <= DeadRange {
 			l.Dead = append(l.Dead, u)
 		}
 	}

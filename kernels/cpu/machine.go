@@ -378,10 +378,14 @@ func (m *machine) takeInput(x []float32) {
 	}
 	m.hot = padded(p.Features())
 	m.x = make([]float32, m.n*m.hot)
+	to := make([]int, p.Features()) // where the first row's numbers lie
+	for c := range to {
+		k := m.data.stored[c]
+		to[c] = k/lanes*m.n*lanes + k%lanes
+	}
 	for i := range m.n {
 		for c, v := range x[i*p.Features() : (i+1)*p.Features()] {
-			k := m.data.stored[c]
-			m.x[(k/lanes*m.n+i)*lanes+k%lanes] = v
+			m.x[to[c]+i*lanes] = v
 		}
 	}
 }

@@ -526,10 +526,16 @@ func (s *sweeper) collect(ctx context.Context, population kernels.Population, ta
 		if m == nil {
 			continue
 		}
-		// What cannot be looked into is no less good.
-		if layers, err := train.HiddenOf(ctx, s.exec, tasks[i].variant, states[i].Params, s.data.Test.Pixels); err == nil {
-			records[i].Stuck = append(records[i].Stuck, train.StuckUnits(layers)...)
-		}
+		group.Go(func() error {
+			// What cannot be looked into is no less good.
+			if layers, err := train.HiddenOf(ctx, s.exec, tasks[i].variant, states[i].Params, s.data.Test.Pixels); err == nil {
+				records[i].Stuck = append(records[i].Stuck, train.StuckUnits(layers)...)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return e, 0, err
 	}
 	seconds, now := s.spent+time.Since(s.began).Seconds(), time.Now().UTC().Truncate(time.Second)
 	for i := range tasks {
