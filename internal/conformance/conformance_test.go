@@ -34,7 +34,7 @@ func TestReference(t *testing.T) {
 // The reference and the CPU's executor train as PyTorch does.
 func TestPyTorch(t *testing.T) {
 	for _, exec := range []kernels.Executor{ref.New(), cpu.New()} {
-		t.Run(exec.Name(), func(t *testing.T) { PyTorch(t, exec) })
+		t.Run(exec.Name(), func(t *testing.T) { PyTorch(t, exec, 0) })
 	}
 }
 

@@ -52,11 +52,16 @@ func TestTensors(t *testing.T) {
 	conformance.RunTensors(t, newExecutor(t), func(*ir.Program) bool { return false })
 }
 
-func TestPyTorch(t *testing.T) { conformance.PyTorch(t, newExecutor(t)) }
+func TestPyTorch(t *testing.T) { conformance.PyTorch(t, newExecutor(t), 0) }
 
 // Resident kernels in fp32 are held to what the generic one is.
 func TestResidentConformance(t *testing.T) {
 	conformance.Run(t, newPrecise(t, FP32))
 }
 
-func TestResidentPyTorch(t *testing.T) { conformance.PyTorch(t, newPrecise(t, FP32)) }
+func TestResidentPyTorch(t *testing.T) { conformance.PyTorch(t, newPrecise(t, FP32), sumRounding) }
+
+// sumRounding is by how much the tensor cores may leave a sum of 784 terms too small
+// in size: it is 49 of 16 terms, one after the other, each of which cuts off what lies
+// below a float32's last bit. (An H200's do so, the stand-in's round.)
+const sumRounding = 49 * 0x1p-23
