@@ -118,8 +118,10 @@ func (e *executor) refusals() string {
 		return ""
 	}
 	var names []string
+	var t trials
+	defer t.close()
 	for _, c := range classes(e.precision) {
-		if why, err := e.refused(c); why != nil || err != nil {
+		if why, err := e.tried(&t, c); why != nil || err != nil {
 			names = append(names, c.String())
 		}
 	}
@@ -212,6 +214,7 @@ type gpu struct {
 	device          driver.Device
 	// rows is what prepares data for resident kernels: nil on devices that have none.
 	rows         *driver.Function
+	images       map[string]func() ([]byte, error) // that are being unpacked
 	loading      sync.Mutex
 	modules      map[string]*driver.Module // by the image's name
 	classes      map[class]*driver.Function
@@ -235,19 +238,21 @@ func planBytes(d driver.Device, static int) int {
 const leastPlanBytes = 12 << 10
 
 func open(index int) (*gpu, error) {
-	context, err := driver.Open(index)
-	if err != nil {
+	g := &gpu{images: image.Ahead("network", "course", "resident")} // opening takes as long as they do
+	var err error
+	if g.context, err = driver.Open(index); err != nil {
 		return nil, err
 	}
-	g := &gpu{context: context, device: context.Device()}
+	g.device = g.context.Device()
 	if err := g.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", g.device.Name, err), context.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", g.device.Name, err), g.context.Close())
 	}
 	return g, nil
 }
 
 func (g *gpu) load() error {
 	g.modules, g.classes = map[string]*driver.Module{}, map[class]*driver.Function{}
+	defer func() { g.images = nil }()
 	for _, f := range []struct {
 		to          **driver.Function
 		image, name string
@@ -277,7 +282,11 @@ func (g *gpu) module(name string) (*driver.Module, error) {
 	if m := g.modules[name]; m != nil {
 		return m, nil
 	}
-	code, err := image.Load(name)
+	unpacked := g.images[name]
+	if unpacked == nil {
+		unpacked = func() ([]byte, error) { return image.Load(name) }
+	}
+	code, err := unpacked()
 	if err != nil {
 		return nil, err
 	}

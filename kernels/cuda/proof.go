@@ -78,6 +78,13 @@ func driverVersion(d driver.Device) string {
 // refused says why a class is not trusted on the executor's devices, or nothing if
 // it is. err is set if that could not be found out.
 func (e *executor) refused(c class) (why, err error) {
+	var t trials
+	defer t.close()
+	return e.tried(&t, c)
+}
+
+// tried is refused, with trials for what was not tried before.
+func (e *executor) tried(t *trials, c class) (why, err error) {
 	if e.trusting || c.generic() {
 		return nil, nil
 	}
@@ -87,7 +94,7 @@ func (e *executor) refused(c class) (why, err error) {
 		return why, nil
 	}
 	for _, g := range e.gpus {
-		p, err := prove(g.device, c, e.proofDir)
+		p, err := prove(t, g.device, c, e.proofDir)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +109,7 @@ func (e *executor) refused(c class) (why, err error) {
 
 // prove returns the proof that is kept, or tries the class and keeps what comes of
 // it.
-func prove(d driver.Device, c class, dir string) (proof, error) {
+func prove(t *trials, d driver.Device, c class, dir string) (proof, error) {
 	p := proof{Device: d.Name, Driver: driverVersion(d), Image: image.Identity(), Class: c.String()}
 	if dir != "" {
 		var kept proof
@@ -115,7 +122,11 @@ func prove(d driver.Device, c class, dir string) (proof, error) {
 		}
 		p.Failure = ""
 	}
-	switch off, err := besideGeneric(d.Index, c); {
+	off, err := t.besideGeneric(d.Index, c)
+	if err != nil || !(off <= proofTolerance[c.precision]) {
+		t.close() // who knows what the class did to what is there
+	}
+	switch {
 	case errors.Is(err, driver.ErrOutOfMemory):
 		return p, fmt.Errorf("to try the class %s beside the generic kernel: %w", c, err)
 	case err != nil:
@@ -140,20 +151,44 @@ func prove(d driver.Device, c class, dir string) (proof, error) {
 	return p, nil
 }
 
-// besideGeneric trains a network by a class's kernel and by the generic one, in a
-// context of its own, and returns by how much of what they moved its parameters
-// differ.
-func besideGeneric(device int, c class) (off float64, err error) {
+// trials is contexts in which classes are tried, by device: others than those that
+// networks are trained in, because a kernel that fails takes its context with it. A
+// context is opened when it is needed.
+type trials struct{ gpus map[int]*gpu }
+
+// gpu is a device in a context of the trials.
+func (t *trials) gpu(device int) (*gpu, error) {
+	if g := t.gpus[device]; g != nil {
+		return g, nil
+	}
 	g, err := open(device)
+	if err != nil {
+		return nil, err
+	}
+	if t.gpus == nil {
+		t.gpus = map[int]*gpu{}
+	}
+	t.gpus[device] = g
+	return g, nil
+}
+
+// close closes the contexts. What comes after has new ones.
+func (t *trials) close() {
+	for _, g := range t.gpus {
+		// A context that a class broke fails here, too, which says nothing new.
+		_ = (&executor{gpus: []*gpu{g}}).Close()
+	}
+	t.gpus = nil
+}
+
+// besideGeneric trains a network by a class's kernel and by the generic one, and
+// returns by how much of what they moved its parameters differ.
+func (t *trials) besideGeneric(device int, c class) (off float64, err error) {
+	g, err := t.gpu(device)
 	if err != nil {
 		return 0, err
 	}
 	e := &executor{gpus: []*gpu{g}, precision: c.precision, spread: spreadWork, trusting: true}
-	defer func() {
-		if closed := e.Close(); err == nil {
-			err = closed
-		}
-	}()
 	program := proofProgram(c.units, c.units)
 	if c.stream { // several tiles, the last ones ragged
 		program = proofProgram(72, 40)

@@ -146,6 +146,36 @@ func keptProof(t *testing.T, dir string, c class, changes ...func(*proof)) proof
 	return proof{}
 }
 
+// Classes are tried in one context, until one fails there: the next one has a new one.
+func TestTrialsShareContext(t *testing.T) {
+	onlyStandIn(t)
+	d := careful(t, FP32, "").gpus[0].device
+	var shared trials
+	defer shared.close()
+	try := func(slots int) (*gpu, proof) {
+		t.Helper()
+		p, err := prove(&shared, d, class{units: narrowUnits, precision: FP32, slots: slots}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return shared.gpus[d.Index], p
+	}
+	first, p := try(0)
+	second, q := try(1)
+	if p.Failure != "" || q.Failure != "" || first == nil || second != first {
+		t.Errorf("the first two came to %q and %q, in one context: %v", p.Failure, q.Failure, first == second)
+	}
+	shared.close()
+	t.Setenv("VANILLA_STANDIN_FAIL", "launch:1:719")
+	if g, p := try(0); g != nil || !strings.Contains(p.Failure, "failed when it was tried") {
+		t.Errorf("a class that breaks its context came to %q, and the context is kept: %v", p.Failure, g != nil)
+	}
+	t.Setenv("VANILLA_STANDIN_FAIL", "")
+	if g, p := try(1); g == nil || p.Failure != "" {
+		t.Errorf("the next one came to %q", p.Failure)
+	}
+}
+
 // A class that breaks the device when it is tried takes nothing with it: the trial
 // has a context of its own.
 func TestBrokenTrial(t *testing.T) {

@@ -8,18 +8,17 @@
 package image
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // The files beside the fatbins.
@@ -28,30 +27,28 @@ const (
 	ResourcesFile = "resources.txt"
 )
 
-// Packed is what the name of a fatbin's file ends with: they are gzipped, because
-// machine code for many GPUs repeats itself.
-const Packed = ".fatbin.gz"
+// Packed is what the name of a fatbin's file ends with. Machine code for many GPUs
+// repeats itself, a megabyte apart: zstd sees that, and unpacks three times as fast as
+// gzip, which counts in every process.
+const Packed = ".fatbin.zst"
 
 // Pack makes a file's content of a fatbin.
 func Pack(code []byte) ([]byte, error) {
-	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err == nil {
-		_, err = w.Write(code)
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = w.Close()
-	}
-	return b.Bytes(), err
+	return w.EncodeAll(code, nil), w.Close()
 }
 
 // Unpack is the reverse of Pack.
 func Unpack(packed []byte) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(r)
+	defer r.Close()
+	return r.DecodeAll(packed, nil)
 }
 
 // Stamp is what the kernels were compiled with and from.

@@ -219,3 +219,26 @@ func TestParseStamp(t *testing.T) {
 		t.Errorf("nonsense: %v", err)
 	}
 }
+
+// BenchmarkUnpack is what a process spends on an image.
+func BenchmarkUnpack(b *testing.B) {
+	names, err := Kernels(sources)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range names {
+		b.Run("image="+name, func(b *testing.B) {
+			packed, err := os.ReadFile(name + Packed)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				code, err := Unpack(packed)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(int64(len(code)))
+			}
+		})
+	}
+}

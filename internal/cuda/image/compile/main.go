@@ -345,7 +345,7 @@ func table(rows []usage) []byte {
 }
 
 // compare fails unless dir holds the same files with the same bytes, packed ones as
-// they are unpacked: how well they are packed depends on Go's version.
+// they are unpacked: how well they are packed depends on the packer's version.
 func compare(made map[string][]byte, dir string) error {
 	var differ []string
 	for name, content := range made {

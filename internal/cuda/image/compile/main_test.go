@@ -53,17 +53,17 @@ func TestCompare(t *testing.T) {
 		}
 		return packed
 	}
-	made := map[string][]byte{"a.fatbin.gz": pack("code"), "stamp.txt": []byte("stamp\n")}
+	made := map[string][]byte{"a.fatbin.zst": pack("code"), "stamp.txt": []byte("stamp\n")}
 	for _, c := range []struct {
 		name   string
 		change func(map[string][]byte)
 		want   string
 	}{
 		{"nothing", func(map[string][]byte) {}, ""},
-		{"code", func(m map[string][]byte) { m["a.fatbin.gz"] = pack("c0de") }, "a.fatbin.gz: other bytes"},
+		{"code", func(m map[string][]byte) { m["a.fatbin.zst"] = pack("c0de") }, "a.fatbin.zst: other bytes"},
 		{"stamp", func(m map[string][]byte) { m["stamp.txt"] = []byte("other\n") }, "stamp.txt: there is\nother\nwant\nstamp\n"},
-		{"missing", func(m map[string][]byte) { delete(m, "a.fatbin.gz") }, "a.fatbin.gz: missing"},
-		{"left over", func(m map[string][]byte) { m["b.fatbin.gz"] = nil }, "b.fatbin.gz: no .cu file"},
+		{"missing", func(m map[string][]byte) { delete(m, "a.fatbin.zst") }, "a.fatbin.zst: missing"},
+		{"left over", func(m map[string][]byte) { m["b.fatbin.zst"] = nil }, "b.fatbin.zst: no .cu file"},
 	} {
 		dir := t.TempDir()
 		there := maps.Clone(made)
