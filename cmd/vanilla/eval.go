@@ -69,6 +69,7 @@ parameters that are not finite is refused.`,
 }
 
 func (e *evalFlags) run(ctx context.Context, path string, stdout io.Writer) (err error) {
+	e.data.ahead()
 	exec, err := e.executorFlags.open()
 	if err != nil {
 		return err

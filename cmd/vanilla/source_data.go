@@ -121,6 +121,13 @@ func (d *dataSource) options(m *model.Model) (o dataset.Options, err error) {
 // embedded is MNIST, which commands only read: decompressed once, however many run in this process, as in tests.
 var embedded = sync.OnceValues(mnist.Embedded)
 
+// ahead begins to read MNIST, if that will be read as it is, while something else is done: opening a GPU takes as long.
+func (d *dataSource) ahead() {
+	if d.name == "mnist" && d.settings() == nil {
+		go embedded()
+	}
+}
+
 // digits are the names of MNIST's classes.
 var digits = strings.Split("0123456789", "")
 

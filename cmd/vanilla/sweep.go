@@ -366,6 +366,7 @@ func (s *sweepFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if s.dryRun {
 		return s.estimate(ctx, stdout, stderr)
 	}
+	s.data.ahead()
 	exec, err := s.open()
 	if err != nil {
 		return err

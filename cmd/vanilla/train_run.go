@@ -37,6 +37,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		}
 		return t.show(stdout)
 	}
+	t.data.ahead()
 	opened, err := t.open()
 	if err != nil {
 		return err
