@@ -48,9 +48,9 @@ type factors struct {
 	key          factorsKey
 	warmup, hold int
 	from         int       // the stretch of the first number
-	table        []float64 // what launches have needed, without what lies behind them
-	// What the next launch needs, in stretches.
-	first, end int
+	table        []float64 // what launches have needed, without what lies behind all networks
+	// What the next launch needs, in stretches, and from where on there will be needs.
+	first, end, kept int
 }
 
 func newFactors(k factorsKey) *factors {
@@ -58,7 +58,10 @@ func newFactors(k factorsKey) *factors {
 }
 
 // begin begins the needs of a launch.
-func (f *factors) begin() { f.first, f.end = math.MaxInt, 0 }
+func (f *factors) begin() { f.first, f.end, f.kept = math.MaxInt, 0, math.MaxInt }
+
+// keep keeps what a network needs that stands at a step, now or in launches to come.
+func (f *factors) keep(step int) { f.kept = min(f.kept, max(0, step-f.warmup)/f.hold) }
 
 // need adds steps to the needs of a launch.
 func (f *factors) need(step, steps int) {
@@ -74,12 +77,13 @@ func (f *factors) fill() int {
 	if f.end == 0 {
 		return 0
 	}
-	if known := f.first - f.from; known >= 0 && known <= len(f.table) {
+	from := min(f.first, f.kept)
+	if known := from - f.from; known >= 0 && known <= len(f.table) {
 		f.table = f.table[known:]
 	} else {
 		f.table = f.table[:0]
 	}
-	f.from = f.first
+	f.from = from
 	computed := 0
 	for k := f.from + len(f.table); k < f.end; k++ {
 		f.table = append(f.table, f.key.schedule.Factor(k*f.hold, f.key.perEpoch, f.key.epochs))
@@ -93,5 +97,5 @@ func (f *factors) needed() []float64 {
 	if f.end == 0 {
 		return nil
 	}
-	return f.table[:f.end-f.from]
+	return f.table[f.first-f.from : f.end-f.from]
 }

@@ -62,7 +62,7 @@ func TestFactors(t *testing.T) {
 					if step < f.warmup {
 						continue
 					}
-					k := (step-f.warmup)/f.hold - f.from
+					k := (step-f.warmup)/f.hold - f.first
 					if k < 0 || k >= len(f.needed()) {
 						t.Fatalf("%s: the table of %d lacks step %d", s.Name, len(f.needed()), step)
 					}

@@ -9,17 +9,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"vanilla/kernels"
 )
 
 //go:embed model/cycles.txt
 var modelled string
-
-// What the generic kernel takes for a unit of stepWork, by the model: 122,000 cycles
-// for a step of 784-16-16-10 at batch 32 in a block alone, and 68,000 of a
-// multiprocessor that runs two, which is the table's row.
-const genericAlone, genericShared = 0.057, 0.032
 
 // Cycles is what a step of a variant is expected to take on a device: of a block that
 // is alone on a multiprocessor, and of a multiprocessor that runs as many as fit. It
@@ -30,9 +26,8 @@ func (e *executor) Cycles(v kernels.Variant) (alone, shared float64, err error) 
 	if err != nil {
 		return 0, 0, err
 	}
-	if c.stream {
-		cycles, err := modelledStream(c, f.stream, v.Batch)
-		return cycles, cycles, err // a multiprocessor runs one block
+	if !c.generic() {
+		return modelledStep(c, f, v.Batch)
 	}
 	if c.spread {
 		made, err := makePlan(spreadPlanKey(v.Program(), v.Optimizer, v.Batch, v.Batch))
@@ -42,16 +37,41 @@ func (e *executor) Cycles(v kernels.Variant) (alone, shared float64, err error) 
 		s := sequenceOf(made)
 		return s.cycles(), s.cycles() * float64(e.gpus[0].device.SMs), nil // all of them are busy with it
 	}
-	if !c.resident() {
-		work := stepWork(&v, v.Batch)
-		return genericAlone * work, genericShared * work, nil
+	work := stepWork(&v, v.Batch)
+	return genericAlone * work, genericShared * work, nil
+}
+
+// stepWork is the work of a step of a network of the class.
+func (c class) stepWork(f form, v *kernels.Variant, batch int) (float64, error) {
+	if c.generic() {
+		return stepWork(v, batch), nil
+	}
+	alone, _, err := modelledStep(c, f, batch)
+	return alone / genericAlone, err
+}
+
+// modelledStep is what a resident or streaming kernel takes for a step, as Cycles says
+// it.
+func modelledStep(c class, f form, batch int) (alone, shared float64, err error) {
+	if c.stream { // a multiprocessor runs one block
+		alone, err = modelledStream(c, f.stream, batch)
+		return alone, alone, err
 	}
 	blocks, cycles, err := modelledPart(c.kernel())
-	if err != nil {
-		return 0, 0, err
+	shared = parts(batch) * cycles * depthShare(c, int(f.chain.Depth))
+	return blocks * shared, shared, err
+}
+
+// depthShare is what a resident kernel takes for a step of so many layers, as a share of
+// what it takes for the three of the model's table. A layer more or less is a fifth, and
+// a tenth with Adam, whose first layer is longer than the chain of the others: so says
+// the model where the loops over layers are tagged for five.
+func depthShare(c class, depth int) float64 {
+	layer := 0.2
+	if c.slots == 2 {
+		layer = 0.1
 	}
-	n := parts(v.Batch)
-	return n * blocks * cycles, n * cycles, nil
+	return 1 + layer*float64(depth-3)
 }
 
 // parts is how many parts of partRows examples a batch is taken in.
@@ -133,10 +153,19 @@ type modelledRow struct {
 
 // modelledRows are the rows of a kernel.
 func modelledRows(kernel string) ([]modelledRow, error) {
-	var rows []modelledRow
+	table, err := modelledTable()
+	if err == nil && len(table[kernel]) == 0 {
+		err = fmt.Errorf("the model has no %s", kernel)
+	}
+	return table[kernel], err
+}
+
+// modelledTable is the rows of all kernels.
+var modelledTable = sync.OnceValues(func() (map[string][]modelledRow, error) {
+	table := map[string][]modelledRow{}
 	for line := range strings.Lines(modelled) {
 		f := strings.Fields(line)
-		if len(f) < 7 || f[0] != kernel {
+		if len(f) < 7 || !strings.HasPrefix(f[0], "kernel_") {
 			continue
 		}
 		var r modelledRow
@@ -150,10 +179,7 @@ func modelledRows(kernel string) ([]modelledRow, error) {
 		if _, err := fmt.Sscan(f[3]+" "+f[4]+" "+f[6], &r.batch, &r.blocks, &r.cycles); err != nil {
 			return nil, fmt.Errorf("the model's row %q: %w", line, err)
 		}
-		rows = append(rows, r)
+		table[f[0]] = append(table[f[0]], r)
 	}
-	if len(rows) == 0 {
-		return nil, fmt.Errorf("the model has no %s", kernel)
-	}
-	return rows, nil
-}
+	return table, nil
+})

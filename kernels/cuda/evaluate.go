@@ -50,14 +50,13 @@ func (w *worker) evaluate(ctx context.Context, n *network, e kernels.Examples, s
 	v := &n.variant
 	work := float64(chunk)*float64(v.Program().ForwardFLOPs()) + opWork*float64(v.Program().Forward)
 	score := kernels.Score{N: e.Len()}
-	const sized pace = firstWork // a launch of chunks is no longer than the first one of training
-	for from := 0; from < e.Len(); {
+	for from := 0; from < e.Len(); { // a launch of chunks is no longer than the first one of training
 		if ctx.Err() != nil {
 			return kernels.Score{}, context.Cause(ctx)
 		}
 		l.jobs = l.jobs[:0]
 		first := from
-		for chunks := grid * sized.steps(work, 1, grid, 0); from < e.Len() && len(l.jobs) < chunks; from += chunk {
+		for chunks := grid * max(1, int(firstWork/work)); from < e.Len() && len(l.jobs) < chunks; from += chunk {
 			data := &w.splits[split]
 			l.jobs = append(l.jobs, packedJob{
 				Kind: evaluateJob, State: uint64(state), Pixels: uint64(data.pixels.at), Labels: uint64(data.labels.at),

@@ -340,8 +340,12 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 	for i, v := range variants {
 		n := data.Train.Len()
 		p.nets[i] = network{variant: v, batch: min(v.Batch, n), perEpoch: v.StepsPerEpoch(n)}
-		var err error
-		if p.nets[i].class, p.nets[i].form, _, err = e.classOf(wantedBy(&v, data.Train)); err != nil {
+		c, f, _, err := e.classOf(wantedBy(&v, data.Train))
+		if err != nil {
+			return nil, fmt.Errorf("variant %d: %w", i, err)
+		}
+		p.nets[i].class, p.nets[i].form = c, f
+		if p.nets[i].work, err = c.stepWork(f, &v, p.nets[i].batch); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 	}

@@ -102,29 +102,39 @@ func (v *wave) begin(data *kernels.Data) (*launch, error) {
 // compose decides on the steps of the next launch.
 func (v *wave) compose(data *kernels.Data) *launch {
 	l := &launch{side: v.side}
-	for k := range v.variants {
-		if m := &v.variants[k]; !m.diverged && m.planned < m.until {
-			l.variants = append(l.variants, k)
-		}
-	}
-	pace, share := v.pace(v.class), v.budget/max(1, len(l.variants))
-	steps := make([]int, len(v.variants))
-	var total, largest float64
-	for _, k := range l.variants {
-		m := &v.variants[k]
-		most := pace.steps(m.work, len(l.variants), v.grid, m.perEpoch)
-		steps[k] = min(most, max(1, share), m.until-m.planned)
-		cost := float64(steps[k]) * m.work
-		total, largest = total+cost, max(largest, cost)
-	}
-	l.busiest = max(largest, total/float64(v.grid))
-	slices.SortStableFunc(l.variants, func(a, b int) int {
-		return -cmp.Compare(float64(steps[a])*v.variants[a].work, float64(steps[b])*v.variants[b].work)
-	})
-	l.jobs, l.courses = make([]packedJob, len(l.variants)), make([]packedCourse, len(l.variants))
+	all := make([]going, len(v.variants))
+	left := 0
 	for _, s := range v.schedules {
 		s.begin()
 	}
+	for k := range v.variants {
+		if m := &v.variants[k]; !m.diverged && m.planned < m.until {
+			all[k] = going{steps: m.until - m.planned, work: m.work}
+			m.schedule.keep(m.planned)
+			left++
+		}
+	}
+	pace := v.pace(v.class)
+	for k := range all {
+		all[k].most = max(1, v.budget/max(1, left))
+		if *pace == 0 {
+			all[k].most = min(all[k].most, v.variants[k].perEpoch)
+		}
+	}
+	steps := deal(all, v.grid, pace.most())
+	for k, n := range steps {
+		if n > 0 {
+			l.variants = append(l.variants, k)
+		}
+	}
+	work := func(k int) float64 { return float64(steps[k]) * v.variants[k].work }
+	slices.SortStableFunc(l.variants, func(a, b int) int { return -cmp.Compare(work(a), work(b)) })
+	works := make([]float64, len(l.variants))
+	for k, i := range l.variants {
+		works[k] = work(i)
+	}
+	l.busiest = span(works, v.grid)
+	l.jobs, l.courses = make([]packedJob, len(l.variants)), make([]packedCourse, len(l.variants))
 	for k, i := range l.variants {
 		m, n := &v.variants[i], steps[i]
 		l.jobs[k] = v.job(m, data, n)
@@ -171,7 +181,7 @@ func (v *wave) fill(l *launch) *input {
 	first := make(map[*factors]int64, len(v.schedules)) // index of the factor of a schedule's first step
 	for _, s := range v.schedules {
 		v.counts.factors += s.fill()
-		first[s] = int64(len(table) - s.from)
+		first[s] = int64(len(table) - s.first)
 		table = append(table, s.needed()...)
 	}
 	for k, i := range l.variants {

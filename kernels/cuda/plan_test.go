@@ -219,41 +219,41 @@ func update(j packedJob, now packedScalars, bias bool, w, g float32, slots [][]f
 	return w - float32(now.Rate*mean)/below
 }
 
+// Launches grow until they take half a second, and no faster than by growth.
 func TestPace(t *testing.T) {
 	var c pace
-	if n := c.steps(1e6, 1, 1, 7); n != 7 {
-		t.Errorf("the first launch has %d steps, want an epoch's 7", n)
+	if c.most() != firstWork {
+		t.Errorf("the first launch has %g of work, want %g", c.most(), float64(firstWork))
 	}
-	if n := c.steps(1e6, 1, 1, 1e6); n != 500 {
-		t.Errorf("the first launch has %d steps, want 500", n)
+	const perSecond = blockWork / 10 // of a device ten times slower than the model's
+	launch := func() float64 {
+		work := c.most()
+		seconds := work / perSecond
+		c.observe(work, time.Duration(seconds*1e9))
+		return seconds
 	}
-	if n := c.steps(1e6, 10, 2, 1e6); n != 100 {
-		t.Errorf("the first launch of ten jobs for two blocks has %d steps each, want 100", n)
+	var took []float64
+	for range 4 {
+		took = append(took, launch())
 	}
-	if n := c.steps(1e12, 1, 1, 1e6); n != 1 {
-		t.Errorf("a long step: %d steps, want 1", n)
+	for k, s := range took {
+		if s > sliceSeconds*1.0001 || k > 0 && s > growth*took[k-1]*1.0001 {
+			t.Errorf("launches take %v s, want %d times as long each, and %g s at most", took, growth, sliceSeconds)
+		}
 	}
-	// A device that does 1e9 a second: launches double until they take half a second.
-	total := 0
-	for range 20 {
-		n := c.steps(1e6, 1, 1, 10)
-		total += n
-		c.observe(float64(n)*1e6, time.Duration(n)*time.Millisecond)
+	within := func(what string, want float64) {
+		t.Helper()
+		if got := c.most(); math.Abs(got-want) > 1e-3*want {
+			t.Errorf("%s: %g of work, want %g", what, got, want)
+		}
 	}
-	if n := c.steps(1e6, 1, 1, 10); n < 499 || n > 500 {
-		t.Errorf("after %d steps, %d a launch, want 500", total, n)
-	}
-	// Short launches say nothing about long ones.
-	for range 100 {
+	within("after four launches", sliceSeconds*perSecond)
+	for range 100 { // short launches say nothing about long ones
 		c.observe(1e3, time.Microsecond)
 	}
-	if n := c.steps(1e6, 1, 1, 10); n < 499 || n > 500 {
-		t.Errorf("after short launches, %d steps a launch, want 500", n)
-	}
+	within("after short launches", sliceSeconds*perSecond)
 	c.observe(5e8, 5*time.Second) // the device has become slow
-	if n := c.steps(1e6, 1, 1, 10); n != 50 {
-		t.Errorf("after a launch that took ten times as long, %d steps, want 50", n)
-	}
+	within("after a launch of ten times as long", 5e7)
 }
 
 func TestTake(t *testing.T) {
@@ -266,15 +266,24 @@ func TestTake(t *testing.T) {
 		return q
 	}
 	q := fresh(20, 1)
-	if want := []int{9, 19, 8, 18, 7, 17, 6, 16}; !slices.Equal(q.take(100), want) { // as many as a wave's bytes hold
+	if want := []int{9, 19, 8, 18, 7, 17, 6}; !slices.Equal(q.take(100), want) { // a wave's bytes hold eight: a third
 		t.Error("the first wave is not of the costliest")
 	}
-	if want := []int{5, 15, 4}; !slices.Equal(q.take(3), want) {
+	if want := []int{16, 5, 15}; !slices.Equal(q.take(3), want) {
 		t.Error("the limit is not kept")
 	}
 	q.put([]int{19, 0})
-	if want := []int{19, 14, 3}; !slices.Equal(q.take(3), want) {
+	if want := []int{19, 4, 14}; !slices.Equal(q.take(3), want) {
 		t.Error("what is put back is not in its place")
+	}
+	for n, want := range map[int][]int{8: {8}, 9: {5, 4}, 17: {6, 6, 5}, 33: {7, 7, 7, 6, 6}} {
+		var got []int
+		for q = fresh(n, 1); len(q.todo) > 0; {
+			got = append(got, len(q.take(100)))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("waves of %d networks have %v, want %v", n, got, want)
+		}
 	}
 	q = fresh(6, 2)
 	if a, b := q.take(100), q.take(100); !slices.Equal(a, []int{5, 3, 1}) || !slices.Equal(b, []int{4, 0}) {

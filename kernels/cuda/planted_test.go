@@ -202,7 +202,7 @@ var mistakes = []mistake{
 		"TestConformance/Slices", "reports"},
 	{"launch.go", "4*uint64(m.offset)", "4*uint64(either(PLANTED, 0, m.offset))",
 		"TestQueue", "in other bits"},
-	{"launch.go", "max(1, share), m.until-m.planned", "max(1, share), either(PLANTED, most, m.until-m.planned)",
+	{"launch.go", "steps: m.until - m.planned", "steps: either(PLANTED, 1<<20, m.until-m.planned)",
 		"TestConformance/Trajectories", "loss of step"},
 	{"launch.go", "v.side = 1 - v.side", "v.side = either(PLANTED, v.side, 1-v.side)",
 		"TestLate", "the kernel took"},

@@ -30,6 +30,7 @@ type population struct {
 type network struct {
 	variant         kernels.Variant
 	batch, perEpoch int
+	work            float64 // of a step
 	class           class
 	form
 
@@ -107,8 +108,6 @@ func (n *network) stateFloats() int {
 	return n.variant.Program().Parameters() * (1 + n.variant.Optimizer.Slots())
 }
 
-func (n *network) stepWork() float64 { return stepWork(&n.variant, n.batch) }
-
 func (p *population) network(i int) (*network, error) {
 	if i < 0 || i >= len(p.nets) {
 		return nil, fmt.Errorf("variant %d of %d", i, len(p.nets))
@@ -155,7 +154,7 @@ func (p *population) Advance(ctx context.Context, until []int, report func(kerne
 	q := &queue{devices: len(p.workers)}
 	q.class = func(i int) class { return p.nets[i].class }
 	q.bytes = func(i int) int { return 4 * p.nets[i].stateFloats() }
-	q.cost = func(i int) float64 { return float64(p.nets[i].left(until[i])) * p.nets[i].stepWork() }
+	q.cost = func(i int) float64 { return float64(p.nets[i].left(until[i])) * p.nets[i].work }
 	for i := range p.nets {
 		if p.nets[i].left(until[i]) > 0 {
 			q.todo = append(q.todo, i)

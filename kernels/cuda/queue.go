@@ -25,12 +25,23 @@ type queue struct {
 
 // take returns a device's next wave, at most limit networks of one class: a part
 // of what is left of it, from the costliest to the cheapest, so that all devices
-// end together. It is empty when nothing is left.
+// end together. What takes several waves is in about equal ones, so that no small one is
+// left for the end. It is empty when nothing is left.
 func (q *queue) take(limit int) []int {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	var wave, rest []int
-	bytes, i := 0, 0
+	var all, bytes, i int
+	for _, v := range q.todo {
+		if q.class(v) == q.class(q.todo[0]) {
+			if i%q.devices == 0 {
+				all += q.bytes(v)
+			}
+			i++
+		}
+	}
+	i = 0
+	waves := max(1, (all+waveBytes-1)/waveBytes)
 	for _, v := range q.todo {
 		if q.class(v) != q.class(q.todo[0]) {
 			rest = append(rest, v)
@@ -38,7 +49,7 @@ func (q *queue) take(limit int) []int {
 		}
 		size, mine := q.bytes(v), i%q.devices == 0
 		i++
-		if !mine || len(wave) >= limit || len(wave) > 0 && bytes+size > waveBytes {
+		if !mine || len(wave) >= limit || len(wave) > 0 && (bytes+size > waveBytes || bytes*waves >= all) {
 			rest = append(rest, v)
 			continue
 		}

@@ -42,7 +42,6 @@ type variant struct {
 	images   driver.Pointer
 	changed  changed // what happens to them
 	schedule *factors
-	work     float64 // of a step
 	// planned is where the network stands after the launches under way, until where it
 	// goes.
 	planned, until int
@@ -68,7 +67,7 @@ func (t *training) assemble(w *worker, numbers []int) (*wave, error) {
 	schedules := map[factorsKey]*factors{}
 	for _, i := range numbers {
 		n := &t.nets[i]
-		m := variant{network: n, number: i, offset: v.floats, length: n.stateFloats(), work: n.stepWork(), planned: n.step, until: t.until[i]}
+		m := variant{network: n, number: i, offset: v.floats, length: n.stateFloats(), planned: n.step, until: t.until[i]}
 		if err = v.plan(&m, &program, t.data.Train.Len()); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}

@@ -42,7 +42,7 @@ func TestScalarsOnDevice(t *testing.T) {
 		f.need(from, steps)
 		f.fill()
 		c := courseOf(&v, f, perEpoch)
-		c.Factors = int64(len(table) - f.from)
+		c.Factors = int64(len(table) - f.first)
 		table = append(table, f.needed()...)
 		j := packedJob{Kind: trainJob, Step: int32(from), Steps: steps, Scalars: int64(len(jobs) * steps)}
 		j.setOptimizer(o)
@@ -350,12 +350,13 @@ func BenchmarkHost(b *testing.B) {
 				}}
 				nets[i].variant.Optimizer.Beta1 -= float64(i) * 1e-5
 				nets[i].wave = v
+				nets[i].work = stepWork(&nets[i].variant, nets[i].batch)
 				key := factorsKeyOf(&nets[i].variant, perEpoch)
 				if schedules[key] == nil {
 					schedules[key] = newFactors(key)
 					v.schedules = append(v.schedules, schedules[key])
 				}
-				v.variants = append(v.variants, variant{network: &nets[i], number: i, length: nets[i].stateFloats(), schedule: schedules[key], work: nets[i].stepWork(), until: math.MaxInt32})
+				v.variants = append(v.variants, variant{network: &nets[i], number: i, length: nets[i].stateFloats(), schedule: schedules[key], until: math.MaxInt32})
 			}
 			epochs := perSecond * sliceSeconds / networks
 			*w.pace(class{}) = pace(epochs * perEpoch * v.variants[0].work * networks / float64(v.grid))
