@@ -51,8 +51,10 @@ func TestFactors(t *testing.T) {
 	} {
 		key := factorsKeyOf(&kernels.Variant{Schedule: s, Epochs: epochs}, perEpoch)
 		f := newFactors(key)
+		waits := math.MaxInt // where a network stands that a launch leaves out
 		need := func(stretches ...[2]int) (computed int) {
 			f.begin()
+			f.keep(waits)
 			for _, n := range stretches {
 				f.need(n[0], n[1])
 			}
@@ -81,6 +83,11 @@ func TestFactors(t *testing.T) {
 		if total != len(distinct) {
 			t.Errorf("%s: %d numbers were computed, want %d", s.Name, total, len(distinct))
 		}
+		f, waits = newFactors(key), 0
+		if n := need([2]int{0, 107}) + need([2]int{100, 7}) + need([2]int{0, 107}); n != len(distinct) {
+			t.Errorf("%s: %d numbers were computed where a network waits for a launch, want %d", s.Name, n, len(distinct))
+		}
+		waits = math.MaxInt
 		need([2]int{3, 20}) // one that was left behind
 		need()
 		if f.needed() != nil {

@@ -63,12 +63,13 @@ func modelledStep(c class, f form, batch int) (alone, shared float64, err error)
 }
 
 // depthShare is what a resident kernel takes for a step of so many layers, as a share of
-// what it takes for the three of the model's table. A layer more or less is a fifth, and
-// a tenth with Adam, whose first layer is longer than the chain of the others: so says
-// the model where the loops over layers are tagged for five.
+// what it takes for the three of the model's table. A layer more or less is a fifth of
+// them, or a tenth where other work is longer than the chain of layers: Adam's update,
+// and what kernels for up to 32 units read of L2. So says the model where the loops over
+// layers are tagged for five.
 func depthShare(c class, depth int) float64 {
 	layer := 0.2
-	if c.slots == 2 {
+	if c.slots == 2 || c.units > narrowUnits && (c.slots > 0 || c.parts) {
 		layer = 0.1
 	}
 	return 1 + layer*float64(depth-3)

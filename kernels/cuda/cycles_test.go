@@ -104,6 +104,37 @@ func TestCyclesOfStreamed(t *testing.T) {
 	}
 }
 
+// A resident network takes what the model has for three layers, and more with each layer,
+// however many units they have. Launches are dealt by that. All kernels have rows.
+func TestCyclesOfResident(t *testing.T) {
+	for _, precision := range []string{BF16, FP32} {
+		for _, c := range residentClasses(precision) {
+			if _, cycles, err := modelledPart(c.kernel()); err != nil || !(cycles > 0) {
+				t.Errorf("%s: %g cycles, %v", c, cycles, err)
+			}
+		}
+		e := newPrecise(t, precision).(*executor)
+		want := rowOf(t, class{units: narrowUnits, precision: precision}, "784-16-16-10 sgd 32")
+		for _, c := range []struct {
+			widths []int
+			share  float64
+		}{
+			{[]int{784, 10}, 0.6}, {[]int{784, 8, 10}, 0.8}, {[]int{784, 16, 16, 10}, 1}, {[]int{784, 8, 8, 10}, 1}, {[]int{784, 16, 16, 16, 16, 10}, 1.4},
+		} {
+			v := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, c.widths...), 32)
+			v.Optimizer = kernels.Optimizer{Name: "sgd"}
+			alone, shared, err := e.Cycles(v)
+			if err != nil || math.Abs(shared-c.share*want) > 1e-9*want {
+				t.Errorf("%s, %v: %g cycles, %v, want %g of the %g for three layers", precision, c.widths, shared, err, c.share, want)
+			}
+			q := prepare(t, e, conformance.Data(v.Program(), 41), v).(*population)
+			if got := q.nets[0].work * genericAlone; math.Abs(got-alone) > 1e-9*alone {
+				t.Errorf("%s, %v: launches are dealt by %g cycles a step, want %g", precision, c.widths, got, alone)
+			}
+		}
+	}
+}
+
 // What a step of the generic kernel is reckoned with is what the table has for it.
 func TestCyclesOfGeneric(t *testing.T) {
 	v := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 16, 16, 10), 32)

@@ -18,24 +18,23 @@ func (g *going) left() float64 { return float64(g.steps) * g.work }
 // launchWork is what a launch costs beside its steps, as work of a block: some 0.3 ms.
 const launchWork = 0.3e-3 * blockWork
 
-// pieces is how many pieces of a block's work in a launch are too small for a network to
-// be loaded and stored for them.
+// pieces is how many pieces of a block's work in a launch are so small that no network is
+// loaded and stored for one.
 const pieces = 16
 
-// deal decides on a launch: how many steps each network takes, none of those that are
-// left out. Blocks, so many at a time as grid says, take the networks of a launch
-// costliest first, and none gets much more than most, but a step at least.
+// deal decides on a launch: how many steps each network takes, none if it takes no part.
+// Blocks, grid of them at a time, take the networks of a launch costliest first. A block
+// gets about most work, or a step if that is more.
 //
-// A network is on one block at a time, so the end is no sooner than that of the longest
-// network, nor of all work on all blocks. It is then, and no block ever waits, if all
-// blocks have as much in each launch and no network is ever late: has more to go than
-// the launches behind this one will take. A launch therefore ends before more networks
-// are late than there are blocks. Those that are have a block each. The others, the
-// longest first, fill the other blocks in as many whole rounds as there are of them, and
-// the shortest wait: this is McNaughton's rule (Management Science 6, 1959, theorem 3.1)
-// with networks put aside between launches alone. Where that takes launches so short that
-// what they cost beside their steps counts, they are longer, and the end is later by one
-// of them at most.
+// A network is on one block at a time. The end is so no sooner than that of the longest
+// network, nor of all work on all blocks; and it is then, if no block ever waits and no
+// network is late, with more to go than the launches to come will take (McNaughton,
+// Management Science 6, 1959: networks may be put aside, here between launches). A launch
+// therefore ends before more networks are late than there are blocks. Those that are have
+// a block each. The others, the longest first, fill the blocks that are left, in as many
+// whole rounds as there are networks for, and the shortest wait for the next launch.
+// Where launches would become so short that what they cost beside their steps counts,
+// they are longer, and the end is later by one of them at most.
 func deal(all []going, grid int, most float64) []int {
 	order := make([]int, 0, len(all))
 	var total, longest, capped float64
@@ -75,14 +74,17 @@ func deal(all []going, grid int, most float64) []int {
 		}
 		return max(want, float64(steps[i])*g.work)
 	}
-	rooms := make([]float64, grid) // of blocks
+	rooms := make([]float64, grid) // of blocks, those that are empty first
 	var free float64
 	for b := range rooms {
 		rooms[b] = most
-		if b < late {
-			rooms[b] -= take(order[b], min(most, all[order[b]].left()))
+		if k := grid - 1 - b; k < late {
+			rooms[b] -= take(order[k], min(most, all[order[k]].left()))
 		}
 		free += max(0, rooms[b])
+	}
+	if free == 0 {
+		return steps
 	}
 	rounds := max(1, int(float64(len(order)-late)*most/free+1e-9))
 	share, b := most/float64(rounds), 0

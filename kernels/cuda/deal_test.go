@@ -70,36 +70,42 @@ func bound(nets []going, grid int) float64 {
 	return max(longest, total/float64(grid))
 }
 
-// together deals as if all networks took part in each launch, with the same work.
-func together(nets []going, grid int, most float64) []int {
-	n := 0
-	for i := range nets {
-		n += min(1, nets[i].steps)
-	}
-	steps := make([]int, len(nets))
-	for i, g := range nets {
-		if g.steps > 0 {
-			steps[i] = min(g.steps, g.most, max(1, int(most*min(1, float64(grid)/float64(n))/g.work)))
+// together deals as if all networks took part in each launch, with the same work by what
+// a step of each is reckoned with.
+func together(reckoned []float64) func([]going, int, float64) []int {
+	return func(nets []going, grid int, most float64) []int {
+		n := 0
+		for i := range nets {
+			n += min(1, nets[i].steps)
 		}
+		steps := make([]int, len(nets))
+		for i, g := range nets {
+			if g.steps > 0 {
+				steps[i] = min(g.steps, g.most, max(1, int(most*min(1, float64(grid)/float64(n))/reckoned[i])))
+			}
+		}
+		return steps
 	}
-	return steps
 }
 
-// nets are like 784-16-16-10 for 32 epochs: steps of some 2.6 µs of a block, in mixed ones
-// of 0.6 to 1.2 times as many, or for 1 to 64 epochs.
-func nets(n int, kind string) []going {
+// nets are like 784-16-16-10 for 32 epochs: steps of some 2.6 µs of a block. Mixed ones are
+// like that, 784-8-10, 784-10 and 784-16-16-16-16-10; some may be for 1 to 64 epochs.
+// products is the work of their steps by the products of their layers, which was what
+// launches were dealt by before.
+func nets(n int, kind string) (all []going, products []float64) {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
-	all := make([]going, n)
-	for i := range all {
-		all[i] = going{steps: 32 * 1875, work: 81e3, most: math.MaxInt}
+	for i := range n {
+		g, product := going{steps: 32 * 1875, work: 81e3, most: math.MaxInt}, 1.0
 		if kind == "mixed" {
-			all[i].work *= []float64{1, 0.8, 0.6, 1.2}[i%4]
+			g.work *= []float64{1, 0.8, 0.6, 1.2}[i%4]
+			product = []float64{1, 0.52, 0.53, 1.19}[i%4]
 		}
 		if kind == "lengths" {
-			all[i].steps = 1875 * (1 + r.IntN(64))
+			g.steps = 1875 * (1 + r.IntN(64))
 		}
+		all, products = append(all, g), append(products, 81e3*product)
 	}
-	return all
+	return all, products
 }
 
 // Whole trainings take hardly longer than they must, whatever the number of networks is
@@ -113,10 +119,10 @@ func TestDeal(t *testing.T) {
 		{265, 264, 1.1}, {133, 132, 1.1}, // launches as short as pays, and one of them too many
 	} {
 		for _, kind := range []string{"equal", "mixed", "lengths"} {
-			all := nets(c.n, kind)
+			all, products := nets(c.n, kind)
 			least := bound(all, c.grid)
 			for _, start := range []pace{0, sliceSeconds * blockWork} {
-				got, before := simulate(t, all, c.grid, start, deal), simulate(t, all, c.grid, start, together)
+				got, before := simulate(t, all, c.grid, start, deal), simulate(t, all, c.grid, start, together(products))
 				what := fmt.Sprintf("%d networks, %s, %d blocks, %.0f ms at first", c.n, kind, c.grid, 1e3*start.most()/blockWork)
 				t.Logf("%s: %.3f of the least time in %d launches, all together %.3f in %d", what, got.work/least, got.launches, before.work/least, before.launches)
 				if got.work > c.most*least {

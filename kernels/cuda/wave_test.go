@@ -165,6 +165,40 @@ func TestLate(t *testing.T) {
 	}
 }
 
+// Networks that no block is free for wait for the next launch, and end in the bits that
+// they have alone. Every epoch is reported once.
+func TestLeftOut(t *testing.T) {
+	variants := mix(t, 3)
+	variants[1], variants[2] = variants[0], variants[0]
+	variants[1].Seed, variants[2].Seed = 5, 6
+	data := conformance.Data(variants[0].Program(), 48)
+	perEpoch := variants[0].StepsPerEpoch(data.Train.Len())
+	until := []int{6 * perEpoch, 6 * perEpoch, 6 * perEpoch}
+	p := prepare(t, newExecutor(t), data, variants...).(*population)
+	p.workers[0].device.SMs = 1
+	var reported []string
+	epochs := map[int]int{}
+	if err := p.Advance(t.Context(), until, func(r kernels.Report) {
+		reported = append(reported, fmt.Sprintf("%d:%d", r.Variant, r.Epoch))
+		if epochs[r.Variant]++; r.Epoch != epochs[r.Variant] {
+			t.Errorf("variant %d reports epoch %d, want %d", r.Variant, r.Epoch, epochs[r.Variant])
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if grid := p.workers[0].wave.grid; grid != 2 {
+		t.Fatalf("%d blocks run at a time, want 2", grid)
+	}
+	// The first launch is an epoch of two. Then the third has most to go.
+	if want := []string{"0:1", "1:1", "0:2", "2:1"}; len(reported) != 18 || !reflect.DeepEqual(reported[:4], want) {
+		t.Errorf("reports by variant and epoch: %v, want 18 that begin with %v", reported, want)
+	}
+	for i, s := range states(t, p, 3) {
+		alone := train(t, newExecutor(t), data, variants[i:i+1], until[i:i+1])
+		sameStates(t, fmt.Sprintf("variant %d", i), []kernels.State{s}, alone)
+	}
+}
+
 // A state is copied to the device once: it stays there from launch to launch, from
 // Advance to Advance and during evaluations. What is restored is copied anew, and so
 // is what another wave has taken the place of.
