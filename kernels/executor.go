@@ -17,6 +17,9 @@ type Executor interface {
 	// runs give equal bits, and one goes on from the other's state as if there
 	// had been one. The number in it changes when a program's results do.
 	Arithmetic() string
+	// Width is how many small networks keep its hardware busy: as many are worth being
+	// in a population, and in calls of Population.Evaluate at a time.
+	Width() int
 	// Prepare checks the variants against the data and sets up their initial
 	// states. It fails if a program does not fit the data, a hyper-parameter
 	// is out of range, or the executor cannot run a program; the error names

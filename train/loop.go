@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"runtime"
 	"slices"
 	"time"
 
@@ -290,7 +291,7 @@ func (l *loop) finishRound(ctx context.Context, until []int, known int, interrup
 		}
 	}
 	if l.validated {
-		err := onAllCores(len(l.pending)-known, func(i int) error { return l.validate(ctx, &l.pending[known+i]) })
+		err := each(l.exec.Width(), len(l.pending)-known, func(i int) error { return l.validate(ctx, &l.pending[known+i]) })
 		if err != nil {
 			return err
 		}
@@ -315,7 +316,7 @@ func (l *loop) validate(ctx context.Context, r *Record) error {
 	}
 	score, err := l.population.Evaluate(ctx, r.Variant, kernels.Validation)
 	if err != nil {
-		return err
+		return fmt.Errorf("evaluating network %d: %w", r.Variant, err)
 	}
 	r.Validation = &Validation{Loss: Loss(score.Loss), Accuracy: score.Accuracy()}
 	v := &l.variants[r.Variant]
@@ -348,21 +349,27 @@ func (l *loop) snapshot(ctx context.Context, variants []int) error {
 	if l.history == nil {
 		return nil
 	}
-	return onAllCores(len(variants), func(k int) error {
+	variants = slices.DeleteFunc(variants, func(i int) bool { return !l.hasSnapshot(&l.variants[i], l.variants[i].Step) })
+	accuracies := make([]float64, len(variants))
+	err := each(l.exec.Width(), len(variants), func(k int) error {
+		score, err := l.population.Evaluate(ctx, variants[k], kernels.Test)
+		if err != nil {
+			return fmt.Errorf("evaluating network %d: %w", variants[k], err)
+		}
+		accuracies[k] = score.Accuracy()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return each(runtime.GOMAXPROCS(0), len(variants), func(k int) error {
 		i := variants[k]
 		v := &l.variants[i]
-		if !l.hasSnapshot(v, v.Step) {
-			return nil
-		}
 		state, err := l.population.State(i)
 		if err != nil {
 			return err
 		}
-		score, err := l.population.Evaluate(ctx, i, kernels.Test)
-		if err != nil {
-			return err
-		}
-		trained, err := l.model(v, state.Params, v.Step, score.Accuracy())
+		trained, err := l.model(v, state.Params, v.Step, accuracies[k])
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -285,8 +284,10 @@ func (s *Spec) model(a account, p *ir.Program, params [][]float32, accuracy floa
 // results evaluates the networks as they stand.
 func (l *loop) results(ctx context.Context) ([]Result, error) {
 	results := make([]Result, len(l.variants))
-	err := onAllCores(len(results), func(i int) (err error) {
-		results[i], err = l.result(ctx, i)
+	err := each(l.exec.Width(), len(results), func(i int) (err error) {
+		if results[i], err = l.result(ctx, i); err != nil {
+			err = fmt.Errorf("evaluating network %d: %w", i, err)
+		}
 		return err
 	})
 	if err != nil {
@@ -364,13 +365,13 @@ func (l *loop) result(ctx context.Context, i int) (Result, error) {
 	return r, err
 }
 
-// onAllCores calls do for 0 to n-1, on all cores at once, and returns the first
-// of the errors. It goes on after an error: the rest is no less wanted.
-func onAllCores(n int, do func(i int) error) error {
+// each calls do for 0 to n-1, so many at a time, and returns the first of the errors. It
+// goes on after an error: the rest is no less wanted.
+func each(atATime, n int, do func(i int) error) error {
 	errs := make([]error, n)
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
+	for range min(atATime, n) {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				errs[i] = do(i)
@@ -378,9 +379,9 @@ func onAllCores(n int, do func(i int) error) error {
 		})
 	}
 	workers.Wait()
-	for i, err := range errs {
+	for _, err := range errs {
 		if err != nil {
-			return fmt.Errorf("evaluating network %d: %w", i, err)
+			return err
 		}
 	}
 	return nil

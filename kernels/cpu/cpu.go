@@ -121,6 +121,9 @@ func (e executor) Infer(source kernels.Source, params [][]float32, batch int) (k
 
 func (executor) Close() error { return nil }
 
+// Width is one network for each core.
+func (executor) Width() int { return runtime.GOMAXPROCS(0) }
+
 // Prepare makes a population whose networks share machines, and these one
 // encoding of the data, made when the first of them needs it.
 func (e executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {

@@ -160,6 +160,19 @@ func (e *executor) instead(c class) string {
 	return "the generic kernel"
 }
 
+// widthPerSM is how many small networks a multiprocessor is given at a time, so that
+// blocks end together: some times what it runs.
+const widthPerSM = 16
+
+// Width is widthPerSM for each multiprocessor.
+func (e *executor) Width() int {
+	n := 0
+	for _, g := range e.gpus {
+		n += widthPerSM * g.device.SMs
+	}
+	return n
+}
+
 // arithmetic is the version of what the kernel computes. It goes up when a
 // program's results change.
 const arithmetic = 3
@@ -200,7 +213,8 @@ func (e *executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string
 func (e *executor) Close() error {
 	var errs []error
 	for _, g := range e.gpus {
-		errs = append(errs, g.context.Close())
+		_, err := g.release()
+		errs = append(errs, err, g.context.Close())
 	}
 	e.gpus = nil
 	return errors.Join(errs...)
@@ -219,6 +233,7 @@ type gpu struct {
 	modules      map[string]*driver.Module // by the image's name
 	classes      map[class]*driver.Function
 	sharedFloats int // of dynamic shared memory that plans may use
+	spare        spare
 }
 
 // planBytes is the dynamic shared memory that a plan may use beside so much static
@@ -326,7 +341,8 @@ func (g *gpu) function(c class) (*driver.Function, error) {
 	return f, nil
 }
 
-// Prepare copies the data to all devices. Networks follow when they are trained.
+// Prepare copies the data to all devices, where it is not there from the population
+// before. Networks follow when they are trained.
 func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	if err := kernels.Check(&data, variants); err != nil {
 		return nil, err
@@ -350,7 +366,7 @@ func (e *executor) Prepare(data kernels.Data, variants []kernels.Variant) (kerne
 		}
 	}
 	for _, g := range e.gpus {
-		w := &worker{gpu: g, plans: plans{}, paces: map[class]*pace{}, rows: map[int]*buffer{}}
+		w := g.worker()
 		p.workers = append(p.workers, w)
 		p.free <- w
 		if err := w.load(&p.data); err != nil {

@@ -44,11 +44,11 @@ func (n *inference) Evaluate(ctx context.Context, e kernels.Examples) (kernels.S
 	if err := n.worker.loadSplit(kernels.Test, e); err != nil {
 		return kernels.Score{}, n.worker.fail(err)
 	}
-	score, err := n.worker.evaluate(ctx, &n.network, e, kernels.Test)
-	if err != nil && ctx.Err() == nil {
-		err = n.worker.fail(err)
+	r := newRequest(ctx, &n.network, kernels.Test, e)
+	for left := []*request{r}; len(left) > 0; {
+		left = n.worker.evaluate(left)
 	}
-	return score, err
+	return r.result()
 }
 
 func (n *inference) Outputs(ctx context.Context, pixels []byte) ([]float32, error) {

@@ -20,10 +20,11 @@ import (
 // one's last finished launch. Those of a wave are also on a device, where they go on
 // from.
 type population struct {
-	data    kernels.Data
-	nets    []network
-	workers []*worker
-	free    chan *worker // those that evaluate nothing
+	data     kernels.Data
+	nets     []network
+	workers  []*worker
+	free     chan *worker // those that evaluate nothing
+	requests requests
 }
 
 // network is a variant and where it stands.
@@ -41,6 +42,7 @@ type network struct {
 	// the network belongs to a wave they may be in that worker's page-locked memory.
 	numbers []float32
 	wave    *wave // on whose device they are, too
+	index   int   // of it in the wave
 }
 
 // draw makes the initial state if there is none yet.
@@ -139,7 +141,7 @@ func (p *population) Close() error {
 	p.nets = nil // their numbers go with the workers' memory
 	var errs []error
 	for _, w := range p.workers {
-		errs = append(errs, w.close())
+		errs = append(errs, w.gpu.keep(w))
 	}
 	p.workers = nil
 	return errors.Join(errs...)

@@ -103,7 +103,7 @@ func (t *training) assemble(w *worker, numbers []int) (*wave, error) {
 	}
 	w.wave = v
 	for k := range v.variants {
-		v.variants[k].wave = v
+		v.variants[k].network.wave, v.variants[k].network.index = v, k
 	}
 	return v, nil
 }
@@ -199,14 +199,4 @@ func (v *wave) keep(side int) {
 func (m *variant) leave() {
 	m.own()
 	m.network.wave = nil
-}
-
-// offsetOf is where a variant's state begins on the device, in floats.
-func (v *wave) offsetOf(n *network) int {
-	for k := range v.variants {
-		if v.variants[k].network == n {
-			return v.variants[k].offset
-		}
-	}
-	panic("the network is not of the wave")
 }

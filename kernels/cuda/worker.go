@@ -5,6 +5,8 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"slices"
 	"unsafe"
 
 	"vanilla/internal/cuda/driver"
@@ -27,10 +29,40 @@ type worker struct {
 
 	// What evaluations take.
 	state, program, jobs, losses, classes, work, control buffer
+	placed                                               program      // the plans that are in the buffer
+	addresses                                            packedLaunch // of them
+	together                                             int          // requests that a launch may be of, 0 for any number
+
+	failed bool // it is of no use to another population
 }
 
 // examples are a split on the device.
-type examples struct{ pixels, labels, targets buffer }
+type examples struct{ pixels, labels, targets stored }
+
+// stored is a copy of bytes that stays.
+type stored struct {
+	buffer
+	length int
+	sum    uint64 // of what was copied
+}
+
+// sums make sums of bytes.
+var sums = maphash.MakeSeed()
+
+// store copies bytes to the device unless they are there.
+func (w *worker) store(s *stored, b []byte) error {
+	sum := maphash.Bytes(sums, b)
+	if s.at != 0 && s.length == len(b) && s.sum == sum {
+		return nil
+	}
+	s.length = -1
+	if err := w.put(&s.buffer, b); err != nil {
+		return err
+	}
+	s.length, s.sum = len(b), sum
+	w.counts.bytesData += len(b)
+	return nil
+}
 
 // targetsOf is where the targets of e are, which were put here, 0 if they are labels.
 func (s *examples) targetsOf(e kernels.Examples) uint64 {
@@ -40,10 +72,12 @@ func (s *examples) targetsOf(e kernels.Examples) uint64 {
 	return uint64(s.targets.at)
 }
 
-// counts are what training made a worker do.
+// counts are what a population made a worker do.
 type counts struct {
 	launches, factors                int
 	bytesIn, bytesOut, bytesSnapshot int
+	evaluations                      int // launches that evaluate
+	bytesData                        int // of examples
 }
 
 // launchMemory is what that waves use, one after the other, and the streams of their
@@ -142,6 +176,11 @@ func (w *worker) fit(r *buffer, bytes int) error {
 		return err
 	}
 	at, err := w.context.Alloc(bytes)
+	if errors.Is(err, driver.ErrOutOfMemory) {
+		if released, wrong := w.gpu.release(); released && wrong == nil {
+			at, err = w.context.Alloc(bytes)
+		}
+	}
 	if err == nil {
 		*r = buffer{at, bytes}
 	}
@@ -206,34 +245,44 @@ func (w *worker) load(data *kernels.Data) error {
 }
 
 func (w *worker) loadSplit(s kernels.Split, e kernels.Examples) error {
-	if err := w.put(&w.splits[s].pixels, e.Pixels); err != nil {
+	if err := w.store(&w.splits[s].pixels, e.Pixels); err != nil {
 		return fmt.Errorf("%s pixels: %w", s, err)
 	}
-	if err := w.put(&w.splits[s].labels, e.Labels); err != nil {
+	if err := w.store(&w.splits[s].labels, e.Labels); err != nil {
 		return fmt.Errorf("%s labels: %w", s, err)
 	}
-	if err := w.put(&w.splits[s].targets, driver.Bytes(e.Targets)); err != nil {
+	if err := w.store(&w.splits[s].targets, driver.Bytes(e.Targets)); err != nil {
 		return fmt.Errorf("%s targets: %w", s, err)
 	}
 	return nil
 }
 
-func (w *worker) close() error {
+// lasting are the buffers that a worker takes to another population.
+func (w *worker) lasting() []*buffer {
 	buffers := append(w.training.buffers(), &w.state, &w.program, &w.jobs, &w.losses, &w.classes, &w.work, &w.control)
 	for s := range w.splits {
-		buffers = append(buffers, &w.splits[s].pixels, &w.splits[s].labels, &w.splits[s].targets)
+		buffers = append(buffers, &w.splits[s].pixels.buffer, &w.splits[s].labels.buffer, &w.splits[s].targets.buffer)
 	}
-	buffers = append(buffers, w.changes.buffers()...)
+	return buffers
+}
+
+// emptyMade gives back what was made of the data for training.
+func (w *worker) emptyMade() (err error) {
+	for _, r := range w.changes.buffers() {
+		err = errors.Join(err, w.empty(r))
+	}
 	for _, r := range w.rows {
-		buffers = append(buffers, r)
+		err = errors.Join(err, w.empty(r))
 	}
+	w.changes, w.rows = changes{}, map[int]*buffer{}
+	return err
+}
+
+func (w *worker) close() error {
 	var errs []error
-	keep := func(err error) {
-		if !errors.Is(err, driver.ErrDeviceLost) { // the buffers are lost with it
-			errs = append(errs, err)
-		}
-	}
-	for _, r := range buffers {
+	keep := func(err error) { errs = append(errs, unlessLost(err)) }
+	keep(w.emptyMade())
+	for _, r := range w.lasting() {
 		keep(w.empty(r))
 	}
 	for side := range 2 {
@@ -245,8 +294,18 @@ func (w *worker) close() error {
 	return errors.Join(errs...)
 }
 
+// unlessLost is an error of giving something back, nothing where it is lost with the
+// device.
+func unlessLost(err error) error {
+	if errors.Is(err, driver.ErrDeviceLost) {
+		return nil
+	}
+	return err
+}
+
 // fail says which device an error is of, and what it means for the networks.
 func (w *worker) fail(err error) error {
+	w.failed = true
 	err = fmt.Errorf("device %d, %s: %w", w.device.Index, w.device.Name, err)
 	if errors.Is(err, driver.ErrDeviceLost) {
 		err = fmt.Errorf("%w; networks stand where the last launch left them whose results had been copied, and this process can use the device no more", err)
@@ -257,8 +316,7 @@ func (w *worker) fail(err error) error {
 // evaluation is jobs that evaluate, with what they refer to, and memory for what they
 // compute.
 type evaluation struct {
-	program packedLaunch // with the addresses of the plans
-	jobs    []packedJob
+	jobs []packedJob
 	// sharedFloats and workFloats are what a block needs.
 	sharedFloats, workFloats int64
 
@@ -285,6 +343,22 @@ func (w *worker) upload(to *buffer, p *program, l *packedLaunch) error {
 		*a += uint64(to.at)
 	}
 	return nil
+}
+
+// place copies plans to the device unless all are there.
+func (w *worker) place(plans ...*plan) error {
+	if !slices.ContainsFunc(plans, func(l *plan) bool { _, ok := w.placed.index[l]; return !ok }) {
+		return nil
+	}
+	w.placed = program{}
+	for _, l := range plans {
+		w.placed.add(l)
+	}
+	err := w.upload(&w.program, &w.placed, &w.addresses)
+	if err != nil {
+		w.placed = program{}
+	}
+	return err
 }
 
 // grid is how many blocks of a class's kernel run at a time on the device.
@@ -334,7 +408,7 @@ func (w *worker) run(l *evaluation) error {
 	if err := w.fit(&w.control, int(unsafe.Sizeof(c[0]))); err != nil {
 		return err
 	}
-	p := l.program
+	p := w.addresses
 	p.Jobs, p.Losses, p.Classes = uint64(w.jobs.at), uint64(w.losses.at), uint64(w.classes.at)
 	p.Queue = uint64(w.control.at) + uint64(unsafe.Offsetof(c[0].queue))
 	p.Work, p.WorkStride = uint64(w.work.at), l.workFloats

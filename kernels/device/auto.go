@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -103,7 +104,7 @@ func (a *auto) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.P
 	if len(gpu) == 0 {
 		return a.cpu.Prepare(data, variants)
 	}
-	m := &mixed{at: make([]location, len(variants))}
+	m := &mixed{at: make([]location, len(variants)), cores: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	for _, part := range []struct {
 		exec kernels.Executor
 		all  []int
@@ -144,7 +145,13 @@ type mixed struct {
 	parts    []kernels.Population
 	variants [][]int    // of each part
 	at       []location // of each variant
+	// cores bounds the evaluations on the CPU at a time, each of which takes memory:
+	// callers may be as many as are worth it on the GPUs.
+	cores chan struct{}
 }
+
+// onCPU is the index of the part that the CPU trains.
+const onCPU = 1
 
 // location is the population that a variant is in, and its index there.
 type location struct{ part, variant int }
@@ -193,6 +200,10 @@ func (m *mixed) Evaluate(ctx context.Context, i int, split kernels.Split) (kerne
 	p, k, err := m.find(i)
 	if err != nil {
 		return kernels.Score{}, err
+	}
+	if m.at[i].part == onCPU {
+		m.cores <- struct{}{}
+		defer func() { <-m.cores }()
 	}
 	return p.Evaluate(ctx, k, split)
 }

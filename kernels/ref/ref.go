@@ -5,6 +5,7 @@ package ref
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 
 	"vanilla/graph/ir"
@@ -25,6 +26,9 @@ const arithmetic = 1
 func (executor) Arithmetic() string {
 	return fmt.Sprintf("reference %d, %s", arithmetic, kernels.GoArithmetic())
 }
+
+// Width is one network for each core.
+func (executor) Width() int { return runtime.GOMAXPROCS(0) }
 
 func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	return kernels.NewHost(data, variants, func(v kernels.Variant, d *kernels.Data) (kernels.Machine, error) {

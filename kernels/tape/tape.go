@@ -36,6 +36,9 @@ func (executor) Arithmetic() string {
 	return fmt.Sprintf("tape %d, %s", arithmetic, kernels.GoArithmetic())
 }
 
+// Width is one network for each core.
+func (executor) Width() int { return runtime.GOMAXPROCS(0) }
+
 func (executor) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
 	for i, v := range variants {
 		if _, err := network(v.Source); v.Source != nil && err != nil {

@@ -140,7 +140,7 @@ func Run(ctx context.Context, exec kernels.Executor, data *dataset.Dataset, dir 
 	if err := note(own, dir, exec, options); err != nil {
 		return nil, err
 	}
-	s := &sweeper{options: options, exec: exec, images: data.Train, plan: plan, board: d.board, arithmetic: d.Arithmetic, width: firstWidth}
+	s := &sweeper{options: options, exec: exec, images: data.Train, plan: plan, board: d.board, arithmetic: d.Arithmetic, width: max(firstWidth, exec.Width())}
 	if s.options.CheckpointEvery == 0 {
 		s.options.CheckpointEvery = defaultCheckpoint
 	}
@@ -264,8 +264,8 @@ type task struct {
 	last    kernels.Report // of a variant that diverged
 }
 
-// firstWidth is how many variants the first wave has. Later ones have twice as
-// many until waves take half the time of a checkpoint. After one that was cut
+// firstWidth is how many variants the first wave has, or as many as keep the executor
+// busy, if those are more. Later ones have twice as many until waves take half the time of a checkpoint. After one that was cut
 // they have as many as it got to, but no fewer than leastWidth a core, so that
 // cores end together.
 const (
@@ -507,7 +507,7 @@ func (s *sweeper) collect(ctx context.Context, population kernels.Population, ta
 	states := make([]kernels.State, len(tasks))
 	models := make([]*model.Model, len(tasks))
 	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(s.exec.Width())
 	for i := range tasks {
 		group.Go(func() (err error) {
 			if states[i], err = population.State(i); err != nil {
