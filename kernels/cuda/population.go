@@ -43,10 +43,13 @@ type network struct {
 	numbers []float32
 	wave    *wave // on whose device they are, too
 	index   int   // of it in the wave
+	drawing sync.Mutex
 }
 
 // draw makes the initial state if there is none yet.
 func (n *network) draw() {
+	n.drawing.Lock()
+	defer n.drawing.Unlock()
 	if n.numbers == nil {
 		n.set(n.variant.InitialState())
 	}
