@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -293,7 +294,7 @@ func (l *loop) results(ctx context.Context) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return results, onAllCores(len(results), func(i int) error {
+	return results, each(runtime.GOMAXPROCS(0), len(results), func(i int) error {
 		l.diagnose(ctx, &results[i], l.variants[i].Variant)
 		return nil
 	})
