@@ -522,6 +522,7 @@ func (s *sweeper) collect(ctx context.Context, population kernels.Population, ta
 	if err := group.Wait(); err != nil {
 		return e, 0, err
 	}
+	group.SetLimit(runtime.GOMAXPROCS(0)) // an inference has memory of its own on the device
 	for i, m := range models {
 		if m == nil {
 			continue
