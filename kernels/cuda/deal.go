@@ -18,6 +18,10 @@ func (g *going) left() float64 { return float64(g.steps) * g.work }
 // launchWork is what a launch costs beside its steps, as work of a block: some 0.3 ms.
 const launchWork = 0.3e-3 * blockWork
 
+// copyWork is the work of a block while a byte of a network's state is copied to the host:
+// 20 GB/s, assumed. All are copied behind each launch, while the next one runs.
+const copyWork = blockWork / 20e9
+
 // pieces is how many pieces of a block's work in a launch are so small that no network is
 // loaded and stored for one.
 const pieces = 16
@@ -34,8 +38,9 @@ const pieces = 16
 // a block each. The others, the longest first, fill the blocks that are left, in as many
 // whole rounds as there are networks for, and the shortest wait for the next launch.
 // Where launches would become so short that what they cost beside their steps counts,
-// they are longer, and the end is later by one of them at most.
-func deal(all []going, grid int, most float64) []int {
+// they are longer, and the end is later by one of them at most. So they are where they
+// would be shorter than least, the copies behind them.
+func deal(all []going, grid int, most, least float64) []int {
 	order := make([]int, 0, len(all))
 	var total, longest, capped float64
 	for i := range all {
@@ -51,7 +56,7 @@ func deal(all []going, grid int, most float64) []int {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return -cmp.Compare(all[a].left(), all[b].left()) })
 	end := max(longest, total/float64(grid))
-	if wholly(all, order, grid, min(most, end+launchWork)) {
+	if wholly(all, order, grid, min(most, end+max(launchWork, least))) {
 		for _, i := range order {
 			steps[i] = all[i].steps // another launch would cost more than the blocks that wait in this one
 		}
@@ -60,7 +65,7 @@ func deal(all []going, grid int, most float64) []int {
 
 	most = min(most, end, capped*float64(max(1, len(order)/grid)))
 	if len(order) > grid {
-		most = min(most, max(end-all[order[grid]].left(), math.Sqrt(launchWork*end)))
+		most = min(most, max(end-all[order[grid]].left(), math.Sqrt(launchWork*end), least))
 	}
 	late := 0
 	for late < min(len(order), grid) && all[order[late]].left() > end-most {

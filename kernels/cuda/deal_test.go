@@ -19,15 +19,17 @@ type simulated struct {
 
 // simulate trains networks to the end in launches of what deals says, by blocks that take
 // the costliest first. Two launches are under way, so the pace is what the one before the
-// last has taught. A launch costs launchWork beside its steps.
-func simulate(t *testing.T, nets []going, grid int, c pace, deals func([]going, int, float64) []int) simulated {
+// last has taught. A launch costs launchWork beside its steps, and takes as long as the
+// states of 784-16-16-10 are copied.
+func simulate(t *testing.T, nets []going, grid int, c pace, deals func(all []going, grid int, most, least float64) []int) simulated {
 	t.Helper()
 	nets = slices.Clone(nets)
+	least := float64(len(nets)) * 4 * 13002 * copyWork
 	var s simulated
 	var before func()
 	for {
 		most := c.most()
-		steps := deals(nets, grid, most)
+		steps := deals(nets, grid, most, least)
 		var work []float64
 		for i, n := range steps {
 			g := &nets[i]
@@ -48,7 +50,7 @@ func simulate(t *testing.T, nets []going, grid int, c pace, deals func([]going, 
 		slices.SortFunc(work, func(a, b float64) int { return cmp.Compare(b, a) })
 		took := span(work, grid)
 		before = func() { c.observe(took, time.Duration((took+launchWork)/blockWork*1e9)) }
-		s.work, s.longest, s.launches = s.work+took+launchWork, max(s.longest, took/most), s.launches+1
+		s.work, s.longest, s.launches = s.work+max(took+launchWork, least), max(s.longest, took/most), s.launches+1
 		if s.launches > 100_000 {
 			t.Fatal("the training does not end")
 		}
@@ -72,8 +74,8 @@ func bound(nets []going, grid int) float64 {
 
 // together deals as if all networks took part in each launch, with the same work by what
 // a step of each is reckoned with.
-func together(reckoned []float64) func([]going, int, float64) []int {
-	return func(nets []going, grid int, most float64) []int {
+func together(reckoned []float64) func([]going, int, float64, float64) []int {
+	return func(nets []going, grid int, most, _ float64) []int {
 		n := 0
 		for i := range nets {
 			n += min(1, nets[i].steps)

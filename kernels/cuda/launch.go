@@ -121,7 +121,7 @@ func (v *wave) compose(data *kernels.Data) *launch {
 			all[k].most = min(all[k].most, v.variants[k].perEpoch)
 		}
 	}
-	steps := deal(all, v.grid, pace.most())
+	steps := deal(all, v.grid, pace.most(), 4*float64(v.floats)*copyWork)
 	for k, n := range steps {
 		if n > 0 {
 			l.variants = append(l.variants, k)
