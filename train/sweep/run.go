@@ -265,9 +265,9 @@ type task struct {
 }
 
 // firstWidth is how many variants the first wave has, or as many as keep the executor
-// busy, if those are more. Later ones have twice as many until waves take half the time of a checkpoint. After one that was cut
-// they have as many as it got to, but no fewer than leastWidth a core, so that
-// cores end together.
+// busy, if those are more. Later ones have twice as many until waves take half the
+// time of a checkpoint. After one that was cut they have as many as it got to, but no
+// fewer than leastWidth a core, so that cores end together.
 const (
 	firstWidth = 64
 	leastWidth = 4
