@@ -392,3 +392,38 @@ func TestCompressed(t *testing.T) {
 		t.Errorf("found %v", err)
 	}
 }
+
+// wide is an executor that takes so many networks to keep busy, and counts populations.
+type wide struct {
+	kernels.Executor
+	width, populations int
+}
+
+func (e *wide) Width() int { return e.width }
+
+func (e *wide) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.Population, error) {
+	e.populations++
+	return e.Executor.Prepare(data, variants)
+}
+
+// A wave has as many networks as keep the executor busy, and the results are those of
+// waves of others.
+func TestWidth(t *testing.T) {
+	var want *Directory
+	waves := 0
+	for _, width := range []int{1, 1000} {
+		e := &wide{Executor: cpu.New(), width: width}
+		d, err := Run(t.Context(), e, rows(), t.TempDir(), tiny(nil), Options{Version: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want, waves = d, e.populations
+			continue
+		}
+		if e.populations >= waves {
+			t.Errorf("%d waves of up to %d networks, %d of fewer", e.populations, width, waves)
+		}
+		same(t, d, want)
+	}
+}
