@@ -428,7 +428,7 @@ func TestFailures(t *testing.T) {
 
 // cancelledWithin is a context that is cancelled, with a cause, when the first kernel runs:
 // none ends before. begun says how many have begun.
-func cancelledWithin(t *testing.T) (ctx context.Context, cause error, begun func() int) {
+func cancelledWithin(t *testing.T) (ctx context.Context, begun func() int, cause error) {
 	t.Helper()
 	hold := filepath.Join(t.TempDir(), "hold")
 	if err := os.WriteFile(hold, nil, 0o644); err != nil {
@@ -453,14 +453,14 @@ func cancelledWithin(t *testing.T) (ctx context.Context, cause error, begun func
 			t.Error(err)
 		}
 	}()
-	return ctx, cause, begun
+	return ctx, begun, cause
 }
 
 // Cancelling ends Advance when the launches under way end, two at most: no other one
 // begins.
 func TestCancelWithinLaunch(t *testing.T) {
 	onlyStandIn(t)
-	ctx, stop, begun := cancelledWithin(t)
+	ctx, begun, stop := cancelledWithin(t)
 	variants := mix(t, 4)
 	data := conformance.Data(variants[0].Program(), 46)
 	p := prepare(t, newExecutor(t), data, variants...)

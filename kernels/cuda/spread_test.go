@@ -145,7 +145,7 @@ func TestSpreadCancel(t *testing.T) {
 		func() kernels.Executor { return newSpread(t) },
 		func() kernels.Executor { return newSpreadStream(t, FP32, much) },
 	} {
-		ctx, stop, _ := cancelledWithin(t)
+		ctx, _, stop := cancelledWithin(t)
 		e := open()
 		q := prepare(t, e, data, v, v)
 		const far = 1e6
