@@ -78,10 +78,10 @@ template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigne
 // warp_order draws the examples of the next part. Its writes and warp_lookup's are seen by the next call after a barrier: there is
 // one in each.
 __device__ inline void warp_order(Notes &notes, int part) {
+  if (part >= notes.parts) return;
   const Cursor c = notes.ahead;
   const Job &job = notes.job;
   const int lane = thread_opaque(thread_lane()); // what follows is computed here
-  if (part >= notes.parts) return;
   const Cursor next = thread_next(job, c);
   notes.example[part & 1][lane] = thread_order_at(notes.keys, job.examples, c.from + (c.from + lane < c.end ? lane : 0)); //@ trip=2
   __syncwarp(); // before keys and cursor change
@@ -92,10 +92,10 @@ __device__ inline void warp_order(Notes &notes, int part) {
 
 // warp_lookup finds where the images of the next part are, their labels, and the numbers of its step: the loads come first.
 __device__ inline void warp_lookup(Notes &notes, int part) {
+  if (part >= notes.parts) return;
   const Cursor c = notes.cursor;
   const Job &job = notes.job;
   const int lane = thread_opaque(thread_lane()); // what follows is computed here
-  if (part >= notes.parts) return;
   const uint32_t example = notes.example[part & 1][lane];
   Scalars now = (reinterpret_cast<const Scalars *>(notes.launch.scalars) + job.scalars)[c.step];
   const int label = reinterpret_cast<const uint8_t *>(job.labels)[example];
