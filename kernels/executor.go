@@ -40,7 +40,8 @@ type Executor interface {
 	Close() error
 }
 
-// DefaultPrecision is that of executors whose Arithmetic names no other.
+// DefaultPrecision is that of executors whose Arithmetic names no other, and of records and
+// files that name none.
 const DefaultPrecision = "fp32"
 
 // Precision is what products are computed in by the executor of an Arithmetic: a part of that name.

@@ -63,9 +63,10 @@ func SpecOf(m *model.Model) (Spec, error) {
 }
 
 // ReadSettings are what the run in a history's directory was begun with, see
-// [Options.Settings]. It fails with an error that wraps [fs.ErrNotExist] if there
+// [Options.Settings], and the arithmetic in which, "" if an earlier version did not
+// write it down. It fails with an error that wraps [fs.ErrNotExist] if there
 // is no run.
-func ReadSettings(dir string) (map[string]string, error) {
+func ReadSettings(dir string) (settings map[string]string, arithmetic string, err error) {
 	s, err := readCheckpoint(checkpointPath(dir))
-	return s.Settings, err
+	return s.Settings, s.Run.Arithmetic, err
 }

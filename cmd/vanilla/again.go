@@ -29,10 +29,8 @@ func again(r report.Rerun) string {
 	case "cpu": // auto takes a GPU if there is one
 		args = append(args, "--device", "cpu")
 	case "cuda":
-		args = append(args, "--device", "cuda")
-		if p := kernels.Precision(r.Arithmetic); p != kernels.DefaultPrecision {
-			args = append(args, "--precision", p)
-		}
+		// The precision is named even where GPUs train in it unasked.
+		args = append(args, "--device", "cuda", "--precision", kernels.Precision(r.Arithmetic))
 	case device.Ref, device.Tape: // which are no device's
 		args = append(args, "--executor", r.Executor)
 	}

@@ -51,7 +51,8 @@ type benchFlags struct {
 var benchExecutors = map[string]string{"cpu": device.Fast, onGPUs: device.Fast, onGPUs + "-bf16": device.Fast, "tape": device.Tape, "ref": device.Ref, bench.Handrolled: ""}
 
 // onGPUs is the executor whose device is not the CPU. With -PRECISION after it, its
-// products are of another precision than the default.
+// products are of that precision, else of kernels.DefaultPrecision, whatever GPUs train in
+// where nothing is asked for.
 const onGPUs = "cuda"
 
 // openMeasured opens what --executors calls by a name. It refuses what is no device.
@@ -59,7 +60,7 @@ func openMeasured(name string) (exec kernels.Executor, err error) {
 	if err = measurable(name); err != nil {
 		return nil, err
 	}
-	precision := device.Precisions()[0]
+	precision := kernels.DefaultPrecision
 	if _, other, ok := strings.Cut(name, "-"); ok {
 		precision = other
 	}

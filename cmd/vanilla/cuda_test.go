@@ -15,6 +15,9 @@ import (
 
 	"vanilla/internal/cuda/driver"
 	"vanilla/internal/cuda/standin"
+	"vanilla/kernels"
+	"vanilla/kernels/cpu"
+	"vanilla/train"
 )
 
 // command runs this binary as the command, with environment variables set.
@@ -228,8 +231,18 @@ func TestCtrlCAndResumeOnStandIn(t *testing.T) {
 	}
 }
 
-// The precision is in the model, the history and the results, and part of a run's, a
-// sweep's and a shard's identity.
+// begun is an executor that says it is another, as what earlier runs were begun on.
+type begun struct {
+	kernels.Executor
+	arithmetic string
+}
+
+func (b begun) Name() string       { return "cuda" }
+func (b begun) Arithmetic() string { return b.arithmetic }
+
+// A GPU trains in bf16 where nothing is asked for. The precision is in the model, the
+// history and the results, and part of a run's, a sweep's and a shard's identity: what
+// was begun in fp32 goes on in it.
 func TestPrecisionOnStandIn(t *testing.T) {
 	inData(t)
 	standIn(t)
@@ -241,34 +254,55 @@ func TestPrecisionOnStandIn(t *testing.T) {
 		}
 		return stdout, stderr
 	}
+	trained := func(precision string, args ...string) (report trainReport) {
+		t.Helper()
+		stdout, _ := run(done, append(args, "--json")...)
+		err := json.Unmarshal([]byte(stdout), &report)
+		if err != nil || report.Precision != precision || !strings.Contains(report.Arithmetic, ", "+precision+", ") {
+			t.Errorf("%v: want %s: %s, %v", args, precision, stdout, err)
+		}
+		return report
+	}
 	gpu := []string{"--device", "cuda"}
 	const different = `, bf16, stand-in", is "cuda `
-	one := tiny(append(gpu, "--history", "run", "--out", "one.safetensors", "--json")...)
-	stdout, _ := run(done, append(one, "--precision", "bf16")...)
-	var trained trainReport
-	if err := json.Unmarshal([]byte(stdout), &trained); err != nil || trained.Precision != "bf16" || !strings.Contains(trained.Arithmetic, ", bf16, ") {
-		t.Errorf("%s, %v", stdout, err)
-	}
-	run(done, append(tiny(append(gpu, "--out", "default.safetensors")...), "--precision", "fp32")...)
-	for file, want := range map[string]bool{"one.safetensors": true, "default.safetensors": false} {
+	one := tiny(append(gpu, "--history", "run", "--out", "one.safetensors")...)
+	trained("bf16", one...)
+	arithmetic := trained("fp32", tiny(append(gpu, "--out", "fp32.safetensors", "--precision", "fp32")...)...).Arithmetic
+	for file, want := range map[string]bool{"one.safetensors": true, "fp32.safetensors": false} {
 		if text, err := os.ReadFile(file); err != nil || bytes.Contains(text, []byte(`\"precision\":\"bf16\"`)) != want {
 			t.Errorf("%s is said to be of bf16: %t, want %t; %v", file, !want, want, err)
 		}
 	}
-	kept, _ := run(done, append(one, "--resume")...)
-	if err := json.Unmarshal([]byte(kept), &trained); err != nil || !strings.Contains(trained.Arithmetic, ", bf16, ") {
-		t.Errorf("resumed, it is another precision: %s, %v", kept, err)
-	}
+	trained("bf16", append(one, "--resume")...)
 	if _, stderr, code := command(t, nil, append(one, "--resume", "--precision", "fp32")...); code == done || !strings.Contains(stderr, different) {
 		t.Errorf("resumed in fp32: exit code %d, %s", code, stderr)
 	}
-	if stdout, _ := run(done, tiny(append(gpu, "--precision", "bf16", "--explain")...)...); !strings.Contains(stdout, "bf16") {
+	if stdout, _ := run(done, tiny(append(gpu, "--explain")...)...); !strings.Contains(stdout, "bf16") {
 		t.Errorf("explained without the precision: %s", stdout)
 	}
-	space := append(strings.Fields("sweep --data tiny --hidden 2..4 --lr 0.1..1 --batch 8 --points 4 --seeds 1 --halving 1,2 --brackets 2 --finalists 1 --final-seeds 1 --validation 0.2"), gpu...)
-	run(done, append(space, "--precision", "bf16", "--out", "sweep")...)
+
+	// A run that was begun when fp32 was what GPUs trained in unasked: no flag said so.
+	data, err := (&dataSource{name: "tiny"}).load(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := train.Spec{Recipe: train.Default(), Seed: 1, OrderSeed: 1}
+	early.Recipe.Arch, early.Recipe.Batch, early.Recipe.Epochs = "16-5-3", 8, 6
+	_, err = train.Run(t.Context(), begun{cpu.New(), arithmetic}, data, []train.Spec{early}, train.Options{
+		History: "early", Version: version, Settings: map[string]string{"data": "tiny", "arch": "16-5-3", "batch": "8", "epochs": "6", "snapshots": "none", "device": "cuda"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trained("fp32", "train", "--history", "early", "--resume")
+	if _, stderr, code := command(t, nil, "train", "--history", "early", "--resume", "--precision", "bf16"); code == done || !strings.Contains(stderr, `, is "cuda `) {
+		t.Errorf("a run in fp32 resumed in bf16: exit code %d, %s", code, stderr)
+	}
+
+	space := strings.Fields("sweep --data tiny --hidden 2..4 --lr 0.1..1 --batch 8 --points 4 --seeds 1 --halving 1,2 --brackets 2 --finalists 1 --final-seeds 1 --validation 0.2")
+	run(done, append(space, "--device", "auto", "--out", "sweep")...)
 	run(done, append(space, "--out", "sweep", "--resume")...)
 	run(done, "sweep", "--out", "sweep", "--resume", "--device", "cuda")
+	space = append(space, gpu...)
 	if _, stderr, code := command(t, nil, append(space, "--out", "sweep", "--resume", "--precision", "fp32")...); code == done || !strings.Contains(stderr, different) {
 		t.Errorf("a sweep resumed in fp32: exit code %d, %s", code, stderr)
 	}
@@ -278,9 +312,13 @@ func TestPrecisionOnStandIn(t *testing.T) {
 	if !strings.Contains(text, "precision") || !strings.Contains(table, ",precision,") || !strings.Contains(table, ",bf16,") || strings.Contains(table, ",fp32,") {
 		t.Errorf("results without the precision:\n%s\n%s", text, table)
 	}
-	run(done, append(space, "--precision", "bf16", "--shard", "1/2", "--out", "first")...)
-	if _, stderr, code := command(t, nil, append(space, "--shard", "2/2", "--out", "second")...); code != done {
-		t.Fatalf("exit code %d, %s", code, stderr)
+	run(done, append(space, "--shard", "1/2", "--out", "first")...)
+	run(done, append(space, "--precision", "fp32", "--shard", "2/2", "--out", "second")...)
+	// Which leaves the same behind as a sweep that was begun in fp32 unasked.
+	run(done, "sweep", "--out", "second", "--resume")
+	run(done, append(space, "--shard", "2/2", "--out", "second", "--resume")...)
+	if _, stderr, code := command(t, nil, append(space, "--shard", "2/2", "--out", "second", "--resume", "--precision", "bf16")...); code == done || !strings.Contains(stderr, `, is "cuda `) {
+		t.Errorf("a sweep in fp32 resumed in bf16: exit code %d, %s", code, stderr)
 	}
 	if _, stderr, code := command(t, nil, "results", "--merge", "first", "second", "-o", "both"); code == done || !strings.Contains(stderr, "bf16") {
 		t.Errorf("shards of two precisions are joined: exit code %d, %s", code, stderr)

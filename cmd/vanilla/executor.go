@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -27,7 +26,7 @@ func (p *executorFlags) addTo(f *pflag.FlagSet) {
 // trainingTo adds the flags of commands that train.
 func (p *executorFlags) trainingTo(f *pflag.FlagSet) {
 	p.addTo(f)
-	f.StringVar(&p.precision, "precision", device.Precisions()[0], "products on GPUs use this `number` format: fp32, or bf16, which is faster; weights and sums are float32 in both")
+	f.StringVar(&p.precision, "precision", "", "products on GPUs use this `number` format: fp32, or bf16, which is faster; weights and sums are float32 in both (default: "+device.PrecisionOnGPUs+" on GPUs, "+kernels.DefaultPrecision+" on the CPU)")
 }
 
 // openExecutor is device.OpenPrecise, but in tests, which count what is opened and closed.
@@ -35,7 +34,15 @@ var openExecutor = device.OpenPrecise
 
 // open returns the executor that runs networks. The caller closes it.
 func (p *executorFlags) open() (kernels.Executor, error) {
-	return openExecutor(p.device, p.executor, cmp.Or(p.precision, device.Precisions()[0]))
+	return openExecutor(p.device, p.executor, p.precision)
+}
+
+// goOn makes what was begun in an arithmetic go on in its precision, where no flag says
+// another.
+func (p *executorFlags) goOn(flags *pflag.FlagSet, arithmetic string) {
+	if was := kernels.Precision(arithmetic); was != device.PrecisionOnGPUs && !flags.Changed("precision") {
+		p.precision = was
+	}
 }
 
 // note says why auto means the CPU, if the binary was built for GPUs too, or why it

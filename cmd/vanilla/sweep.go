@@ -205,10 +205,10 @@ func (s *sweepFlags) resolve(ctx context.Context, flags *pflag.FlagSet) error {
 	if flags.Changed("recipe") {
 		fields["recipe"] = s.base
 	}
-	if s.resume && !flags.Changed("precision") {
+	if s.resume {
 		// What keeps a header from being read is said by who needs it.
 		if header, err := sweep.ReadHeader(s.out); err == nil {
-			s.precision = kernels.Precision(header.Arithmetic)
+			s.goOn(flags, header.Arithmetic)
 		}
 	}
 	if s.resume && len(fields) == 0 {

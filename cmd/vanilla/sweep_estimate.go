@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"vanilla/dataset"
 	"vanilla/internal/words"
+	"vanilla/kernels"
 	"vanilla/kernels/device"
 	"vanilla/train"
 	"vanilla/train/sweep"
@@ -41,7 +43,7 @@ func (s *sweepFlags) devices() []executorFlags {
 	}
 	var all []executorFlags
 	for _, d := range device.Devices() {
-		if d.Name == "cpu" && s.precision != device.Precisions()[0] {
+		if d.Name == "cpu" && cmp.Or(s.precision, kernels.DefaultPrecision) != kernels.DefaultPrecision {
 			continue
 		}
 		all = append(all, executorFlags{d.Name, s.executor, s.precision})

@@ -255,7 +255,7 @@ func begins(flags *pflag.FlagSet) (found bool) {
 // that are given now, if it is to be resumed; and it keeps those of this one.
 func (t *trainFlags) remember(flags *pflag.FlagSet) (err error) {
 	if t.resume && t.history != "" {
-		settings, err := train.ReadSettings(t.history)
+		settings, arithmetic, err := train.ReadSettings(t.history)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !begins(flags):
 			return &train.SettingError{Field: "resume", Value: t.history, Problem: "found no run there: want the directory of one, or the flags of a run to begin"}
@@ -271,6 +271,9 @@ func (t *trainFlags) remember(flags *pflag.FlagSet) (err error) {
 			if err := flags.Set(name, settings[name]); err != nil {
 				return fmt.Errorf("--resume %s: the run was begun with --%s %s: %w", t.history, name, settings[name], err)
 			}
+		}
+		if err == nil {
+			t.goOn(flags, arithmetic)
 		}
 	}
 	t.settings = map[string]string{}

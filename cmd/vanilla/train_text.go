@@ -48,7 +48,7 @@ func (t *trainFlags) printJSON(w io.Writer, r train.Result, exec kernels.Executo
 		Parameters:      r.Parameters,
 		Device:          exec.Device(),
 		Executor:        exec.Name(),
-		Precision:       t.precision,
+		Precision:       kernels.Precision(exec.Arithmetic()),
 		Arithmetic:      exec.Arithmetic(),
 		Mixed:           r.Mixed,
 		Recipe:          t.Recipe,

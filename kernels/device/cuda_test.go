@@ -44,24 +44,48 @@ func TestOpenCUDA(t *testing.T) {
 	}
 }
 
-// Precisions of the GPU's executor are told apart by their arithmetic.
-func TestPreciseCUDA(t *testing.T) {
-	seen := map[string]bool{}
-	for _, precision := range Precisions() {
-		exec, err := OpenPrecise("cuda:0", Fast, precision)
+// Where no precision is asked for, GPUs train in bf16 and the CPU in float32, also what
+// auto has it train in the GPUs' place. There is no such place if bf16 is asked for.
+// Precisions are told apart by their arithmetic.
+func TestPrecisionOnGPUs(t *testing.T) {
+	t.Setenv("VANILLA_STANDIN_PROOFS", t.TempDir())
+	arithmetics := map[string]string{}
+	for _, c := range []struct {
+		device, precision, want string
+		beside                  bool // the CPU beside the GPUs
+	}{
+		{"cuda:0", "", "bf16", false},
+		{"cuda:0", "bf16", "bf16", false},
+		{"cuda:0", "fp32", "fp32", false},
+		{"cuda", "", "bf16", false},
+		{"auto", "", "bf16", true},
+		{"auto", "fp32", "fp32", true},
+		{"auto", "bf16", "bf16", false},
+	} {
+		exec, err := OpenPrecise(c.device, Fast, c.precision)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := kernels.Precision(exec.Arithmetic()); got != precision {
-			t.Errorf("the arithmetic %q is of precision %s, want %s", exec.Arithmetic(), got, precision)
+		a, beside := exec.(*auto)
+		arithmetic := exec.Arithmetic()
+		if was, ok := arithmetics[c.want]; ok && was != arithmetic {
+			t.Errorf("%s in %q is %s, want %s", c.device, c.precision, arithmetic, was)
 		}
-		if got := exec.Arithmetic(); !strings.Contains(got, precision) || seen[got] {
-			t.Errorf("%s is the arithmetic %q", precision, got)
-		} else {
-			seen[got] = true
+		arithmetics[c.want] = arithmetic
+		if got := kernels.Precision(arithmetic); exec.Name() != "cuda" || got != c.want || beside != c.beside {
+			t.Errorf("%s in %q is %s in %s, the CPU beside it: %t; want cuda in %s, %t", c.device, c.precision, exec.Name(), got, beside, c.want, c.beside)
+		}
+		if beside && kernels.Precision(a.cpu.Arithmetic()) != "fp32" {
+			t.Errorf("%s in %q: the CPU is %s", c.device, c.precision, a.cpu.Arithmetic())
 		}
 		if err := exec.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+	for _, executor := range []string{Ref, Tape} {
+		exec, err := Open("auto", executor)
+		if err != nil || kernels.Precision(exec.Arithmetic()) != "fp32" {
+			t.Errorf("%s: %v, err %v; want fp32", executor, exec, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@
 package device
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -28,39 +29,48 @@ const (
 // which is all GPUs together, or "cuda:N", which is one of them. auto is the best
 // device of this machine that this binary can use: the GPUs if there are any, and
 // beside them the CPU for programs that they cannot run, which [For] and [Tell] say.
+// GPUs train in bf16, see [OpenPrecise].
 // It fails with a *kernels.SettingError if there is no such name, if the binary or
 // the machine has no such device, or if the executor does not run on it: nothing
 // else is opened in its place. Whoever opens an executor closes it.
 func Open(device, executor string) (kernels.Executor, error) {
-	return OpenPrecise(device, executor, cuda.FP32)
+	return OpenPrecise(device, executor, "")
 }
 
-// Precisions are what networks can be trained in, the default first: on GPUs alone
-// is there another than float32.
+// Precisions are what networks can be trained in: on GPUs alone is there another than
+// float32.
 func Precisions() []string { return []string{cuda.FP32, cuda.BF16} }
 
-// OpenPrecise is Open for training in one of Precisions. It also fails with a
-// *kernels.SettingError if there is no such precision, or if the executor does not have it.
+// PrecisionOnGPUs is what GPUs train in where no precision is asked for. It is for new
+// runs alone: what names none, a record or a file, is of kernels.DefaultPrecision.
+const PrecisionOnGPUs = cuda.BF16
+
+// OpenPrecise is Open for training in one of Precisions, or in the device's own if it is
+// "": PrecisionOnGPUs on GPUs, and float32 on the CPU. auto does not replace GPUs by
+// the CPU if bf16 is asked for. It also fails with a *kernels.SettingError if there is
+// no such precision, or if the executor does not have it.
 func OpenPrecise(device, executor, precision string) (kernels.Executor, error) {
-	if err := kernels.CheckName("precision", precision, Precisions()); err != nil {
-		return nil, err
+	if precision != "" {
+		if err := kernels.CheckName("precision", precision, Precisions()); err != nil {
+			return nil, err
+		}
 	}
 	gpus, err := choose(device, executor)
 	switch {
 	case err != nil:
 		return nil, err
-	case gpus == nil && precision != cuda.FP32:
+	case gpus == nil && precision == cuda.BF16:
 		return nil, &kernels.SettingError{Field: "precision", Value: precision, Problem: "only GPUs have it: want the device cuda, or the precision " + cuda.FP32}
 	}
 	switch {
-	case gpus != nil && device == "auto" && precision == cuda.FP32:
-		exec, err := cuda.New(precision, gpus...)
+	case gpus != nil && device == "auto" && precision != cuda.BF16:
+		exec, err := cuda.New(cmp.Or(precision, PrecisionOnGPUs), gpus...)
 		if err != nil {
 			return nil, err
 		}
 		return &auto{Executor: exec, cpu: cpu.New(), refuses: cuda.Refuses}, nil
 	case gpus != nil:
-		return cuda.New(precision, gpus...)
+		return cuda.New(cmp.Or(precision, PrecisionOnGPUs), gpus...)
 	case executor == Tape:
 		return tape.New(), nil
 	case executor == Ref:

@@ -117,20 +117,22 @@ func TestAuto(t *testing.T) {
 
 // No executor that runs on the CPU has another precision than float32.
 func TestPrecision(t *testing.T) {
-	if Precisions()[0] != kernels.DefaultPrecision {
-		t.Errorf("%s is the default, want %s", Precisions()[0], kernels.DefaultPrecision)
-	}
 	for _, executor := range []string{Fast, Tape, Ref} {
-		exec, err := OpenPrecise("cpu", executor, Precisions()[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := exec.Close(); err != nil {
-			t.Error(err)
+		for _, precision := range []string{"", "fp32"} {
+			exec, err := OpenPrecise("cpu", executor, precision)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := kernels.Precision(exec.Arithmetic()); got != "fp32" {
+				t.Errorf("%s in %q is of precision %s, want fp32", executor, precision, got)
+			}
+			if err := exec.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 		for precision, problem := range map[string]string{
 			"bf16": "only GPUs have it: want the device cuda, or the precision fp32",
-			"fp64": "want fp32 or bf16", "": "want fp32 or bf16",
+			"fp64": "want fp32 or bf16",
 		} {
 			_, err := OpenPrecise("cpu", executor, precision)
 			var name *kernels.SettingError
