@@ -54,6 +54,15 @@ func Precision(arithmetic string) string {
 	return DefaultPrecision
 }
 
+// ArithmeticOf is that in which a population of the executor trains variant i: the
+// executor's, unless others train some of its variants, which the population then says.
+func ArithmeticOf(exec Executor, p Population, i int) string {
+	if divided, ok := p.(interface{ ArithmeticOf(i int) string }); ok {
+		return divided.ArithmeticOf(i)
+	}
+	return exec.Arithmetic()
+}
+
 // Population is a set of networks in training. Evaluate, State and Restore may be called concurrently for different variants, but not while
 // Advance runs.
 type Population interface {

@@ -38,7 +38,7 @@ func (p *executorFlags) open() (kernels.Executor, error) {
 }
 
 // goOn makes what was begun in an arithmetic go on in its precision, where no flag says
-// another.
+// another. What GPUs train in unasked is not asked for: that would take the CPU from auto.
 func (p *executorFlags) goOn(flags *pflag.FlagSet, arithmetic string) {
 	if was := kernels.Precision(arithmetic); was != device.PrecisionOnGPUs && !flags.Changed("precision") {
 		p.precision = was

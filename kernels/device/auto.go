@@ -101,14 +101,14 @@ func (a *auto) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.P
 		return a.Executor.Prepare(data, variants)
 	}
 	a.say(len(cpu), len(variants), why)
-	if len(gpu) == 0 {
-		return a.cpu.Prepare(data, variants)
-	}
 	m := &mixed{at: make([]location, len(variants)), cores: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	for _, part := range []struct {
 		exec kernels.Executor
 		all  []int
-	}{{a.Executor, gpu}, {a.cpu, cpu}} {
+	}{{a.cpu, cpu}, {a.Executor, gpu}} {
+		if len(part.all) == 0 {
+			continue
+		}
 		chosen := make([]kernels.Variant, len(part.all))
 		for k, i := range part.all {
 			chosen[k] = variants[i]
@@ -118,7 +118,7 @@ func (a *auto) Prepare(data kernels.Data, variants []kernels.Variant) (kernels.P
 		if err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
-		m.parts, m.variants = append(m.parts, p), append(m.variants, part.all)
+		m.parts, m.variants, m.arithmetics = append(m.parts, p), append(m.variants, part.all), append(m.arithmetics, part.exec.Arithmetic())
 	}
 	return m, nil
 }
@@ -140,18 +140,23 @@ func (a *auto) Explain(source kernels.Source, o kernels.Optimizer) ([]string, er
 
 func (a *auto) Close() error { return errors.Join(a.Executor.Close(), a.cpu.Close()) }
 
-// mixed is a population that two executors train at the same time.
+// mixed is a population that two executors train at the same time, or the CPU alone in
+// the GPUs' place.
 type mixed struct {
-	parts    []kernels.Population
-	variants [][]int    // of each part
-	at       []location // of each variant
+	parts       []kernels.Population
+	variants    [][]int    // of each part
+	arithmetics []string   // of each part
+	at          []location // of each variant
 	// cores bounds the evaluations on the CPU at a time, each of which takes memory:
 	// callers may be as many as are worth it on the GPUs.
 	cores chan struct{}
 }
 
-// onCPU is the index of the part that the CPU trains.
-const onCPU = 1
+// onCPU is the index of the part that the CPU trains. There may be no other.
+const onCPU = 0
+
+// ArithmeticOf is what kernels.ArithmeticOf asks for.
+func (m *mixed) ArithmeticOf(i int) string { return m.arithmetics[m.at[i].part] }
 
 // location is the population that a variant is in, and its index there.
 type location struct{ part, variant int }

@@ -65,6 +65,13 @@ func TestAutoDivides(t *testing.T) {
 			t.Fatal(err)
 		}
 		for k := range some {
+			want := cpu.New().Arithmetic()
+			if variants[some[k]].Program() == shallow {
+				want = ref.New().Arithmetic()
+			}
+			if got := kernels.ArithmeticOf(exec, p, k); got != want {
+				t.Errorf("variant %d is trained in %s, want %s", some[k], got, want)
+			}
 			s, err := p.State(k)
 			if err != nil {
 				t.Fatal(err)
@@ -86,6 +93,7 @@ func TestAutoDivides(t *testing.T) {
 		return states, reports
 	}
 	got, reports := train(refusing(&told), 0, 1, 2)
+	train(refusing(new([]string)), 0, 2)
 	deepStates, deepReports := train(cpu.New(), 0, 2)
 	shallowStates, shallowReports := train(ref.New(), 1)
 	if want := []kernels.State{deepStates[0], shallowStates[0], deepStates[1]}; !reflect.DeepEqual(got, want) {

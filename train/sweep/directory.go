@@ -192,13 +192,19 @@ func readEnvironments(path string) (environments []Environment, size int64, err 
 	return environments, int64(len(text)), nil
 }
 
-// Precision is that in which the sweep's networks were trained; of a sweep that was gone on with in another, all of them: "bf16+fp32".
+// Precision is that in which the sweep's networks were trained; if there are several, all of them: "bf16+fp32".
 func (d *Directory) Precision() string {
 	var found []string
-	for _, a := range d.Arithmetics() {
-		if p := kernels.Precision(a); !slices.Contains(found, p) {
+	add := func(arithmetic string) {
+		if p := kernels.Precision(arithmetic); !slices.Contains(found, p) {
 			found = append(found, p)
 		}
+	}
+	for _, a := range d.Arithmetics() {
+		add(a)
+	}
+	for i := range d.Records {
+		add(d.ArithmeticOf(&d.Records[i]))
 	}
 	return strings.Join(found, "+")
 }

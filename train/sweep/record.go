@@ -72,7 +72,8 @@ type Record struct {
 	// Stuck says how the network has not learned, up to this rung: by its scores on the
 	// held-out images and, after the last rung of a final variant, by its dead units.
 	Stuck []train.Stuck `json:"stuck,omitempty"`
-	// Arithmetic is that of the executor which trained the variant to this rung, where it is not [Header]'s.
+	// Arithmetic is that in which the variant was trained to this rung, where it is not [Header]'s: the sweep was gone on
+	// with in another, or the CPU trains what GPUs cannot.
 	Arithmetic string `json:"arithmetic,omitempty"`
 	// Seconds is the time for which the sweep had trained, in all processes
 	// together that worked on this directory one after the other; Time is the

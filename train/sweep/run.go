@@ -576,8 +576,9 @@ func (s *sweeper) score(ctx context.Context, population kernels.Population, i in
 		Step:     state.Step,
 		Diverged: state.Diverged,
 	}
-	if a := s.exec.Arithmetic(); a != s.arithmetic {
-		r.Arithmetic = a
+	arithmetic := kernels.ArithmeticOf(s.exec, population, i)
+	if arithmetic != s.arithmetic {
+		r.Arithmetic = arithmetic
 	}
 	from := 0
 	if t.rung > 0 {
@@ -622,7 +623,7 @@ func (s *sweeper) score(ctx context.Context, population kernels.Population, i in
 		return nil, nil, err
 	}
 	spec := train.Spec{Recipe: r.Recipe, Seed: t.seed, OrderSeed: t.seed}
-	m, err := spec.Model(t.variant.Program(), state.Params, s.exec.Arithmetic(), *r.TestAccuracy, s.images, s.options.Version)
+	m, err := spec.Model(t.variant.Program(), state.Params, arithmetic, *r.TestAccuracy, s.images, s.options.Version)
 	return r, m, err
 }
 
