@@ -20,6 +20,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"vanilla/kernels/device"
 	"vanilla/train"
 	"vanilla/train/sweep"
 )
@@ -528,6 +529,17 @@ func TestUnswept(t *testing.T) {
 		s := sweepFlags{spec: sweep.Spec{Recipe: train.Default(), Space: c.space}}
 		if found := s.unswept(); found != c.want {
 			t.Errorf("%v: found %s, want %s", c.space, found, c.want)
+		}
+	}
+}
+
+// The CPU is among the devices that a sweep is reckoned for, unless a precision is asked
+// for that it does not have.
+func TestEstimatedDevices(t *testing.T) {
+	for precision, want := range map[string]bool{"": true, "fp32": true, "bf16": false} {
+		s := sweepFlags{executorFlags: executorFlags{"auto", device.Fast, precision}}
+		if got := slices.ContainsFunc(s.devices(), func(e executorFlags) bool { return e.device == "cpu" }); got != want {
+			t.Errorf("in %q the CPU is there: %t, want %t", precision, got, want)
 		}
 	}
 }
