@@ -33,7 +33,8 @@ func table(header []string, rows [][]string) string {
 func milliseconds(seconds float64) string { return threeDigits(1e3 * seconds) }
 
 // sideBySide are the medians of several machines, or nothing for one.
-func sideBySide(files []File) string {
+func sideBySide(all []File) string {
+	files := slices.DeleteFunc(slices.Clone(all), func(f File) bool { return f.GPU != "" })
 	if len(files) < 2 || len(files[0].Results) == 0 || files[0].Suite == "repeat" {
 		return ""
 	}

@@ -134,11 +134,21 @@ func TestPageOfGPU(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	processor := strings.ReplaceAll(fmt.Sprintf(row, "peers", "cpu", `"n":2,"samples":[0.02,0.02],"seconds_per_epoch":0.02,`), "a GPU", "A CPU")
+	if err := os.WriteFile(filepath.Join(dir, "peers-a-cpu-2026-01-02.jsonl"), []byte(strings.ReplaceAll(processor, "01-03", "01-02")), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	page, err := newPage(dir, "../recipes")
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A machine with a GPU is one of its own, and comes behind the processors.
+	speed := page.Blocks["speed"]
+	if own, gpu := strings.Index(speed, "| **vanilla**, `cpu` | **20** |"), strings.Index(speed, "The same on a GPU"); own < 0 || gpu < own || !strings.Contains(speed[gpu:], "a GPU, 2026-01-03):") || !strings.Contains(speed[gpu:], "| **vanilla**, `cuda` | **1** |") {
+		t.Errorf("the processor's table is at %d, the GPU's at %d of\n%s", own, gpu, speed)
+	}
 	for _, want := range []string{
+		"### a GPU and A CPU", "### A CPU",
 		"| 512 networks, 16 cores | **cuda** | 16 | **1** |", "|  | jax-vmap-own | 16 | failed |",
 		"512 networks, 16 cores, jax-vmap-own failed: not ready: EOF: out of memory\n",
 		"## Ceilings", "2026-01-03 · revision abc", "| a GPU | L2, read | **5100** | 5050–5150 | GB/s |",

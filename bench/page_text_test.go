@@ -98,15 +98,21 @@ prepares and takes its first step (of a peer: its whole process). Versions, devi
 	return p, nil
 }
 
-// newest are a suite's files, the newest of each machine.
+// newest are a suite's files, the newest of each machine, those of GPUs behind the
+// others.
 func newest(files []File, suite string) []File {
-	var found []File
+	var processors, gpus []File
 	for _, f := range files {
-		if f.Suite == suite && !slices.ContainsFunc(found, func(g File) bool { return g.Machine == f.Machine }) {
-			found = append(found, f)
+		if f.Suite != suite || slices.ContainsFunc(append(slices.Clone(processors), gpus...), func(g File) bool { return g.Machine == f.Machine }) {
+			continue
+		}
+		if f.GPU == "" {
+			processors = append(processors, f)
+		} else {
+			gpus = append(gpus, f)
 		}
 	}
-	return found
+	return append(processors, gpus...)
 }
 
 // olderThan are links to a suite's files that are not shown.
@@ -129,8 +135,9 @@ func origin(f File, link string) string {
 		parts = append(parts, "revision "+r.Revision, "vanilla "+r.Version, r.Machine.Go, plural(r.N, "round"))
 		var devices []string
 		for _, r := range f.Results {
-			if OnGPUs(r.Executor) && !slices.Contains(devices, r.Device) {
-				devices = append(devices, r.Device)
+			device, _, _ := strings.Cut(r.Device, ";") // what kernels were refused is in the lines
+			if OnGPUs(r.Executor) && !slices.Contains(devices, device) {
+				devices = append(devices, device)
 			}
 		}
 		parts = append(parts, devices...)
@@ -234,6 +241,10 @@ func (p *page) speedBlock(files []File) (string, error) {
 	if ours := newest(files, "peers"); len(ours) > 0 {
 		f := ours[0]
 		fmt.Fprintf(&b, "Beside other frameworks, milliseconds per network and epoch at batch 32, and the slowdown against vanilla (`make bench-peers`, [their scripts](bench/peers); %s, %s):\n\n%s\n", f.Machine, f.Date, peersTable(f.Results))
+		if k := slices.IndexFunc(ours, func(f File) bool { return f.GPU != "" }); k > 0 {
+			f := ours[k]
+			fmt.Fprintf(&b, "The same on a GPU, where each network of a population draws its own batches (`gpu-bench`, [lines](%s%s); %s, %s):\n\n%s\n", resultsRoot, f.Name, f.GPU, f.Date, peersTable(f.Results))
+		}
 	}
 	fmt.Fprintf(&b, "All rounds are interleaved, and a time counts only if its networks have come to the loss that the reference comes to. [All results](%sREADME.md), with machines, commits, spread and memory.\n", resultsRoot)
 	return b.String(), nil

@@ -29,6 +29,7 @@ type File struct {
 	Name        string // without the folder
 	Suite, Date string
 	Machine     string
+	GPU         string        // if one was measured
 	Results     []Result      // of suites that time cases
 	Completions []Completions // of to-accuracy
 	Accuracies  []Accuracy    // of accuracy
@@ -101,6 +102,10 @@ func readFile(path string) ([]File, error) {
 				k = len(files)
 				files = append(files, File{Name: name, Suite: suite, Date: r.Date, Machine: r.Machine.String()})
 			}
+			if OnGPUs(r.Executor) && files[k].GPU == "" {
+				files[k].GPU = gpuName(r.Device)
+				files[k].Machine = files[k].GPU + " and " + r.Machine.String()
+			}
 			files[k].Results = append(files[k].Results, r)
 		}
 		return files, nil
@@ -109,6 +114,12 @@ func readFile(path string) ([]File, error) {
 		return nil, fmt.Errorf("%s, %w", path, err)
 	}
 	return []File{f}, nil
+}
+
+// gpuName is the first part of a GPU executor's Device: "NVIDIA H200".
+func gpuName(device string) string {
+	name, _, _ := strings.Cut(device, ",")
+	return name
 }
 
 // readLines reads one JSON value a line, at least one.

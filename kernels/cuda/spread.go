@@ -189,7 +189,7 @@ func (s *sequence) most() int {
 
 // line says how a network is spread.
 func (s *sequence) line() string {
-	return fmt.Sprintf("its steps are spread over up to %d blocks, with the bits of one: a step is a sequence of %d launches, and takes %.2g ms by a model that no device has confirmed",
+	return fmt.Sprintf("its steps are spread over up to %d blocks, with the bits of one: a step is a sequence of %d launches, and is expected to take %.2g ms, by a model",
 		s.most(), len(s.step)*max(1, s.parts), 1e3*s.cycles()/ModelledClock)
 }
 

@@ -38,7 +38,7 @@ func gpus() []Info {
 	for _, d := range all {
 		infos = append(infos, Info{fmt.Sprintf("cuda:%d", d.Index), d.String()})
 	}
-	return append(infos, Info{"auto", fmt.Sprintf("GPUs where they take less than half of the CPU's time, by a model that no device has confirmed: %.3g GFLOP/s for a core, %.1f s to start, %.3f GHz for a multiprocessor",
+	return append(infos, Info{"auto", fmt.Sprintf("GPUs where they take less than half of the CPU's time, by a model that an H200 takes up to 1.5 times as long as: %.3g GFLOP/s for a core, %.1f s to start, %.3f GHz for a multiprocessor",
 		cpuFlops(instructionSets())/1e9, gpuStart, cuda.ModelledClock/1e9)})
 }
 
