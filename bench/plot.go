@@ -49,6 +49,17 @@ func (t Theme) of(name string, i int) color.Color {
 	return t.series[i%len(t.series)]
 }
 
+// gpuOf is the GPU that results are of, for a title before the machine; empty if there
+// is none.
+func gpuOf(results []Result) string {
+	for _, r := range results {
+		if OnGPUs(r.Executor) {
+			return gpuName(r.Device) + " and "
+		}
+	}
+	return ""
+}
+
 // Plot draws results to a file whose extension is .png, .svg or .pdf: network
 // epochs per second against the size of the population where the results have
 // one, else a group of bars for each case.
@@ -87,10 +98,10 @@ func Picture(results []Result, theme Theme, format string) ([]byte, error) {
 	var err error
 	switch cases := caseNames(results); {
 	case results[0].Suite == "population":
-		p.Title.Text = fmt.Sprintf("Training populations, %s, %s", m, plural(m.Cores, "core"))
+		p.Title.Text = fmt.Sprintf("Training populations, %s%s, %s", gpuOf(results), m, plural(m.Cores, "core"))
 		err = throughput(p, theme, results)
 	default:
-		p.Title.Text = fmt.Sprintf("Time per epoch of MNIST, %s%s", commonStart(cases), m)
+		p.Title.Text = fmt.Sprintf("Time per epoch of MNIST, %s%s%s", commonStart(cases), gpuOf(results), m)
 		err = bars(p, theme, results)
 		width = vg.Points(math.Max(520, math.Min(900, float64(130*len(cases)))))
 	}
