@@ -259,7 +259,7 @@ var barriers = []mistake{
 	{file: "resident_block.cuh", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
 	{file: "resident_block.cuh", old: "warp_pixels<C>(notes, shared);\n    __syncthreads();", new: "warp_pixels<C>(notes, shared);\n    if (!PLANTED) __syncthreads();"},
 	{file: "resident_pixels.cuh", old: "__syncwarp(); // before keys", new: "if (!PLANTED) __syncwarp(); // before keys"},
-	{file: "resident_pixels.cuh", old: "notes.cursor = next;\n  }\n  __syncwarp();", new: "notes.cursor = next;\n  }\n  if (!PLANTED) __syncwarp();"},
+	{file: "resident_pixels.cuh", old: "__syncwarp(); // before the cursor", new: "if (!PLANTED) __syncwarp(); // before the cursor"},
 	{file: "resident_pixels.cuh", old: "block_meet<C>(); // the first two", new: "if (!PLANTED) block_meet<C>(); // the first two"},
 	{file: "resident_pixels.cuh", old: "block_meet<C>(); // all have", new: "if (!PLANTED) block_meet<C>(); // all have"},
 	{file: "resident_pixels.cuh", old: "warp_barrier_arrive(BARRIER_SUMS", new: "if (!PLANTED) warp_barrier_arrive(BARRIER_SUMS"},

@@ -4,8 +4,8 @@
 // every 16 units, each TILES x 16 of the pixels: their weights stay in the accumulators of mma.sync for the whole launch. The
 // last warps, a head for every 16 units, do the rest: they add up the partial sums of the first layer, run the other layers,
 // the loss and the way back, and publish the first layer's deltas. Two named barriers a batch order them (BARRIER_SUMS,
-// BARRIER_DELTAS); what the heads need not do, idle pixel warps do: warp 0 draws the examples two batches ahead, warp 1
-// computes the loss one batch late.
+// BARRIER_DELTAS); what the heads need not do, idle pixel warps do: warp 0 draws the examples three batches ahead, warp 1
+// computes the loss one batch late, warp 2 looks up two batches ahead what is known of the examples.
 //
 // Batches are taken in parts of ROWS examples, which the heads share. A head works on matrices of 32 x 16 or 16 x 32 in the
 // accumulators' layout: element [m][n][i] of lane 4g + t is its row 16m + g + 8(i / 2), column 8n + 2t + i % 2. That layout is
@@ -20,7 +20,7 @@
 #include "block.cuh"
 
 constexpr int ROWS = 32;
-constexpr int TILES = 7, GROUP_WARPS = 7, ORDER_WARP = 0, LOSS_WARP = 1;
+constexpr int TILES = 7, GROUP_WARPS = 7, ORDER_WARP = 0, LOSS_WARP = 1, LOOKUP_WARP = 2;
 constexpr int MAX_PIXELS = 16 * TILES * GROUP_WARPS;
 constexpr float PIXEL_SCALE = 64.0f / 255.0f;
 
@@ -74,19 +74,31 @@ struct Cursor {
   int32_t begin, end, from; // positions in the epoch: the batch's, the part's first
 };
 
+// thread_next is the cursor of the next part.
+__device__ inline Cursor thread_next(const Job &job, const Cursor &c) {
+  const int to = min(c.from + ROWS, c.end);
+  const bool last = to == c.end, ends = last && to == job.examples;
+  Cursor next = {c.step + last, c.epoch + ends, c.begin, c.end, to};
+  if (last) next.begin = next.from = ends ? 0 : to;
+  if (last) next.end = min(next.begin + job.batch, job.examples);
+  return next;
+}
+
 // Notes is the fixed beginning of a block's shared memory. Rings are as long as the warps that write and read them can be
-// apart: offsets are written two parts ahead and read by slow warps one ahead; labels and parts are read one part late, too.
+// apart: examples are written three parts ahead and read two ahead; offsets are written then and read by slow warps one ahead;
+// labels and parts are read one part late, too.
 struct Notes {
   Job job;
   Chain chain;
   Launch launch;
-  Cursor cursor;
+  Cursor ahead, cursor; // of the part to draw, of the one to look up
   int32_t parts;  // in the job
   int32_t row_bytes; // of an example
   int32_t taken;
   int32_t reached, diverged; // the result
   int32_t stop[2];
   uint32_t keys[ORDER_ROUNDS];
+  uint32_t example[2][ROWS];
   alignas(16) uint32_t offset[2][ROWS];
   alignas(16) Part part[4];
   int32_t label[4][ROWS];

@@ -10,7 +10,7 @@ template <class C> __device__ inline void block_begin(Notes &notes, unsigned cha
     const Job &job = notes.job = reinterpret_cast<const Job *>(notes.launch.jobs)[notes.taken];
     notes.chain = reinterpret_cast<const Chain *>(notes.launch.plans)[job.plan];
     const int per_epoch = (job.examples - 1) / job.batch + 1, epoch = job.step / per_epoch, begin = job.step % per_epoch * job.batch;
-    notes.cursor = {0, epoch, begin, min(begin + job.batch, job.examples), begin};
+    notes.ahead = notes.cursor = {0, epoch, begin, min(begin + job.batch, job.examples), begin};
     const int ends = (job.step + job.steps) / per_epoch - epoch; // epochs that end in the job, with a batch of their own size
     const int last = job.examples - (per_epoch - 1) * job.batch;
     notes.parts = (job.steps - ends) * ((job.batch + ROWS - 1) / ROWS) + ends * ((last + ROWS - 1) / ROWS);

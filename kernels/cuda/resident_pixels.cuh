@@ -75,14 +75,30 @@ template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigne
   thread_copy_commit();
 }
 
-// warp_order decides on the examples of the next part.
+// warp_order draws the examples of the next part. Its writes and warp_lookup's are seen by the next call after a barrier: there is
+// one in each.
 __device__ inline void warp_order(Notes &notes, int part) {
+  const Cursor c = notes.ahead;
+  const Job &job = notes.job;
+  const int lane = thread_opaque(thread_lane()); // what follows is computed here
+  if (part >= notes.parts) return;
+  const Cursor next = thread_next(job, c);
+  notes.example[part & 1][lane] = thread_order_at(notes.keys, job.examples, c.from + (c.from + lane < c.end ? lane : 0)); //@ trip=2
+  __syncwarp(); // before keys and cursor change
+  if (next.epoch != c.epoch && lane < ORDER_ROUNDS / 4)
+    thread_order_keys(notes.keys, job.order_seed, c.epoch + 1, lane); //@ cold
+  if (lane == 0) notes.ahead = next;
+}
+
+// warp_lookup finds where the images of the next part are, their labels, and the numbers of its step: the loads come first.
+__device__ inline void warp_lookup(Notes &notes, int part) {
   const Cursor c = notes.cursor;
   const Job &job = notes.job;
   const int lane = thread_opaque(thread_lane()); // what follows is computed here
   if (part >= notes.parts) return;
-  const int count = min(ROWS, c.end - c.from); //@ hot
-  const uint32_t example = thread_order_at(notes.keys, job.examples, c.from + (lane < count ? lane : 0));
+  const uint32_t example = notes.example[part & 1][lane];
+  Scalars now = (reinterpret_cast<const Scalars *>(notes.launch.scalars) + job.scalars)[c.step];
+  const int label = reinterpret_cast<const uint8_t *>(job.labels)[example];
   uint32_t row = example;
   if (job.shift) { // the image, moved, is in another copy of the data
     int down, right; //@ cold
@@ -90,23 +106,18 @@ __device__ inline void warp_order(Notes &notes, int part) {
     row += uint32_t(job.examples) * uint32_t((down + job.shift) * (2 * job.shift + 1) + right + job.shift); //@ cold
   }
   notes.offset[part & 1][lane] = row * uint32_t(notes.row_bytes);
-  notes.label[part & 3][lane] = reinterpret_cast<const uint8_t *>(job.labels)[example];
-  const bool last = c.from + count == c.end, ends = last && c.end == job.examples;
-  __syncwarp(); // before keys and cursor change
-  if (ends && lane < ORDER_ROUNDS / 4)
-    thread_order_keys(notes.keys, job.order_seed, c.epoch + 1, lane); //@ cold
+  const Cursor next = thread_next(job, c);
+  if (job.optimizer == OPTIMIZER_SGD) now.shrink = 1 - now.lr * job.decay;
+  if (job.optimizer == OPTIMIZER_ADAM)
+    now.root = 1 / now.root; //@ cold=sgd
+  const int flags = (c.from == c.begin ? FIRST : 0) | (c.from + ROWS >= c.end ? LAST : 0);
+  const Part found = {now, min(ROWS, c.end - c.from), notes.chain.scale / float(c.end - c.begin), flags, c.step};
+  notes.label[part & 3][lane] = label;
+  __syncwarp(); // before the cursor changes
   if (lane == 0) {
-    Scalars now = (reinterpret_cast<const Scalars *>(notes.launch.scalars) + job.scalars)[c.step];
-    if (job.optimizer == OPTIMIZER_SGD) now.shrink = 1 - now.lr * job.decay;
-    if (job.optimizer == OPTIMIZER_ADAM)
-      now.root = 1 / now.root; //@ cold=sgd
-    notes.part[part & 3] = {now, count, notes.chain.scale / float(c.end - c.begin), (c.from == c.begin ? FIRST : 0) | (last ? LAST : 0), c.step};
-    Cursor next = {c.step + last, c.epoch + ends, c.begin, c.end, c.from + count};
-    if (last) next.begin = next.from = ends ? 0 : c.end;
-    if (last) next.end = min(next.begin + job.batch, job.examples);
+    notes.part[part & 3] = found;
     notes.cursor = next;
   }
-  __syncwarp();
 }
 
 // thread_row_loss is an example's loss, from its outputs, COLUMNS at most, which are logits for the cross-entropy.
@@ -355,13 +366,16 @@ template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned cha
   float4 *sums = reinterpret_cast<float4 *>(shared + L::SUMS) + (4 * slice + 2 * group) * WARP + lane;
   const unsigned char *deltas = shared + L::LAYERS + L::DELTA + 2 * 16 * group;
   if (warp == ORDER_WARP) {
-    warp_order(notes, 0);
-    warp_order(notes, 1);
+    for (int part = 0; part < 2; part++) {
+      warp_order(notes, part);
+      warp_lookup(notes, part);
+    }
+    warp_order(notes, 2);
   }
   block_meet<C>(); // the first two parts are known
   warp_fetch<C>(notes, stage, 0);
   thread_copy_wait();
-  block_meet<C>(); // all have read the first offsets, which warp_order overwrites
+  block_meet<C>(); // all have read the first offsets, which warp_lookup overwrites
   warp_turn<C, false, true>(first, rows, rows, deltas, sums, Rates{}, 0);
   int side = 0, part = 0; // where the running part's bytes are
   while (true) { // registers are for weights: what can be read again is not kept
@@ -376,7 +390,9 @@ template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned cha
     if (more)
       warp_fetch<C>(notes, stage + other, part + 1); //@ hot region=fetch
     if (warp == ORDER_WARP)
-      warp_order(notes, part + 2); //@ only=order region=order
+      warp_order(notes, part + 3); //@ hot only=order region=order
+    if (warp == LOOKUP_WARP)
+      warp_lookup(notes, part + 2); //@ hot only=lookup region=lookup
     if (warp == LOSS_WARP && part)
       warp_loss<C>(notes, shared, part - 1); //@ only=loss region=loss
     thread_copy_wait();

@@ -23,8 +23,8 @@ def of(arch, sections, sources, kernel, optimizer, parts, blocks, groups):
     def role(*flags):
         return cycles.trace(instructions, set(flags))
 
-    pixels = [role("pixels", "order", optimizer), role("pixels", "loss", optimizer)]
-    pixels += [role("pixels", optimizer)] * (7 * groups - 2)
+    pixels = [role("pixels", "order", optimizer), role("pixels", "loss", optimizer), role("pixels", "lookup", optimizer)]
+    pixels += [role("pixels", optimizer)] * (7 * groups - 3)
     heads = [role("head", optimizer, "sigmoid")] * groups
     traces = pixels + heads if groups == 1 else heads + pixels  # by their numbers
     mean, least, most = cycles.measured(instructions, traces, blocks)
