@@ -58,21 +58,50 @@ template <class C> __device__ inline void warp_load_tile(unsigned (&to)[C::TERMS
       warp_load_transposed(to[t][m], tile + t * L::TILE + 2 * ((16 * m + lane % 8 + 8 * (lane / 16)) * L::TILE_ROW + column + 8 * (lane / 8 % 2)));
 }
 
+// warp_load_packed loads term j of a layer's packed weights, 16 columns of a, the k-th ones, by 16 of the product, the n-th ones.
+template <class C, bool BACK> __device__ inline void warp_load_packed(unsigned (&to)[4], const unsigned char *packed, int j, int k, int n) {
+  using L = Layout<C>;
+  const int lane = thread_lane(), row = BACK ? lane % 16 : lane % 8 + 8 * (lane / 16), column = BACK ? 8 * (lane / 16) : 8 * (lane / 8 % 2);
+  const unsigned char *from = packed + j * L::PACKED_TERM + 2 * (row * L::TILE_ROW + column);
+  if constexpr (BACK) warp_load_transposed(to, from + 2 * 16 * (k * L::TILE_ROW + n));
+  else warp_load_matrices(to, from + 2 * 16 * (n * L::TILE_ROW + k));
+}
+
+// Packed is the packed weights of 16 columns of a layer, for the way forward or back, where a layer has no more: they are loaded
+// before what the product waits for.
+template <class C> struct Packed {
+  unsigned term[C::TERMS][4];
+
+  template <bool BACK> __device__ void load(const unsigned char *packed) {
+    static_assert(C::GROUPS == 1, "another head packs weights, too");
+#pragma unroll
+    for (int j = C::TERMS - 1; j >= 0; j--) warp_load_packed<C, BACK>(term[j], packed, j, 0, 0);
+  }
+
+  // add adds a times the weights to z: see warp_product_columns.
+  __device__ void add(Matrix<C> &z, const Operand32<C> &a) const {
+#pragma unroll
+    for (int j = C::TERMS - 1; j >= 0; j--)
+#pragma unroll
+      for (int i = C::TERMS - 1 - j; i >= 0; i--)
+#pragma unroll
+        for (int m = 0; m < C::M; m++) {
+          warp_mma(z[m][0], a.term[i][m][0], term[j][0], term[j][1]);
+          warp_mma(z[m][1], a.term[i][m][0], term[j][2], term[j][3]);
+        }
+  }
+};
+
 // warp_product_columns adds a·b to 16 columns of z, the n-th ones, where b is a layer's packed weights, transposed for the way
 // forward and as they are for the way BACK; K times 16 columns of a are there. Terms whose product is below the rounding of
 // float32 are left out. Sums over different columns of a are independent until the end.
 template <class C, bool BACK, int K> __device__ inline void warp_product_columns(Matrix<C> &z, const Operand32<C> &a, const unsigned char *packed, int n) {
-  using L = Layout<C>;
-  const int lane = thread_lane(), row = BACK ? lane % 16 : lane % 8 + 8 * (lane / 16), column = BACK ? 8 * (lane / 16) : 8 * (lane / 8 % 2);
-  const unsigned char *from = packed + 2 * (row * L::TILE_ROW + column);
   float more[K][C::M][2][4] = {};
 #pragma unroll
   for (int j = C::TERMS - 1; j >= 0; j--) {
     unsigned b[K][4];
 #pragma unroll
-    for (int k = 0; k < K; k++)
-      if constexpr (BACK) warp_load_transposed(b[k], from + j * L::PACKED_TERM + 2 * 16 * (k * L::TILE_ROW + n));
-      else warp_load_matrices(b[k], from + j * L::PACKED_TERM + 2 * 16 * (n * L::TILE_ROW + k));
+    for (int k = 0; k < K; k++) warp_load_packed<C, BACK>(b[k], packed, j, k, n);
 #pragma unroll
     for (int i = C::TERMS - 1 - j; i >= 0; i--)
 #pragma unroll
@@ -94,10 +123,9 @@ template <class C, bool BACK, int K> __device__ inline void warp_product_columns
 }
 
 // warp_forward adds a layer's inputs times its weights to z, warp_back its deltas times them, for as many columns as there are.
+// Where a layer has 16 units, Packed is used.
 template <class C> __device__ inline void warp_forward(Matrix<C> &z, const Operand32<C> &a, const unsigned char *packed, const Layer &layer) {
-  if constexpr (C::GROUPS == 1) {
-    warp_product_columns<C, false, 1>(z, a, packed, 0);
-  } else if (layer.in > 16) {
+  if (layer.in > 16) {
     warp_product_columns<C, false, 2>(z, a, packed, 0); //@ hot
     if (layer.out > 16)
       warp_product_columns<C, false, 2>(z, a, packed, 1); //@ cold
@@ -109,9 +137,7 @@ template <class C> __device__ inline void warp_forward(Matrix<C> &z, const Opera
 }
 
 template <class C> __device__ inline void warp_back(Matrix<C> &z, const Operand32<C> &a, const unsigned char *packed, const Layer &layer) {
-  if constexpr (C::GROUPS == 1) {
-    warp_product_columns<C, true, 1>(z, a, packed, 0);
-  } else if (layer.out > 16) {
+  if (layer.out > 16) {
     warp_product_columns<C, true, 2>(z, a, packed, 0); //@ cold
     if (layer.in > 16)
       warp_product_columns<C, true, 2>(z, a, packed, 1); //@ cold
@@ -141,10 +167,10 @@ template <class C> __device__ inline void warp_pack(unsigned char *packed, int r
 }
 
 // thread_spread begins sums with biases, a float4 for every 16 columns.
-template <class C> __device__ inline void thread_spread(Matrix<C> &z, const float4 *bias) {
+template <class C> __device__ inline void thread_spread(Matrix<C> &z, const float4 (&bias)[C::GROUPS]) {
 #pragma unroll
   for (int k = 0; k < C::GROUPS; k++) {
-    const float4 v = bias[k * WARP];
+    const float4 v = bias[k];
     const float b[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
     for (int m = 0; m < C::M; m++)
@@ -177,12 +203,11 @@ template <class C> __device__ inline void warp_activate(int activation, Matrix<C
 
 // warp_loss_deltas replaces the last layer's z by its deltas, and leaves the outputs for warp_loss. A row of a matrix is in four
 // lanes; label and share are of the lane's rows, the share 0 of rows that are no examples. There are 8N outputs at most.
-template <class C, int N> __device__ inline void warp_loss_deltas(const Chain &chain, Matrix<C> &z, const int (&label)[2 * C::M], const float (&share)[2 * C::M], float *outputs) {
+template <class C, int N> __device__ inline void warp_loss_deltas(const Chain &chain, bool quadratic, Matrix<C> &z, const int (&label)[2 * C::M], const float (&share)[2 * C::M], float *outputs) {
   constexpr int R = 2 * C::M;
   const int t = thread_lane() % 4;
   Matrix<C> slope;
   EACH_ELEMENT if (n >= N) z[m][n][i] = 0; // where there are no outputs
-  const bool quadratic = chain.loss == LOSS_QUADRATIC;
   if (quadratic)
     warp_activate<C>(chain.layers[chain.depth - 1].activation, z, slope); //@ cold
 #pragma unroll
@@ -375,6 +400,9 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
   }
   const float first_scale = C::ADDS ? -PIXEL_SCALE * notes.part[part & 3].now.lr : PIXEL_SCALE;
 
+  const bool quadratic = chain.loss == LOSS_QUADRATIC;
+  int activation = chain.layers[0].activation, out = chain.layers[0].out; // of the layer that comes next
+
   warp_barrier_sync(BARRIER_SUMS, C::THREADS); //@ step only=head region=sum
   Matrix<C> z, slope;
   const float4 *sums = head.sums();
@@ -404,10 +432,17 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
   Operand32<C> a;
 #pragma unroll 1
   for (int l = 0; l < top; l++) {
-    const Layer &layer = chain.layers[l];
-    warp_activate<C>(layer.activation, z, slope); //@ region=activation trip=2
-    if (layer.out < C::UNITS)                     // f(0) of units that there are not
-      EACH_ELEMENT if (8 * n + 2 * (lane % 4) + i % 2 >= layer.out) z[m][n][i] = 0; //@ cold
+    const int now = activation, units = out;
+    activation = chain.layers[l + 1].activation, out = chain.layers[l + 1].out;
+    float4 bias[C::GROUPS];
+    Packed<C> weights;
+    if constexpr (C::GROUPS == 1) {
+      bias[0] = *head.bias(l + 1);
+      weights.template load<false>(head.packed(l + 1));
+    }
+    warp_activate<C>(now, z, slope); //@ region=activation trip=2
+    if (units < C::UNITS)            // f(0) of units that there are not
+      EACH_ELEMENT if (8 * n + 2 * (lane % 4) + i % 2 >= units) z[m][n][i] = 0; //@ cold
     float4 *slopes = head.slopes(l);
 #pragma unroll
     for (int m = 0; m < C::M; m++)
@@ -415,22 +450,33 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
       for (int n = 0; n < C::N; n++) slopes[(C::N * m + n) * WARP] = float4{slope[m][n][0], slope[m][n][1], slope[m][n][2], slope[m][n][3]};
     thread_operand<C>(a, z);
     warp_store_operand<C>(head.layer(l) + L::OUTPUT, a);
-    thread_spread<C>(z, head.bias(l + 1));               //@ region=forward
-    warp_forward<C>(z, a, head.packed(l + 1), chain.layers[l + 1]); //@ region=forward trip=2
+    if constexpr (C::GROUPS > 1)
+#pragma unroll
+      for (int k = 0; k < C::GROUPS; k++) bias[k] = head.bias(l + 1)[k * WARP];
+    thread_spread<C>(z, bias); //@ region=forward
+    if constexpr (C::GROUPS == 1) weights.add(z, a); //@ region=forward trip=2
+    else warp_forward<C>(z, a, head.packed(l + 1), chain.layers[l + 1]); //@ region=forward trip=2
   }
+  Packed<C> weights;
+  if constexpr (C::GROUPS == 1) weights.template load<true>(head.packed(max(top, 1)));
   float *outputs = reinterpret_cast<float *>(head.shared + L::LOGITS) + ((part & 1) * ROWS + row0) * L::LOGITS_ROW + 2 * (lane % 4);
   if constexpr (C::GROUPS == 1)
-    warp_loss_deltas<C, 2>(chain, z, label, share, outputs); //@ region=loss
+    warp_loss_deltas<C, 2>(chain, quadratic, z, label, share, outputs); //@ region=loss
   else if (chain.layers[top].out > 16)
-    warp_loss_deltas<C, C::N>(chain, z, label, share, outputs); //@ cold
+    warp_loss_deltas<C, C::N>(chain, quadratic, z, label, share, outputs); //@ cold
   else
-    warp_loss_deltas<C, 2>(chain, z, label, share, outputs); //@ region=loss hot
+    warp_loss_deltas<C, 2>(chain, quadratic, z, label, share, outputs); //@ region=loss hot
 #pragma unroll 1
   for (int l = top; l > 0; l--) {
     thread_operand<C>(a, z);
     warp_store_operand<C>(head.layer(l) + L::DELTA, a);
     EACH_ELEMENT z[m][n][i] = 0;
-    warp_back<C>(z, a, head.packed(l), chain.layers[l]); //@ region=back trip=2
+    if constexpr (C::GROUPS == 1) {
+      weights.add(z, a); //@ region=back trip=2
+      weights.template load<true>(head.packed(max(l - 1, 1)));
+    } else {
+      warp_back<C>(z, a, head.packed(l), chain.layers[l]); //@ region=back trip=2
+    }
     const float4 *slopes = head.slopes(l - 1);
 #pragma unroll
     for (int m = 0; m < C::M; m++)
