@@ -458,7 +458,7 @@ template <class C> __device__ inline void warp_part(const HeadState<C> &head, co
     else warp_forward<C>(z, a, head.packed(l + 1), chain.layers[l + 1]); //@ region=forward trip=2
   }
   Packed<C> weights;
-  if constexpr (C::GROUPS == 1) weights.template load<true>(head.packed(max(top, 1)));
+  if constexpr (C::GROUPS == 1) weights.template load<true>(top ? head.packed(top) : head.layer(0)); // one layer needs none
   float *outputs = reinterpret_cast<float *>(head.shared + L::LOGITS) + ((part & 1) * ROWS + row0) * L::LOGITS_ROW + 2 * (lane % 4);
   if constexpr (C::GROUPS == 1)
     warp_loss_deltas<C, 2>(chain, quadratic, z, label, share, outputs); //@ region=loss

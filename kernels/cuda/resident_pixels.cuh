@@ -251,8 +251,9 @@ __device__ inline void warp_apply(First<C> &first, int k, const unsigned (&delta
   }
 }
 
-// warp_turn updates the weights with this part's pixels (UPDATE) and computes the next part's sums (FORWARD), tile by tile: two
-// independent streams fill each other's gaps, and there is no branch in them. Tiles beyond the input are zero.
+// warp_turn updates the weights with this part's pixels (UPDATE) and computes the next part's sums (FORWARD), tile by tile, sums
+// one tile behind: two independent streams fill each other's gaps, and there is no branch in them. Tiles beyond the input are
+// zero.
 //
 //   now, next  the lane's row of the parts' bytes, at the warp's pixels
 //   deltas     of the warp's units: matrices of bf16, TERMS of them
@@ -261,6 +262,7 @@ template <class C, bool UPDATE, bool FORWARD>
 __device__ inline void warp_turn(First<C> &first, const unsigned char *now, const unsigned char *next, const unsigned char *deltas, float4 *sums, const Rates &rates, int flags) {
   using L = Layout<C>;
   unsigned delta[C::TERMS][2][4], bytes[4], ahead[4];
+  constexpr int BEHIND = UPDATE && FORWARD ? 1 : 0;
   float z[2][2][4] = {};
   if constexpr (UPDATE) {
     warp_load_transposed(bytes, now);
@@ -273,9 +275,10 @@ __device__ inline void warp_turn(First<C> &first, const unsigned char *now, cons
   }
   if constexpr (FORWARD) warp_load_matrices(ahead, next);
 #pragma unroll
-  for (int k = 0; k < TILES; k++) {
+  for (int step = 0; step < TILES + BEHIND; step++) {
     unsigned bytes_after[4], ahead_after[4];
-    if constexpr (UPDATE) {
+    if (UPDATE && step < TILES) {
+      const int k = step;
       if (k + 1 < TILES) warp_load_transposed(bytes_after, now + 16 * (k + 1));
       unsigned pixels[2][4];
 #pragma unroll
@@ -285,7 +288,8 @@ __device__ inline void warp_turn(First<C> &first, const unsigned char *now, cons
       }
       warp_apply<C>(first, k, delta, pixels, rates, flags);
     }
-    if constexpr (FORWARD) {
+    if (FORWARD && step >= BEHIND) {
+      const int k = step - BEHIND;
       if (k + 1 < TILES) warp_load_matrices(ahead_after, next + 16 * (k + 1));
       unsigned a[2][4], w[2][2][C::TERMS]; // w: units 0-7 or 8-15, half
 #pragma unroll
@@ -306,8 +310,8 @@ __device__ inline void warp_turn(First<C> &first, const unsigned char *now, cons
     }
 #pragma unroll
     for (int r = 0; r < 4; r++) {
-      if constexpr (UPDATE) bytes[r] = bytes_after[r];
-      if constexpr (FORWARD) ahead[r] = ahead_after[r];
+      if (UPDATE && step + 1 < TILES) bytes[r] = bytes_after[r];
+      if (FORWARD && step >= BEHIND && step + 1 < TILES + BEHIND) ahead[r] = ahead_after[r];
     }
   }
   if constexpr (FORWARD)
