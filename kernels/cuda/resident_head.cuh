@@ -187,8 +187,9 @@ template <class C, int ACTIVATION> __device__ inline void warp_activate_all(Matr
 }
 
 template <class C> __device__ inline void warp_activate(int activation, Matrix<C> &z, Matrix<C> &slope) {
+  if (activation == ACT_SIGMOID) // is found first
+    return warp_activate_all<C, ACT_SIGMOID>(z, slope); //@ hot cold=relu
   switch (activation) {
-  case ACT_SIGMOID: return warp_activate_all<C, ACT_SIGMOID>(z, slope); //@ hot cold=relu
   case ACT_TANH: return warp_activate_all<C, ACT_TANH>(z, slope); //@ cold
   case ACT_RELU: return warp_activate_all<C, ACT_RELU>(z, slope); //@ hot cold=sigmoid
   case ACT_RECTIFY: return warp_activate_all<C, ACT_RECTIFY>(z, slope); //@ cold
@@ -349,7 +350,7 @@ __device__ inline void warp_update_weights(const HeadState<C> &head, int l, int 
 
 // warp_update updates what is the head's of a layer: the biases of 16 units with the sums of their deltas, which are a product
 // with ones, and their weights.
-template <class C> __device__ inline void warp_update(const HeadState<C> &head, const Chain &chain, int l, const Rates &rates, int flags) {
+template <class C> __device__ inline void warp_update(const HeadState<C> &head, const Chain &chain, int l, int top, const Rates &rates, int flags) {
   using L = Layout<C>;
   Kept<C> bias, weights[2];
   bias.load(head.bias(l) + thread_head<C>() * WARP, C::GROUPS * WARP);
@@ -376,7 +377,7 @@ template <class C> __device__ inline void warp_update(const HeadState<C> &head, 
   Rates bias_rates = rates;
   if (C::ADDS && l == 0) bias_rates.lr = 1;
   if (bias.template step<true>(float4{b[0][0] * scale, b[0][1] * scale, b[1][0] * scale, b[1][1] * scale}, bias_rates, flags))
-    bias.at[0] = l == chain.depth - 1 ? thread_mask_outputs<C>(chain.layers[l], bias.w) : bias.w;
+    bias.at[0] = l == top ? thread_mask_outputs<C>(chain.layers[l], bias.w) : bias.w;
   if (l == 0) return;
   warp_update_weights<C>(head, l, 0, weights, delta, below, rates, flags); //@ hot
   if (C::GROUPS > 1 && chain.layers[l].in > 16) {
@@ -537,7 +538,7 @@ template <class C> __device__ inline void warp_head(Notes &notes, unsigned char 
   warp_state<C, false>(head, notes);
   block_meet<C>(); // the first two parts are known
   block_meet<C>();
-  const int parts = notes.parts;
+  const int parts = notes.parts, depth = notes.chain.depth;
   for (int part = 0; part < parts; part++) {
     warp_part<C>(head, notes, part);
     if (notes.stop[part & 1])
@@ -546,9 +547,9 @@ template <class C> __device__ inline void warp_head(Notes &notes, unsigned char 
     const Rates rates = thread_rates<C>(notes, p);
     const int flags = C::PARTS ? p.flags : FIRST | LAST;
 #pragma unroll 1
-    for (int l = 0; l < notes.chain.depth; l++)
+    for (int l = 0; l < depth; l++)
       if (C::GROUPS == 1 || 16 * thread_head<C>() < notes.chain.layers[l].out)
-        warp_update<C>(head, notes.chain, l, rates, flags); //@ region=update
+        warp_update<C>(head, notes.chain, l, depth - 1, rates, flags); //@ region=update
   }
   warp_state<C, true>(head, notes);
 }
