@@ -57,9 +57,9 @@ template <class C> __device__ inline void warp_save_first(const FirstLayer &w, c
 
 // warp_fetch begins to copy a part's bytes: 28 lanes take seven 16-byte pieces of four rows at a time. A lane's rows, eight
 // or, where groups share them, four, are neighbours, so that four offsets are a load.
-template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigned char *stage, int part) {
+template <class C> __device__ inline void warp_fetch(const Notes &notes, unsigned char *stage, int part, int slice, int group) {
   constexpr int COUNT = 8 / C::GROUPS;
-  const int lane = thread_lane(), piece = thread_slice<C>() * TILES + lane % TILES, row = COUNT * (4 * thread_group<C>() + lane / TILES);
+  const int lane = thread_lane(), piece = slice * TILES + lane % TILES, row = COUNT * (4 * group + lane / TILES);
   if (lane < 4 * TILES && 16 * piece < notes.row_bytes) {
     const uint4 *offsets = reinterpret_cast<const uint4 *>(notes.offset[part & 1] + row);
     unsigned char *to = stage + row * Layout<C>::ROW + 16 * piece;
@@ -359,7 +359,7 @@ template <class C> __device__ inline float4 *thread_far(const Notes &notes) {
 // warp_pixels is what a pixel warp does for a job.
 template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned char *shared) {
   using L = Layout<C>;
-  const int warp = thread_pixel_warp<C>(), lane = thread_lane(), slice = thread_slice<C>(), group = thread_group<C>();
+  const int warp = thread_uniform(thread_pixel_warp<C>()), lane = thread_lane(), slice = warp % GROUP_WARPS, group = warp / GROUP_WARPS;
   First<C> first;
   if constexpr (C::FAR) first.far = thread_far<C>(notes);
   if constexpr (!C::FAR) first.gradient = reinterpret_cast<float4 *>(shared + L::GRADIENT) + warp * TILES * 2 * WARP + lane;
@@ -377,7 +377,7 @@ template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned cha
     warp_order(notes, 2);
   }
   block_meet<C>(); // the first two parts are known
-  warp_fetch<C>(notes, stage, 0);
+  warp_fetch<C>(notes, stage, 0, slice, group);
   thread_copy_wait();
   block_meet<C>(); // all have read the first offsets, which warp_lookup overwrites
   warp_turn<C, false, true>(first, rows, rows, deltas, sums, Rates{}, 0);
@@ -392,7 +392,7 @@ template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned cha
       warp_barrier_sync(BARRIER_SUMS, C::THREADS); //@ step only=pixels region=wait
     }
     if (more)
-      warp_fetch<C>(notes, stage + other, part + 1); //@ hot region=fetch
+      warp_fetch<C>(notes, stage + other, part + 1, slice, group); //@ hot region=fetch
     if (warp == ORDER_WARP)
       warp_order(notes, part + 3); //@ hot only=order region=order
     if (warp == LOOKUP_WARP)
