@@ -276,21 +276,22 @@ __device__ inline void warp_turn(First<C> &first, const unsigned char *now, cons
   if constexpr (FORWARD) warp_load_matrices(ahead, next);
 #pragma unroll
   for (int step = 0; step < TILES + BEHIND; step++) {
+    const int k = step - BEHIND; // of the sums
+    const bool update = UPDATE && step < TILES, forward = FORWARD && k >= 0;
     unsigned bytes_after[4], ahead_after[4];
-    if (UPDATE && step < TILES) {
-      const int k = step;
-      if (k + 1 < TILES) warp_load_transposed(bytes_after, now + 16 * (k + 1));
+    if (update && step + 1 < TILES) warp_load_transposed(bytes_after, now + 16 * (step + 1));
+    if (forward && k + 1 < TILES) warp_load_matrices(ahead_after, next + 16 * (k + 1));
+    if constexpr (BEHIND > 0) __syncwarp(); // else the assembler loads them when they are needed
+    if (update) {
       unsigned pixels[2][4];
 #pragma unroll
       for (int r = 0; r < 4; r++) {
         pixels[0][r] = thread_even_bytes(bytes[r]);
         pixels[1][r] = thread_odd_bytes(bytes[r]);
       }
-      warp_apply<C>(first, k, delta, pixels, rates, flags);
+      warp_apply<C>(first, step, delta, pixels, rates, flags);
     }
-    if (FORWARD && step >= BEHIND) {
-      const int k = step - BEHIND;
-      if (k + 1 < TILES) warp_load_matrices(ahead_after, next + 16 * (k + 1));
+    if (forward) {
       unsigned a[2][4], w[2][2][C::TERMS]; // w: units 0-7 or 8-15, half
 #pragma unroll
       for (int r = 0; r < 4; r++) {
@@ -310,8 +311,8 @@ __device__ inline void warp_turn(First<C> &first, const unsigned char *now, cons
     }
 #pragma unroll
     for (int r = 0; r < 4; r++) {
-      if (UPDATE && step + 1 < TILES) bytes[r] = bytes_after[r];
-      if (FORWARD && step >= BEHIND && step + 1 < TILES + BEHIND) ahead[r] = ahead_after[r];
+      if (update && step + 1 < TILES) bytes[r] = bytes_after[r];
+      if (forward && k + 1 < TILES) ahead[r] = ahead_after[r];
     }
   }
   if constexpr (FORWARD)
@@ -383,7 +384,6 @@ template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned cha
   warp_turn<C, false, true>(first, rows, rows, deltas, sums, Rates{}, 0);
   int side = 0, part = 0; // where the running part's bytes are
   while (true) { // registers are for weights: what can be read again is not kept
-    const bool more = part + 1 < notes.parts;
     const int other = L::STAGE - side;
     if constexpr (C::GROUPS == 1) {
       warp_barrier_arrive(BARRIER_SUMS, C::THREADS); //@ step only=pixels region=wait
@@ -391,6 +391,7 @@ template <class C> __device__ inline void warp_pixels(Notes &notes, unsigned cha
     } else {
       warp_barrier_sync(BARRIER_SUMS, C::THREADS); //@ step only=pixels region=wait
     }
+    const bool more = part + 1 < notes.parts;
     if (more)
       warp_fetch<C>(notes, stage + other, part + 1, slice, group); //@ hot region=fetch
     if (warp == ORDER_WARP)
