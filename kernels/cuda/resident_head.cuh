@@ -324,10 +324,12 @@ template <class C> __device__ inline float4 thread_mask_outputs(const Layer &lay
                 column + 8 < layer.out ? bias.z : none, column + 9 < layer.out ? bias.w : none};
 }
 
-// warp_update_weights updates the weights between the head's 16 units of a layer and 16 below, and packs them.
-template <class C>
-__device__ inline void warp_update_weights(const HeadState<C> &head, int l, int tile, Kept<C> (&weights)[2], const unsigned (&delta)[C::TERMS][2][4], const unsigned (&below)[C::TERMS][2][4], const Rates &rates, int flags) {
-  float w[2][4] = {};
+// warp_gradient is the gradient of the weights between the head's 16 units of a layer and 16 below.
+template <class C> __device__ inline void warp_gradient(float (&w)[2][4], const unsigned (&delta)[C::TERMS][2][4], const unsigned (&below)[C::TERMS][2][4]) {
+#pragma unroll
+  for (int h = 0; h < 2; h++)
+#pragma unroll
+    for (int i = 0; i < 4; i++) w[h][i] = 0;
 #pragma unroll
   for (int j = C::TERMS - 1; j >= 0; j--)
 #pragma unroll
@@ -337,6 +339,10 @@ __device__ inline void warp_update_weights(const HeadState<C> &head, int l, int 
         warp_mma(w[0], delta[i][m], below[j][m][0], below[j][m][2]);
         warp_mma(w[1], delta[i][m], below[j][m][1], below[j][m][3]);
       }
+}
+
+// warp_update_weights updates these weights with their gradient w, and packs them.
+template <class C> __device__ inline void warp_update_weights(const HeadState<C> &head, int l, int tile, Kept<C> (&weights)[2], float (&w)[2][4], const Rates &rates, int flags) {
   bool changed = false;
 #pragma unroll
   for (int h = 0; h < 2; h++) {
@@ -350,19 +356,22 @@ __device__ inline void warp_update_weights(const HeadState<C> &head, int l, int 
 
 // warp_update updates what is the head's of a layer: the biases of 16 units with the sums of their deltas, which are a product
 // with ones, and their weights.
-template <class C> __device__ inline void warp_update(const HeadState<C> &head, const Chain &chain, int l, int top, const Rates &rates, int flags) {
+template <class C, bool BOTTOM> __device__ inline void warp_update(const HeadState<C> &head, const Chain &chain, int l, int top, const Rates &rates, int flags) {
   using L = Layout<C>;
   Kept<C> bias, weights[2];
   bias.load(head.bias(l) + thread_head<C>() * WARP, C::GROUPS * WARP);
   unsigned delta[C::TERMS][2][4], below[C::TERMS][2][4];
-  warp_load_tile<C>(delta, head.layer(l) + L::DELTA, 16 * thread_head<C>()); //@ trip=3
+  warp_load_tile<C>(delta, head.layer(l) + L::DELTA, 16 * thread_head<C>()); 
   const auto load = [&](int tile) {
 #pragma unroll
     for (int h = 0; h < 2; h++) weights[h].load(head.weights(l, tile) + h * WARP, head.WEIGHTS_STRIDE);
     warp_load_tile<C>(below, head.layer(l - 1) + L::OUTPUT, 16 * tile);
   };
-  if (l)
-    load(0); //@ hot
+  float w[2][4];
+  if constexpr (!BOTTOM) {
+    load(0);
+    warp_gradient<C>(w, delta, below);
+  }
   const unsigned one = 0x3f803f80u, ones[4] = {one, one, one, one};
   float b[2][4] = {};
 #pragma unroll
@@ -373,16 +382,17 @@ template <class C> __device__ inline void warp_update(const HeadState<C> &head, 
       warp_mma(b[1], ones, delta[t][m][1], delta[t][m][3]);
     }
   // The first layer's deltas are scaled for products with pixels, and carry the step size if they are added.
-  const float scale = l ? 1.0f : C::ADDS ? -1 / PIXEL_SCALE : 1 / PIXEL_SCALE;
+  const float scale = !BOTTOM ? 1.0f : C::ADDS ? -1 / PIXEL_SCALE : 1 / PIXEL_SCALE;
   Rates bias_rates = rates;
-  if (C::ADDS && l == 0) bias_rates.lr = 1;
+  if (C::ADDS && BOTTOM) bias_rates.lr = 1;
   if (bias.template step<true>(float4{b[0][0] * scale, b[0][1] * scale, b[1][0] * scale, b[1][1] * scale}, bias_rates, flags))
     bias.at[0] = l == top ? thread_mask_outputs<C>(chain.layers[l], bias.w) : bias.w;
-  if (l == 0) return;
-  warp_update_weights<C>(head, l, 0, weights, delta, below, rates, flags); //@ hot
+  if constexpr (BOTTOM) return;
+  warp_update_weights<C>(head, l, 0, weights, w, rates, flags);
   if (C::GROUPS > 1 && chain.layers[l].in > 16) {
-    load(1);                                                                 //@ cold
-    warp_update_weights<C>(head, l, 1, weights, delta, below, rates, flags); //@ cold
+    load(1);                                                      //@ cold
+    warp_gradient<C>(w, delta, below);                            //@ cold
+    warp_update_weights<C>(head, l, 1, weights, w, rates, flags); //@ cold
   }
 }
 
@@ -546,10 +556,12 @@ template <class C> __device__ inline void warp_head(Notes &notes, unsigned char 
     const Part &p = notes.part[part & 3];
     const Rates rates = thread_rates<C>(notes, p);
     const int flags = C::PARTS ? p.flags : FIRST | LAST;
+    if (C::GROUPS == 1 || 16 * thread_head<C>() < notes.chain.layers[0].out)
+      warp_update<C, true>(head, notes.chain, 0, depth - 1, rates, flags); //@ region=update
 #pragma unroll 1
-    for (int l = 0; l < depth; l++)
+    for (int l = 1; l < depth; l++)
       if (C::GROUPS == 1 || 16 * thread_head<C>() < notes.chain.layers[l].out)
-        warp_update<C>(head, notes.chain, l, depth - 1, rates, flags); //@ region=update
+        warp_update<C, false>(head, notes.chain, l, depth - 1, rates, flags); //@ region=update trip=2
   }
   warp_state<C, true>(head, notes);
 }
