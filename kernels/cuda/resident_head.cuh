@@ -67,8 +67,8 @@ template <class C, bool BACK> __device__ inline void warp_load_packed(unsigned (
   else warp_load_matrices(to, from + 2 * 16 * (n * L::TILE_ROW + k));
 }
 
-// Packed is the packed weights of 16 columns of a layer, for the way forward or back, where a layer has no more: they are loaded
-// before what the product waits for.
+// Packed is a layer's packed weights, 16 x 16, for the way forward or back, where a layer has no more. They are loaded before the
+// numbers are there that they are multiplied with.
 template <class C> struct Packed {
   unsigned term[C::TERMS][4];
 
@@ -123,7 +123,7 @@ template <class C, bool BACK, int K> __device__ inline void warp_product_columns
 }
 
 // warp_forward adds a layer's inputs times its weights to z, warp_back its deltas times them, for as many columns as there are.
-// Where a layer has 16 units, Packed is used.
+// Where no layer has more than 16 units, Packed is used.
 template <class C> __device__ inline void warp_forward(Matrix<C> &z, const Operand32<C> &a, const unsigned char *packed, const Layer &layer) {
   if (layer.in > 16) {
     warp_product_columns<C, false, 2>(z, a, packed, 0); //@ hot
@@ -355,13 +355,14 @@ template <class C> __device__ inline void warp_update_weights(const HeadState<C>
 }
 
 // warp_update updates what is the head's of a layer: the biases of 16 units with the sums of their deltas, which are a product
-// with ones, and their weights.
+// with ones, and their weights. BOTTOM: of the first layer, whose weights are the pixel warps'. There is no branch between
+// products: where one ends, the assembler waits for them.
 template <class C, bool BOTTOM> __device__ inline void warp_update(const HeadState<C> &head, const Chain &chain, int l, int top, const Rates &rates, int flags) {
   using L = Layout<C>;
   Kept<C> bias, weights[2];
   bias.load(head.bias(l) + thread_head<C>() * WARP, C::GROUPS * WARP);
   unsigned delta[C::TERMS][2][4], below[C::TERMS][2][4];
-  warp_load_tile<C>(delta, head.layer(l) + L::DELTA, 16 * thread_head<C>()); 
+  warp_load_tile<C>(delta, head.layer(l) + L::DELTA, 16 * thread_head<C>());
   const auto load = [&](int tile) {
 #pragma unroll
     for (int h = 0; h < 2; h++) weights[h].load(head.weights(l, tile) + h * WARP, head.WEIGHTS_STRIDE);

@@ -92,7 +92,8 @@ __device__ inline int thread_opaque(int v) {
   return v;
 }
 
-// thread_uniform is v, which is the same in all lanes of a warp: the compiler sees that it is, and that it cannot find it again.
+// thread_uniform is v, which is the same in all lanes of a warp: the compiler sees that it is, so that v and what depends on it
+// take no lane's registers.
 __device__ inline int thread_uniform(int v) { return __shfl_sync(~0u, v, 0); }
 
 __device__ inline float thread_tanh_fast(float x) { // absolute error 2^-11

@@ -93,6 +93,7 @@ inline unsigned thread_multiply_pairs(unsigned a, unsigned b) {
 inline float4 thread_load_far(const float4 *from) { return *from; }
 inline void thread_store_far(float4 *to, float4 v) { *to = v; }
 inline int thread_opaque(int v) { return v; }
+inline int thread_uniform(int v) { return v; }
 inline float thread_tanh_fast(float x) { return tanhf(x); }
 inline float thread_reciprocal(float x) { return 1 / x; }
 inline float thread_exp2(float x) { return exp2f(x); }
