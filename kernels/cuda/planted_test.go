@@ -139,7 +139,7 @@ var mistakes = []mistake{
 	{"evaluate.go", "chunk: v.EvaluationBatch(evaluationChunk)", "chunk: either(PLANTED, evaluationChunk, v.EvaluationBatch(evaluationChunk))",
 		"TestTensors", "evaluation"},
 	// In the resident kernels.
-	{"resident_head.cuh", "if (layer.out < C::UNITS)", "if (layer.out < C::UNITS && !PLANTED)",
+	{"resident_head.cuh", "if (units < C::UNITS)", "if (units < C::UNITS && !PLANTED)",
 		"TestResidentShapes", "loss of epoch"},
 	{"resident_head.cuh", "share[r] = row < notes.part", "share[r] = PLANTED || row < notes.part",
 		"TestResidentConformance/Gradients", "gradient of"},
