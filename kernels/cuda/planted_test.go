@@ -136,7 +136,7 @@ var mistakes = []mistake{
 		"TestTensors", "batch"},
 	{"launch.go", "OrderSeed: n.OrderSeed, Seed: n.Seed,", "OrderSeed: n.OrderSeed, Seed: either(PLANTED, 0, n.Seed),",
 		"TestRandom", "element"},
-	{"evaluate.go", "chunk: v.EvaluationBatch(evaluationChunk)", "chunk: either(PLANTED, evaluationChunk, v.EvaluationBatch(evaluationChunk))",
+	{"evaluate.go", "chunk: chunkOf(v)", "chunk: either(PLANTED, evaluationChunk, chunkOf(v))",
 		"TestTensors", "evaluation"},
 	// In the resident kernels.
 	{"resident_head.cuh", "if (layer.out < C::UNITS)", "if (layer.out < C::UNITS && !PLANTED)",

@@ -221,6 +221,19 @@ func TestSpreadChoice(t *testing.T) {
 	}
 }
 
+// No job of an evaluation is expected to keep a block for half a second either.
+func TestChunkOfLarge(t *testing.T) {
+	for _, c := range []struct {
+		widths []int
+		want   int
+	}{{[]int{784, 2500, 2000, 1500, 1000, 500, 10}, 64}, {[]int{784, 16000, 16000, 10}, 8}} {
+		p := chain(t, ir.Sigmoid, graph.CrossEntropy, c.widths...)
+		if got := chunkOf(&kernels.Variant{Source: p, Batch: 32}); got != c.want || genericAlone*float64(got)*float64(p.ForwardFLOPs()) > ModelledClock/2 {
+			t.Errorf("%v: %d examples, want %d", c.widths, got, c.want)
+		}
+	}
+}
+
 // What the host reckons with is what the kernels' sources say.
 func TestPhases(t *testing.T) {
 	want := fmt.Sprintf("PHASE_BATCH = %d, PHASE_OPERATION, PHASE_UPDATE, PHASE_END }", batchPhase)
