@@ -303,10 +303,10 @@ var streamBarriers = []mistake{
 	{file: "stream_spread.cu", old: "__syncthreads(); // layers", new: "if (!PLANTED) __syncthreads(); // layers"},
 	// And what is between the launches of a network that is spread.
 	{file: "stream_spread.cu", old: "case STREAM_IN: block_state<C, false>(s); break;", new: "case STREAM_IN: block_state<C, false>(s); if (!PLANTED) break; [[fallthrough]];"},
-	{file: "stream_spread.cu", old: "rates, flags);\n    break;\n  case STREAM_FORWARD", new: "rates, flags);\n    if (!PLANTED) break; number = 1; [[fallthrough]];\n  case STREAM_FORWARD"},
+	{file: "stream_spread.cu", old: "rates, flags);\n    break;\n  case STREAM_FORWARD", new: "rates, flags);\n    if (!PLANTED) break;\n    number = 1;\n    [[fallthrough]];\n  case STREAM_FORWARD"},
 	{file: "stream_spread.cu", old: "block_forward<C>(s, number, groups); break;", new: "block_forward<C>(s, number, groups); if (PLANTED && number < top) block_forward<C>(s, number + 1, groups); break;"},
 	{file: "stream_spread.cu", old: "block_back<C>(s, number, groups); break;", new: "block_back<C>(s, number, groups); if (!PLANTED) break; [[fallthrough]];"},
-	{file: "stream_spread.cu", old: "    break;\n  case STREAM_UPDATE_FIRST:", new: "    if (!PLANTED) break; [[fallthrough]];\n  case STREAM_UPDATE_FIRST:"},
+	{file: "stream_spread.cu", old: "    break;\n  case STREAM_UPDATE_FIRST:", new: "    if (!PLANTED) break;\n    [[fallthrough]];\n  case STREAM_UPDATE_FIRST:"},
 	{file: "stream_batch.cuh", old: "__syncwarp(); // before keys", new: "if (!PLANTED) __syncwarp(); // before keys"},
 	{file: "stream_product.cuh", old: "case 4: thread_copy_wait_but<3>();", new: "case 4: if (!PLANTED) thread_copy_wait_but<3>();"},
 }
