@@ -76,6 +76,7 @@ soak: ## what takes longer than a commit should: kills, long fuzzing, sets of ve
 	VANILLA_SOAK=1 go test ./kernels/cpu -run 'Agree' -count 1 -timeout 2h
 	CGO_ENABLED=1 go test $(TIMEOUT) -race ./...
 	$(MAKE) race-gpu
+	$(MAKE) soak-gpu
 
 check: format vet staticcheck cross modules check-generate race ## all that must hold besides the tests: the parts below
 

@@ -10,7 +10,7 @@ CUDA_CFLAGS  := -O2 -g -I$(CUDA)/nvidia/cuda_runtime/include
 CUDA_LDFLAGS := -L$(CURDIR)/internal/cuda/driver/link
 GPU := CGO_ENABLED=1 CGO_CFLAGS="$(CUDA_CFLAGS)" CGO_LDFLAGS="$(CUDA_LDFLAGS)"
 
-.PHONY: cuda cuda-anew gpu gpu-env functions kernels check-kernels model check-model test-gpu test-gpu-packages test-gpu-processes test-gpu-command standin vet-gpu check-gpu race-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
+.PHONY: cuda cuda-anew gpu gpu-env functions kernels check-kernels model check-model test-gpu test-gpu-packages test-gpu-processes test-gpu-command standin vet-gpu check-gpu race-gpu soak-gpu bundle-files gpu-bundle check-bundle gpu-check gpu-bench
 
 # What is installed is told by the requirements' text, not by times: a checkout is
 # newer than a cache that fits it.
@@ -89,6 +89,9 @@ check-gpu: cuda ## what must hold with the tag gpu for every commit: the parts a
 
 race-gpu: cuda ## the driver's tests under the race detector
 	$(GPU) go test $(TIMEOUT) -race -tags gpu ./internal/cuda/driver
+
+soak-gpu: standin ## what takes the stand-in longer than a commit should
+	VANILLA_SOAK=1 $(GPU_TEST) ./kernels/cuda -run '^TestSpreadStream(Conformance|PyTorch)$$'
 
 # What a machine with a GPU, and without Go, needs: see kernels/cuda/bundle/README.md.
 BUNDLE := bin/vanilla-gpu-bundle

@@ -19,8 +19,8 @@ const (
 )
 
 // class is a kernel that trains networks: a resident one, a streaming one, or the
-// generic kernel, which is the zero class, alone or spread. It follows from the network and the device
-// alone.
+// generic kernel, which is the zero class; the last two also spread over blocks. It
+// follows from the network and the device alone.
 type class struct {
 	units     int    // of a resident one: the most that a layer may have, 16 or 32
 	precision string // "" for the generic kernel
@@ -34,15 +34,18 @@ func (c class) generic() bool { return c.precision == "" }
 
 // kernel is the name of the class's kernel.
 func (c class) kernel() string {
-	if c.generic() && c.spread {
-		return "kernel_network_spread"
+	name := "kernel_network"
+	switch {
+	case c.stream:
+		name = fmt.Sprintf("kernel_stream_%s_%d", c.precision, c.slots)
+	case c.units > 0:
+		name = fmt.Sprintf("kernel_%s_%s_%d", c.image(), c.precision, c.slots)
 	}
-	if c.generic() {
-		return "kernel_network"
-	}
-	name := fmt.Sprintf("kernel_%s_%s_%d", c.image(), c.precision, c.slots)
 	if c.parts {
 		name += "_parts"
+	}
+	if c.spread {
+		name += "_spread"
 	}
 	return name
 }
@@ -52,6 +55,8 @@ func (c class) image() string {
 	switch {
 	case c.generic():
 		return "network"
+	case c.stream && c.spread:
+		return "stream_spread"
 	case c.stream:
 		return "stream"
 	case c.units > narrowUnits:
@@ -85,7 +90,10 @@ func residentClasses(precision string) []class {
 func classes(precision string) []class {
 	all := residentClasses(precision)
 	for slots := range 3 {
-		all = append(all, class{precision: precision, slots: slots, stream: true})
+		c := class{precision: precision, slots: slots, stream: true}
+		all = append(all, c)
+		c.spread = true
+		all = append(all, c)
 	}
 	return all
 }

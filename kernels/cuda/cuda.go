@@ -10,8 +10,9 @@
 // losses, are computed on the device (course.cu).
 //
 // Chains of dense layers are trained by other kernels, on tensor cores: resident.cu
-// keeps weights in registers, stream.cu lets them pass through shared memory. A
-// network's class says by which ([class]).
+// keeps weights in registers, stream.cu lets them pass through shared memory. Steps
+// that would keep a block for long are spread over blocks, by network.cu and by
+// stream_spread.cu. A network's class says by which it is trained ([class]).
 //
 // The bits of a result depend on the network and the model of the device: not on
 // how many networks train beside it, where its training is interrupted, or how

@@ -26,16 +26,15 @@ func (e *executor) Cycles(v kernels.Variant) (alone, shared float64, err error) 
 	if err != nil {
 		return 0, 0, err
 	}
-	if !c.generic() {
-		return modelledStep(c, f, v.Batch)
-	}
 	if c.spread {
-		made, err := makePlan(spreadPlanKey(v.Program(), v.Optimizer, v.Batch, v.Batch))
+		s, err := spreadOf(&v, c, f.stream)
 		if err != nil {
 			return 0, 0, err
 		}
-		s := sequenceOf(made)
 		return s.cycles(), s.cycles() * float64(e.gpus[0].device.SMs), nil // all of them are busy with it
+	}
+	if !c.generic() {
+		return modelledStep(c, f, v.Batch)
 	}
 	work := stepWork(&v, v.Batch)
 	return genericAlone * work, genericShared * work, nil
@@ -46,12 +45,19 @@ func (c class) stepWork(f form, v *kernels.Variant, batch int) (float64, error) 
 	if c.generic() {
 		return stepWork(v, batch), nil
 	}
+	if c.spread {
+		s, err := modelledSpread(c, f.stream, batch)
+		if err != nil {
+			return 0, err
+		}
+		return s.cycles() / genericAlone, nil
+	}
 	alone, _, err := modelledStep(c, f, batch)
 	return alone / genericAlone, err
 }
 
-// modelledStep is what a resident or streaming kernel takes for a step, as Cycles says
-// it.
+// modelledStep is what a resident or streaming kernel that is not spread takes for a step,
+// as Cycles says it.
 func modelledStep(c class, f form, batch int) (alone, shared float64, err error) {
 	if c.stream { // a multiprocessor runs one block
 		alone, err = modelledStream(c, f.stream, batch)
@@ -73,6 +79,18 @@ func depthShare(c class, depth int) float64 {
 		layer = 0.1
 	}
 	return 1 + layer*float64(depth-3)
+}
+
+// spreadOf is the phases of a variant's steps, of a spread class.
+func spreadOf(v *kernels.Variant, c class, s *streamPlan) (*sequence, error) {
+	if c.stream {
+		return modelledSpread(c, s, v.Batch)
+	}
+	made, err := makePlan(spreadPlanKey(v.Program(), v.Optimizer, v.Batch, v.Batch))
+	if err != nil {
+		return nil, err
+	}
+	return sequenceOf(made), nil
 }
 
 // parts is how many parts of partRows examples a batch is taken in.
@@ -134,6 +152,42 @@ func modelledStream(c class, s *streamPlan, batch int) (float64, error) {
 	}
 	largest := known[len(known)-1]
 	return largest.cycles * work / largest.work, nil
+}
+
+// modelledShared is the shared memory of a block of the device that the model is of.
+const modelledShared = 227 << 10
+
+// modelledSpread is the phases of a step of a spread streaming kernel. The model has
+// steps of one network: others take as long for a tile and a part of partRows examples. A
+// kernel without rows is between those that keep an array less and one more.
+func modelledSpread(c class, s *streamPlan, batch int) (*sequence, error) {
+	var cycles float64
+	like := []class{c}
+	if c.slots == 1 {
+		like = []class{c, c}
+		like[0].slots, like[1].slots = 0, 2
+	}
+	for _, c := range like {
+		rows, err := modelledRows(c.kernel())
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(rows, func(r modelledRow) bool { return (r.batch > partRows) == (batch > partRows) })
+		if i < 0 {
+			return nil, fmt.Errorf("the model has no %s for batches like %d", c.kernel(), batch)
+		}
+		r, d := rows[i], &dense{}
+		for l, out := range r.widths[1:] {
+			d.layers = append(d.layers, packedLayer{In: r.widths[l], Out: out})
+		}
+		made, err := planStream(d, c, r.batch, modelledShared)
+		if err != nil {
+			return nil, err
+		}
+		none, one := made.sequence(c, r.batch, r.batch, 0).cycles(), made.sequence(c, r.batch, r.batch, 1).cycles()
+		cycles += (r.cycles - none) / (one - none) / float64(len(like))
+	}
+	return s.sequence(c, batch, batch, cycles), nil
 }
 
 // layerTiles is how many tiles the weights of a chain take.

@@ -186,7 +186,7 @@ func (w *worker) compose(l *evaluation, all []*request) (parts []part, rest []*r
 	grid, chunks, bytes, work := 0, 0, 0, 0.0
 	for k, r := range all {
 		v := &r.network.variant
-		p := part{request: r, chunk: v.EvaluationBatch(evaluationChunk), to: r.next}
+		p := part{request: r, chunk: chunkOf(v), to: r.next}
 		p.plan, err = w.plans.of(planKey{kind: evaluateJob, program: v.Program(), batch: p.chunk, rest: r.examples.Len() % p.chunk, sharedFloats: w.sharedFloats})
 		if err != nil {
 			r.end(w.fail(err))

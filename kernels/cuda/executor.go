@@ -32,7 +32,7 @@ func New(precision string, devices ...int) (kernels.Executor, error) {
 			devices = append(devices, i)
 		}
 	}
-	e := &executor{precision: precision, spread: spreadWork, proofs: map[class]error{}}
+	e := &executor{precision: precision, limits: spreadLimits, proofs: map[class]error{}}
 	for _, index := range devices {
 		g, err := open(index)
 		if err != nil {
@@ -61,9 +61,9 @@ func (e *executor) oneKind() error {
 type executor struct {
 	gpus      []*gpu
 	precision string
-	generic   bool    // no other kernel is used
-	spread    float64 // the work of a step from which on it is spread
-	streaming bool    // no resident kernel is used
+	generic   bool // no other kernel is used
+	limits    limits
+	streaming bool // no resident kernel is used
 
 	trusting bool // no class is tried before it is used
 	proofDir string
@@ -93,10 +93,7 @@ func (e *executor) classOf(w wanted) (c class, f form, why, err error) {
 			return c, form{chain: chain}, nil, err
 		}
 	}
-	c, stream, why := streamOf(w, e.precision, d)
-	if why == nil && workOf(w.program, min(w.batch, w.examples)) >= streamWork {
-		why = errors.New("a step would keep a block of a streaming kernel for too long")
-	}
+	c, stream, why := streamOf(w, e.precision, e.limits, d)
 	if why == nil {
 		if why, err = e.refused(c); why == nil || err != nil {
 			return c, form{stream: stream, why: not}, nil, err
@@ -108,7 +105,7 @@ func (e *executor) classOf(w wanted) (c class, f form, why, err error) {
 // genericOf is the class of a network that the generic kernel trains: spread, if a step
 // would keep a block for long.
 func (e *executor) genericOf(w wanted) class {
-	return class{spread: workOf(w.program, min(w.batch, w.examples)) >= e.spread}
+	return class{spread: workOf(w.program, min(w.batch, w.examples)) >= e.limits.work}
 }
 
 // refusals are the classes of the executor's precision that are not trusted on its
@@ -175,7 +172,7 @@ func (e *executor) Width() int {
 
 // arithmetic is the version of what the kernel computes. It goes up when a
 // program's results change.
-const arithmetic = 3
+const arithmetic = 4
 
 // Arithmetic is one for devices of one compute capability, for which the kernels
 // were compiled alike. A network's class follows from it: it names those that are
@@ -198,7 +195,8 @@ func (e *executor) Explain(source kernels.Source, o kernels.Optimizer) ([]string
 	case err != nil:
 		return nil, err
 	case why == nil && c.stream:
-		return append(f.stream.lines(p, o, c), fmt.Sprintf("a streaming kernel, and no resident one, because %s", f.why)), nil
+		lines, err := f.stream.lines(p, o, c)
+		return append(lines, fmt.Sprintf("a streaming kernel, and no resident one, because %s", f.why)), err
 	case why == nil:
 		return residentLines(p, o, c, f.chain), nil
 	}

@@ -187,6 +187,13 @@ struct Scalars {
 // The launches that a spread network's step is made of. PHASE_OPERATION is one for each.
 enum Phase : int32_t { PHASE_BATCH = 0, PHASE_OPERATION, PHASE_UPDATE, PHASE_END };
 
+// And those of a job that a streaming kernel spreads. It begins with STREAM_BEGIN, STREAM_IN and, if the plan is fused,
+// STREAM_FIRST of part 0. Each part is STREAM_FIRST, unless the plan is fused; STREAM_FORWARD of the layers but the first, from
+// below; STREAM_LOSS; STREAM_BACK of the same layers, from above; STREAM_UPDATE; STREAM_UPDATE_FIRST. It ends with STREAM_OUT.
+enum StreamPhase : int32_t {
+  STREAM_BEGIN = 0, STREAM_IN, STREAM_FIRST, STREAM_FORWARD, STREAM_LOSS, STREAM_BACK, STREAM_UPDATE, STREAM_UPDATE_FIRST, STREAM_OUT,
+};
+
 // How far a job came.
 struct Result {
   int32_t steps;    // completed
@@ -228,6 +235,8 @@ struct StreamLayer {
 
 struct StreamPlan {
   int64_t parameters;   // floats of the parameters, and of each array of the optimizer's
+  Location logits;      // of a part
+  Location pixels;      // of two parts, if the network is spread
   int32_t layer, depth; // its layers: the first and how many
   int32_t loss;
   float scale;          // of the loss
@@ -237,9 +246,10 @@ struct StreamPlan {
   int32_t arrays;       // of a tile: the weights, the optimizer's arrays, the gradient if batches have several parts
   int32_t fused;        // 1: the first layer's update runs the next batch forward
   // Where things are, in bytes from the beginning of the block's shared memory.
-  int32_t layers, stage, ring, sums, logits;
+  int32_t layers, stage, ring, sums;
   int32_t logits_row;   // floats
   int32_t slots;        // of a warp's ring: tiles under way, 1 to 4
+  int32_t unused;
 };
 
 // A launch: jobs in the order in which blocks take them, and what they refer to by index.
@@ -257,5 +267,5 @@ struct Launch {
 static_assert(sizeof(Operand) == 24 && sizeof(Op) == 120 && sizeof(Array) == 24 && sizeof(Param) == 72 && sizeof(Location) == 16, "format.go");
 static_assert(sizeof(Plan) == 152 && sizeof(Job) == 208 && sizeof(Scalars) == 16 && sizeof(Result) == 8, "format.go");
 static_assert(sizeof(Launch) == 136 && sizeof(Layer) == 32 && sizeof(Chain) == 280, "format.go");
-static_assert(sizeof(StreamLayer) == 104 && sizeof(StreamPlan) == 72, "format.go");
+static_assert(sizeof(StreamLayer) == 104 && sizeof(StreamPlan) == 104, "format.go");
 static_assert(sizeof(View) == 64 && sizeof(Tensor) == 104 && sizeof(Source) == 12 && sizeof(Instruction) == 36, "format.go");

@@ -194,16 +194,17 @@ type packedStreamLayer struct {
 }
 
 type packedStreamPlan struct {
-	Parameters                        int64
-	Layer, Depth                      int32
-	Loss                              int32
-	Scale                             float32
-	Groups, Buffers                   int32
-	RowBytes                          int32
-	Arrays                            int32
-	Fused                             int32
-	Layers, Stage, Ring, Sums, Logits int32 // in bytes from the beginning of the block's shared memory
-	LogitsRow, Slots                  int32
+	Parameters                int64
+	Logits, Pixels            packedLocation
+	Layer, Depth              int32
+	Loss                      int32
+	Scale                     float32
+	Groups, Buffers           int32
+	RowBytes                  int32
+	Arrays                    int32
+	Fused                     int32
+	Layers, Stage, Ring, Sums int32 // in bytes from the beginning of the block's shared memory
+	LogitsRow, Slots, None    int32
 }
 
 // program is the plans of a launch's jobs as the kernel reads them, or the chains

@@ -16,7 +16,7 @@ const forwardBytes = 64 << 20
 // they are copied out.
 func (w *worker) forward(ctx context.Context, n *network, x []float32) (values [][]float32, err error) {
 	p := n.variant.Program()
-	rows, chunk := len(x)/p.Features(), n.variant.EvaluationBatch(evaluationChunk)
+	rows, chunk := len(x)/p.Features(), chunkOf(&n.variant)
 	rest := rows % chunk
 	whole := (rows - rest) * p.Features()
 	if rest == 0 || whole == 0 {

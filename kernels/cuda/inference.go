@@ -58,7 +58,7 @@ func (n *inference) Outputs(ctx context.Context, pixels []byte) ([]float32, erro
 		return nil, fmt.Errorf("input of %d pixels, want rows of %d", len(pixels), f)
 	}
 	outputs := make([]float32, 0, len(pixels)/f*p.Classes())
-	chunk := n.network.variant.EvaluationBatch(evaluationChunk)
+	chunk := chunkOf(&n.network.variant)
 	most := (inferenceRows + chunk - 1) / chunk * chunk * f
 	x := make([]float32, 0, min(len(pixels), most))
 	for len(pixels) > 0 {

@@ -258,11 +258,11 @@ func (v *wave) train(l *launch, control uint64) error {
 	if !v.class.spread {
 		return v.training.compute.Launch(v.kernel, min(v.grid, len(l.jobs)), v.class.threads(), int(4*v.sharedFloats), control)
 	}
-	return v.training.compute.Sequence(v.kernel, v.class.threads(), int(4*v.sharedFloats), func(yield func(int, []uint64) bool) {
+	return v.training.compute.Sequence(v.kernel, v.class.threads(), func(yield func(driver.Start) bool) {
 		for k, i := range l.variants {
 			m, j := &v.variants[i], &l.jobs[k]
-			for p, step := range m.sequence.all(int(j.Step), int(j.Steps), m.perEpoch) {
-				if !yield(p.blocks, []uint64{control, uint64(k), uint64(p.code), uint64(p.number), uint64(step)}) {
+			for p, at := range m.sequence.all(int(j.Step), int(j.Steps), m.perEpoch) {
+				if !yield(driver.Start{Grid: p.blocks, SharedBytes: p.sharedBytes, Args: []uint64{control, uint64(k), uint64(p.code), uint64(p.number), uint64(at)}}) {
 					return
 				}
 			}

@@ -39,6 +39,20 @@ type modelLaunch struct {
 	Control           uint64
 	Segments          []segment
 	Products          int // of 16 x 8 by 16 numbers: what a step is on tensor cores
+	Phases            []modelPhase
+}
+
+// streamTogether is how many blocks of a spread streaming kernel run on a multiprocessor at
+// most: its launch bounds. Phases without pixels leave shared memory for them.
+const streamTogether = 2
+
+// modelPhase is a launch of a spread kernel. Together is how many of its blocks run on a
+// multiprocessor at a time, Counts whether it is of the step, and not before it.
+type modelPhase struct {
+	Code, Number int32
+	Part, Blocks int
+	Together     int
+	Counts       bool
 }
 
 // launchOf lays out some steps of a network as wave.start does.
@@ -51,7 +65,7 @@ func launchOf(t *testing.T, arch []int, optimizer kernels.Optimizer, batch int, 
 	)
 	v := conformance.Variant(chain(t, ir.Sigmoid, graph.CrossEntropy, arch...), batch)
 	v.Optimizer = optimizer
-	c, plan, err := streamOf(wantedBy(&v, kernels.Examples{Features: arch[0], Labels: make([]byte, examples)}), precision, hopper)
+	c, plan, err := streamOf(wantedBy(&v, kernels.Examples{Features: arch[0], Labels: make([]byte, examples)}), precision, spreadLimits, hopper)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +83,7 @@ func launchOf(t *testing.T, arch []int, optimizer kernels.Optimizer, batch int, 
 	rows := int(plan.head.Groups) * partRows
 	return modelLaunch{
 		Kernel: c.kernel(), Optimizer: optimizer.Name, Arch: arch, Batch: batch, PartsPerStep: (batch + rows - 1) / rows,
-		WorkBytes: 4 * plan.workFloats, Control: base, Products: streamProducts(plan, c, batch),
+		WorkBytes: 4 * plan.workFloats, Control: base, Products: streamProducts(plan, c, batch), Phases: phasesOf(plan, c, batch),
 		Segments: []segment{
 			{At: base, Content: driver.Bytes(control)},
 			{At: l.Plans, Content: driver.Bytes(p.streams)},
@@ -79,6 +93,26 @@ func launchOf(t *testing.T, arch []int, optimizer kernels.Optimizer, batch int, 
 			{At: job.Labels, Zero: examples},
 		},
 	}
+}
+
+// phasesOf is the launches of a step of a spread network, and those before it.
+func phasesOf(s *streamPlan, c class, batch int) []modelPhase {
+	if !c.spread {
+		return nil
+	}
+	var all []modelPhase
+	q := s.sequence(c, batch, 60000, 0)
+	add := func(phases []phase, part int, counts bool) {
+		for _, p := range phases {
+			together := min(streamTogether, hopper.SharedPerSM/(p.sharedBytes+hopper.SharedReserved))
+			all = append(all, modelPhase{Code: p.code, Number: p.number, Part: part, Blocks: p.blocks, Together: together, Counts: counts})
+		}
+	}
+	add(q.begin, 0, false)
+	for part := range q.parts {
+		add(q.step, part, true)
+	}
+	return all
 }
 
 // streamProducts is how many products of 16 x 8 by 16 numbers a step takes: for each 32
@@ -105,11 +139,11 @@ func streamProducts(s *streamPlan, c class, batch int) int {
 func TestLaunches(t *testing.T) {
 	var all []modelLaunch
 	for _, precision := range []string{BF16, FP32} {
-		for _, arch := range [][]int{{784, 16, 16, 10}, {784, 32, 16, 10}, {784, 128, 64, 10}, {784, 512, 512, 10}} {
+		for _, arch := range [][]int{{784, 16, 16, 10}, {784, 32, 16, 10}, {784, 128, 64, 10}, {784, 512, 512, 10}, {784, 2500, 2000, 1500, 1000, 500, 10}} {
 			for _, o := range []kernels.Optimizer{{Name: "sgd", WeightDecay: 1e-4}, {Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}} {
 				for _, batch := range []int{10, 32, 128} {
-					if arch[1] == 512 && batch != 32 {
-						continue // steps of a million instructions
+					if arch[1] == 512 && batch != 32 || arch[1] == 2500 && batch == 10 {
+						continue // steps of a million instructions, or what a batch of 32 takes
 					}
 					all = append(all, launchOf(t, arch, o, batch, precision, 2))
 				}

@@ -37,6 +37,14 @@ func TestModelTable(t *testing.T) {
 	}
 	archs := map[int]string{narrowUnits: "784-16-16-10", wideUnits: "784-32-16-10"}
 	for _, c := range slices.Concat(classes(BF16), classes(FP32)) {
+		if c.stream && c.spread { // of momentum there are none
+			for _, batch := range []int{32, 128} {
+				if r := (row{c.kernel(), "784-2500-2000-1500-1000-500-10", []string{"sgd", "", "adam"}[c.slots], batch}); c.slots != 1 && rates[r] == 0 {
+					t.Errorf("model/cycles.txt lacks %v", r)
+				}
+			}
+			continue
+		}
 		if c.stream { // of momentum there are none: see modelledStream
 			for _, arch := range []string{"784-16-16-10", "784-32-16-10", "784-128-64-10"} {
 				for _, batch := range []int{10, 32, 128} {

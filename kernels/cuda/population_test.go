@@ -426,36 +426,44 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// Cancelling ends Advance when the launches under way end, two at most: no other one
-// begins.
-func TestCancelWithinLaunch(t *testing.T) {
-	onlyStandIn(t)
+// cancelledWithin is a context that is cancelled, with a cause, when the first kernel runs:
+// none ends before. begun says how many have begun.
+func cancelledWithin(t *testing.T) (ctx context.Context, cause error, begun func() int) {
+	t.Helper()
 	hold := filepath.Join(t.TempDir(), "hold")
 	if err := os.WriteFile(hold, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("VANILLA_STANDIN_HOLD", hold)
-	begun := func() int {
+	begun = func() int {
 		text, err := os.ReadFile(hold + ".begun")
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
 		return len(text)
 	}
-	variants := mix(t, 4)
-	data := conformance.Data(variants[0].Program(), 46)
-	p := prepare(t, newExecutor(t), data, variants...)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	stop := errors.New("that is enough")
-	go func() { // once the first launch runs
+	cause = errors.New("that is enough")
+	go func() {
 		for begun() == 0 && t.Context().Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
-		cancel(stop)
+		cancel(cause)
 		if err := os.Remove(hold); err != nil {
 			t.Error(err)
 		}
 	}()
+	return ctx, cause, begun
+}
+
+// Cancelling ends Advance when the launches under way end, two at most: no other one
+// begins.
+func TestCancelWithinLaunch(t *testing.T) {
+	onlyStandIn(t)
+	ctx, stop, begun := cancelledWithin(t)
+	variants := mix(t, 4)
+	data := conformance.Data(variants[0].Program(), 46)
+	p := prepare(t, newExecutor(t), data, variants...)
 	err := p.Advance(ctx, []int{1e6, 1e6, 1e6, 1e6}, nil)
 	if !errors.Is(err, stop) {
 		t.Errorf("Advance returned %v, want the cause", err)

@@ -188,7 +188,10 @@ func (t *trials) besideGeneric(device int, c class) (off float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	e := &executor{gpus: []*gpu{g}, precision: c.precision, spread: spreadWork, trusting: true}
+	e := &executor{gpus: []*gpu{g}, precision: c.precision, limits: spreadLimits, trusting: true}
+	if c.spread {
+		e.limits = limits{}
+	}
 	program := proofProgram(c.units, c.units)
 	if c.stream { // several tiles, the last ones ragged
 		program = proofProgram(72, 40)

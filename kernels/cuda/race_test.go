@@ -218,7 +218,7 @@ func TestRaces(t *testing.T) {
 	}
 	for _, order := range []string{"forward", "reverse", "shuffled"} {
 		t.Run(order, func(t *testing.T) {
-			if out, err := watch("", order, "TestRaceResident|TestRaceStream|TestRaceSubjects|TestRaceSpread|TestUpdates"); err != nil {
+			if out, err := watch("", order, "TestRaceResident|TestRaceStream|TestRaceSubjects|TestRaceSpread|TestRaceSpreadStream|TestUpdates"); err != nil {
 				t.Errorf("%v\n%.4000s", err, out)
 			}
 		})
@@ -275,8 +275,8 @@ var barriers = []mistake{
 
 // streamBarriers are those of the streaming kernels.
 var streamBarriers = []mistake{
-	{file: "stream.cu", old: "if (splits > 1 && from > 0) __syncthreads();", new: "if (splits > 1 && from > 0 && !PLANTED) __syncthreads();"},
-	{file: "stream.cu", old: "if (splits > 1) __syncthreads();", new: "if (splits > 1 && !PLANTED) __syncthreads();"},
+	{file: "stream_layers.cuh", old: "if (splits > 1 && from > first) __syncthreads();", new: "if (splits > 1 && from > first && !PLANTED) __syncthreads();"},
+	{file: "stream_layers.cuh", old: "if (splits > 1) __syncthreads();", new: "if (splits > 1 && !PLANTED) __syncthreads();"},
 	{file: "stream.cu", old: "__syncthreads(); // the next part is", new: "if (!PLANTED) __syncthreads(); // the next part is"},
 	{file: "stream.cu", old: "__syncthreads(); // its outputs are", new: "if (!PLANTED) __syncthreads(); // its outputs are"},
 	{file: "stream.cu", old: "__syncthreads(); // the loss's", new: "if (!PLANTED) __syncthreads(); // the loss's"},
@@ -287,10 +287,26 @@ var streamBarriers = []mistake{
 	{file: "stream.cu", old: "__syncthreads(); // all that", new: "if (!PLANTED) __syncthreads(); // all that"},
 	{file: "stream.cu", old: "block_fetch(s, part + 1);\n    thread_copy_wait();", new: "block_fetch(s, part + 1);\n    if (!PLANTED) thread_copy_wait();"},
 	{file: "stream.cu", old: "__syncthreads(); // its pixels", new: "if (!PLANTED) __syncthreads(); // its pixels"},
-	{file: "stream.cu", old: "epoch, i);\n  }\n  __syncthreads();", new: "epoch, i);\n  }\n  if (!PLANTED) __syncthreads();"},
+	{file: "stream.cu", old: "int(blockIdx.x));\n  __syncthreads();", new: "int(blockIdx.x));\n  if (!PLANTED) __syncthreads();"},
 	{file: "stream.cu", old: "__syncthreads(); // layers and", new: "if (!PLANTED) __syncthreads(); // layers and"},
 	{file: "stream.cu", old: "__syncthreads(); // pixels and", new: "if (!PLANTED) __syncthreads(); // pixels and"},
 	{file: "stream.cu", old: "(launch->queue), 1u));\n    __syncthreads();", new: "(launch->queue), 1u));\n    if (!PLANTED) __syncthreads();"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // the part is", new: "if (!PLANTED) __syncthreads(); // the part is"},
+	{file: "stream_spread.cu", old: "thread_copy_wait();", new: "if (!PLANTED) thread_copy_wait();"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // they are", new: "if (!PLANTED) __syncthreads(); // they are"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // the job", new: "if (!PLANTED) __syncthreads(); // the job"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // pixels", new: "if (!PLANTED) __syncthreads(); // pixels"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // what the loss", new: "if (!PLANTED) __syncthreads(); // what the loss"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // whether", new: "if (!PLANTED) __syncthreads(); // whether"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // both", new: "if (!PLANTED) __syncthreads(); // both"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // what is known", new: "if (!PLANTED) __syncthreads(); // what is known"},
+	{file: "stream_spread.cu", old: "__syncthreads(); // layers", new: "if (!PLANTED) __syncthreads(); // layers"},
+	// And what is between the launches of a network that is spread.
+	{file: "stream_spread.cu", old: "case STREAM_IN: block_state<C, false>(s); break;", new: "case STREAM_IN: block_state<C, false>(s); if (!PLANTED) break; [[fallthrough]];"},
+	{file: "stream_spread.cu", old: "rates, flags);\n    break;\n  case STREAM_FORWARD", new: "rates, flags);\n    if (!PLANTED) break;\n    number = 1;\n    [[fallthrough]];\n  case STREAM_FORWARD"},
+	{file: "stream_spread.cu", old: "block_forward<C>(s, number, groups); break;", new: "block_forward<C>(s, number, groups); if (PLANTED && number < top) block_forward<C>(s, number + 1, groups); break;"},
+	{file: "stream_spread.cu", old: "block_back<C>(s, number, groups); break;", new: "block_back<C>(s, number, groups); if (!PLANTED) break; [[fallthrough]];"},
+	{file: "stream_spread.cu", old: "    break;\n  case STREAM_UPDATE_FIRST:", new: "    if (!PLANTED) break;\n    [[fallthrough]];\n  case STREAM_UPDATE_FIRST:"},
 	{file: "stream_batch.cuh", old: "__syncwarp(); // before keys", new: "if (!PLANTED) __syncwarp(); // before keys"},
 	{file: "stream_product.cuh", old: "case 4: thread_copy_wait_but<3>();", new: "case 4: if (!PLANTED) thread_copy_wait_but<3>();"},
 }
@@ -326,6 +342,9 @@ func TestBarriers(t *testing.T) {
 			}
 			if strings.HasPrefix(b.file, "stream") {
 				tests = "TestRaceStream"
+			}
+			if b.file == "stream_spread.cu" {
+				tests = "TestRaceSpreadStream"
 			}
 			if b.test != "" {
 				tests = b.test

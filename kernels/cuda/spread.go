@@ -5,20 +5,26 @@ package cuda
 import (
 	"fmt"
 	"iter"
+	"slices"
 
 	"vanilla/graph/ir"
 	"vanilla/kernels"
 )
 
-// spreadWork is the work of a step, as workOf counts it, from which on it is spread
-// over blocks: some 70 ms of one block, by the model of an H100. It is far more than
-// what the launches of its phases take, and far less than the second that no launch
-// may take.
-const spreadWork = 1 << 31
+// limits are from what size on steps are spread over blocks. The network and the batch
+// decide alone.
+type limits struct {
+	work     float64 // of a step of the generic kernel, as workOf counts it
+	products float64 // of a step of a streaming kernel: tiles of weights with parts of partRows examples
+}
 
-// streamWork is the work of a step from which on no streaming kernel takes it, which is not
-// spread: some 0.25 s of a block, by the model.
-const streamWork = 1 << 34
+// spreadLimits are those of users' networks: far more than what the launches of a step's
+// phases take, and far less than the second that no launch may take. The generic kernel's
+// is some 70 ms of one block, by the model of an H100; a streaming kernel's, 4 million
+// weights with a batch of 32, 4 ms in bf16 and 10 ms in fp32. Spread, that takes a
+// twentieth of it or less: less for all networks, too, if they are fewer than some 70 on
+// 132 multiprocessors.
+var spreadLimits = limits{work: 1 << 31, products: 1 << 14}
 
 // spreadBlocks is how many blocks share a phase of a step at most: about as many as run
 // at a time on the largest devices. It is the same on all of them.
@@ -37,13 +43,21 @@ const (
 type phase struct {
 	code, number int32
 	blocks       int
-	work         float64 // floating-point operations of a product
+	sharedBytes  int     // of each
+	cycles       float64 // of the busiest block, by the model
 }
 
-// sequence is the phases of a network's steps.
+// sequence is the phases of a job. One of the generic kernel consists of steps, and is
+// told which: it has neither begin nor end, and a step is one turn. One of a streaming
+// kernel consists of parts of batches, counted from 0 in the job.
 type sequence struct {
-	step []phase // of a whole batch
-	rest []phase // of what an epoch leaves over
+	begin []phase
+	step  []phase // of a whole batch, or of each of its parts
+	rest  []phase // of what an epoch leaves over
+	end   []phase
+	// parts and restParts are how many parts there are of a batch, and of what is left
+	// over; 0 for the generic kernel.
+	parts, restParts int
 }
 
 // spreadOver is the blocks that share what is dealt to so many.
@@ -63,8 +77,8 @@ func sequenceOf(l *plan) *sequence {
 func (l *plan) phases(ops []packedOp, batch int) []phase {
 	all := []phase{{code: batchPhase, blocks: spreadOver((batch + streamWarps - 1) / streamWarps)}}
 	for i, op := range ops {
-		p := phase{code: operationPhase, number: int32(i)}
-		p.blocks, p.work = l.shares(op, batch)
+		blocks, work := l.shares(op, batch)
+		p := phase{code: operationPhase, number: int32(i), blocks: blocks, cycles: genericAlone * work / float64(blocks)}
 		all = append(all, p)
 	}
 	if l.head.Updates > 0 {
@@ -120,21 +134,33 @@ func (l *plan) shares(op packedOp, batch int) (blocks int, work float64) {
 	return spreadOver(pieces(int(t.Length), blockThreads)), 0
 }
 
-// all is the launches of so many steps of a network from one on, each with the step that
-// it is of.
+// all is the launches of a job of so many steps from one on, each with the step or the
+// part that it is of.
 func (s *sequence) all(from, steps, perEpoch int) iter.Seq2[phase, int] {
 	return func(yield func(phase, int) bool) {
+		at := from
+		if s.parts > 0 {
+			at = 0
+		}
+		each := func(phases []phase) bool {
+			return !slices.ContainsFunc(phases, func(p phase) bool { return !yield(p, at) })
+		}
+		if !each(s.begin) {
+			return
+		}
 		for step := from; step < from+steps; step++ {
-			phases := s.step
+			phases, parts := s.step, s.parts
 			if (step+1)%perEpoch == 0 {
-				phases = s.rest
+				phases, parts = s.rest, s.restParts
 			}
-			for _, p := range phases {
-				if !yield(p, step) {
+			for range max(1, parts) {
+				if !each(phases) {
 					return
 				}
+				at++
 			}
 		}
+		each(s.end)
 	}
 }
 
@@ -147,9 +173,9 @@ const launchCycles = 4400
 func (s *sequence) cycles() float64 {
 	var sum float64
 	for _, p := range s.step {
-		sum += launchCycles + genericAlone*p.work/float64(p.blocks)
+		sum += launchCycles + p.cycles
 	}
-	return sum
+	return sum * float64(max(1, s.parts))
 }
 
 // most is how many blocks share the phase that most do.
@@ -164,7 +190,7 @@ func (s *sequence) most() int {
 // line says how a network is spread.
 func (s *sequence) line() string {
 	return fmt.Sprintf("its steps are spread over up to %d blocks, with the bits of one: a step is a sequence of %d launches, and takes %.2g ms by a model that no device has confirmed",
-		s.most(), len(s.step), 1e3*s.cycles()/ModelledClock)
+		s.most(), len(s.step)*max(1, s.parts), 1e3*s.cycles()/ModelledClock)
 }
 
 // spreadPlanKey is the key of a plan for training whose steps are spread: nothing of it

@@ -20,7 +20,7 @@ import (
 func newSpread(t *testing.T, devices ...int) kernels.Executor {
 	t.Helper()
 	e := newExecutor(t, devices...)
-	e.(*executor).spread = 0
+	e.(*executor).limits = limits{}
 	return e
 }
 
@@ -134,6 +134,41 @@ func TestSpreadLost(t *testing.T) {
 	sameStates(t, "after a lost device", states(t, q, 1), want)
 }
 
+// Cancelling ends training that is spread as it ends other: networks stand at a step that was
+// finished, and go on from there to the same bits.
+func TestSpreadCancel(t *testing.T) {
+	onlyStandIn(t)
+	p := chain(t, ir.Sigmoid, graph.CrossEntropy, 20, 33, 4)
+	v := conformance.Variant(p, 32)
+	data := conformance.Data(p, 74)
+	for _, open := range []func() kernels.Executor{
+		func() kernels.Executor { return newSpread(t) },
+		func() kernels.Executor { return newSpreadStream(t, FP32, much) },
+	} {
+		ctx, stop, _ := cancelledWithin(t)
+		e := open()
+		q := prepare(t, e, data, v, v)
+		const far = 1e6
+		if err := q.Advance(ctx, []int{far, far}, nil); !errors.Is(err, stop) {
+			t.Errorf("Advance returned %v, want the cause", err)
+		}
+		class := q.(*population).nets[0].class
+		if n := q.(*population).workers[0].counts.launches; n > 2 {
+			t.Errorf("%s: %d launches have begun, want the one that was running and at most the next", class, n)
+		}
+		t.Setenv("VANILLA_STANDIN_HOLD", "")
+		left := states(t, q, 2)[0].Step
+		if left == 0 || left == far {
+			t.Fatalf("%s: it stands at step %d", class, left)
+		}
+		until := []int{left + 5, left + 5}
+		if err := q.Advance(t.Context(), until, nil); err != nil {
+			t.Fatal(err)
+		}
+		sameStates(t, class.String(), states(t, q, 2), train(t, e, data, []kernels.Variant{v, v}, until))
+	}
+}
+
 // Steps are spread by what they cost, which the network and the batch say alone, and no
 // launch of any is expected to take more than a quarter of a second.
 func TestSpreadChoice(t *testing.T) {
@@ -166,7 +201,7 @@ func TestSpreadChoice(t *testing.T) {
 			}
 			longest = 0
 			for _, f := range sequenceOf(made).step {
-				longest = max(longest, launchCycles+genericAlone*f.work/float64(f.blocks))
+				longest = max(longest, launchCycles+f.cycles)
 			}
 		}
 		if seconds := longest / ModelledClock; seconds > 0.25 {
@@ -174,12 +209,6 @@ func TestSpreadChoice(t *testing.T) {
 		}
 	}
 	p := chain(t, ir.Sigmoid, graph.CrossEntropy, 784, 2500, 2000, 1500, 1000, 500, 10)
-	for batch, want := range map[int]class{128: {precision: FP32, stream: true}, 1000: {spread: true}} {
-		c, _, _, err := newPrecise(t, FP32).(*executor).classOf(wanted{program: p, optimizer: sgd, batch: batch, examples: 60000})
-		if c != want || err != nil {
-			t.Errorf("batch %d: its class is %s, %v, want %s", batch, c, err, want)
-		}
-	}
 	lines, err := e.Explain(p, sgd)
 	if text := strings.Join(lines, "\n"); err != nil || !strings.Contains(text, "spread over up to 256 blocks") {
 		t.Errorf("%.500s, %v", text, err)
@@ -189,6 +218,19 @@ func TestSpreadChoice(t *testing.T) {
 	alone, shared, err := e.Cycles(v)
 	if err != nil || alone > genericAlone*stepWork(&v, 32)/20 || shared != alone*float64(e.gpus[0].device.SMs) {
 		t.Errorf("a step takes %g cycles, all multiprocessors %g, %v", alone, shared, err)
+	}
+}
+
+// No job of an evaluation is expected to keep a block for half a second either.
+func TestChunkOfLarge(t *testing.T) {
+	for _, c := range []struct {
+		widths []int
+		want   int
+	}{{[]int{784, 2500, 2000, 1500, 1000, 500, 10}, 64}, {[]int{784, 16000, 16000, 10}, 8}} {
+		p := chain(t, ir.Sigmoid, graph.CrossEntropy, c.widths...)
+		if got := chunkOf(&kernels.Variant{Source: p, Batch: 32}); got != c.want || genericAlone*float64(got)*float64(p.ForwardFLOPs()) > ModelledClock/2 {
+			t.Errorf("%v: %d examples, want %d", c.widths, got, c.want)
+		}
 	}
 }
 

@@ -21,20 +21,24 @@
 constexpr int STREAM_NOTES = 4096, STREAM_MAX_ROWS = 128;
 constexpr int TILE_FOURS = 2 * WARP; // float4 of a tile's array
 
-// Streamed is what a kernel is compiled for. SLOTS: arrays that the optimizer keeps. TERMS: of a number.
-template <int SLOTS_, int TERMS_> struct Streamed {
+// Streamed is what a kernel is compiled for. SLOTS: arrays that the optimizer keeps. TERMS: of a number. SPREAD: whether all
+// blocks of a launch share a network, or each has one.
+template <int SLOTS_, int TERMS_, bool SPREAD_ = false> struct Streamed {
   static constexpr int SLOTS = SLOTS_, TERMS = TERMS_;
+  static constexpr bool SPREAD = SPREAD_;
   static constexpr int OUTPUT = TERMS * WARP;                            // uint4 of a block of outputs
   static constexpr int DELTA = TERMS * WARP > TILE_FOURS ? TERMS * WARP : TILE_FOURS; // of one of deltas, where slopes were before
 };
 
 // Stream is the fixed beginning of a block's shared memory.
-struct Stream {
-  Job job;
+struct alignas(16) Stream {
+  float *shared; // the beginning of SPACE_SHARED
+  alignas(16) Job job;
   StreamPlan plan;
   Launch launch;
   Cursor cursor;
-  float *work, *shared; // the beginnings of SPACE_WORK and SPACE_SHARED
+  float *work;   // the beginning of SPACE_WORK
+  float *logits; // of a part
   int32_t parts;        // in the job
   int32_t taken;
   int32_t reached, diverged; // the result
@@ -55,13 +59,15 @@ __device__ inline float *thread_address(const Stream &s, const Location &p) { re
 __device__ inline float4 *thread_sums(const Stream &s, int warp) {
   return reinterpret_cast<float4 *>(reinterpret_cast<unsigned char *>(s.shared) + s.plan.sums) + warp * 4 * WARP + thread_lane();
 }
-__device__ inline float *thread_logits(const Stream &s, int row) {
-  return reinterpret_cast<float *>(reinterpret_cast<unsigned char *>(s.shared) + s.plan.logits) + row * s.plan.logits_row;
-}
+__device__ inline float *thread_logits(const Stream &s, int row) { return s.logits + row * s.plan.logits_row; }
 __device__ inline unsigned char *thread_stage(const Stream &s, int part) {
   const int rows = s.plan.groups * ROWS;
   return reinterpret_cast<unsigned char *>(s.shared) + s.plan.stage + (s.plan.buffers == 2 ? part & 1 : 0) * rows * s.plan.row_bytes;
 }
+
+// Of the blocks that share a network: which this one is, and how many.
+template <class C> __device__ inline int thread_block() { return C::SPREAD ? int(blockIdx.x) : 0; }
+template <class C> __device__ inline int thread_blocks() { return C::SPREAD ? int(gridDim.x) : 1; }
 
 __device__ inline int thread_tiles(int n) { return (n + 15) / 16; }
 
@@ -87,7 +93,7 @@ template <int TERMS> __device__ inline void thread_store_square(uint4 *to, const
 
 // warp_transposed is the same matrix the other way round: as left operand a gradient's deltas, as right operand, in the order
 // x, z and y, w, what it multiplies them with.
-__device__ inline uint4 warp_transposed(const uint4 &v) {
+__device__ inline uint4 warp_transposed(uint4 v) {
   return uint4{warp_transpose(v.x), warp_transpose(v.z), warp_transpose(v.y), warp_transpose(v.w)};
 }
 

@@ -141,16 +141,33 @@ template <class C> __device__ inline void thread_update_square(Square &w, const 
 // thread_arrays is how many of a tile's arrays an update reads.
 template <class C> __device__ inline int thread_arrays(int flags) { return 1 + C::SLOTS + (flags & FIRST ? 0 : 1); }
 
-// warp_update updates tiles of a layer but the first: tile n of the warp is its number warp + n WARPS, units first.
+// thread_kept is the lane's part of the deltas that a warp keeps, the other way round, while it updates tiles of the same units:
+// blocks of 16 rows one after the other. They lie where sums and pixels are in other phases.
+template <class C> __device__ inline uint4 *thread_kept(const Stream &s) {
+  return reinterpret_cast<uint4 *>(reinterpret_cast<unsigned char *>(s.shared) + s.plan.sums) + thread_warp() * 2 * s.plan.groups * C::OUTPUT + thread_lane();
+}
+
+// warp_update updates tiles of a layer but the first: tile n of the warp is its number first + n step, units first. Where a
+// network is spread, its matrices are in global memory: a warp has tiles of the same units, if there are enough warps, and keeps
+// their deltas.
 template <class C> __device__ inline void warp_update(const Stream &s, int l, int groups, const Rates &rates, int flags) {
   constexpr int TERMS = C::TERMS;
   const StreamLayer &layer = thread_layer(s, l), &below = thread_layer(s, l - 1);
-  const int inputs = thread_tiles(layer.in), units = thread_tiles(layer.out), first = thread_warp();
-  Tiles tiles(s, layer, first, WARPS, (inputs * units - first + WARPS - 1) / WARPS, thread_arrays<C>(flags));
+  const int inputs = thread_tiles(layer.in), units = thread_tiles(layer.out);
+  const int first = thread_block<C>() * WARPS + thread_warp(), warps = thread_blocks<C>() * WARPS;
+  const int step = C::SPREAD && units < warps ? warps / units * units : warps;
+  Tiles tiles(s, layer, first, step, first < step ? max(0, inputs * units - first + step - 1) / step : 0, thread_arrays<C>(flags));
+  uint4 *kept = thread_kept<C>(s);
+  const int more_units = step % units, more_inputs = step / units;
 #pragma unroll 1
-  for (int n = 0; n < tiles.count; n++) {
-    const int tile = first + n * WARPS, u = tile % units, k = tile / units;
+  for (int n = 0, u = first % units, k = first / units; n < tiles.count; n++, u += more_units, k += more_inputs) {
+    if (u >= units) u -= units, k++;
     const float4 *from = tiles.next(n);
+    if (C::SPREAD && (n == 0 || more_units))
+#pragma unroll 1
+      for (int m = 0; m < 2 * groups; m++)
+#pragma unroll
+        for (int t = 0; t < TERMS; t++) kept[m * C::OUTPUT + t * WARP] = warp_transposed(thread_deltas<C>(s, layer, m, u)[t * WARP]);
     Square g = {};
 #pragma unroll 1
     for (int m = 0; m < 2 * groups; m++) {
@@ -158,7 +175,7 @@ template <class C> __device__ inline void warp_update(const Stream &s, int l, in
       uint4 output[TERMS];
 #pragma unroll
       for (int t = 0; t < TERMS; t++) {
-        const uint4 d = warp_transposed(thread_deltas<C>(s, layer, m, u)[t * WARP]);
+        const uint4 d = C::SPREAD ? kept[m * C::OUTPUT + t * WARP] : warp_transposed(thread_deltas<C>(s, layer, m, u)[t * WARP]);
         delta[t][0] = d.x, delta[t][1] = d.y, delta[t][2] = d.z, delta[t][3] = d.w;
         output[t] = warp_transposed(thread_outputs<C>(s, below, m, k)[t * WARP]);
       }
@@ -182,7 +199,7 @@ template <class C> __device__ inline void warp_update_biases(const Stream &s, in
   const int units = thread_tiles(layer.out), g = thread_lane() / 4;
   float *array = thread_address(s, layer.biases);
 #pragma unroll 1
-  for (int u = thread_warp(); u < units; u += WARPS) {
+  for (int u = thread_block<C>() * WARPS + thread_warp(); u < units; u += thread_blocks<C>() * WARPS) {
     float sum[4] = {};
 #pragma unroll 1
     for (int m = 0; m < 2 * groups; m++)

@@ -228,14 +228,16 @@ func TestStreamPlans(t *testing.T) {
 			for slots := range 3 {
 				for _, batch := range []int{1, 32, 33, 128, 129, 1000} {
 					for _, precision := range []string{FP32, BF16} {
-						s, err := planStream(d, class{precision: precision, slots: slots, stream: true}, batch, shared)
-						if err != nil {
-							if widths[0] < 1000 || shared > 100<<10 && slots == 0 {
-								t.Errorf("%v, batch %d, %s, %d arrays, %d bytes: %v", widths, batch, precision, slots, shared, err)
+						for _, spread := range []bool{false, true} {
+							s, err := planStream(d, class{precision: precision, slots: slots, stream: true, spread: spread}, batch, shared)
+							if err != nil {
+								if widths[0] < 1000 || shared > 100<<10 && slots == 0 {
+									t.Errorf("%v, batch %d, %s, %d arrays, %d bytes: %v", widths, batch, precision, slots, shared, err)
+								}
+								continue
 							}
-							continue
+							checkStreamPlan(t, s, slots, batch, shared, spread)
 						}
-						checkStreamPlan(t, s, slots, batch, shared)
 					}
 				}
 			}
@@ -252,7 +254,7 @@ func TestStreamPlans(t *testing.T) {
 
 // checkStreamPlan fails if places overlap or lie outside, or if what the kernel reckons
 // with does not hold.
-func checkStreamPlan(t *testing.T, s *streamPlan, slots, batch, shared int) {
+func checkStreamPlan(t *testing.T, s *streamPlan, slots, batch, shared int, spread bool) {
 	t.Helper()
 	h := &s.head
 	type span struct{ from, to int64 }
@@ -266,12 +268,16 @@ func checkStreamPlan(t *testing.T, s *streamPlan, slots, batch, shared int) {
 	inShared(h.Stage, int64(h.Buffers)*rows*int64(h.RowBytes))
 	inShared(h.Ring, streamWarps*int64(h.Slots)*int64(h.Arrays)*tileBytes)
 	inShared(h.Sums, streamWarps*2*tileBytes)
-	inShared(h.Logits, rows*int64(h.LogitsRow)*4)
 	place := func(p packedLocation, bytes int64) {
 		if bytes == 0 { // all of a layer's tiles are elsewhere
 			return
 		}
 		in[p.Space] = append(in[p.Space], span{4 * p.Offset, 4*p.Offset + bytes})
+	}
+	place(h.Logits, rows*int64(h.LogitsRow)*4)
+	if spread {
+		in[workSpace] = append(in[workSpace], span{0, streamNotes})
+		place(h.Pixels, 2*rows*int64(h.RowBytes))
 	}
 	for i, l := range s.layers {
 		out := int64(tiles(l.Out))
@@ -305,7 +311,7 @@ func checkStreamPlan(t *testing.T, s *streamPlan, slots, batch, shared int) {
 // As few steps as can be of the busiest of eight warps.
 func TestStreamSplits(t *testing.T) {
 	for _, c := range []struct{ count, terms, want int }{{8, 49, 1}, {1, 49, 8}, {4, 8, 2}, {9, 49, 4}, {1, 1, 1}, {50, 49, 1}} {
-		if got := streamSplits(c.count, c.terms); int(got) != c.want {
+		if got := streamSplits(c.count, c.terms, streamWarps); int(got) != c.want {
 			t.Errorf("sums of %d tiles of %d terms are shared by %d warps, want %d", c.count, c.terms, got, c.want)
 		}
 	}

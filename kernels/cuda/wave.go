@@ -120,6 +120,9 @@ func (v *wave) plan(m *variant, program *program, examples int) error {
 	if n.class.stream {
 		v.sharedFloats, v.workFloats = max(v.sharedFloats, int64(n.stream.sharedBytes/4)), max(v.workFloats, n.stream.workFloats)
 		m.plan = program.addStream(n.stream.head, n.stream.layers)
+		if n.class.spread {
+			m.sequence = n.stream.sequence(n.class, n.batch, examples, 0)
+		}
 		return nil
 	}
 	key := planKey{n.variant.Program(), trainJob, n.batch, n.variant.Optimizer.Slots(), v.worker.sharedFloats, examples % n.batch}

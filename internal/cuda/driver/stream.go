@@ -82,13 +82,18 @@ func (s *Stream) Launch(f *Function, grid, block, sharedBytes int, args ...uint6
 	return s.context.launch(s.handle, f, grid, block, sharedBytes, args)
 }
 
-// Sequence is Launch for each grid and its arguments, one behind the other: what many
-// short launches take least of the host's time with. It waits where the driver keeps no
-// more launches.
-func (s *Stream) Sequence(f *Function, block, sharedBytes int, launches iter.Seq2[int, []uint64]) error {
+// Start is a launch of a sequence.
+type Start struct {
+	Grid, SharedBytes int
+	Args              []uint64
+}
+
+// Sequence is Launch for each of them, one behind the other: what many short launches take
+// least of the host's time with. It waits where the driver keeps no more launches.
+func (s *Stream) Sequence(f *Function, block int, launches iter.Seq[Start]) error {
 	return s.context.do("launch "+f.Name, func() error {
-		for grid, args := range launches {
-			if err := f.start(s.handle, grid, block, sharedBytes, args); err != nil {
+		for l := range launches {
+			if err := f.start(s.handle, l.Grid, block, l.SharedBytes, l.Args); err != nil {
 				return err
 			}
 		}

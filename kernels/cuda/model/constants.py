@@ -67,4 +67,5 @@ MIO = {"LDS", "STS", "LDSM", "STSM", "LDGSTS", "SHFL", "MOVM", "LD", "ST", "LDG"
 L2_BYTES = 24  # a cycle for each multiprocessor when all read or write: 5.6 TB/s of the device
 L2_SIZE = 50_000_000  # bytes; what does not fit is taken to come from memory every time
 HBM_BYTES = 14.4  # a cycle for each multiprocessor: 3.35 TB/s of the device, its data sheet
+LAUNCH = 4400  # of a kernel behind another, beside what its blocks do: some 2.5 us
 BRANCH_COST = 8  # taken branch, beyond its stall count

@@ -8,6 +8,7 @@ an error, unless one side of it is the slow way of a division, which is not take
 there.
 """
 
+import base64
 import copy
 import re
 from collections import defaultdict
@@ -17,7 +18,7 @@ from lanes import FULL, M, WARP, first, lane
 from sass import MEMORY, SECTOR, WINDOW, compiled
 
 PAGE = 9  # bits: loads from pages in which nothing is known are not looked up
-PARAMETERS = 0x210  # where a kernel's parameters begin in bank 0 of constants
+PARAMETERS, GRID = 0x210, 0xC  # where a kernel's parameters begin in bank 0 of constants, and where its number of blocks is
 
 
 class Lost(Exception):
@@ -27,8 +28,13 @@ class Lost(Exception):
 class Memory:
     """32-bit words of which something is known."""
 
-    def __init__(self):
-        self.words, self.pages, self.zeros = {}, set(), []
+    def __init__(self, segments=()):
+        """With a launch's segments in it."""
+        self.words, self.pages = {}, set()
+        self.zeros = [(s["At"], s["At"] + s["Zero"]) for s in segments if s["Zero"]]
+        for s in segments:
+            if s["Content"]:
+                self.put(s["At"], base64.b64decode(s["Content"]))
 
     def put(self, at, content):
         for i in range(0, len(content), 4):
@@ -46,6 +52,10 @@ class Memory:
     def store(self, at, v):
         self.words[at] = v
         self.pages.add(at >> PAGE)
+
+    def end_block(self):
+        """Shared memory is no more."""
+        self.words = {at: v for at, v in self.words.items() if at < WINDOW}
 
     def anything(self, at):
         return at >> PAGE in self.pages or at < WINDOW and any(b <= at < e for b, e in self.zeros)
@@ -135,15 +145,12 @@ class Warp:
 
 
 class Block:
-    """A block of so many warps of a kernel, with the launch's segments in memory."""
+    """The first block of so many warps of a launch of so many blocks of a kernel."""
 
-    def __init__(self, code, segments, zeros, parameters, warps, bytes_a_cycle, latency):
-        self.code, self.memory = code, Memory()
+    def __init__(self, code, memory, parameters, warps, bytes_a_cycle, latency, grid=1):
+        self.code, self.memory = code, memory
         self.rate, self.latency = bytes_a_cycle, latency
-        for at, content in segments:
-            self.memory.put(at, content)
-        self.memory.zeros = zeros
-        self.constants = {0x28: 0xFFFF00, 0x208: 0, 0x20C: 0}
+        self.constants = {GRID: grid, 0x28: 0xFFFF00, 0x208: 0, 0x20C: 0}
         for i, p in enumerate(parameters):
             self.constants[PARAMETERS + 8 * i], self.constants[PARAMETERS + 8 * i + 4] = p & M, p >> 32
         self.waves, self.sectors = Patterns(wavefronts, 128), Patterns(sectors, SECTOR)
@@ -294,7 +301,9 @@ def selftest():
     for k, (label, words) in enumerate(rows):
         text += (label + ":\n" if label else "") + f" /*{16 * k:04x}*/ {words} ; /* 0x{0:016x} */\n /* 0x{0:016x} */\n"
     code = Code(text, "demo")
-    block = Block(code, [(1 << 36, (3).to_bytes(4, "little"))], [], [1 << 36], 1, 24, 265)
+    memory = Memory()
+    memory.put(1 << 36, (3).to_bytes(4, "little"))
+    block = Block(code, memory, [1 << 36], 1, 24, 265)
     try:
         block.run(1)
     except Lost:  # at the branch on a sum of numbers that are not known

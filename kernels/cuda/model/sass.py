@@ -202,7 +202,7 @@ def compiled(x, k, code):
     else:
         while sources and re.fullmatch(r"U?P[0-9T]", sources[0]) and len(predicates) < 2:
             predicates.append(sources.pop(0))
-        if op == "LOP3":
+        if op in ("LOP3", "ULOP3"):
             dests.append(sources.pop(0))
     read = [reader(w) for w in sources]
     name = op[1:] if op in ("UIADD3", "UMOV", "ULEA", "UIMAD", "USHF", "ULOP3", "USEL", "UISETP") else op

@@ -5,7 +5,6 @@ splits, parts and places are of the plan, and nothing of them is written here. A
 of the first part of the next step. What it executes on tensor cores must be what the network's products come to.
 """
 
-import base64
 import concurrent.futures
 import json
 import os
@@ -37,12 +36,14 @@ def launches(root):
             return [json.loads(line) for line in f]
 
 
+def reach(size):
+    """Bytes a cycle that a multiprocessor gets of so many bytes that all of them go through, and the latency."""
+    return (HBM_BYTES, LAT["HBM"]) if size > L2_SIZE else (L2_BYTES, LAT["LDG"])
+
+
 def step_of(code, launch):
     """A block that has run a step, and the paths of its warps through it."""
-    content = [(s["At"], base64.b64decode(s["Content"])) for s in launch["Segments"] if s["Content"]]
-    zeros = [(s["At"], s["At"] + s["Zero"]) for s in launch["Segments"] if s["Zero"]]
-    far = launch["WorkBytes"] * SMS > L2_SIZE
-    block = execute.Block(code, content, zeros, [launch["Control"]], WARPS, HBM_BYTES if far else L2_BYTES, LAT["HBM"] if far else LAT["LDG"])
+    block = execute.Block(code, execute.Memory(launch["Segments"]), [launch["Control"]], WARPS, *reach(launch["WorkBytes"] * SMS))
     begin = min(k for k, x in enumerate(code.instructions) if x.step)
     parts = launch["PartsPerStep"]
     while True:
@@ -70,18 +71,23 @@ def row_of(code, launch):
 
 def rows_of(job):
     """The rows of a kernel's launches."""
-    text, sources, launches = job
+    row_of, text, sources, launches = job
     code = execute.Code(text, launches[0]["Kernel"], SKIPPED)
     cycles.attach(code.instructions, sources)
     return [row_of(code, launch) for launch in launches]
 
 
-def rows(sections, sources):
+def made(row_of, sections, sources, left_out):
+    """Rows of the launches of the kernels that there are sections of, but for those with a key that is left out."""
     by_kernel = {}
     for launch in launches(os.path.dirname(os.path.dirname(sources))):
         key = (launch["Kernel"], name(launch["Arch"]), launch["Optimizer"], launch["Batch"])
-        if key not in LEFT_OUT:
+        if key[0] in sections and key not in left_out:
             by_kernel.setdefault(launch["Kernel"], []).append(launch)
     with concurrent.futures.ProcessPoolExecutor() as pool:
-        for found in pool.map(rows_of, [(sections[k], sources, v) for k, v in by_kernel.items()]):
+        for found in pool.map(rows_of, [(row_of, sections[k], sources, v) for k, v in by_kernel.items()]):
             yield from found
+
+
+def rows(sections, sources):
+    yield from made(row_of, sections, sources, LEFT_OUT)

@@ -10,7 +10,7 @@ To add kernels: write a module beside this one with SOURCE, the name of their .c
 yields a Row for each kernel, network, optimizer and batch that the kernels train, and list it in FAMILIES. sections holds the
 SASS of each kernel of SOURCE by its name, with lines; sources is the folder of the .cu files, for cycles.attach. A module that
 follows the path of each warp by tags is resident.py; generic.py puts a step together from the functions that it calls; stream.py
-executes what decides on the path.
+and stream_spread.py execute what decides on the path.
 """
 
 import argparse
@@ -27,9 +27,10 @@ import generic
 import resident
 import resident32
 import stream
+import stream_spread
 from work import Row, name
 
-FAMILIES = {family.__name__: family for family in (stream, resident, resident32, generic)}
+FAMILIES = {family.__name__: family for family in (stream, stream_spread, resident, resident32, generic)}
 SLOWER = 1.05  # fails
 LONGEST = 350_000  # instructions of a step that --check models
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -73,7 +74,7 @@ def written(rows, sources):
     lines = [
         "# Modelled, not measured: model/table.py (make model). Sigmoid units and the cross-entropy, on an H100: what a step of a",
         "# network takes on a multiprocessor that runs so many blocks (its range over scheduling policies and phases of the blocks),",
-        "# instructions of all warps of a block, and network-epochs/s of the device.",
+        "# or, of a spread kernel, on all of them; instructions of all warps of a block, and network-epochs/s of the device.",
         f"sources: {sources}",
     ]
     lines += ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in cells]

@@ -24,13 +24,14 @@ class Row:
     cycles: float
     least: float
     most: float
+    over: int = 1  # multiprocessors that share a step
 
     def key(self):
         return self.kernel, name(self.arch), self.optimizer, self.batch
 
     def rate(self):
         """Network-epochs a second of the device."""
-        return SMS * CLOCK_GHZ * 1e9 / self.cycles / math.ceil(EXAMPLES / self.batch)
+        return SMS / self.over * CLOCK_GHZ * 1e9 / self.cycles / math.ceil(EXAMPLES / self.batch)
 
 
 def name(arch):
