@@ -14,19 +14,6 @@ import (
 // how a split is divided, so that results do not depend on the device.
 const evaluationChunk = 64
 
-// evaluationWork bounds a job that evaluates, if it can have fewer examples: some 0.3 s of
-// a block of an H100, by the model.
-const evaluationWork = 1 << 33
-
-// chunkOf is how many examples of a network a job evaluates.
-func chunkOf(v *kernels.Variant) int {
-	most := evaluationChunk
-	for most > 1 && float64(most)*float64(v.Program().ForwardFLOPs()) > evaluationWork {
-		most /= 2
-	}
-	return v.EvaluationBatch(most)
-}
-
 // planKey is what a plan depends on.
 type planKey struct {
 	program *ir.Program
