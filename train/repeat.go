@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"vanilla/kernels"
 	"vanilla/model"
 )
 
@@ -60,6 +61,16 @@ func SpecOf(m *model.Model) (Spec, error) {
 		spec.OrderSeed = *a.OrderSeed
 	}
 	return spec, nil
+}
+
+// PrecisionOf is what a network of a model was trained in, see [kernels.Precision]: it is
+// part of what a repetition needs.
+func PrecisionOf(m *model.Model) string {
+	var a account
+	if json.Unmarshal(m.Recipe, &a) != nil || a.Precision == "" {
+		return kernels.DefaultPrecision
+	}
+	return a.Precision
 }
 
 // ReadSettings are what the run in a history's directory was begun with, see

@@ -274,6 +274,14 @@ func TestPrecisionOnStandIn(t *testing.T) {
 		}
 	}
 	trained("bf16", append(one, "--resume")...)
+	// What a model was trained in is part of its recipe.
+	for _, precision := range []string{"bf16", "fp32"} {
+		file := map[string]string{"bf16": "one", "fp32": "fp32"}[precision] + ".safetensors"
+		trained(precision, append([]string{"train", "--recipe", file, "--data", "tiny", "--out", "again.safetensors"}, gpu...)...)
+		if !bytes.Equal(read(t, file), read(t, "again.safetensors")) {
+			t.Errorf("%s trained again by its recipe has other bytes", file)
+		}
+	}
 	if _, stderr, code := command(t, nil, append(one, "--resume", "--precision", "fp32")...); code == done || !strings.Contains(stderr, different) {
 		t.Errorf("resumed in fp32: exit code %d, %s", code, stderr)
 	}

@@ -30,7 +30,9 @@ func (t *trainFlags) baseSpec(ctx context.Context, flags *pflag.FlagSet) (train.
 			return train.Spec{}, &train.SettingError{Field: "from", Value: "", Problem: "want a model"}
 		}
 		spec, m, err := baseOf(ctx, t.base)
-		t.like = m
+		if t.like = m; m != nil {
+			t.goOn(flags, train.PrecisionOf(m))
+		}
 		return spec, err
 	}
 	m, err := await(ctx, func() (*model.Model, error) {
