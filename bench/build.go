@@ -84,9 +84,9 @@ func (b Build) start(ctx context.Context, c Case) (*built, error) {
 
 func (b *built) name() string                        { return b.Build.Name }
 func (b *built) device() (string, map[string]string) { return b.hello.Device, nil }
-func (b *built) onProcessor() bool                   { return b.Executor != "cuda" }
+func (b *built) onProcessor() bool                   { return !OnGPUs(b.Executor) }
 func (b *built) networks() int                       { return len(b.c.Variants) }
-func (b *built) alike() bool                         { return true }
+func (b *built) alike() bool                         { return !strings.HasPrefix(b.Executor, "cuda-") }
 func (b *built) memory() (float64, string)           { return b.hello.MemoryMB, b.hello.MemoryOf }
 func (b *built) wrong() float64                      { return b.mistaken }
 

@@ -34,7 +34,7 @@ func (b *benchFlags) checkAgainst() error {
 	case !slices.Contains(againstSuites, b.suite):
 		return refuse("suite", b.suite, "with --against, want one of "+strings.Join(againstSuites, ", "))
 	case len(b.executors) != 1 || b.executors[0] == bench.Handrolled:
-		return refuse("executors", strings.Join(b.executors, ","), "with --against, want one of tape, cpu, cuda, ref")
+		return refuse("executors", strings.Join(b.executors, ","), "with --against, want one of tape, cpu, cuda, cuda-bf16, ref")
 	case b.plot != "":
 		return refuse("plot", b.plot, "with --against nothing is drawn")
 	case b.results != "":

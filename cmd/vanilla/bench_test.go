@@ -97,13 +97,13 @@ func TestBenchAgainst(t *testing.T) {
 		}
 	}
 	for want, flags := range map[string][]string{
-		"--suite repeat: with --against, want one of step, population, wide, eval":        {"--suite", "repeat"},
-		"--executors cpu,ref: with --against, want one of tape, cpu, cuda, ref":           {"--executors", "cpu,ref"},
-		"--executors handrolled: with --against, want one of tape, cpu, cuda, ref":        {"--executors", "handrolled"},
-		"--plot x.png: with --against nothing is drawn":                                   {"--plot", "x.png"},
-		"--results x: it keeps suites; with --against, want --json":                       {"--results", "x"},
-		"--against " + filepath.Join("no", "such") + ": want a binary of vanilla: ":       {"--against", filepath.Join("no", "such")},
-		`true: want a build of vanilla that knows the case "784-4-10, batch 10": it does`: {"--against", "true"},
+		"--suite repeat: with --against, want one of step, population, wide, eval":            {"--suite", "repeat"},
+		"--executors cpu,ref: with --against, want one of tape, cpu, cuda, cuda-bf16, ref":    {"--executors", "cpu,ref"},
+		"--executors handrolled: with --against, want one of tape, cpu, cuda, cuda-bf16, ref": {"--executors", "handrolled"},
+		"--plot x.png: with --against nothing is drawn":                                       {"--plot", "x.png"},
+		"--results x: it keeps suites; with --against, want --json":                           {"--results", "x"},
+		"--against " + filepath.Join("no", "such") + ": want a binary of vanilla: ":           {"--against", filepath.Join("no", "such")},
+		`true: want a build of vanilla that knows the case "784-4-10, batch 10": it does`:     {"--against", "true"},
 	} {
 		_, stderr, code := vanilla(t, append([]string{"bench", "--arch", "784-4-10", "--examples", "100", "--against", os.Args[0]}, flags...)...)
 		if code == done || !strings.HasPrefix(stderr, "vanilla bench: "+want) {
