@@ -109,8 +109,12 @@ type maker struct {
 // add makes a case of networks with these recipes, whose seeds are 1, 2, ….
 func (m *maker) add(name string, cores int, recipes ...train.Recipe) (*Case, error) {
 	c := Case{Suite: m.suite, Name: name, Data: m.set, Cores: cores}
+	epochs := 1 // of a round, at most
+	if m.options.OnGPUs {
+		epochs = gpuEpochs(len(recipes))
+	}
 	for i, r := range recipes {
-		r.Epochs = max(m.options.Rounds*gpuEpochs(len(recipes))+1, 2)
+		r.Epochs = max(m.options.Rounds*epochs+1, 2)
 		if err := r.Check(); err != nil {
 			return nil, err
 		}
