@@ -17,16 +17,16 @@ func (t *trainFlags) plan(network *graph.Network) (lines []string, err error) {
 		return nil, err
 	}
 	defer closing(opened, &err)
-	variant := t.Spec.Variant(network)
-	exec, err := device.For(opened, func() ([]kernels.Variant, error) { return []kernels.Variant{variant}, nil })
+	variants := t.variants(network)
+	exec, err := device.For(opened, func() ([]kernels.Variant, error) { return variants, nil })
 	if err != nil {
 		return nil, err
 	}
-	if lines, err = exec.Explain(network, variant.Optimizer); err != nil {
+	if lines, err = exec.Explain(network, variants[0].Optimizer); err != nil {
 		return nil, err
 	}
 	first := []string{fmt.Sprintf("executor %s: %s", exec.Name(), exec.Device())}
-	if text, err := device.Estimate(opened, []kernels.Variant{variant}); err != nil {
+	if text, err := device.Estimate(opened, variants); err != nil {
 		return nil, err
 	} else if text != "" {
 		first = append(first, text)

@@ -68,7 +68,7 @@ func (t *trainFlags) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	exec, err := device.For(opened, func() ([]kernels.Variant, error) {
 		network, err := t.Recipe.Build(new(graph.Cache))
-		return []kernels.Variant{t.Spec.Variant(network)}, err
+		return t.variants(network), err
 	})
 	if err != nil {
 		return err

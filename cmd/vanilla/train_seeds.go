@@ -15,6 +15,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"vanilla/dataset"
+	"vanilla/graph"
 	"vanilla/internal/sample"
 	"vanilla/internal/words"
 	"vanilla/kernels"
@@ -50,6 +51,15 @@ func (t *trainFlags) specs() []train.Spec {
 		}
 	}
 	return specs
+}
+
+// variants are those of all seeds: what a device is chosen for.
+func (t *trainFlags) variants(network *graph.Network) []kernels.Variant {
+	var all []kernels.Variant
+	for _, s := range t.specs() {
+		all = append(all, s.Variant(network))
+	}
+	return all
 }
 
 // modelFile is what the network of a seed is saved in.
