@@ -186,6 +186,7 @@ func (p *population) Advance(ctx context.Context, until []int, report func(kerne
 	for i := range first {
 		first[i] = q.take(math.MaxInt)
 	}
+	p.part(first, func(i int) bool { return p.nets[i].left(until[i]) > 0 })
 	var working sync.WaitGroup
 	for i, w := range p.workers {
 		working.Go(func() {
@@ -196,6 +197,29 @@ func (p *population) Advance(ctx context.Context, until []int, report func(kerne
 	}
 	working.Wait()
 	return context.Cause(ctx)
+}
+
+// part ends waves of several devices whose networks are not all dealt to the same device
+// again, before any device starts: another one takes what is the host's then.
+func (p *population) part(first [][]int, going func(i int) bool) {
+	if len(p.workers) == 1 {
+		return // it does so itself
+	}
+	for d, w := range p.workers {
+		if w.wave == nil {
+			continue
+		}
+		dealt := map[int]bool{}
+		for _, i := range first[d] {
+			dealt[i] = true
+		}
+		for i := range p.nets {
+			if here := p.nets[i].wave == w.wave; going(i) && here != dealt[i] {
+				w.forget()
+				break
+			}
+		}
+	}
 }
 
 // training is one call of Advance.
