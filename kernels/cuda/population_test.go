@@ -189,7 +189,7 @@ func TestDevicesPlans(t *testing.T) {
 		defer g.context.Close()
 		functions := []*driver.Function{g.kernel, g.scalars, g.epochs}
 		if g.device.Major >= 8 {
-			f, err := g.function(class{precision: BF16})
+			f, err := g.function(class{units: narrowUnits, precision: BF16})
 			if err != nil {
 				t.Fatal(err)
 			}
