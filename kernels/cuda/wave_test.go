@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -454,6 +455,81 @@ func BenchmarkCalls(b *testing.B) {
 		}
 		if err := e.Wait(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A network may come to another device from one Advance to the next: the wave that it
+// was in is over before any device starts, and it goes on from where it stands.
+func TestNetworksChangeDevices(t *testing.T) {
+	onlyStandIn(t)
+	t.Setenv("VANILLA_STANDIN_DEVICES", "2")
+	v := mix(t, 1)
+	variants, until := slices.Repeat(v, 6), make([]int, 6)
+	for i := range variants {
+		variants[i].Seed, until[i] = uint64(i+1), 4
+	}
+	data := conformance.Data(variants[0].Program(), 43)
+	start := slices.Clone(until)
+	start[0] = 2 // it is at its end, and the others are dealt to the other devices
+	p := prepare(t, newExecutor(t), data, variants...).(*population)
+	for i := range until {
+		until[i] = 8
+	}
+	until[0] = 2
+	for _, u := range [][]int{start, until} {
+		if err := p.Advance(t.Context(), u, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := prepare(t, newExecutor(t, 0), data, variants...)
+	if err := one.Advance(t.Context(), until, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range until {
+		got, err := p.State(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := one.State(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("network %d, which changed its device, is at step %d, want %d, or has other weights", i, got.Step, want.Step)
+		}
+	}
+
+	var dealt [][]int
+	for _, w := range p.workers {
+		if w.wave == nil {
+			t.Fatal("a device has no wave to end")
+		}
+		var mine []int
+		for i := range p.nets {
+			if p.nets[i].wave == w.wave {
+				mine = append(mine, i)
+			}
+		}
+		dealt = append(dealt, mine)
+	}
+	going := func(i int) bool { return i != 0 }
+	p.part(dealt, going)
+	for d, w := range p.workers {
+		if w.wave == nil {
+			t.Errorf("device %d has the same networks again, and its wave is over", d)
+		}
+	}
+	slices.Reverse(dealt)
+	p.part(dealt, going)
+	for d, w := range p.workers {
+		if w.wave != nil {
+			t.Errorf("device %d has other networks, and its wave goes on", d)
+		}
+	}
+	for i := range p.nets {
+		if p.nets[i].wave != nil {
+			t.Errorf("network %d is in a wave that is over", i)
 		}
 	}
 }
